@@ -1,0 +1,330 @@
+"""A finished folder: manifest, content key, atomic publish, resume.
+
+Every stage hands on one artefact: a folder with `manifest.json` (what it is, what it was made from, checksums
+of its files) and `run.json` (what varies from run to run: seconds, memory, host). A stage works in a sibling
+folder `.NAME.partial`, which one rename turns into the finished artefact; a run that died leaves nothing that
+looks finished, and what it kept under `resume/` is found again by a run with the same key.
+"""
+
+import json
+import os
+import platform
+import resource
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import xxhash
+from pydantic import BaseModel
+
+from hornbook.errors import HornbookError
+
+MANIFEST = "manifest.json"
+RUN = "run.json"
+RESUME = "resume"
+_BUILDING = "building.json"
+_SAMPLED_ABOVE = 1 << 30
+_SAMPLED_BLOCK = 1 << 20
+_VERSIONED = ("hornbook", "numpy", "pyarrow", "tokenizers", "torch", "transformers")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished folder and what its manifest says.
+
+    Attributes:
+        path: the folder.
+        manifest: the content of `manifest.json`.
+        reused: whether it was finished before it was asked for.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+    reused: bool = False
+
+    @property
+    def key(self) -> str:
+        """The content key: 32 hexadecimal digits."""
+        return str(self.manifest["key"])
+
+    @property
+    def stage(self) -> str:
+        """The name of the stage that made it."""
+        return str(self.manifest["stage"])
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What was counted while it was made, by name."""
+        counts: Mapping[str, int] = self.manifest["counts"]
+        return counts
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """What the stage says about its result beyond counts."""
+        info: Mapping[str, Any] = self.manifest["info"]
+        return info
+
+    @property
+    def measured(self) -> Mapping[str, Any]:
+        """What varied in the run that made it: seconds, memory and the stage's own measurements."""
+        measured: Mapping[str, Any] = json.loads((self.path / RUN).read_text("utf-8"))
+        return measured
+
+    def file(self, name: str) -> Path:
+        """Return the path of one of its files.
+
+        Raises:
+            HornbookError: the manifest does not name that file, or it is gone or of another size.
+        """
+        listed = self.manifest["files"].get(name)
+        path = self.path / name
+        if listed is None or not path.is_file() or path.stat().st_size != listed["bytes"]:
+            raise HornbookError(f"{path}: missing or changed since it was made; remove {self.path} and run again")
+        return path
+
+
+@dataclass
+class Work:
+    """What a stage fills while it works.
+
+    Attributes:
+        path: the folder to write into; everything in it but `resume/` becomes the artefact.
+        counts: numbers for the manifest; the same in every run.
+        info: further facts for the manifest; the same in every run.
+        measured: what varies from run to run, for `run.json`.
+    """
+
+    path: Path
+    counts: dict[str, int] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def resume(self) -> Path:
+        """A folder that survives a run that dies and is gone from the finished artefact."""
+        path = self.path / RESUME
+        path.mkdir(exist_ok=True)
+        return path
+
+
+def result_config(config: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of `config` that can change a result, ready for JSON.
+
+    Fields declared with `json_schema_extra={"changes_result": False}` (threads, logging) are left out.
+    """
+    if not isinstance(config, BaseModel):
+        return dict(config)
+    kept: dict[str, Any] = {}
+    for name, about in type(config).model_fields.items():
+        extra = about.json_schema_extra
+        if isinstance(extra, dict) and extra.get("changes_result") is False:
+            continue
+        value = getattr(config, name)
+        kept[name] = result_config(value) if isinstance(value, BaseModel) else value
+    plain: dict[str, Any] = json.loads(json.dumps(kept, default=str))
+    return plain
+
+
+def content_key(stage: str, version: int, config: BaseModel | Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+    """Return the key of the artefact that `stage` makes from `config` and inputs with these keys."""
+    identity = {"stage": stage, "version": version, "config": result_config(config), "inputs": dict(inputs)}
+    return xxhash.xxh3_128_hexdigest(json.dumps(identity, sort_keys=True).encode())
+
+
+def fingerprint(paths: Iterable[Path]) -> str:
+    """Return a key for the content of files and folders; beyond 1 GB a file counts by size, time and samples.
+
+    Names count relative to the path that was given, so a folder keeps its key when it is moved.
+
+    Raises:
+        HornbookError: a path does not exist.
+    """
+    digest = xxhash.xxh3_128()
+    for path in paths:
+        if not path.exists():
+            raise HornbookError(f"{path}: no such file or folder")
+        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        for file in files:
+            name = file.relative_to(path) if path.is_dir() else Path(file.suffix)
+            digest.update(f"{name.as_posix()}\0{_file_digest(file)}\0".encode())
+    return digest.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    digest = xxhash.xxh3_128()
+    stat = path.stat()
+    with path.open("rb") as file:
+        if stat.st_size <= _SAMPLED_ABOVE:
+            while block := file.read(_SAMPLED_BLOCK):
+                digest.update(block)
+        else:
+            digest.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
+            for i in range(64):
+                file.seek(i * (stat.st_size - _SAMPLED_BLOCK) // 63)
+                digest.update(file.read(_SAMPLED_BLOCK))
+    return digest.hexdigest()
+
+
+def load(path: Path | str, stage: str | None = None) -> Artifact:
+    """Open a finished artefact.
+
+    Args:
+        path: its folder.
+        stage: the stage it must come from, if that matters.
+
+    Raises:
+        HornbookError: there is no finished artefact, or it is of another stage.
+    """
+    path = Path(path)
+    try:
+        manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+        found = manifest["stage"]
+    except (OSError, ValueError, KeyError):
+        made = f"a finished {stage}" if stage else "a finished artefact"
+        raise HornbookError(f"{path}: not {made} (no readable {MANIFEST} in it)") from None
+    if stage is not None and found != stage:
+        raise HornbookError(f"{path}: holds a {found}, but a {stage} is needed here")
+    return Artifact(path, manifest)
+
+
+def finished(out: Path, key: str) -> Artifact | None:
+    """Return the artefact in `out` if it is finished and has this key, else None."""
+    try:
+        artifact = load(out)
+    except HornbookError:
+        return None
+    return Artifact(out, artifact.manifest, reused=True) if artifact.key == key else None
+
+
+def make(
+    out: Path | str,
+    *,
+    stage: str,
+    version: int,
+    config: BaseModel | Mapping[str, Any],
+    inputs: Mapping[str, str],
+    build: Callable[[Work], None],
+    seed: int | None = None,
+) -> Artifact:
+    """Return the artefact of a stage in folder `out`: found finished, else built and published by one rename.
+
+    Args:
+        out: the artefact's folder; it may not hold anything else.
+        stage: the stage's name.
+        version: raised by hand whenever the stage's code changes its results.
+        config: the stage's settings; what cannot change a result does not count.
+        inputs: the keys of what it is made from, by role.
+        build: fills the folder it is handed; may leave state under `resume/` for a later run.
+        seed: recorded in the manifest.
+
+    Raises:
+        HornbookError: `out` holds something else, or `build` finds the input wrong.
+    """
+    out = Path(out)
+    key = content_key(stage, version, config, inputs)
+    if found := finished(out, key):
+        return found
+    _refuse_other_content(out, stage)
+    partial = _partial_folder(out, key)
+    work = Work(partial)
+    started, cpu = time.monotonic(), _cpu_seconds()
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        build(work)
+    except BaseException:
+        _drop_unresumable(partial)
+        raise
+    shutil.rmtree(partial / RESUME, ignore_errors=True)
+    (partial / _BUILDING).unlink()
+    manifest = {
+        "stage": stage,
+        "stage_version": version,
+        "key": key,
+        "config": result_config(config),
+        "inputs": dict(inputs),
+        "seed": seed,
+        "versions": {name: _version(name) for name in _VERSIONED},
+        "counts": work.counts,
+        "info": work.info,
+        "files": {
+            p.relative_to(partial).as_posix(): {"bytes": p.stat().st_size, "xxh3_128": _file_digest(p)}
+            for p in sorted(partial.rglob("*"))
+            if p.is_file()
+        },
+    }
+    run = {
+        "started": began,
+        "seconds": round(time.monotonic() - started, 3),
+        "cpu_seconds": round(_cpu_seconds() - cpu, 3),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "host": platform.node(),
+        "machine": platform.machine(),
+        **work.measured,
+    }
+    write_json(partial / RUN, run)
+    write_json(partial / MANIFEST, manifest)
+    if out.is_dir():
+        out.rmdir()
+    partial.rename(out)
+    return Artifact(out, manifest)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON to a temporary name and rename it: readers see the old file or the whole new one."""
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    temporary.replace(path)
+
+
+def partial_path(out: Path) -> Path:
+    """Return the folder in which the artefact `out` is built."""
+    return out.parent / f".{out.name}.partial"
+
+
+def _refuse_other_content(out: Path, stage: str) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    try:
+        what = f"a {load(out).stage} made from other settings or inputs"
+    except HornbookError:
+        what = "something else"
+    raise HornbookError(f"{out}: holds {what}; choose another folder for this {stage} or remove it first")
+
+
+def _partial_folder(out: Path, key: str) -> Path:
+    partial = partial_path(out)
+    try:
+        same = json.loads((partial / _BUILDING).read_text("utf-8"))["key"] == key
+    except (OSError, ValueError, KeyError):
+        same = False
+    if not same:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        write_json(partial / _BUILDING, {"key": key})
+    for path in partial.iterdir():
+        if path.name not in (_BUILDING, RESUME):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return partial
+
+
+def _drop_unresumable(partial: Path) -> None:
+    kept = partial / RESUME
+    if not (kept.is_dir() and any(kept.iterdir())):
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _cpu_seconds() -> float:
+    times = os.times()
+    return times.user + times.system
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

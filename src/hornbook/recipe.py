@@ -1,0 +1,361 @@
+"""The recipe: one YAML file, one typed model; the docstring under a field is its help."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from hornbook.errors import HornbookError
+
+
+def _whole_number(value: Any) -> Any:
+    """Accept 1.5e6 and "2e5" where a whole number is meant: YAML reads them as a float and a string."""
+    try:
+        number = float(value) if isinstance(value, str | float) else value
+    except ValueError:
+        return value
+    return int(number) if isinstance(number, float) and number.is_integer() else value
+
+
+Count = Annotated[int, BeforeValidator(_whole_number)]
+Share = Annotated[float, Field(ge=0, le=1)]
+NOT_IN_KEY: dict[str, Any] = {"changes_result": False}
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=(), validate_default=True
+    )
+
+
+class TaskConfig(_Settings):
+    """What to learn: labelled text."""
+
+    source: str
+    """A file (CSV, TSV, JSONL, Parquet), a folder with train/dev/test files, `glue/NAME`, or a hub dataset."""
+    folder: str | None = None
+    """For `glue/NAME`: a folder that holds NAME/train.parquet and NAME/validation*.parquet; else the hub."""
+    subset: str | None = None
+    """For a hub dataset: the name of its configuration."""
+    dev: str | None = None
+    """A file with the dev split, where `source` is one file."""
+    test: str | None = None
+    """A file with the test split, where `source` is one file."""
+    text: str | None = None
+    """The column with the text; by default `text` or `sentence`."""
+    text_pair: str | None = None
+    """The column with the second text of a pair, if the task is about pairs."""
+    label: str = "label"
+    """The column with the label."""
+    kind: Literal["auto", "classification", "regression"] = "auto"
+    """`auto`: regression where labels are numbers with fractions, else classification."""
+    label_names: tuple[str, ...] | None = None
+    """Names for the labels 0, 1, 2 …, where the file holds whole numbers."""
+    train_rows: Count | None = Field(default=None, ge=1)
+    """Keep a seeded sample of this many rows of train (for experiments with few labels)."""
+    split_seed: int = 0
+    """Seed of the stratified 80/10/10 split, where dev or test are not given, and of `train_rows`."""
+
+
+class CorpusConfig(_Settings):
+    """The general corpus: sources cut to units, de-duplicated."""
+
+    sources: tuple[str, ...] = Field(min_length=1)
+    """Text, JSONL (also .gz, .zst) or Parquet files, folders or globs of these, or `hub:NAME[:CONFIG]`;
+    `NAME=PATH` names a source, else the file's name does."""
+    text_column: str = "text"
+    """The column with the text in JSONL, Parquet and hub sources."""
+    unit: Literal["sentence", "line", "chunk"] = "sentence"
+    """What a unit is: a sentence, a line (a row of a table), or neighbouring sentences up to `chunk_words`."""
+    chunk_words: Count = Field(default=85, ge=8, le=512)
+    """Words in a chunk at most (the paper's units have 70 to 85)."""
+    min_words: Count = Field(default=4, ge=1)
+    """Shorter units are dropped (words)."""
+    max_words: Count = Field(default=128, ge=1)
+    """Longer units are dropped (words)."""
+    shard_units: Count = Field(default=250_000, ge=1)
+    """Units in a shard file."""
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> "CorpusConfig":
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words ({self.min_words}) is more than max_words ({self.max_words})")
+        return self
+
+
+class ContextualizedConfig(_Settings):
+    """The units that BM25 finds for the keywords of each anchor (paper, section 2.1)."""
+
+    kind: Literal["contextualized"] = "contextualized"
+    """The textbook's kind."""
+    k: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """Units retrieved for an anchor; `auto` picks k so that the textbook is about `share` of the corpus."""
+    share: Share = 0.05
+    """For `k: auto`: the textbook's units over the corpus's."""
+    min_units: Count = Field(default=50_000, ge=1)
+    """For `k: auto`: the textbook is not smaller than this (units)."""
+    k1: float = Field(default=1.2, ge=0)
+    """BM25's saturation of term frequency."""
+    b: Share = 0.75
+    """BM25's normalisation by unit length."""
+    phrases: Count = Field(default=20, ge=1)
+    """The best RAKE phrases of an anchor that make its query (Yao et al. 2022: 20)."""
+
+
+class GeneralConfig(_Settings):
+    """A uniform seeded sample of the corpus."""
+
+    kind: Literal["general"] = "general"
+    """The textbook's kind."""
+    units: Count | None = Field(default=None, ge=1)
+    """How many units; neither this nor `tokens`: as many as the recipe's contextualized textbook."""
+    tokens: Count | None = Field(default=None, ge=1)
+    """How many tokens, counted as Unicode words and single punctuation marks, instead of `units`."""
+    sources: tuple[str, ...] | None = None
+    """Draw only from the sources with these names."""
+    seed: int = 0
+    """Seed of the sample."""
+
+    @model_validator(mode="after")
+    def _check_size(self) -> "GeneralConfig":
+        if self.units is not None and self.tokens is not None:
+            raise ValueError("give units or tokens, not both")
+        return self
+
+
+TextbookConfig = Annotated[ContextualizedConfig | GeneralConfig, Field(discriminator="kind")]
+
+
+class TrainingConfig(_Settings):
+    """What every kind of training shares."""
+
+    batch: Count = Field(default=32, ge=1)
+    """Sequences in an optimiser step."""
+    learning_rate: float = Field(default=2e-5, gt=0)
+    """The highest learning rate; it decays linearly to 0."""
+    warmup: Share = 0.06
+    """Share of the steps over which the learning rate rises."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """AdamW's weight decay (none on biases and layer norms)."""
+    clip: float = Field(default=1.0, gt=0)
+    """Gradients are clipped to this norm."""
+    max_length: Count = Field(default=128, ge=4)
+    """Longer inputs are cut to this many word pieces."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """`auto`: bfloat16 where the machine multiplies it in hardware (AMX, recent GPUs), else float32."""
+    checkpoint_minutes: float = Field(default=5.0, gt=0, json_schema_extra=NOT_IN_KEY)
+    """Minutes between checkpoints, from which a killed run goes on."""
+
+
+class FinetuneConfig(TrainingConfig):
+    """Fine-tuning of the teacher; the epoch that is best on dev is kept."""
+
+    epochs: Count = Field(default=3, ge=1)
+    """Passes over the training split."""
+
+
+class AdaptConfig(FinetuneConfig):
+    """Fine-tuning of the student on the gold labels (paper, section 2.2, step 3)."""
+
+    epochs: Count = Field(default=5, ge=1)
+    """Passes over the training split."""
+    learning_rate: float = Field(default=3e-4, gt=0)
+    """The highest learning rate; small students need more than the paper's 1e-5."""
+
+
+class TeacherConfig(_Settings):
+    """Who teaches."""
+
+    model: str
+    """Any encoder that `AutoModelForSequenceClassification` loads: a folder or a hub name."""
+    kind: Literal["task", "ready", "general"] = "task"
+    """`task`: fine-tuned here; `ready`: a classifier of this task already; `general`: taken as it is."""
+    label_names: dict[str, str] | None = None
+    """For a ready teacher: the task's name of each of the teacher's labels, where they differ."""
+    finetune: FinetuneConfig = FinetuneConfig()
+    """How it is fine-tuned."""
+
+
+class StudentConfig(_Settings):
+    """Who learns: the teacher's family and tokenizer, another size."""
+
+    layers: Count = Field(default=6, ge=1)
+    """Transformer layers."""
+    hidden: Count = Field(default=384, ge=8)
+    """Width of the hidden states."""
+    heads: Count | None = Field(default=None, ge=1)
+    """Attention heads; by default one for every 32 of the width."""
+    feed_forward: Count | None = Field(default=None, ge=1)
+    """Width of the feed-forward layers; by default four times `hidden`."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Dropout while it learns."""
+    init: Literal["random"] = "random"
+    """How its weights begin."""
+
+
+class DistilConfig(TrainingConfig):
+    """Distillation by MiniLMv2's relations (Wang et al. 2021)."""
+
+    tokens: Count | None = Field(default=1_500_000, ge=1)
+    """The budget in the textbook's word pieces, padding not counted; the textbook is read again as needed."""
+    steps: Count | None = Field(default=None, ge=1)
+    """The budget in optimiser steps, instead of `tokens`."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """The highest learning rate."""
+    warmup: Share = 0.01
+    """Share of the steps over which the learning rate rises."""
+    adam_epsilon: float = Field(default=1e-6, gt=0)
+    """AdamW's epsilon."""
+    relation_heads: Count | None = Field(default=None, ge=1)
+    """Relation heads; must divide both hidden sizes. By default 48 for base-size teachers, 64 for large ones,
+    or the largest legal number below."""
+    teacher_layer: Count | None = Field(default=None, ge=1)
+    """The teacher's layer, counted from 1; by default the last, 21 for BERT-large, 19 for RoBERTa-large."""
+
+    @model_validator(mode="after")
+    def _check_budget(self) -> "DistilConfig":
+        if self.steps is None and self.tokens is None:
+            raise ValueError("give a budget: tokens or steps")
+        return self
+
+
+class EvaluateConfig(_Settings):
+    """How models are measured."""
+
+    speed_sentences: Count = Field(default=512, ge=1)
+    """Sentences of dev on which speed is measured."""
+    batch: Count = Field(default=32, ge=1)
+    """Sentences in a batch."""
+    max_length: Count = Field(default=128, ge=4)
+    """Longer inputs are cut to this many word pieces."""
+
+
+class Recipe(_Settings):
+    """A whole run: task, corpus, textbooks, teacher, student, and how each stage goes."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """The run's name: its results stand in RUNS/NAME."""
+    task: TaskConfig
+    """What to learn."""
+    corpus: CorpusConfig
+    """The general corpus."""
+    textbooks: dict[str, TextbookConfig] = Field(default={"contextualized": ContextualizedConfig()}, min_length=1)
+    """From what to learn, by name; a student is distilled from each."""
+    teacher: TeacherConfig
+    """Who teaches."""
+    student: StudentConfig = StudentConfig()
+    """Who learns."""
+    distil: DistilConfig = DistilConfig()
+    """How the student is distilled."""
+    adapt: AdaptConfig = AdaptConfig()
+    """How the student is adapted to the task."""
+    evaluate: EvaluateConfig = EvaluateConfig()
+    """How models are measured."""
+    undistilled: bool = False
+    """Also adapt a student that was never distilled, to compare."""
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    """One student a textbook and seed; corpus, textbooks and teacher are shared."""
+    teacher_seed: int = 0
+    """Seed of the teacher's fine-tuning."""
+    threads: Count | None = Field(default=None, ge=1, json_schema_extra=NOT_IN_KEY)
+    """CPU threads for training; by default all cores."""
+
+
+def load_recipe(path: Path | str, overrides: Mapping[str, str] | None = None) -> Recipe:
+    """Read a recipe from a YAML file.
+
+    Args:
+        path: the file.
+        overrides: values by dotted field name ("distil.tokens"), as YAML text; they win over the file.
+
+    Raises:
+        HornbookError: no such file, not YAML, an unknown key (the nearest is named), or an illegal value.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except OSError:
+        raise HornbookError(f"{path}: no such recipe file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise HornbookError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise HornbookError(f"{path}: a recipe is a mapping of stages to settings, see `hornbook new`")
+    for name, text in (overrides or {}).items():
+        _set(values, name, yaml.safe_load(text))
+    return validate(Recipe, values, str(path))
+
+
+def validate[M: BaseModel](model: type[M], values: Mapping[str, Any], where: str) -> M:
+    """Return `values` as a `model`.
+
+    Raises:
+        HornbookError: a value is wrong: one line that names `where`, the field and what is legal.
+    """
+    try:
+        return TypeAdapter(model).validate_python(dict(values))
+    except ValidationError as error:
+        raise HornbookError(f"{where}: {_explain(model, error)}") from None
+
+
+def textbook_config(values: Mapping[str, Any], where: str) -> ContextualizedConfig | GeneralConfig:
+    """Return the settings of a textbook, its model picked by `kind`.
+
+    Raises:
+        HornbookError: the kind is unknown or a value is wrong.
+    """
+    models: Sequence[type[ContextualizedConfig | GeneralConfig]] = (ContextualizedConfig, GeneralConfig)
+    by_kind = {str(m.model_fields["kind"].default): m for m in models}
+    kind = str(values.get("kind", "contextualized"))
+    if kind not in by_kind:
+        raise HornbookError(f"{where}: no textbook of kind {kind!r}; the kinds are {', '.join(by_kind)}")
+    return validate(by_kind[kind], values, where)
+
+
+def _set(values: dict[str, Any], name: str, value: Any) -> None:
+    *parents, last = name.split(".")
+    for parent in parents:
+        inner = values.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise HornbookError(f"--{name}: {parent} holds no settings")
+        values = inner
+    values[last] = value
+
+
+def _explain(model: type[BaseModel], error: ValidationError) -> str:
+    """Say in one line what is wrong first, and how much else is."""
+    first, *others = error.errors()
+    place = [str(part) for part in first["loc"]]
+    more = f" (and {len(others)} more)" if others else ""
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(model, place[:-1])
+        near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.0)
+        nearest = f"; the nearest known key is {near[0]!r}" if near else ""
+        return f"unknown key {'.'.join(place)!r}{nearest}{more}"
+    if first["type"] == "missing":
+        return f"{'.'.join(place)} is missing{more}"
+    got = "" if isinstance(first.get("input"), dict) else f", not {first.get('input')!r}"
+    message = first["msg"].removeprefix("Value error, ")
+    field = f"{'.'.join(place)}: " if place else ""
+    return f"{field}{message[0].lower()}{message[1:]}{got}{more}"
+
+
+def _known_keys(model: Any, place: Sequence[str]) -> list[str]:
+    """Return the legal keys at a place of an error, walking through unions and mappings."""
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        if not place:
+            return list(model.model_fields)
+        about = model.model_fields.get(place[0])
+        return _known_keys(about.annotation, place[1:]) if about else []
+    found: list[str] = []
+    for argument in get_args(model):
+        kind = getattr(argument, "model_fields", {}).get("kind")
+        if kind is not None and place and place[0] == kind.default:
+            return _known_keys(argument, place[1:])
+        found += _known_keys(argument, place)
+    if not found and place:
+        for argument in get_args(model):
+            found += _known_keys(argument, place[1:])
+    return found
