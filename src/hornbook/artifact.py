@@ -7,6 +7,7 @@ looks finished, and what it kept under `resume/` is found again by a run with th
 """
 
 import json
+import logging
 import os
 import platform
 import resource
@@ -23,6 +24,8 @@ import xxhash
 from pydantic import BaseModel
 
 from hornbook.errors import HornbookError
+
+logger = logging.getLogger("hornbook")
 
 MANIFEST = "manifest.json"
 RUN = "run.json"
@@ -46,6 +49,11 @@ class Artifact:
     path: Path
     manifest: Mapping[str, Any]
     reused: bool = False
+
+    @property
+    def planned(self) -> bool:
+        """Whether it is only planned: its key is known, its folder is not there."""
+        return "files" not in self.manifest
 
     @property
     def key(self) -> str:
@@ -84,8 +92,32 @@ class Artifact:
         listed = self.manifest["files"].get(name)
         path = self.path / name
         if listed is None or not path.is_file() or path.stat().st_size != listed["bytes"]:
-            raise HornbookError(f"{path}: missing or changed since it was made; remove {self.path} and run again")
+            raise HornbookError(
+                f"{path}: missing or changed since it was made; remove {self.path} and run again"
+            )
         return path
+
+
+@dataclass
+class Store:
+    """A folder of artefacts that many runs share, each under its stage and key.
+
+    Attributes:
+        root: the folder.
+        dry: plan only: what is not finished is not built.
+        asked: every artefact asked for, in order.
+    """
+
+    root: Path
+    dry: bool = False
+    asked: list[Artifact] = field(default_factory=list)
+
+    def folder(self, stage: str, key: str) -> Path:
+        """Return the folder of the artefact with this key."""
+        return self.root / stage / key[:16]
+
+
+Place = Path | str | Store
 
 
 @dataclass
@@ -130,7 +162,9 @@ def result_config(config: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def content_key(stage: str, version: int, config: BaseModel | Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+def content_key(
+    stage: str, version: int, config: BaseModel | Mapping[str, Any], inputs: Mapping[str, str]
+) -> str:
     """Return the key of the artefact that `stage` makes from `config` and inputs with these keys."""
     identity = {"stage": stage, "version": version, "config": result_config(config), "inputs": dict(inputs)}
     return xxhash.xxh3_128_hexdigest(json.dumps(identity, sort_keys=True).encode())
@@ -202,7 +236,7 @@ def finished(out: Path, key: str) -> Artifact | None:
 
 
 def make(
-    out: Path | str,
+    out: Place,
     *,
     stage: str,
     version: int,
@@ -211,10 +245,10 @@ def make(
     build: Callable[[Work], None],
     seed: int | None = None,
 ) -> Artifact:
-    """Return the artefact of a stage in folder `out`: found finished, else built and published by one rename.
+    """Return the artefact of a stage: found finished, else built and published by one rename.
 
     Args:
-        out: the artefact's folder; it may not hold anything else.
+        out: the artefact's folder, which may not hold anything else; or the store that has a place for it.
         stage: the stage's name.
         version: raised by hand whenever the stage's code changes its results.
         config: the stage's settings; what cannot change a result does not count.
@@ -222,15 +256,36 @@ def make(
         build: fills the folder it is handed; may leave state under `resume/` for a later run.
         seed: recorded in the manifest.
 
+    Returns:
+        the artefact; with a dry store one that may be planned only.
+
     Raises:
         HornbookError: `out` holds something else, or `build` finds the input wrong.
     """
-    out = Path(out)
     key = content_key(stage, version, config, inputs)
-    if found := finished(out, key):
-        return found
-    _refuse_other_content(out, stage)
-    partial = _partial_folder(out, key)
+    folder = out.folder(stage, key) if isinstance(out, Store) else Path(out)
+    identity = {
+        "stage": stage,
+        "stage_version": version,
+        "key": key,
+        "config": result_config(config),
+        "inputs": dict(inputs),
+        "seed": seed,
+    }
+    artifact = finished(folder, key)
+    if artifact is None and isinstance(out, Store) and out.dry:
+        artifact = Artifact(folder, identity)
+    if artifact is None:
+        _refuse_other_content(folder, stage)
+        logger.info("%s: %s", stage, folder)
+        artifact = _build(folder, identity, build)
+    if isinstance(out, Store):
+        out.asked.append(artifact)
+    return artifact
+
+
+def _build(out: Path, identity: dict[str, Any], build: Callable[[Work], None]) -> Artifact:
+    partial = _partial_folder(out, identity["key"])
     work = Work(partial)
     started, cpu = time.monotonic(), _cpu_seconds()
     began = datetime.now(UTC).isoformat(timespec="seconds")
@@ -242,12 +297,7 @@ def make(
     shutil.rmtree(partial / RESUME, ignore_errors=True)
     (partial / _BUILDING).unlink()
     manifest = {
-        "stage": stage,
-        "stage_version": version,
-        "key": key,
-        "config": result_config(config),
-        "inputs": dict(inputs),
-        "seed": seed,
+        **identity,
         "versions": {name: _version(name) for name in _VERSIONED},
         "counts": work.counts,
         "info": work.info,
@@ -275,7 +325,7 @@ def make(
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON to a temporary name and rename it: readers see the old file or the whole new one."""
+    """Write `value` as JSON under a temporary name, then rename: a reader never sees half a file."""
     temporary = path.with_name(f".{path.name}.partial")
     temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
     temporary.replace(path)

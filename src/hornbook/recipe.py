@@ -3,10 +3,10 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from hornbook.errors import HornbookError
 
@@ -22,12 +22,18 @@ def _whole_number(value: Any) -> Any:
 
 Count = Annotated[int, BeforeValidator(_whole_number)]
 Share = Annotated[float, Field(ge=0, le=1)]
+M = TypeVar("M", bound=BaseModel)
+_UNION_BRANCHES = {"contextualized", "general", "constrained-int", "literal['auto']", "function-before"}
 NOT_IN_KEY: dict[str, Any] = {"changes_result": False}
 
 
 class _Settings(BaseModel):
     model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=(), validate_default=True
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+        validate_default=True,
     )
 
 
@@ -35,7 +41,7 @@ class TaskConfig(_Settings):
     """What to learn: labelled text."""
 
     source: str
-    """A file (CSV, TSV, JSONL, Parquet), a folder with train/dev/test files, `glue/NAME`, or a hub dataset."""
+    """A CSV, TSV, JSONL or Parquet file, a folder with train/dev/test files, `glue/NAME`, or a hub dataset."""
     folder: str | None = None
     """For `glue/NAME`: a folder that holds NAME/train.parquet and NAME/validation*.parquet; else the hub."""
     subset: str | None = None
@@ -69,7 +75,7 @@ class CorpusConfig(_Settings):
     text_column: str = "text"
     """The column with the text in JSONL, Parquet and hub sources."""
     unit: Literal["sentence", "line", "chunk"] = "sentence"
-    """What a unit is: a sentence, a line (a row of a table), or neighbouring sentences up to `chunk_words`."""
+    """A unit is a sentence, a line (a row of a table), or neighbouring sentences up to `chunk_words`."""
     chunk_words: Count = Field(default=85, ge=8, le=512)
     """Words in a chunk at most (the paper's units have 70 to 85)."""
     min_words: Count = Field(default=4, ge=1)
@@ -242,7 +248,9 @@ class Recipe(_Settings):
     """What to learn."""
     corpus: CorpusConfig
     """The general corpus."""
-    textbooks: dict[str, TextbookConfig] = Field(default={"contextualized": ContextualizedConfig()}, min_length=1)
+    textbooks: dict[str, TextbookConfig] = Field(
+        default={"contextualized": ContextualizedConfig()}, min_length=1
+    )
     """From what to learn, by name; a student is distilled from each."""
     teacher: TeacherConfig
     """Who teaches."""
@@ -288,14 +296,14 @@ def load_recipe(path: Path | str, overrides: Mapping[str, str] | None = None) ->
     return validate(Recipe, values, str(path))
 
 
-def validate[M: BaseModel](model: type[M], values: Mapping[str, Any], where: str) -> M:
+def validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
     """Return `values` as a `model`.
 
     Raises:
         HornbookError: a value is wrong: one line that names `where`, the field and what is legal.
     """
     try:
-        return TypeAdapter(model).validate_python(dict(values))
+        return model.model_validate(dict(values))
     except ValidationError as error:
         raise HornbookError(f"{where}: {_explain(model, error)}") from None
 
@@ -329,17 +337,24 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
     first, *others = error.errors()
     place = [str(part) for part in first["loc"]]
     more = f" (and {len(others)} more)" if others else ""
+    if first["type"] == "union_tag_invalid":
+        return f"{'.'.join(place)}: no kind {first['ctx']['tag']!r}; the kinds are {first['ctx']['expected_tags']}"
     if first["type"] == "extra_forbidden":
         known = _known_keys(model, place[:-1])
         near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.0)
         nearest = f"; the nearest known key is {near[0]!r}" if near else ""
-        return f"unknown key {'.'.join(place)!r}{nearest}{more}"
+        return f"unknown key {'.'.join(_spoken(place))!r}{nearest}{more}"
     if first["type"] == "missing":
         return f"{'.'.join(place)} is missing{more}"
     got = "" if isinstance(first.get("input"), dict) else f", not {first.get('input')!r}"
     message = first["msg"].removeprefix("Value error, ")
-    field = f"{'.'.join(place)}: " if place else ""
+    field = f"{'.'.join(_spoken(place))}: " if place else ""
     return f"{field}{message[0].lower()}{message[1:]}{got}{more}"
+
+
+def _spoken(place: list[str]) -> list[str]:
+    """Drop what pydantic adds to a place for the branch of a union, which the user never wrote."""
+    return [part for part in place if part not in _UNION_BRANCHES]
 
 
 def _known_keys(model: Any, place: Sequence[str]) -> list[str]:

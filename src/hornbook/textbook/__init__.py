@@ -1,1 +1,6 @@
-"""textbook."""
+"""From what to learn: the text on which a student is distilled."""
+
+from hornbook.textbook.build import build
+from hornbook.textbook.store import Textbook, open_textbook
+
+__all__ = ["Textbook", "build", "open_textbook"]

@@ -1,1 +1,1 @@
-"""training."""
+"""How the student learns: relation distillation, fine-tuning and adaptation, on one Trainer."""

@@ -1,0 +1,286 @@
+"""The commands. Heavy imports stand inside them, so that `hornbook --help` comes at once."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hornbook import recipe as settings_of
+from hornbook.cli.command import Answer, command, overrides, with_settings
+from hornbook.errors import HornbookError
+
+app = typer.Typer(
+    name="hornbook",
+    help="Make a small encoder for one task from a big fine-tuned one.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+corpus_app = typer.Typer(help="The general corpus: sources cut to units, de-duplicated.", no_args_is_help=True)
+textbook_app = typer.Typer(help="Textbooks: from what a student learns.", no_args_is_help=True)
+app.add_typer(corpus_app, name="corpus")
+app.add_typer(textbook_app, name="textbook")
+
+_Out = Annotated[Path, typer.Option("--out", help="The folder to make.")]
+_Runs = Annotated[Path, typer.Option("--runs", help="The folder of runs and shared artefacts.")]
+_Seed = Annotated[int, typer.Option("--seed", help="Seed of weights, order and dropout.")]
+_Task = Annotated[str, typer.Option("--task", help="A labelled file, folder, `glue/NAME`, hub name, or prepared task.")]
+_GlueFolder = Annotated[str | None, typer.Option("--glue-folder", help="Where GLUE stands, instead of the hub.")]
+_Text = Annotated[str | None, typer.Option("--text", help="The column with the text.")]
+_TextPair = Annotated[str | None, typer.Option("--text-pair", help="The column with the second text.")]
+_Label = Annotated[str, typer.Option("--label", help="The column with the label.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _run(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file, see `hornbook new`.")],
+    runs: _Runs = Path("runs"),
+    check: Annotated[bool, typer.Option("--check", help="Only check the recipe and its sources.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the stages, with time and disk.")] = False,
+    quiet: bool = False,
+) -> Answer:
+    """Run a recipe: task, teacher, corpus, textbooks, students, report. Set a field with --field.name VALUE."""
+    from hornbook import pipeline
+    from hornbook.report.tables import plan_table, results_table
+
+    recipe = settings_of.load_recipe(file, overrides(context.args))
+    if check:
+        pipeline.check(recipe)
+        _say(f"{file}: fine", quiet)
+        return {"recipe": recipe.name, "fine": True}
+    if dry_run:
+        stages = pipeline.plan(recipe, runs)
+        free = pipeline.free_megabytes(runs)
+        _print(plan_table(stages, free), quiet)
+        return {"stages": stages, "free_megabytes": free}
+    outcome = pipeline.run(recipe, runs)
+    _print(results_table(outcome.rows), quiet)
+    _say(f"report: {outcome.folder / pipeline.REPORT}", quiet)
+    return outcome.as_json()
+
+
+def _new(
+    task: Annotated[Path, typer.Option("--task", help="The labelled file.")],
+    teacher: Annotated[str, typer.Option("--teacher", help="A model folder or hub name.")],
+    corpus: Annotated[list[str], typer.Option("--corpus", help="A source of general text; may be repeated.")],
+    student: Annotated[str, typer.Option("--student", help="LAYERSxHIDDEN, such as 6x384.")] = "6x384",
+    text: _Text = None,
+    text_pair: _TextPair = None,
+    label: _Label = "label",
+    out: Annotated[Path, typer.Option("--out", help="The recipe file to write.")] = Path("recipe.yaml"),
+    quiet: bool = False,
+) -> Answer:
+    """Write a commented recipe for one's own data."""
+    from hornbook.cli.new import write_recipe
+
+    columns = {"text": text, "text_pair": text_pair, "label": label}
+    write_recipe(out, task=task, teacher=teacher, corpus=corpus, student=student, columns=columns)
+    _say(f"wrote {out}; next: hornbook run {out} --dry-run, then hornbook run {out}", quiet)
+    return {"recipe": str(out)}
+
+
+@with_settings(settings_of.CorpusConfig, leave_out=("sources",))
+def _corpus_build(
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE…", help="Files, folders, globs, or hub:NAME.")],
+    out: _Out,
+    *,
+    settings: dict[str, Any],
+    quiet: bool = False,
+) -> Answer:
+    """Cut sources to units and de-duplicate them."""
+    from hornbook import corpus
+
+    values = {"sources": tuple(sources), **settings}
+    return _made(corpus.build(settings_of.validate(settings_of.CorpusConfig, values, "corpus build"), out), quiet)
+
+
+@with_settings(settings_of.ContextualizedConfig, settings_of.GeneralConfig, leave_out=("kind",))
+def _textbook_build(
+    corpus: Annotated[Path, typer.Option("--corpus", help="A finished corpus.")],
+    out: _Out,
+    kind: Annotated[str, typer.Option("--kind", help="contextualized or general.")] = "contextualized",
+    task: Annotated[str | None, typer.Option("--task", help="The task (for contextualized).")] = None,
+    glue_folder: _GlueFolder = None,
+    text: _Text = None,
+    text_pair: _TextPair = None,
+    label: _Label = "label",
+    *,
+    settings: dict[str, Any],
+    quiet: bool = False,
+) -> Answer:
+    """Build a textbook from a corpus."""
+    from hornbook import textbook
+    from hornbook.artifact import load
+
+    config = settings_of.textbook_config({"kind": kind, **settings}, "textbook build")
+    if config.kind == "contextualized" and task is None:
+        raise HornbookError("textbook build: a contextualized textbook needs --task")
+    prepared = _prepared(task, out, glue_folder, text, text_pair, label) if task else None
+    return _made(textbook.build(config, corpus=load(corpus, "corpus"), task=prepared, like=None, out=out), quiet)
+
+
+@with_settings(settings_of.FinetuneConfig)
+def _finetune(
+    task: _Task,
+    model: Annotated[str, typer.Option("--model", help="A model folder or hub name.")],
+    out: _Out,
+    glue_folder: _GlueFolder = None,
+    text: _Text = None,
+    text_pair: _TextPair = None,
+    label: _Label = "label",
+    seed: _Seed = 0,
+    *,
+    settings: dict[str, Any],
+    quiet: bool = False,
+) -> Answer:
+    """Fine-tune a teacher on gold labels."""
+    from hornbook.training.finetune import finetune
+
+    config = settings_of.validate(settings_of.FinetuneConfig, settings, "finetune")
+    prepared = _prepared(task, out, glue_folder, text, text_pair, label)
+    return _made(finetune(model, prepared, out, config, seed=seed), quiet)
+
+
+@with_settings(settings_of.StudentConfig, settings_of.DistilConfig)
+def _distil(
+    teacher: Annotated[str, typer.Option("--teacher", help="A model folder or hub name.")],
+    textbook: Annotated[Path, typer.Option("--textbook", help="A finished textbook.")],
+    out: _Out,
+    seed: _Seed = 0,
+    *,
+    settings: dict[str, Any],
+    quiet: bool = False,
+) -> Answer:
+    """Distil a new student from a teacher through a textbook."""
+    from hornbook.training.distil import distil
+
+    own = {name: settings.pop(name) for name in list(settings) if name in settings_of.StudentConfig.model_fields}
+    student = settings_of.validate(settings_of.StudentConfig, own, "distil")
+    config = settings_of.validate(settings_of.DistilConfig, settings, "distil")
+    return _made(distil(teacher, textbook, out, student, config, seed=seed), quiet)
+
+
+@with_settings(settings_of.AdaptConfig)
+def _adapt(
+    task: _Task,
+    student: Annotated[str, typer.Option("--student", help="A distilled student.")],
+    out: _Out,
+    glue_folder: _GlueFolder = None,
+    text: _Text = None,
+    text_pair: _TextPair = None,
+    label: _Label = "label",
+    seed: _Seed = 0,
+    *,
+    settings: dict[str, Any],
+    quiet: bool = False,
+) -> Answer:
+    """Adapt a distilled student to its task."""
+    from hornbook.training.finetune import adapt
+
+    config = settings_of.validate(settings_of.AdaptConfig, settings, "adapt")
+    prepared = _prepared(task, out, glue_folder, text, text_pair, label)
+    return _made(adapt(student, prepared, out, config, seed=seed), quiet)
+
+
+@with_settings(settings_of.EvaluateConfig)
+def _evaluate(
+    task: _Task,
+    model: Annotated[str, typer.Option("--model", help="A classifier: a folder or hub name.")],
+    out: _Out,
+    teacher: Annotated[str | None, typer.Option("--teacher", help="Measure this classifier's speed beside.")] = None,
+    glue_folder: _GlueFolder = None,
+    text: _Text = None,
+    text_pair: _TextPair = None,
+    label: _Label = "label",
+    *,
+    settings: dict[str, Any],
+    quiet: bool = False,
+) -> Answer:
+    """Score a classifier on dev and test; measure its size and speed."""
+    from hornbook.evaluation.evaluate import evaluate
+
+    config = settings_of.validate(settings_of.EvaluateConfig, settings, "evaluate")
+    prepared = _prepared(task, out, glue_folder, text, text_pair, label)
+    return _made(evaluate(model, prepared, out, config, teacher=teacher), quiet)
+
+
+def _quickstart(
+    runs: _Runs = Path("runs"),
+    full: Annotated[bool, typer.Option("--full", help="Three seeds, twice the tokens.")] = False,
+    cache: Annotated[Path | None, typer.Option("--cache", help="Where downloads are kept.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the stages, with time and disk.")] = False,
+    quiet: bool = False,
+) -> Answer:
+    """Show the whole job on real data from the package registry: two textbooks, one table."""
+    from hornbook import pipeline
+    from hornbook.quickstart import quickstart_recipe
+    from hornbook.report.tables import plan_table, results_table
+
+    recipe = quickstart_recipe(runs, cache, full=full)
+    if dry_run:
+        stages, free = pipeline.plan(recipe, runs), pipeline.free_megabytes(runs)
+        _print(plan_table(stages, free), quiet)
+        return {"stages": stages, "free_megabytes": free}
+    started = time.monotonic()
+    outcome = pipeline.run(recipe, runs)
+    _print(results_table(outcome.rows), quiet)
+    _say(f"report: {outcome.folder / pipeline.REPORT} ({pipeline.timed(started)})", quiet)
+    return outcome.as_json()
+
+
+def _prepared(
+    task: str, out: Path, folder: str | None, text: str | None, text_pair: str | None, label: str
+) -> Any:
+    """Return a prepared task: opened where `task` is one, else made in a folder beside `out`."""
+    from hornbook import tasks
+    from hornbook.artifact import MANIFEST, load
+
+    if (Path(task) / MANIFEST).is_file():
+        return load(task, "task")
+    values = {"source": task, "folder": folder, "text": text, "text_pair": text_pair, "label": label}
+    config = settings_of.validate(settings_of.TaskConfig, values, "--task")
+    return tasks.prepare(config, out.with_name(f"{out.name}.task"))
+
+
+def _made(artifact: Any, quiet: bool) -> Answer:
+    counts = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in artifact.counts.items())
+    _say(f"{artifact.path}: {artifact.stage}{', found finished' if artifact.reused else ''}: {counts}", quiet)
+    return {
+        "folder": str(artifact.path),
+        "stage": artifact.stage,
+        "key": artifact.key,
+        "reused": artifact.reused,
+        "counts": dict(artifact.counts),
+        "info": dict(artifact.info),
+        "measured": dict(artifact.measured),
+    }
+
+
+def _say(text: str, quiet: bool) -> None:
+    if not quiet:
+        typer.echo(text)
+
+
+def _print(table: Any, quiet: bool) -> None:
+    from rich.console import Console
+
+    if not quiet:
+        Console().print(table)
+
+
+_ANY = {"allow_extra_args": True, "ignore_unknown_options": True}
+app.command("run", context_settings=_ANY)(command(_run))
+app.command("new")(command(_new))
+app.command("finetune")(command(_finetune))
+app.command("distil")(command(_distil))
+app.command("adapt")(command(_adapt))
+app.command("evaluate")(command(_evaluate))
+app.command("quickstart")(command(_quickstart))
+corpus_app.command("build")(command(_corpus_build))
+textbook_app.command("build")(command(_textbook_build))

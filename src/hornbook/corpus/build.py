@@ -1,0 +1,295 @@
+"""The stage `corpus`: sources cut to units, de-duplicated, written as shards of a fixed number of units.
+
+Two streaming passes. The first cuts documents to units, drops those too short or too long, numbers the rest and
+puts their text and hashes aside on disk; the second writes the units that are the first with their text.
+Batches of documents and shards go to one process a core; the result does not depend on how many there are.
+"""
+
+import os
+import resource
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from hornbook.artifact import Artifact, Place, Work, make, result_config
+from hornbook.corpus.deduplicate import HashPartitions, hash_texts
+from hornbook.corpus.parallel import Workers
+from hornbook.corpus.sources import Documents, Source, find_sources, read_documents, source_key
+from hornbook.corpus.store import ROW_GROUP_UNITS, SCHEMA, STAGE, shard_name
+from hornbook.corpus.units import count_words, cut
+from hornbook.errors import HornbookError
+from hornbook.progress import progress
+from hornbook.recipe import CorpusConfig
+
+VERSION = 1
+HISTOGRAM_BINS = 32
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Units put aside in a file: `units` of them, with ids from `first` on."""
+
+    path: Path
+    first: int
+    units: int
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """What a worker says about one batch of documents; the units are in its part's file."""
+
+    counts: Counter[str]
+    hashes: npt.NDArray[np.uint64]
+    peak: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What a worker says about a shard: units by source, units by number of words."""
+
+    sources: dict[str, int]
+    lengths: npt.NDArray[np.int64]
+    peak: tuple[int, int]
+
+
+# For one shard: parts, and which of their rows to take.
+_Rows = Sequence[tuple[_Part, npt.NDArray[np.int64]]]
+
+
+def build(config: CorpusConfig, out: Place) -> Artifact:
+    """Build a corpus from its sources: normalised, cut to units, exactly de-duplicated, in fixed-size shards.
+
+    A unit's id is its number among the units of legal length, in the order of the sources, counted before
+    de-duplication: ids do not depend on the shard size, and an id that is missing was a duplicate. Of equal
+    texts the one with the lowest id is kept.
+
+    Args:
+        config: the sources and how they are cut.
+        out: the artefact's folder; holds shards `units-NNNNN.parquet` with columns `unit` (id), `text`, `source`.
+
+    Returns:
+        The artefact. Its counts: documents, units, duplicates, too_short, too_long, words. Its info: `sources`
+        (units by name) and `length_histogram`: `units[i]` have `i * bin_words` words or more, and less than
+        `(i + 1) * bin_words`.
+
+    Raises:
+        HornbookError: a source is missing, empty or cannot be read, or no unit is left.
+    """
+    if config.unit == "chunk" and config.chunk_words > config.max_words:
+        raise HornbookError(
+            f"corpus: chunk_words ({config.chunk_words}) is more than max_words ({config.max_words}), "
+            "which would drop the chunks; raise max_words"
+        )
+    sources = find_sources(config.sources)
+    # Where the sources lie does not count, only their names and their content.
+    names = [f"{source.name}=" if source.named else source.name for source in sources]
+    return make(
+        out,
+        stage=STAGE,
+        version=VERSION,
+        config={**result_config(config), "sources": names},
+        inputs={"sources": source_key(sources)},
+        build=partial(_fill, config, sources),
+    )
+
+
+def _fill(config: CorpusConfig, sources: Sequence[Source], work: Work) -> None:
+    started = time.monotonic()
+    staging = work.path / "staging"
+    staging.mkdir()
+    peaks: dict[int, int] = {}
+    totals: Counter[str] = Counter()
+    with Workers() as workers:
+        with HashPartitions(staging) as hashes:
+            parts = _cut_all(config, sources, staging, workers, hashes, totals, peaks)
+            if not totals["units"]:
+                raise HornbookError(_nothing_left(config, totals))
+            keep = hashes.survivors(totals["units"])
+        by_source, lengths = _write_all(config, parts, keep, work.path, workers, peaks)
+    shutil.rmtree(staging)
+    kept = int(keep.sum())
+    work.counts.update(
+        documents=totals["documents"],
+        units=kept,
+        duplicates=totals["units"] - kept,
+        too_short=totals["too_short"],
+        too_long=totals["too_long"],
+        words=int(np.arange(len(lengths)) @ lengths),
+    )
+    work.info.update(sources=by_source, length_histogram=histogram(lengths))
+    seconds = time.monotonic() - started
+    peaks.update([_peak()])
+    work.measured.update(
+        units_per_second=round(totals["units"] / seconds),
+        text_megabytes_per_second=round(totals["bytes"] / 1e6 / seconds, 1),
+        # Of all processes together; an upper bound, for pages that they share count for each.
+        peak_memory_mb=sum(peaks.values()) // 1024,
+    )
+
+
+def _cut_all(
+    config: CorpusConfig,
+    sources: Sequence[Source],
+    staging: Path,
+    workers: Workers,
+    hashes: HashPartitions,
+    totals: Counter[str],
+    peaks: dict[int, int],
+) -> list[_Part]:
+    """Put the units of all sources aside as numbered parts, and their hashes; count."""
+    parts: list[_Part] = []
+    batches = (batch for source in sources for batch in read_documents(source, config.text_column))
+    jobs = ((staging / f"part-{number:06d}.arrow", batch) for number, batch in enumerate(batches))
+    with progress("corpus: cutting to units") as counter:
+        for number, done in enumerate(workers.map(partial(_cut_batch, config), jobs)):
+            first = totals["units"]
+            parts.append(_Part(staging / f"part-{number:06d}.arrow", first, done.counts["units"]))
+            hashes.add(done.hashes, first)
+            totals.update(done.counts)
+            peaks.update([done.peak])
+            counter.advance(done.counts["units"])
+    return parts
+
+
+def _cut_batch(config: CorpusConfig, job: tuple[Path, Documents]) -> _Cut:
+    """Cut a batch of documents to units and write those of legal length to the part's file."""
+    path, batch = job
+    texts: list[str] = []
+    words: list[int] = []
+    owners: list[int] = []
+    text_bytes = pc.sum(pc.binary_length(batch.texts)).as_py() or 0
+    counts: Counter[str] = Counter(documents=len(batch.texts), bytes=text_bytes)
+    for document, text in enumerate(batch.texts.to_pylist()):
+        for unit in cut(text or "", config.unit, config.chunk_words):
+            length = count_words(unit)
+            if length < config.min_words:
+                counts["too_short"] += 1
+            elif length > config.max_words:
+                counts["too_long"] += 1
+            else:
+                texts.append(unit)
+                words.append(length)
+                owners.append(document)
+    counts["units"] = len(texts)
+    source = (
+        pa.repeat(batch.sources, len(texts))
+        if isinstance(batch.sources, str)
+        else batch.sources.take(pa.array(owners, pa.int32()))
+    )
+    table = pa.table({"text": pa.array(texts, pa.string()), "source": source, "words": pa.array(words, pa.int32())})
+    # One thread: the process may have been forked, and there is one process a core.
+    options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema, options=options) as writer:
+        writer.write_table(table)
+    return _Cut(counts, hash_texts(texts), _peak())
+
+
+def _write_all(
+    config: CorpusConfig,
+    parts: Sequence[_Part],
+    keep: npt.NDArray[np.bool_],
+    folder: Path,
+    workers: Workers,
+    peaks: dict[int, int],
+) -> tuple[dict[str, int], npt.NDArray[np.int64]]:
+    """Write the kept units as shards; return units by source and units by number of words."""
+    sources: Counter[str] = Counter()
+    lengths = np.zeros(0, dtype=np.int64)
+    plan = plan_shards(parts, keep, config.shard_units)
+    jobs = ((folder / shard_name(number), rows) for number, rows in enumerate(plan))
+    with progress("corpus: writing shards", total=int(keep.sum())) as counter:
+        for done in workers.map(_write_shard, jobs):
+            sources.update(done.sources)
+            lengths = _add(lengths, done.lengths)
+            peaks.update([done.peak])
+            counter.advance(int(done.lengths.sum()))
+    return dict(sources), lengths
+
+
+def plan_shards(parts: Iterable[_Part], keep: npt.NDArray[np.bool_], shard_units: int) -> Iterator[_Rows]:
+    """Yield for each shard which rows of which parts make it: `shard_units` kept units, fewer in the last."""
+    shard: list[tuple[_Part, npt.NDArray[np.int64]]] = []
+    room = shard_units
+    for part in parts:
+        rows = np.flatnonzero(keep[part.first : part.first + part.units])
+        while len(rows):
+            shard.append((part, rows[:room]))
+            room -= len(shard[-1][1])
+            rows = rows[len(shard[-1][1]) :]
+            if not room:
+                yield shard
+                shard, room = [], shard_units
+    if shard:
+        yield shard
+
+
+def _write_shard(job: tuple[Path, _Rows]) -> _Written:
+    path, rows = job
+    sources: Counter[str] = Counter()
+    lengths = np.zeros(0, dtype=np.int64)
+    held = SCHEMA.empty_table()
+    options = {"compression": "zstd", "use_dictionary": ["source"], "write_statistics": ["unit"]}
+    with pq.ParquetWriter(path, SCHEMA, **options) as writer:
+        for part, positions in rows:
+            table = _take(part, positions)
+            lengths = _add(lengths, np.bincount(table.column("words").to_numpy()))
+            for entry in table.column("source").value_counts().to_pylist():
+                sources[entry["values"]] += entry["counts"]
+            held = pa.concat_tables([held, table.select(SCHEMA.names)])
+            whole = len(held) // ROW_GROUP_UNITS * ROW_GROUP_UNITS
+            if whole:
+                writer.write_table(held.slice(0, whole), row_group_size=ROW_GROUP_UNITS)
+                held = held.slice(whole)
+        if len(held):
+            writer.write_table(held)
+    return _Written(dict(sources), lengths, _peak())
+
+
+def _take(part: _Part, rows: npt.NDArray[np.int64]) -> pa.Table:
+    """Read rows of a part, with their unit ids."""
+    options = pa.ipc.IpcReadOptions(use_threads=False)
+    with pa.OSFile(str(part.path)) as file:
+        table = pa.ipc.open_file(file, options=options).read_all()
+    if len(rows) < part.units:
+        table = table.take(pa.array(rows))
+    return table.append_column("unit", pa.array(part.first + rows))
+
+
+def histogram(lengths: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Return the units by number of words, `lengths[words]`, gathered to at most `HISTOGRAM_BINS` bins."""
+    width = -(-len(lengths) // HISTOGRAM_BINS)
+    padded = np.zeros(-(-len(lengths) // width) * width, dtype=np.int64)
+    padded[: len(lengths)] = lengths
+    return {"bin_words": width, "units": padded.reshape(-1, width).sum(axis=1).tolist()}
+
+
+def _add(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Add two arrays of counts of different lengths."""
+    total = np.zeros(max(len(one), len(other)), dtype=np.int64)
+    total[: len(one)] += one
+    total[: len(other)] += other
+    return total
+
+
+def _peak() -> tuple[int, int]:
+    """Return this process and its peak memory (kilobytes)."""
+    return os.getpid(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _nothing_left(config: CorpusConfig, totals: Counter[str]) -> str:
+    return (
+        f"corpus: no unit left of {totals['documents']} documents cut to units ({config.unit}): "
+        f"min_words ({config.min_words}) dropped {totals['too_short']}, "
+        f"max_words ({config.max_words}) dropped {totals['too_long']}"
+    )

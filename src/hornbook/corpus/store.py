@@ -1,0 +1,146 @@
+"""The corpus at rest: Parquet shards that are streamed, or asked for the text of some units."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hornbook.artifact import Artifact, load
+from hornbook.errors import HornbookError
+
+STAGE = "corpus"
+SCHEMA = pa.schema([("unit", pa.int64()), ("text", pa.string()), ("source", pa.string())])
+ROW_GROUP_UNITS = 16_384
+
+
+def shard_name(number: int) -> str:
+    """Return the file name of a shard, counted from 0."""
+    return f"units-{number:05d}.parquet"
+
+
+@dataclass(frozen=True)
+class _RowGroups:
+    """Where units lie: for each row group of the corpus its shard, its number there, its last unit id."""
+
+    shards: Sequence[Path]
+    numbers: Sequence[int]
+    last: npt.NDArray[np.int64]
+
+
+class Corpus:
+    """A finished corpus: de-duplicated units in the order of their ids.
+
+    The rows have the columns `unit` (id, int64), `text` and `source` (strings). Ids follow the order of the
+    sources and do not depend on the shard size; the id of a unit with the text of an earlier one is missing.
+    """
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.artifact = artifact
+
+    @property
+    def key(self) -> str:
+        """The artefact's content key."""
+        return self.artifact.key
+
+    @property
+    def units(self) -> int:
+        """How many units there are."""
+        return self.artifact.counts["units"]
+
+    @property
+    def words(self) -> int:
+        """How many words, parted by spaces, all units have."""
+        return self.artifact.counts["words"]
+
+    @property
+    def sources(self) -> dict[str, int]:
+        """The units of each source, in source order."""
+        return dict(self.artifact.info["sources"])
+
+    def shards(self) -> list[Path]:
+        """Return the shards' files, in the order of unit ids.
+
+        Raises:
+            HornbookError: a shard is missing or changed.
+        """
+        files: Mapping[str, Any] = self.artifact.manifest["files"]
+        return [self.artifact.file(name) for name in sorted(files) if name.startswith("units-")]
+
+    def batches(self, columns: Sequence[str] | None = None, batch_units: int = 65_536) -> Iterator[pa.RecordBatch]:
+        """Stream the units in the order of their ids.
+
+        Args:
+            columns: of `unit`, `text`, `source`; by default all.
+            batch_units: units in a batch at most; no batch spans two shards.
+
+        Raises:
+            HornbookError: a shard is missing or changed.
+        """
+        for path in self.shards():
+            with pq.ParquetFile(path) as shard:
+                yield from shard.iter_batches(batch_units, columns=None if columns is None else list(columns))
+
+    def texts(self, unit_ids: npt.NDArray[np.int64]) -> pa.Table:
+        """Fetch units by id; only the row groups that hold one of them are read.
+
+        Args:
+            unit_ids: rising unit ids, shape (ids,); an id may repeat.
+
+        Returns:
+            A table with `unit`, `text`, `source` and a row for each id, in the same order.
+
+        Raises:
+            HornbookError: there is no unit with one of the ids, or a shard is missing or changed.
+            ValueError: the ids do not rise.
+        """
+        ids = np.asarray(unit_ids, dtype=np.int64)
+        if np.any(np.diff(ids) < 0):
+            raise ValueError("unit ids must rise")
+        groups = self._row_groups
+        group_of = np.searchsorted(groups.last, ids)
+        bounds = np.searchsorted(group_of, np.arange(len(groups.last) + 1))
+        self._refuse(ids[bounds[-1] :])
+        tables = [SCHEMA.empty_table()]
+        for group in np.unique(group_of):
+            wanted = ids[bounds[group] : bounds[group + 1]]
+            with pq.ParquetFile(groups.shards[group]) as shard:
+                table = shard.read_row_group(groups.numbers[group], columns=SCHEMA.names)
+            held = table.column("unit").to_numpy()
+            rows = np.searchsorted(held, wanted)
+            self._refuse(wanted[held[rows] != wanted])
+            tables.append(table.take(pa.array(rows)))
+        return pa.concat_tables(tables)
+
+    def _refuse(self, missing: npt.NDArray[np.int64]) -> None:
+        if len(missing):
+            raise HornbookError(f"{self.artifact.path}: no unit {missing[0]} in this corpus; was it built anew?")
+
+    @cached_property
+    def _row_groups(self) -> _RowGroups:
+        shards, numbers, last = [], [], []
+        for path in self.shards():
+            metadata = pq.read_metadata(path)
+            for number in range(metadata.num_row_groups):
+                shards.append(path)
+                numbers.append(number)
+                last.append(metadata.row_group(number).column(0).statistics.max)
+        return _RowGroups(shards, numbers, np.array(last, np.int64))
+
+
+def open_corpus(corpus: Artifact | Path | str) -> Corpus:
+    """Open a finished corpus.
+
+    Args:
+        corpus: the artefact or its folder.
+
+    Raises:
+        HornbookError: there is no finished corpus.
+    """
+    path = corpus.path if isinstance(corpus, Artifact) else corpus
+    return Corpus(load(path, STAGE))

@@ -1,0 +1,162 @@
+"""From a document to units: normalised text, cut to sentences, lines or chunks.
+
+A document is a string in which a blank line ends a paragraph. No sentence or line crosses a paragraph; a chunk
+may. The splitter is one regular expression that finds where a sentence could end, and rules on the words around
+that place: those of Kiss and Strunk (2006, "Unsupervised Multilingual Sentence Boundary Detection"), with fixed
+lists instead of learned ones.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+Unit = Literal["sentence", "line", "chunk"]
+
+# Control characters that are no white space, marks that show nothing (soft hyphen, zero-width space, word joiner,
+# byte order mark), and halves of surrogate pairs, which UTF-8 cannot hold.
+_UNSEEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u2060\ufeff\ud800-\udfff]")
+_PARAGRAPH = re.compile(r"\n\s*\n")
+_END = re.compile(r"[.!?…][\"'”’)\]»]* ")
+_OPENING = "\"'“‘([«¿¡"
+_SIGNS = "$£€#"
+_DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]")
+_WORD = re.compile(r"[^\W_]+")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# A name follows, or more of the sentence: never its end.
+_TITLES = _words("""
+    mr mrs ms messrs mme mlle dr prof rev hon pres gov sen rep gen col maj capt cpt cmdr cdr lt sgt cpl adm brig
+    st ste mt vs v cf viz e.g i.e approx ca supt insp
+    """)
+# Not the end of a sentence where a number follows.
+_NUMBERED = _words("""
+    no nos p pp vol vols fig figs sec secs art arts ch chap par ed eds eq eqs op lib bk pt nr
+    jan feb mar apr jun jul aug sep sept oct nov dec
+    """)
+# The end of a sentence only where the next word is one that often begins one.
+_UNCERTAIN = _words("""
+    inc corp co cos ltd llc bros jr sr esq etc al ph.d jan feb mar apr jun jul aug sep sept oct nov dec
+    dept univ assn bldg intl mfg mgr natl ave blvd ft
+    """)
+_BEGINNERS = _words("""
+    a after all although an and another as at because before both but by despite during each even every few first
+    for from he her here his how however i if in indeed instead it its last later many meanwhile moreover most my
+    neither never no not now nor of on once one only or other our perhaps she since so some soon still such that
+    the their then there therefore these they this those though three thus to today two under unlike until we
+    what when where whether which while who why with without yes yet you your
+    """)
+
+
+def normalise(text: str) -> str:
+    """Return `text` in Unicode's composed form (NFC), without control characters, its words parted by single spaces.
+
+    There is no white space at its ends.
+    """
+    if not text.isprintable():
+        text = _UNSEEN.sub("", text)
+    elif "  " not in text and text.isascii():
+        return text.strip()
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    return " ".join(text.split())
+
+
+def count_words(unit: str) -> int:
+    """Return how many words, parted by spaces, a normalised unit has."""
+    return unit.count(" ") + 1 if unit else 0
+
+
+def cut(document: str, unit: Unit, chunk_words: int) -> list[str]:
+    """Return the normalised units of a document, in order, of any length.
+
+    Args:
+        document: text as it stands in the source; blank lines part its paragraphs.
+        unit: `line`: a paragraph; `sentence`; or `chunk`: see `join_chunks`.
+        chunk_words: words in a chunk at most.
+    """
+    if "\n" in document:
+        paragraphs = [normalise(paragraph) for paragraph in _PARAGRAPH.split(document)]
+    else:
+        paragraphs = [normalise(document)]
+    if unit == "line":
+        return paragraphs
+    sentences = [sentence for paragraph in paragraphs for sentence in split_sentences(paragraph)]
+    return sentences if unit == "sentence" else list(join_chunks(sentences, chunk_words))
+
+
+def split_sentences(text: str) -> list[str]:
+    """Return the sentences of normalised text; joined by single spaces they are the text again.
+
+    A sentence ends at `.`, `!`, `?` or `…` with any closing quotes and brackets, before a space and something
+    that can begin a sentence, unless a title, an initial, an abbreviation or a bare number stands before it.
+    """
+    sentences = []
+    start = 0
+    for match in _END.finditer(text):
+        if _is_end(text, start, match.start(), match.end()):
+            sentences.append(text[start : match.end() - 1])
+            start = match.end()
+    sentences.append(text[start:])
+    return sentences
+
+
+def _is_end(text: str, start: int, mark: int, after: int) -> bool:
+    """Say whether the sentence from `start` ends with the mark at `mark`; the next word stands at `after`."""
+    while after < len(text) and text[after] in _OPENING:
+        after += 1
+    if after == len(text):
+        return False
+    following = text[after]
+    if not (following.isalnum() or following in _SIGNS) or following.islower():
+        return False
+    if text[mark] != "." or text[mark + 1] != " ":
+        return True
+    word = text[max(text.rfind(" ", start, mark) + 1, start) : mark].lstrip(_OPENING)
+    return _ends_after(word, text, start, mark, after)
+
+
+def _ends_after(word: str, text: str, start: int, mark: int, after: int) -> bool:
+    """Say whether a full stop after `word` ends a sentence before something that could begin one."""
+    lower = word.lower()
+    if lower in _TITLES:
+        return False
+    if word.isdigit():
+        # "1. Introduction": the number alone would be the sentence.
+        return mark - start > len(word)
+    if text[after].isdigit() and lower in _NUMBERED:
+        return False
+    single = len(word) == 1 and word.isalpha()
+    if single or lower in _UNCERTAIN or _DOTTED.fullmatch(word):
+        following = _WORD.match(text, after)
+        return following is not None and following.group().lower() in _BEGINNERS
+    return True
+
+
+def join_chunks(sentences: Iterable[str], chunk_words: int) -> Iterator[str]:
+    """Yield neighbouring sentences joined by spaces, as many as fit into `chunk_words` words.
+
+    A sentence that alone is longer is cut by words; its pieces stand alone, but the last can go on.
+    """
+    held: list[str] = []
+    room = chunk_words
+    for sentence in sentences:
+        words = count_words(sentence)
+        if words > room and held:
+            yield " ".join(held)
+            held, room = [], chunk_words
+        if words > chunk_words:
+            pieces = sentence.split(" ")
+            whole = (words - 1) // chunk_words * chunk_words
+            for first in range(0, whole, chunk_words):
+                yield " ".join(pieces[first : first + chunk_words])
+            sentence, words = " ".join(pieces[whole:]), words - whole
+        if words:
+            held.append(sentence)
+            room -= words
+    if held:
+        yield " ".join(held)

@@ -1,0 +1,123 @@
+"""Scores on every split with gold labels, size, and speed beside the teacher's."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hornbook.artifact import Artifact, Place, Work, load, make
+from hornbook.models.encode import encode
+from hornbook.models.families import family_of
+from hornbook.models.loading import (
+    Model,
+    label_order,
+    load_ready_classifier,
+    load_tokenizer,
+    model_key,
+    model_path,
+)
+from hornbook.models.predict import predict, sentences_per_second
+from hornbook.recipe import EvaluateConfig
+from hornbook.tasks import Task, open_task
+from hornbook.tasks.metrics import ChanceCheck, check_against_chance, scores
+from hornbook.training.finetune import encode_split
+
+VERSION = 1
+
+
+def evaluate(
+    model: Model,
+    task: Artifact | Path | str,
+    out: Place,
+    config: EvaluateConfig | None = None,
+    *,
+    teacher: Model | None = None,
+    label_names: dict[str, str] | None = None,
+) -> Artifact:
+    """Score a classifier on dev and test, and measure its size and speed.
+
+    Args:
+        model: a classifier: a folder or a hub name.
+        task: a prepared task.
+        out: the artefact's folder.
+        config: batch and lengths.
+        teacher: a classifier whose speed is measured beside the model's, taking turns.
+        label_names: the task's name for each of the model's labels, where they differ.
+
+    Returns:
+        the artefact, stage "evaluation": `info["scores"]` by split, parameters with and without embeddings,
+        bytes of weights; `measured["sentences_per_second"]`.
+
+    Raises:
+        HornbookError: the model is no classifier, or its labels are not the task's.
+    """
+    config = config or EvaluateConfig()
+    task = task if isinstance(task, Artifact) else load(task, "task")
+
+    def build(work: Work) -> None:
+        _build(work, model_path(model), open_task(task), config, teacher, label_names)
+
+    inputs = {"model": model_key(model), "task": task.key}
+    if teacher is not None:
+        inputs["teacher"] = model_key(teacher)
+    return make(
+        out,
+        stage="evaluation",
+        version=VERSION,
+        config={"label_names": label_names, **config.model_dump()},
+        inputs=inputs,
+        build=build,
+    )
+
+
+def _build(
+    work: Work,
+    path: str,
+    task: Task,
+    config: EvaluateConfig,
+    teacher: Model | None,
+    label_names: dict[str, str] | None,
+) -> None:
+    model, tokenizer = load_ready_classifier(path), load_tokenizer(path)
+    columns = label_order(model.config.id2label, task.labels, label_names, path) if task.labels else [0]
+    by_split: dict[str, dict[str, float]] = {}
+    for split in task.splits:
+        if split == "train":
+            continue
+        encoded, gold = encode_split(task, split, tokenizer, config.max_length)
+        outputs = predict(model, encoded, config.batch)[:, columns]
+        by_split[split] = scores(task.kind, gold, outputs)
+        if split == "dev":
+            work.info["chance"] = _described(check_against_chance(task.kind, gold, by_split[split]))
+    work.info |= {"task": task.name, "metric": task.metric, "scores": by_split}
+    parameters, embeddings = count_parameters(model)
+    work.counts = {"parameters": parameters, "parameters_without_embeddings": parameters - embeddings}
+    work.counts["weight_bytes"] = sum(f.stat().st_size for f in Path(path).glob("*.safetensors"))
+    models = {"model": model}
+    if teacher is not None:
+        models["teacher"] = load_ready_classifier(model_path(teacher))
+    table = task.split("dev").slice(0, config.speed_sentences)
+    pairs = table["text_pair"].to_pylist() if task.pair else None
+    sample = encode(table["text"].to_pylist(), pairs, tokenizer, config.max_length)
+    speeds = sentences_per_second(models, sample, config.batch)
+    work.measured["sentences_per_second"] = {name: round(speed, 1) for name, speed in speeds.items()}
+
+
+def chance_check(evaluation: Artifact) -> ChanceCheck:
+    """Return how an evaluated model compares with knowing nothing, on dev."""
+    return ChanceCheck(**evaluation.info["chance"])
+
+
+def count_parameters(model: Any) -> tuple[int, int]:
+    """Return all parameters of a model, and those of its token and position embeddings."""
+    family_of(model.config)
+    embeddings = [m for name, m in model.named_modules() if name.split(".")[-1] == "embeddings"]
+    return (
+        sum(p.numel() for p in model.parameters()),
+        sum(p.numel() for module in embeddings[:1] for p in module.parameters()),
+    )
+
+
+def _described(check: ChanceCheck) -> dict[str, Any]:
+    rounded = {name: round(float(np.float64(getattr(check, name))), 6) for name in ("score", "low", "high", "chance")}
+    return {**rounded, "metric": check.metric}

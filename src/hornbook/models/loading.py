@@ -1,0 +1,180 @@
+"""Loading models and tokenizers, with errors a user can act on."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from hornbook.artifact import MANIFEST, Artifact, fingerprint, load
+from hornbook.errors import HornbookError
+
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+
+
+Model = Artifact | Path | str
+
+
+def model_path(model: Model) -> str:
+    """Return what `from_pretrained` takes: a folder or a hub name."""
+    return str(model.path if isinstance(model, Artifact) else model)
+
+
+def model_key(model: Model) -> str:
+    """Return the key of a model: an artefact has its own, a folder its content, a hub name its revision.
+
+    Raises:
+        HornbookError: the folder holds no model, or the hub does not know or cannot give the name.
+    """
+    if isinstance(model, Artifact):
+        return model.key
+    model = str(model)
+    path = Path(model)
+    if (path / MANIFEST).is_file():
+        return load(path).key
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise HornbookError(f"{model}: no config.json in it, so it is no model folder")
+        names = sorted(p for p in path.iterdir() if p.suffix in {".safetensors", ".json", ".txt", ".model"})
+        return fingerprint(names)
+    if path.exists() or model.startswith((".", "/", "~")):
+        raise HornbookError(f"{model}: not a model folder")
+    from transformers.utils.hub import cached_file, extract_commit_hash
+
+    try:
+        file = cached_file(model, "config.json")
+    except OSError as error:
+        raise _unloadable(model, error) from None
+    return str(extract_commit_hash(file, None) or model)
+
+
+def tokenizer_key(model: Model) -> str:
+    """Return the key of a model's tokenizer; students and fine-tuned models inherit it with the files."""
+    if isinstance(model, Artifact):
+        return str(model.manifest["inputs"]["tokenizer"])
+    path = Path(model)
+    if (path / MANIFEST).is_file():
+        return tokenizer_key(load(path))
+    text: str = load_tokenizer(str(model)).backend_tokenizer.to_str()
+    return xxhash.xxh3_128_hexdigest(text.encode())
+
+
+def load_tokenizer(model: str) -> Any:
+    """Return the fast tokenizer of a model.
+
+    Raises:
+        HornbookError: there is none, or it has no token to pad with.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model)
+    except (OSError, ValueError) as error:
+        raise _unloadable(model, error) from None
+    if tokenizer.pad_token_id is None:
+        raise HornbookError(f"{model}: its tokenizer has no pad token, which an encoder needs")
+    return tokenizer
+
+
+def load_encoder(model: str) -> Any:
+    """Return the base encoder (no head) of a model, in float32.
+
+    Raises:
+        HornbookError: it cannot be loaded, or only pickled weights are there.
+    """
+    from transformers import AutoModel
+
+    return _load(AutoModel, model)
+
+
+def load_classifier(model: str, labels: Sequence[str]) -> Any:
+    """Return a model with a head for these labels (none: one output, regression), in float32.
+
+    A head that is missing or of another size begins at random.
+
+    Raises:
+        HornbookError: it cannot be loaded, or only pickled weights are there.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    return _load(
+        AutoModelForSequenceClassification,
+        model,
+        ignore_mismatched_sizes=True,
+        num_labels=len(labels) or 1,
+        id2label=dict(enumerate(labels)) if labels else {0: "score"},
+        label2id={name: i for i, name in enumerate(labels)} if labels else {"score": 0},
+        problem_type="single_label_classification" if labels else "regression",
+    )
+
+
+def load_ready_classifier(model: str) -> Any:
+    """Return a model with its own head as it was saved, in float32.
+
+    Raises:
+        HornbookError: it cannot be loaded, or it has no classification head.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    try:
+        config = AutoConfig.from_pretrained(model)
+    except (OSError, ValueError) as error:
+        raise _unloadable(model, error) from None
+    if not any("SequenceClassification" in name for name in config.architectures or ()):
+        raise HornbookError(
+            f"{model}: not a classifier ({config.architectures}); set teacher.kind to task or general"
+        )
+    return _load(AutoModelForSequenceClassification, model)
+
+
+def label_order(
+    own: Mapping[int, str], task_labels: Sequence[str], names: Mapping[str, str] | None, where: str
+) -> list[int]:
+    """Return, for each label of the task, the column of a ready teacher's output that stands for it.
+
+    Args:
+        own: the teacher's `id2label`.
+        task_labels: the task's label names, in the task's order.
+        names: the task's name for each of the teacher's labels, where they differ.
+        where: the teacher, for messages.
+
+    Raises:
+        HornbookError: a label of the task is not among the teacher's names (letter case does not count).
+    """
+    renamed = {(names or {}).get(name, name).casefold(): column for column, name in own.items()}
+    missing = [label for label in task_labels if label.casefold() not in renamed]
+    if missing or len(own) != len(task_labels):
+        raise HornbookError(
+            f"{where}: its labels {list(own.values())} are not the task's {list(task_labels)}; "
+            "say which is which with teacher.label_names, {teacher's name: task's name}"
+        )
+    return [renamed[label.casefold()] for label in task_labels]
+
+
+def _load(kind: Any, model: str, **settings: Any) -> Any:
+    import torch
+    from transformers.utils import logging
+
+    # A new head is what we ask for, not a fault to warn of; a bar for weights read in a blink only flickers.
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    _refuse_pickles(model)
+    try:
+        return kind.from_pretrained(model, dtype=torch.float32, use_safetensors=True, **settings)
+    except (OSError, ValueError) as error:
+        raise _unloadable(model, error) from None
+
+
+def _refuse_pickles(model: str) -> None:
+    path = Path(model)
+    if path.is_dir() and not any((path / name).is_file() for name in WEIGHTS):
+        pickled = any(path.glob("*.bin"))
+        raise HornbookError(
+            f"{model}: only pickled weights, which are never loaded; save it again with safe_serialization=True"
+            if pickled
+            else f"{model}: no model.safetensors in it"
+        )
+
+
+def _unloadable(model: str, error: Exception) -> HornbookError:
+    return HornbookError(f"{model}: cannot be loaded: {' '.join(str(error).split())[:300]}")

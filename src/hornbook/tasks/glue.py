@@ -1,0 +1,51 @@
+"""The eight GLUE tasks (Wang et al. 2019) as data; their metrics are inferred from the paper's Table 2."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+HUB_NAME = "nyu-mll/glue"
+NO_TEST = "none (GLUE's test labels are not public)"
+
+
+@dataclass(frozen=True)
+class GlueTask:
+    """One GLUE task, with the column names and label numbers of the hub's `nyu-mll/glue`.
+
+    Attributes:
+        text: the column with the first text.
+        text_pair: the column with the second text, or None.
+        labels: the names of the labels 0, 1, 2; empty for regression.
+        metric: the headline metric on dev: accuracy, matthews or spearman.
+        dev: the stored split that serves as dev.
+    """
+
+    text: str
+    text_pair: str | None
+    labels: tuple[str, ...]
+    metric: str = "accuracy"
+    dev: str = "validation"
+
+    @property
+    def kind(self) -> Literal["classification", "regression"]:
+        """Whether labels are classes or scores."""
+        return "classification" if self.labels else "regression"
+
+    @property
+    def splits(self) -> dict[str, str]:
+        """The stored split behind each of ours."""
+        given = {"train": "train", "dev": self.dev}
+        return given | ({"dev_mismatched": "validation_mismatched"} if self.dev == "validation_matched" else {})
+
+
+_ENTAILMENT = ("entailment", "not_entailment")
+
+GLUE = {
+    "mnli": GlueTask("premise", "hypothesis", ("entailment", "neutral", "contradiction"), dev="validation_matched"),
+    "sst2": GlueTask("sentence", None, ("negative", "positive")),
+    "rte": GlueTask("sentence1", "sentence2", _ENTAILMENT),
+    "mrpc": GlueTask("sentence1", "sentence2", ("not_equivalent", "equivalent")),
+    "cola": GlueTask("sentence", None, ("unacceptable", "acceptable"), metric="matthews"),
+    "stsb": GlueTask("sentence1", "sentence2", (), metric="spearman"),
+    "qqp": GlueTask("question1", "question2", ("not_duplicate", "duplicate")),
+    "qnli": GlueTask("question", "sentence", _ENTAILMENT),
+}

@@ -1,0 +1,238 @@
+"""The task artefact: labelled text in Parquet files, one a split, and what is known about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hornbook.artifact import Artifact, Place, Work, load, make, result_config
+from hornbook.errors import HornbookError
+from hornbook.recipe import TaskConfig
+from hornbook.tasks.glue import NO_TEST
+from hornbook.tasks.labels import Kind, Labels, read_labels
+from hornbook.tasks.rows import Rows
+from hornbook.tasks.sources import Source, locate
+from hornbook.tasks.split import Indices, sample_rows, split_rows, strata
+
+VERSION = 1
+# Where the data lies does not change what it is: its content counts, by the keys of the inputs.
+_PLACES = ("source", "folder", "dev", "test", "subset")
+_FEWEST_ROWS = 10
+_FEWEST_OF_A_LABEL = 2
+
+
+@dataclass(frozen=True)
+class Task:
+    """A finished task artefact.
+
+    Attributes:
+        name: of the task.
+        kind: classification or regression.
+        labels: the classes' names by index; empty for regression.
+        pair: whether a case is a pair of texts.
+        metric: the headline metric: accuracy, matthews or spearman.
+        splits: those that exist of train, dev, test, dev_mismatched.
+        majority_share: the accuracy on dev of always naming its most frequent class; 0 for regression.
+        artifact: the folder behind it.
+    """
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    pair: bool
+    metric: str
+    splits: tuple[str, ...]
+    majority_share: float
+    artifact: Artifact
+
+    @property
+    def key(self) -> str:
+        """The artefact's content key."""
+        return self.artifact.key
+
+    def split(self, name: str) -> pa.Table:
+        """Return a split: columns text (string), text_pair (string, null for single texts), label.
+
+        The label is the class index (int64) or the score (float64).
+
+        Raises:
+            HornbookError: the task has no such split.
+        """
+        if name not in self.splits:
+            raise HornbookError(f"{self.artifact.path}: no split {name!r}; it has {', '.join(self.splits)}")
+        return pq.read_table(self.artifact.file(f"{name}.parquet"))
+
+    def anchors(self) -> list[str]:
+        """Return each distinct text of train, in order of first appearance.
+
+        Each text of a pair is an anchor of its own (paper, section 2.1).
+        """
+        train = self.split("train")
+        columns = [train.column("text").to_pylist()]
+        if self.pair:
+            columns.append(train.column("text_pair").to_pylist())
+        return list(dict.fromkeys(text for row in zip(*columns, strict=True) for text in row))
+
+
+def open_task(task: Artifact | Path | str) -> Task:
+    """Open a finished task artefact.
+
+    Raises:
+        HornbookError: it is not one.
+    """
+    artifact = task if isinstance(task, Artifact) else load(task, "task")
+    info = artifact.info
+    return Task(
+        name=info["name"],
+        kind=info["kind"],
+        labels=tuple(info["labels"]),
+        pair=info["pair"],
+        metric=info["metric"],
+        splits=tuple(info["splits"]),
+        majority_share=info["majority_share_of_dev"],
+        artifact=artifact,
+    )
+
+
+def prepare(config: TaskConfig, out: Place) -> Artifact:
+    """Read labelled data, check it, split it where it comes without splits, and store it in `out`.
+
+    Args:
+        config: what and how to read.
+        out: the artefact's folder.
+
+    Returns:
+        The artefact, for `open_task`: a Parquet file for each split; `info` says how it was split.
+
+    Raises:
+        HornbookError: the data is missing or wrong (file, column and row are named), or too small to split.
+    """
+    source = locate(config)
+    settings = {name: value for name, value in result_config(config).items() if name not in _PLACES}
+    return make(
+        out,
+        stage="task",
+        version=VERSION,
+        config=settings | {"name": source.name},
+        inputs=source.inputs,
+        build=partial(_build, config, source),
+        seed=config.split_seed,
+    )
+
+
+def _build(config: TaskConfig, source: Source, work: Work) -> None:
+    given = source.read()
+    labels = _labels(config, source, given)
+    text, text_pair = _text_columns(config, source, given["train"])
+    tables = {
+        split: _table(rows, text, text_pair, labels.values[split], labels.kind) for split, rows in given.items()
+    }
+    where = given["train"].where
+    tables, how = _complete(tables, labels, config.split_seed, where)
+    if config.train_rows is not None and config.train_rows < len(tables["train"]):
+        tables["train"] = _sample(tables["train"], labels, config.train_rows, config.split_seed, where)
+        how["train"] += f", {config.train_rows} rows sampled, stratified, seed {config.split_seed}"
+    if source.glue is not None:
+        how["test"] = NO_TEST
+    for split, table in tables.items():
+        pq.write_table(table, work.path / f"{split}.parquet", compression="zstd")
+        work.counts[f"{split}_rows"] = len(table)
+    plain_metric = "accuracy" if labels.kind == "classification" else "spearman"
+    work.info |= {
+        "name": source.name,
+        "kind": labels.kind,
+        "labels": list(labels.names),
+        "pair": text_pair is not None,
+        "metric": source.glue.metric if source.glue else plain_metric,
+        "splits": list(tables),
+        "split": how,
+        "majority_share_of_dev": _majority_share(tables["dev"], labels.kind),
+    }
+
+
+def _labels(config: TaskConfig, source: Source, given: Mapping[str, Rows]) -> Labels:
+    stated = given["train"].class_names.get(config.label)
+    known = source.glue.labels or None if source.glue else None
+    kind = config.kind
+    if kind == "auto" and source.glue is not None:
+        kind = source.glue.kind
+    return read_labels(given, config.label, kind, config.label_names or known or stated)
+
+
+def _text_columns(config: TaskConfig, source: Source, train: Rows) -> tuple[str, str | None]:
+    """Return the columns of the first and the second text."""
+    if source.glue is not None:
+        return config.text or source.glue.text, config.text_pair or source.glue.text_pair
+    if config.text is not None:
+        return config.text, config.text_pair
+    usual = [name for name in ("text", "sentence") if name in train.columns]
+    if not usual:
+        raise HornbookError(
+            f"{train.where}: no column 'text' or 'sentence'; say with text: which it is of {', '.join(train.columns)}"
+        )
+    return usual[0], config.text_pair
+
+
+def _table(rows: Rows, text: str, text_pair: str | None, labels: list[Any], kind: Kind) -> pa.Table:
+    texts = rows.texts(text)
+    pairs = rows.texts(text_pair) if text_pair else [None] * len(texts)
+    label = pa.int64() if kind == "classification" else pa.float64()
+    schema = pa.schema([("text", pa.string()), ("text_pair", pa.string()), ("label", label)])
+    return pa.table([texts, pairs, labels], schema=schema)
+
+
+def _complete(
+    tables: Mapping[str, pa.Table], labels: Labels, seed: int, where: str
+) -> tuple[dict[str, pa.Table], dict[str, str]]:
+    """Cut dev off train where none is given, test too where neither is; say of each split where it is from."""
+    how = dict.fromkeys(tables, "given")
+    if "dev" in tables:
+        return dict(tables), how if "test" in how else {**how, "test": "none given"}
+    groups = strata(labels.values["train"], labels.kind)
+    _check_size(groups, labels, where)
+    with_test = "test" not in tables
+    parts = split_rows(groups, seed, with_test)
+    shares = {"train": 80 if with_test else 90, "dev": 10, "test": 10}
+    how |= {split: f"{shares[split]}% of the rows, stratified, seed {seed}" for split in parts}
+    cut = {split: tables["train"].take(pa.array(rows)) for split, rows in parts.items()}
+    return {**tables, **cut}, how
+
+
+def _check_size(groups: Indices, labels: Labels, where: str) -> None:
+    if len(groups) < _FEWEST_ROWS:
+        raise HornbookError(
+            f"{where}: {len(groups)} rows are too few to split; give {_FEWEST_ROWS} or more, or a dev file"
+        )
+    if labels.kind == "regression":
+        return
+    rows = np.bincount(groups, minlength=len(labels.names))
+    for name, count in zip(labels.names, rows, strict=True):
+        if 0 < count < _FEWEST_OF_A_LABEL:
+            raise HornbookError(
+                f"{where}: label {name!r} has {count} row, too few to split; give"
+                f" {_FEWEST_OF_A_LABEL} or more, or a dev file"
+            )
+
+
+def _sample(train: pa.Table, labels: Labels, rows: int, seed: int, where: str) -> pa.Table:
+    """Return a stratified sample of train that still holds every label."""
+    groups = strata(train.column("label").to_numpy(), labels.kind)
+    kept = sample_rows(groups, rows, seed)
+    lost = np.setdiff1d(groups, groups[kept])
+    if labels.kind == "classification" and len(lost):
+        raise HornbookError(
+            f"{where}: train_rows: {rows} rows hold none of label {labels.names[lost[0]]!r}; give more"
+        )
+    return train.take(pa.array(kept))
+
+
+def _majority_share(dev: pa.Table, kind: Kind) -> float:
+    """Return the share of the most frequent class; 0 for regression."""
+    if kind == "regression":
+        return 0.0
+    return float(np.bincount(dev.column("label").to_numpy()).max() / len(dev))

@@ -1,0 +1,155 @@
+"""The contextualized textbook: what BM25 finds in the corpus for each anchor of the task (paper, section 2.1)."""
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+from numpy.typing import NDArray
+
+from hornbook.artifact import Work
+from hornbook.corpus import Corpus
+from hornbook.errors import HornbookError
+from hornbook.recipe import ContextualizedConfig
+from hornbook.retrieval import Hits, keywords, retrieve
+from hornbook.textbook import store
+
+logger = logging.getLogger("hornbook")
+
+PAGE_UNITS = 100_000
+# Of all anchors together, while k is sought: a hit takes 16 bytes, and merging as much again twice.
+MOST_HITS = 1 << 25
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The distinct units that queries drew, by rising unit id; all arrays have shape [units].
+
+    Attributes:
+        units: unit ids, int64.
+        rank: the best rank over the queries, from 1, int32.
+        score: the best score over the queries, float64.
+        queries: how many queries drew the unit, int32.
+    """
+
+    units: NDArray[np.int64]
+    rank: NDArray[np.int32]
+    score: NDArray[np.float64]
+    queries: NDArray[np.int32]
+
+
+def merge(hits: Hits) -> Drawn:
+    """Return each unit of the hits once."""
+    queries = len(hits.units)
+    # All first hits, then all second hits …: the first place where a unit stands tells its best rank.
+    flat = hits.units.T.ravel()
+    order = np.argsort(flat, kind="stable")[np.count_nonzero(flat < 0) :]
+    ids = flat[order]
+    starts = np.flatnonzero(np.diff(ids, prepend=-1))
+    rank = order[starts] // max(queries, 1) + 1
+    score = np.maximum.reduceat(hits.scores.T.ravel()[order], starts) if len(ids) else np.empty(0)
+    drawn_by = np.diff(starts, append=len(ids))
+    return Drawn(ids[starts], rank.astype(np.int32), score, drawn_by.astype(np.int32))
+
+
+def smallest_k(drawn: Drawn, target: int) -> int:
+    """Return the smallest k whose retrieval draws `target` distinct units, or as many as there are."""
+    reached = min(target, len(drawn.rank))
+    return int(np.partition(drawn.rank, reached - 1)[reached - 1])
+
+
+def build(config: ContextualizedConfig, corpus: Corpus, anchors: Sequence[str], work: Work) -> None:
+    """Retrieve, merge, and write the units by rising id, each text once.
+
+    Raises:
+        HornbookError: k is larger than the corpus, no anchor has a keyword, or no unit holds one.
+    """
+    if config.k != "auto" and config.k > corpus.units:
+        where = f"{corpus.artifact.path}: has {corpus.units:,} units"
+        raise HornbookError(f"{where}, too few for k = {config.k:,}; lower k or set it to auto")
+    queries = [query for anchor in anchors if (query := keywords(anchor, config.phrases))]
+    if not queries:
+        raise HornbookError(
+            f"none of the {len(anchors):,} anchors has a keyword left without stop words; nothing can be retrieved"
+        )
+    k, hits = _retrieve(config, corpus, queries)
+    drawn = merge(hits)
+    if not len(drawn.units):
+        raise HornbookError(
+            f"{corpus.artifact.path}: no unit holds a keyword of the {len(anchors):,} anchors; "
+            "is this corpus in the task's language?"
+        )
+    units = store.write(work.path, _pages(corpus, drawn))
+    retrieved = int(drawn.queries.sum())
+    work.counts.update(
+        units=units,
+        k=k,
+        anchors=len(anchors),
+        anchors_without_keywords=len(anchors) - len(queries),
+        anchors_with_fewer_hits=int((hits.units[:, -1] < 0).sum()),
+        retrieved=retrieved,
+        duplicates=len(drawn.units) - units,
+        corpus_units=corpus.units,
+    )
+    work.info.update(kind=config.kind, share=units / corpus.units, unique_over_retrieved=units / retrieved)
+    logger.info(
+        "contextualized textbook: k = %s, %s units, %.1f%% of the corpus, %.2f unique of retrieved; "
+        "%s anchors, %s without keywords, %s with fewer than k hits",
+        f"{k:,}",
+        f"{units:,}",
+        100 * units / corpus.units,
+        units / retrieved,
+        f"{len(anchors):,}",
+        f"{len(anchors) - len(queries):,}",
+        f"{work.counts['anchors_with_fewer_hits']:,}",
+    )
+
+
+def _retrieve(config: ContextualizedConfig, corpus: Corpus, queries: Sequence[Sequence[str]]) -> tuple[int, Hits]:
+    """Return k and the hits; for `auto` the smallest k that draws the wanted share of the corpus."""
+    if config.k != "auto":
+        return config.k, retrieve(corpus, queries, config.k, config.k1, config.b)
+    target = min(max(math.ceil(config.share * corpus.units), config.min_units), corpus.units)
+    most = max(1, min(corpus.units, MOST_HITS // len(queries)))
+    # A quarter of the hits is distinct in nearly every task; where it is less, the guess is doubled.
+    guess = min(most, max(10, math.ceil(4 * target / len(queries))))
+    while True:
+        hits = retrieve(corpus, queries, guess, config.k1, config.b)
+        drawn = merge(hits)
+        if len(drawn.units) >= target or guess == most or (hits.units[:, -1] < 0).all():
+            break
+        guess = min(most, 2 * guess)
+    if len(drawn.units) < target:
+        logger.warning(
+            "k: auto found only %s of the %s units wanted: the anchors draw no more",
+            f"{len(drawn.units):,}",
+            f"{target:,}",
+        )
+    k = smallest_k(drawn, target) if len(drawn.units) else 1
+    return k, hits.cut(k)
+
+
+def _pages(corpus: Corpus, drawn: Drawn) -> Iterator[pa.Table]:
+    """Yield the units with their text, by rising id; of units with the same text only the first.
+
+    Nothing has to be merged from the units left out: a unit with the same text has the same score for every
+    query and ranks below the first, so whatever query drew it drew the first too, at a better rank.
+    """
+    seen: set[bytes] = set()
+    for start in range(0, len(drawn.units), PAGE_UNITS):
+        page = slice(start, start + PAGE_UNITS)
+        table = corpus.texts(drawn.units[page])
+        new = []
+        for text in table.column("text").to_pylist():
+            digest = xxhash.xxh3_128_digest(text)
+            new.append(digest not in seen)
+            seen.add(digest)
+        yield store.table_of(
+            table,
+            rank=pa.array(drawn.rank[page]),
+            score=pa.array(drawn.score[page]),
+            anchors=pa.array(drawn.queries[page]),
+        ).filter(pa.array(new))

@@ -1,0 +1,204 @@
+import importlib
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hornbook import artifact
+from hornbook.corpus import build, open_corpus, sources
+from hornbook.corpus.build import histogram, plan_shards
+from hornbook.corpus.units import count_words, cut
+from hornbook.errors import HornbookError
+from hornbook.recipe import CorpusConfig
+
+# The package exports the function of the same name.
+building = importlib.import_module("hornbook.corpus.build")
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "general"
+WORDS = ["one", "two", "three", "Four", "five.", "six", "seven?", "eight"]
+
+
+def make_sources(folder, lines=400, seed=0):
+    """Write a text file and a Parquet file of random short lines, with many repeats; return their documents."""
+    draw = random.Random(seed)
+    texts = [" ".join(draw.choices(WORDS[:3], k=draw.randint(1, 5))) for _ in range(lines)]
+    rows = [" ".join(draw.choices(WORDS, k=draw.randint(1, 30))) for _ in range(lines)]
+    folder.mkdir(exist_ok=True)
+    (folder / "a-text.txt").write_text("\n\n".join(texts))
+    pq.write_table(pa.table({"text": rows}), folder / "b-rows.parquet", row_group_size=97)
+    return [("a-text", text) for text in texts] + [("b-rows", text) for text in rows]
+
+
+def slow_corpus(documents, config):
+    """The whole build in memory, with a set."""
+    counts = {"documents": len(documents), "units": 0, "duplicates": 0, "too_short": 0, "too_long": 0, "words": 0}
+    rows, seen, unit_id = [], set(), 0
+    for source, text in documents:
+        for unit in cut(text, config.unit, config.chunk_words):
+            words = count_words(unit)
+            if words < config.min_words:
+                counts["too_short"] += 1
+                continue
+            if words > config.max_words:
+                counts["too_long"] += 1
+                continue
+            if unit in seen:
+                counts["duplicates"] += 1
+            else:
+                seen.add(unit)
+                rows.append({"unit": unit_id, "text": unit, "source": source})
+                counts["units"] += 1
+                counts["words"] += words
+            unit_id += 1
+    return rows, counts
+
+
+def settings(folder, **changes):
+    return CorpusConfig(**{"sources": (str(folder),), "unit": "sentence", "min_words": 2, "max_words": 9} | changes)
+
+
+def rows_of(artifact):
+    return [row for batch in open_corpus(artifact).batches() for row in batch.to_pylist()]
+
+
+def shard_bytes(artifact):
+    return [path.read_bytes() for path in open_corpus(artifact).shards()]
+
+
+@pytest.mark.parametrize("unit", ["sentence", "line", "chunk"])
+def test_the_corpus_is_what_the_slow_one_says(tmp_path, unit):
+    documents = make_sources(tmp_path / "in")
+    config = settings(tmp_path / "in", unit=unit, chunk_words=8, shard_units=100)
+    built = build(config, tmp_path / "out")
+    rows, counts = slow_corpus(documents, config)
+    assert counts["duplicates"] > 50
+    assert rows_of(built) == rows
+    assert dict(built.counts) == counts
+    by_source = {name: sum(row["source"] == name for row in rows) for name in ("a-text", "b-rows")}
+    assert built.info["sources"] == by_source
+    lengths = built.info["length_histogram"]
+    wide = lengths["bin_words"]
+    for number, units in enumerate(lengths["units"]):
+        assert units == sum(number == count_words(row["text"]) // wide for row in rows)
+
+
+def test_shards_are_of_a_fixed_number_of_units_and_ids_do_not_depend_on_it(tmp_path):
+    make_sources(tmp_path / "in")
+    small = build(settings(tmp_path / "in", shard_units=64), tmp_path / "small")
+    large = build(settings(tmp_path / "in", shard_units=10_000), tmp_path / "large")
+    assert rows_of(small) == rows_of(large)
+    sizes = [pq.read_metadata(path).num_rows for path in open_corpus(small).shards()]
+    assert set(sizes[:-1]) == {64}
+    assert 0 < sizes[-1] <= 64
+    assert [path.name for path in open_corpus(small).shards()][:2] == ["units-00000.parquet", "units-00001.parquet"]
+    schema = pq.read_schema(open_corpus(small).shards()[0])
+    assert schema.names == ["unit", "text", "source"]
+    assert schema.types == [pa.int64(), pa.string(), pa.string()]
+
+
+def test_workers_and_batches_do_not_matter(tmp_path, monkeypatch):
+    make_sources(tmp_path / "in")
+    config = settings(tmp_path / "in", shard_units=150)
+    whole = build(config, tmp_path / "whole")
+    monkeypatch.setattr(sources, "BATCH_CHARACTERS", 2000)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    one = build(config, tmp_path / "one")
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    three = build(config, tmp_path / "three")
+    assert shard_bytes(one) == shard_bytes(three) == shard_bytes(whole)
+    assert one.manifest["files"] == three.manifest["files"]
+    assert three.measured["peak_memory_mb"] > one.measured["peak_memory_mb"]
+    assert three.measured["units_per_second"] > 0
+
+
+def test_row_groups_do_not_matter(tmp_path, monkeypatch):
+    make_sources(tmp_path / "in")
+    whole = build(settings(tmp_path / "in"), tmp_path / "whole")
+    monkeypatch.setattr(building, "ROW_GROUP_UNITS", 16)
+    cut_up = build(settings(tmp_path / "in"), tmp_path / "cut_up")
+    assert rows_of(whole) == rows_of(cut_up)
+    metadata = pq.read_metadata(open_corpus(cut_up).shards()[0])
+    assert {metadata.row_group(n).num_rows for n in range(metadata.num_row_groups - 1)} == {16}
+
+
+def test_named_sources_and_their_order(tmp_path):
+    (tmp_path / "a.txt").write_text("one two three four\nfive six seven eight\n")
+    (tmp_path / "b.txt").write_text("five six seven eight\nnine ten eleven twelve\n")
+    given = (f"second={tmp_path / 'b.txt'}", str(tmp_path / "a.txt"))
+    built = build(CorpusConfig(sources=given), tmp_path / "out")
+    assert [(row["unit"], row["source"]) for row in rows_of(built)] == [(0, "second"), (1, "second"), (2, "a")]
+    assert open_corpus(built).sources == {"second": 2, "a": 1}
+
+
+def test_it_is_reused_wherever_the_sources_lie(tmp_path):
+    make_sources(tmp_path / "in")
+    first = build(settings(tmp_path / "in"), tmp_path / "out")
+    (tmp_path / "in").rename(tmp_path / "moved")
+    again = build(settings(tmp_path / "moved"), tmp_path / "out")
+    assert (first.reused, again.reused) == (False, True)
+    assert build(settings(f"x={tmp_path / 'moved'}"), tmp_path / "other").key != first.key
+    with pytest.raises(HornbookError, match="made from other settings"):
+        build(settings(tmp_path / "moved", min_words=3), tmp_path / "out")
+
+
+def test_nothing_left_says_which_filter_dropped_how_many(tmp_path):
+    (tmp_path / "a.txt").write_text("too short\n\none two three four five six\n")
+    with pytest.raises(
+        HornbookError, match=r"no unit left of 2 documents.*min_words \(4\) dropped 1.*\(5\) dropped 1"
+    ):
+        build(CorpusConfig(sources=(str(tmp_path),), min_words=4, max_words=5), tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_an_error_in_a_later_file_leaves_nothing(tmp_path):
+    make_sources(tmp_path / "in")
+    (tmp_path / "in" / "z.txt").write_bytes(b"good\n\xff\n")
+    with pytest.raises(HornbookError, match="not UTF-8"):
+        build(settings(tmp_path / "in"), tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_chunks_longer_than_units_are_refused(tmp_path):
+    make_sources(tmp_path / "in")
+    with pytest.raises(HornbookError, match=r"chunk_words \(200\) is more than max_words \(128\)"):
+        build(CorpusConfig(sources=(str(tmp_path / "in"),), unit="chunk", chunk_words=200), tmp_path / "out")
+
+
+@given(st.lists(st.lists(st.booleans(), max_size=9), max_size=6), st.integers(1, 7))
+def test_the_plan_of_shards_takes_every_kept_unit_once(kept, shard_units):
+    keep = np.array([unit for part in kept for unit in part], dtype=bool)
+    firsts = np.cumsum([0, *map(len, kept)])
+    parts = [building._Part(Path(), int(first), len(part)) for first, part in zip(firsts, kept, strict=False)]
+    shards = [
+        np.concatenate([part.first + rows for part, rows in shard]) for shard in plan_shards(parts, keep, shard_units)
+    ]
+    assert all(len(shard) == shard_units for shard in shards[:-1])
+    assert all(0 < len(shard) <= shard_units for shard in shards)
+    assert [unit for shard in shards for unit in shard] == np.flatnonzero(keep).tolist()
+
+
+@pytest.mark.parametrize("longest", [1, 5, 31, 32, 33, 1000])
+def test_the_histogram_counts_every_unit(longest):
+    lengths = np.arange(longest + 1)
+    bins = histogram(lengths)
+    assert len(bins["units"]) <= building.HISTOGRAM_BINS
+    wide = bins["bin_words"]
+    assert bins["units"] == [int(lengths[i * wide : (i + 1) * wide].sum()) for i in range(len(bins["units"]))]
+    assert sum(bins["units"]) == lengths.sum()
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real corpus ../shared/data/general is missing")
+def test_real_text(tmp_path):
+    built = build(CorpusConfig(sources=(str(SHARED / "speeches-000.parquet"),)), tmp_path / "out")
+    corpus = open_corpus(built)
+    table = pq.read_table(SHARED / "speeches-000.parquet")
+    assert built.counts["documents"] == len(table)
+    assert len(table) * 0.99 < corpus.units < len(table) * 1.02
+    assert corpus.sources == {"speeches": corpus.units}
+    assert artifact.load(built.path, "corpus").key == corpus.key

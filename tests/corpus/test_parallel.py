@@ -1,0 +1,44 @@
+import os
+
+import pytest
+
+from hornbook.corpus.parallel import Workers
+from hornbook.errors import HornbookError
+
+
+def square(number):
+    return number * number
+
+
+def die(number):
+    os._exit(1)
+
+
+def refuse(number):
+    raise HornbookError(f"{number} is wrong")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("items", [0, 1, 2, 40])
+def test_map_keeps_the_order(count, items):
+    with Workers(count) as workers:
+        assert list(workers.map(square, range(items))) == [n * n for n in range(items)]
+        assert list(workers.map(square, range(items))) == [n * n for n in range(items)]
+
+
+def test_map_reads_only_a_little_ahead():
+    read = []
+    with Workers(2) as workers:
+        results = workers.map(square, (read.append(n) or n for n in range(100)))
+        assert next(results) == 0
+        assert len(read) < 10
+
+
+def test_an_error_of_a_worker_comes_through():
+    with Workers(2) as workers, pytest.raises(HornbookError, match="0 is wrong"):
+        list(workers.map(refuse, range(9)))
+
+
+def test_a_worker_that_dies_is_an_error():
+    with Workers(2) as workers, pytest.raises(HornbookError, match="ended a worker"):
+        list(workers.map(die, range(9)))

@@ -1,0 +1,124 @@
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hornbook.corpus.units import count_words, cut, join_chunks, normalise, split_sentences
+
+INVISIBLE = "\xad\u200b\u2060\ufeff"
+AWKWARD = st.text(alphabet=st.sampled_from("ab é\u0301\u0000\u0007\n\t\x85\xa0\u2003\x1f\x7f" + INVISIBLE + "\ud800"))
+
+
+def slow_normalise(text):
+    """Character by character, as the docstring says it."""
+    seen = [c for c in text if c.isspace() or (unicodedata.category(c) not in ("Cc", "Cs") and c not in INVISIBLE)]
+    words, word = [], ""
+    for c in unicodedata.normalize("NFC", "".join(seen)):
+        if c.isspace():
+            words.append(word)
+            word = ""
+        else:
+            word += c
+    return " ".join(w for w in [*words, word] if w)
+
+
+def slow_chunks(sentences, chunk_words):
+    """Word by word: what a chunk holds is a list of whole sentences or a piece of one."""
+    chunks, current = [], []
+    for sentence in sentences:
+        words = sentence.split()
+        if len(words) > chunk_words or len(current) + len(words) > chunk_words:
+            chunks.append(current)
+            current = []
+        for word in words:
+            if len(current) == chunk_words:
+                chunks.append(current)
+                current = []
+            current.append(word)
+    return [" ".join(chunk) for chunk in [*chunks, current] if chunk]
+
+
+@given(st.one_of(AWKWARD, st.text(), st.text(alphabet="ab \n")))
+def test_normalise_is_what_the_slow_one_says(text):
+    assert normalise(text) == slow_normalise(text)
+    assert normalise(normalise(text)) == normalise(text)
+    assert count_words(normalise(text)) == len(slow_normalise(text).split(" ")) * bool(normalise(text))
+    normalise(text).encode("utf-8")
+
+
+def test_normalise_composes_and_strips():
+    assert normalise(" cafe\u0301\tau\x00\r\n lait\xa0\u200b ") == "café au lait"
+
+
+SENTENCES = [
+    ["One is here.", "Two is there!", "Is three?", "Yes."],
+    ["Mr. Smith met Dr. J. R. Jones, M.P., at 5 p.m. in St. Albans.", "They spoke."],
+    ["It rose 3.5 percent to $4.2 billion.", "Then it fell."],
+    ['"Stop!" he said.', '"Why?"', "She did not know."],
+    ["He left the U.S. in May.", "He came back to the U.S.", "The rest is known."],
+    ["See p. 5, Fig. 3 and No. 7.", "It costs £5.", "£6 is too much."],
+    ["Fruit, e.g. Apples, is cheap (it is.)", "So are nuts."],
+    [
+        "1. Introduction of the plan",
+    ],
+    ["It ended in 1990.", "1991 was better."],
+    ["Wait... for me.", "And then…", "Nothing."],
+    ["Acme Inc. Chairman Bob Lee of Smith & Co. left.", "He was sad."],
+    ["The book (see J. Doe et al. 1999) is long.", "[It is.]", "‘Quite so.’", "«Oui.»", "Enough"],
+    ["the film . it was lower-cased text ."],
+]
+
+
+@pytest.mark.parametrize("sentences", SENTENCES, ids=lambda s: s[0])
+def test_sentences(sentences):
+    assert split_sentences(" ".join(sentences)) == sentences
+
+
+PROSE = st.lists(
+    st.sampled_from(
+        [
+            "The",
+            "cat",
+            "Mr.",
+            "U.S.",
+            "3.",
+            "4.5",
+            "end.",
+            "end!",
+            '"Yes?"',
+            "J.",
+            "(no.)",
+            "...",
+            ".",
+            "é.",
+            '"',
+            "(",
+            "$",
+            "5",
+        ]
+    )
+).map(" ".join)
+
+
+@given(st.one_of(PROSE, st.text().map(normalise)))
+def test_sentences_joined_are_the_text(text):
+    assert " ".join(split_sentences(text)) == text
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(["a", "bb", "c."]), min_size=1, max_size=12).map(" ".join), max_size=12),
+    st.integers(1, 8),
+)
+def test_chunks_are_what_the_slow_one_says(sentences, chunk_words):
+    chunks = list(join_chunks(sentences, chunk_words))
+    assert chunks == slow_chunks(sentences, chunk_words)
+    assert all(0 < count_words(chunk) <= chunk_words for chunk in chunks)
+
+
+def test_units_of_a_document():
+    document = "One  is here. Two\nis there.\n \nThree is last."
+    assert cut(document, "line", 9) == ["One is here. Two is there.", "Three is last."]
+    assert cut(document, "sentence", 9) == ["One is here.", "Two is there.", "Three is last."]
+    assert cut(document, "chunk", 6) == ["One is here. Two is there.", "Three is last."]
+    assert cut(document, "chunk", 2) == ["One is", "here.", "Two is", "there.", "Three is", "last."]
