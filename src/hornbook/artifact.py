@@ -370,7 +370,7 @@ def _drop_unresumable(partial: Path) -> None:
 
 def _cpu_seconds() -> float:
     times = os.times()
-    return times.user + times.system
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _version(package: str) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from hornbook.errors import HornbookError
 
@@ -20,6 +20,13 @@ def _whole_number(value: Any) -> Any:
     return int(number) if isinstance(number, float) and number.is_integer() else value
 
 
+def _at_home(value: str) -> str:
+    """Expand `~` in a path, also behind `NAME=`."""
+    name, named, path = value.rpartition("=")
+    return f"{name}{named}{Path(path).expanduser()}" if path.startswith("~") else value
+
+
+PathText = Annotated[str, AfterValidator(_at_home)]
 Count = Annotated[int, BeforeValidator(_whole_number)]
 Share = Annotated[float, Field(ge=0, le=1)]
 M = TypeVar("M", bound=BaseModel)
@@ -40,15 +47,15 @@ class _Settings(BaseModel):
 class TaskConfig(_Settings):
     """What to learn: labelled text."""
 
-    source: str
+    source: PathText
     """A CSV, TSV, JSONL or Parquet file, a folder with train/dev/test files, `glue/NAME`, or a hub dataset."""
-    folder: str | None = None
+    folder: PathText | None = None
     """For `glue/NAME`: a folder that holds NAME/train.parquet and NAME/validation*.parquet; else the hub."""
     subset: str | None = None
     """For a hub dataset: the name of its configuration."""
-    dev: str | None = None
+    dev: PathText | None = None
     """A file with the dev split, where `source` is one file."""
-    test: str | None = None
+    test: PathText | None = None
     """A file with the test split, where `source` is one file."""
     text: str | None = None
     """The column with the text; by default `text` or `sentence`."""
@@ -69,7 +76,7 @@ class TaskConfig(_Settings):
 class CorpusConfig(_Settings):
     """The general corpus: sources cut to units, de-duplicated."""
 
-    sources: tuple[str, ...] = Field(min_length=1)
+    sources: tuple[PathText, ...] = Field(min_length=1)
     """Text, JSONL (also .gz, .zst) or Parquet files, folders or globs of these, or `hub:NAME[:CONFIG]`;
     `NAME=PATH` names a source, else the file's name does."""
     text_column: str = "text"
@@ -175,7 +182,7 @@ class AdaptConfig(FinetuneConfig):
 class TeacherConfig(_Settings):
     """Who teaches."""
 
-    model: str
+    model: PathText
     """Any encoder that `AutoModelForSequenceClassification` loads: a folder or a hub name."""
     kind: Literal["task", "ready", "general"] = "task"
     """`task`: fine-tuned here; `ready`: a classifier of this task already; `general`: taken as it is."""

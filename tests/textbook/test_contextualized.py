@@ -88,6 +88,17 @@ def test_what_is_counted(make_corpus, make_task, tmp_path):
     assert [row["unit"] for row in rows(artifact)] == [1, 3, 5]
 
 
+def test_settings_of_keywords_and_scores_reach_the_retrieval(make_corpus, make_task, tmp_path):
+    texts = ["red wine", "white bread", "red white", "wine and bread and wine"]
+    corpus, task = make_corpus(texts), make_task(["bread, old red wine and white", "and"])
+    config = ContextualizedConfig(k=4, k1=0.5, b=0.1, phrases=2)
+    artifact = build(config, corpus=corpus, task=task, out=tmp_path / "book")
+    # The phrases are old red wine (score 9), white and bread (1 each): the second best is last in the alphabet.
+    hits = retrieve(open_corpus(corpus), [["old", "red", "wine", "white"]], 4, 0.5, 0.1)
+    found = {row["unit"]: row["score"] for row in rows(artifact)}
+    assert found == dict(zip(hits.units[0].tolist(), hits.scores[0].tolist(), strict=True))
+
+
 @pytest.mark.parametrize(("share", "min_units"), [(0.1, 1), (0.5, 1), (0.01, 90), (0.0, 1), (1.0, 1), (0.1, 10_000)])
 @pytest.mark.parametrize("anchors", [3, 60])
 def test_auto_picks_the_smallest_k_that_reaches_the_share(
@@ -99,7 +110,8 @@ def test_auto_picks_the_smallest_k_that_reaches_the_share(
     artifact = build(auto, corpus=corpus, task=make_task(anchors), out=tmp_path / "auto")
     queries = [keywords(anchor) for anchor in dict.fromkeys(anchors)]
     wanted = min(max(math.ceil(share * 200), min_units), 200)
-    sizes = [len(set(retrieve(open_corpus(corpus), queries, k).units.ravel().tolist()) - {-1}) for k in range(1, 201)]
+    found = retrieve(open_corpus(corpus), queries, 200).units
+    sizes = [len(set(found[:, :k].ravel().tolist()) - {-1}) for k in range(1, 201)]
     k = 1 + next(i for i, size in enumerate(sizes) if size >= min(wanted, max(sizes)))
     assert artifact.counts["k"] == k
     fixed = build(ContextualizedConfig(k=k), corpus=corpus, task=make_task(anchors), out=tmp_path / "fixed")

@@ -8,10 +8,10 @@ from hornbook.textbook import open_textbook
 from hornbook.textbook.store import SCHEMA, table_of, write
 
 
-def units(numbers):
-    return table_of(
-        pa.table({"unit": list(numbers), "text": [f"text {n}" for n in numbers], "source": ["s"] * len(numbers)})
-    )
+def units(count):
+    """Enough text that a shard has several pages."""
+    texts = [f"text {number} " * 40 for number in range(count)]
+    return table_of(pa.table({"unit": range(count), "text": texts, "source": ["s"] * count}))
 
 
 def test_what_is_not_given_is_null():
@@ -22,26 +22,28 @@ def test_what_is_not_given_is_null():
     ]
 
 
-@pytest.mark.parametrize("cuts", [[25], [10, 15], [1, 0, 3, 21]])
+@pytest.mark.parametrize("cuts", [[25_000], [9_000, 16_000], [777, 0, 3_000, 21_223]])
 def test_shards_do_not_depend_on_how_the_units_come(tmp_path, cuts):
-    whole, tables, start = units(range(25)), [], 0
+    whole, tables, start = units(25_000), [], 0
     for cut in cuts:
         tables.append(whole.slice(start, cut))
         start += cut
     reference = tmp_path / "reference"
     for folder in (reference, tmp_path / "cut"):
         folder.mkdir()
-    assert write(reference, [whole], shard_units=10) == write(tmp_path / "cut", tables, shard_units=10) == 25
+    assert (
+        write(reference, [whole], shard_units=10_000) == write(tmp_path / "cut", tables, shard_units=10_000) == 25_000
+    )
     names = [f"textbook-{number:05d}.parquet" for number in range(3)]
     assert sorted(path.name for path in reference.iterdir()) == names
-    assert [pq.read_metadata(reference / name).num_rows for name in names] == [10, 10, 5]
+    assert [pq.read_metadata(reference / name).num_rows for name in names] == [10_000, 10_000, 5_000]
     for name in names:
         assert (reference / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
 
 
 def test_a_textbook_is_streamed_in_order(tmp_path):
     def fill(work):
-        work.counts["units"] = write(work.path, [units(range(25))], shard_units=10)
+        work.counts["units"] = write(work.path, [units(25)], shard_units=10)
         work.info["kind"] = "general"
 
     make(tmp_path / "book", stage="textbook", version=1, config={}, inputs={}, build=fill)
@@ -57,7 +59,7 @@ def test_a_textbook_is_streamed_in_order(tmp_path):
 
 def test_a_textbook_without_units_is_refused(tmp_path):
     with pytest.raises(HornbookError, match="no unit"):
-        write(tmp_path, [units([])])
+        write(tmp_path, [units(0)])
 
 
 def test_only_a_textbook_is_opened(tmp_path, make_corpus):

