@@ -92,9 +92,7 @@ class Artifact:
         listed = self.manifest["files"].get(name)
         path = self.path / name
         if listed is None or not path.is_file() or path.stat().st_size != listed["bytes"]:
-            raise HornbookError(
-                f"{path}: missing or changed since it was made; remove {self.path} and run again"
-            )
+            raise HornbookError(f"{path}: missing or changed since it was made; remove {self.path} and run again")
         return path
 
 
@@ -162,9 +160,7 @@ def result_config(config: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def content_key(
-    stage: str, version: int, config: BaseModel | Mapping[str, Any], inputs: Mapping[str, str]
-) -> str:
+def content_key(stage: str, version: int, config: BaseModel | Mapping[str, Any], inputs: Mapping[str, str]) -> str:
     """Return the key of the artefact that `stage` makes from `config` and inputs with these keys."""
     identity = {"stage": stage, "version": version, "config": result_config(config), "inputs": dict(inputs)}
     return xxhash.xxh3_128_hexdigest(json.dumps(identity, sort_keys=True).encode())

@@ -255,9 +255,7 @@ class Recipe(_Settings):
     """What to learn."""
     corpus: CorpusConfig
     """The general corpus."""
-    textbooks: dict[str, TextbookConfig] = Field(
-        default={"contextualized": ContextualizedConfig()}, min_length=1
-    )
+    textbooks: dict[str, TextbookConfig] = Field(default={"contextualized": ContextualizedConfig()}, min_length=1)
     """From what to learn, by name; a student is distilled from each."""
     teacher: TeacherConfig
     """Who teaches."""

@@ -41,7 +41,12 @@ def example(seed, sequences, length, heads, width_t, width_s):
 
 @settings(max_examples=25, deadline=None)
 @given(
-    st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 9), st.integers(1, 5), st.integers(1, 4), st.integers(1, 4)
+    st.integers(0, 10**6),
+    st.integers(1, 4),
+    st.integers(1, 9),
+    st.integers(1, 5),
+    st.integers(1, 4),
+    st.integers(1, 4),
 )
 def test_loss_and_gradient_equal_the_naive_loop(seed, sequences, length, heads, width_t, width_s):
     teacher, student, mask = example(seed, sequences, length, heads, width_t, width_s)

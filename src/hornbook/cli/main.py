@@ -25,7 +25,9 @@ app.add_typer(textbook_app, name="textbook")
 _Out = Annotated[Path, typer.Option("--out", help="The folder to make.")]
 _Runs = Annotated[Path, typer.Option("--runs", help="The folder of runs and shared artefacts.")]
 _Seed = Annotated[int, typer.Option("--seed", help="Seed of weights, order and dropout.")]
-_Task = Annotated[str, typer.Option("--task", help="A labelled file, folder, `glue/NAME`, hub name, or prepared task.")]
+_Task = Annotated[
+    str, typer.Option("--task", help="A labelled file, folder, `glue/NAME`, hub name, or prepared task.")
+]
 _GlueFolder = Annotated[str | None, typer.Option("--glue-folder", help="Where GLUE stands, instead of the hub.")]
 _Text = Annotated[str | None, typer.Option("--text", help="The column with the text.")]
 _TextPair = Annotated[str | None, typer.Option("--text-pair", help="The column with the second text.")]
@@ -234,9 +236,7 @@ def _quickstart(
     return outcome.as_json()
 
 
-def _prepared(
-    task: str, out: Path, folder: str | None, text: str | None, text_pair: str | None, label: str
-) -> Any:
+def _prepared(task: str, out: Path, folder: str | None, text: str | None, text_pair: str | None, label: str) -> Any:
     """Return a prepared task: opened where `task` is one, else made in a folder beside `out`."""
     from hornbook import tasks
     from hornbook.artifact import MANIFEST, load

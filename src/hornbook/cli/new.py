@@ -99,4 +99,8 @@ def _model_of(annotation: Any, value: Any) -> type[BaseModel] | None:
 def _scalar(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}" if "e" not in f"{value:g}" else f"{value:.8f}".rstrip("0")
-    return yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True).removesuffix("\n...\n").strip()
+    return (
+        yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
+        .removesuffix("\n...\n")
+        .strip()
+    )

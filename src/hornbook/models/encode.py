@@ -85,18 +85,14 @@ def encode_batches(
         )
         ids = encoded["input_ids"]
         second = [_second_start(encoded.sequence_ids(i)) if pair else len(x) for i, x in enumerate(ids)]
-        yield pa.record_batch(
-            {"ids": pa.array(ids, pa.list_(pa.int32())), "second": pa.array(second, pa.int32())}
-        )
+        yield pa.record_batch({"ids": pa.array(ids, pa.list_(pa.int32())), "second": pa.array(second, pa.int32())})
 
 
 def _second_start(segments: Sequence[int | None]) -> int:
     return segments.index(1) if 1 in segments else len(segments)
 
 
-def encode(
-    texts: Sequence[str], pairs: Sequence[str | None] | None, tokenizer: Any, max_length: int
-) -> Encoded:
+def encode(texts: Sequence[str], pairs: Sequence[str | None] | None, tokenizer: Any, max_length: int) -> Encoded:
     """Return texts, or pairs of texts, as token ids in memory; see `encode_batches`."""
     slices = [slice(start, start + _BATCH) for start in range(0, len(texts), _BATCH)]
     batches = encode_batches(

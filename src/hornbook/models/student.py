@@ -22,9 +22,7 @@ def student_config(teacher_config: Any, student: StudentConfig) -> Any:
     family = family_of(teacher_config)
     heads = student.heads or max(1, student.hidden // HEAD_WIDTH)
     if student.hidden % heads:
-        legal = [
-            n for n in range(1, student.hidden + 1) if student.hidden % n == 0 and student.hidden // n >= 8
-        ]
+        legal = [n for n in range(1, student.hidden + 1) if student.hidden % n == 0 and student.hidden // n >= 8]
         raise HornbookError(
             f"student.heads: {heads} heads do not divide a width of {student.hidden}; legal are {_listed(legal)}"
         )
@@ -34,9 +32,7 @@ def student_config(teacher_config: Any, student: StudentConfig) -> Any:
         values.pop(unwanted, None)
     values.update(zip(family.sizes, sizes, strict=True))
     values.update(dict.fromkeys(family.dropouts, student.dropout))
-    if (
-        "embedding_size" in values
-    ):  # ELECTRA's embeddings may be narrower than its layers; a student's are not
+    if "embedding_size" in values:  # ELECTRA's embeddings may be narrower than its layers; a student's are not
         values["embedding_size"] = student.hidden
     return type(teacher_config)(**values)
 

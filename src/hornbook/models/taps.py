@@ -54,9 +54,7 @@ class Tapped(nn.Module):
         self.model = model
         config: Any = model.config
         if not 1 <= layer <= config.num_hidden_layers:
-            raise HornbookError(
-                f"there is no layer {layer} in an encoder of {config.num_hidden_layers} layers"
-            )
+            raise HornbookError(f"there is no layer {layer} in an encoder of {config.num_hidden_layers} layers")
         family = family_of(config)
         attention = model.get_submodule(family.attention.format(layer=layer - 1))
         self._caught: dict[str, Tensor] = {}

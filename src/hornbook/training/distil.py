@@ -25,9 +25,7 @@ _ENCODED = "tokens.arrow"
 _LARGE_TEACHERS = {("bert", 24, 1024): 21, ("roberta", 24, 1024): 19, ("xlm-roberta", 24, 1024): 19}
 
 
-def encode_textbook(
-    textbook: Artifact | Path | str, model: Model, out: Place, max_length: int = 128
-) -> Artifact:
+def encode_textbook(textbook: Artifact | Path | str, model: Model, out: Place, max_length: int = 128) -> Artifact:
     """Turn a textbook into a teacher's token ids, once for all students and seeds.
 
     Args:

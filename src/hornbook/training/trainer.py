@@ -45,17 +45,23 @@ class _StepTrainer(Trainer):
         super().__init__(**settings)
         self._loss = loss
         self._score = score
+        self._scored: tuple[int, dict[str, float]] = (-1, {})
 
     def compute_loss(self, model: nn.Module, inputs: Batch, *_: Any, **__: Any) -> Tensor:
         return self._loss(model, inputs)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
-        return SequentialSampler(train_dataset if train_dataset is not None else cast(StepDataset, self.train_dataset))
+        return SequentialSampler(
+            train_dataset if train_dataset is not None else cast(StepDataset, self.train_dataset)
+        )
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         assert self._score is not None
-        metrics = {"eval_score": self._score()}
-        self.log(metrics)
+        step, metrics = self._scored
+        if step != self.state.global_step:  # the Trainer asks twice at the end
+            metrics = {"eval_score": self._score()}
+            self._scored = (self.state.global_step, metrics)
+            self.log(metrics)
         return metrics
 
 

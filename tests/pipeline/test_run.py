@@ -1,0 +1,148 @@
+"""A whole run on made-up text: every stage, used again, interrupted, planned."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from transformers import pipeline as transformers_pipeline
+
+from hornbook import pipeline
+from hornbook.errors import HornbookError
+from hornbook.recipe import Recipe, validate
+
+
+@pytest.fixture(scope="module")
+def recipe(reviews, general_text, tiny_teacher) -> Recipe:
+    values = {
+        "name": "small",
+        "task": {"source": str(reviews)},
+        "corpus": {"sources": [str(general_text)]},
+        "textbooks": {
+            "general": {"kind": "general"},
+            "contextualized": {"kind": "contextualized", "share": 0.2, "min_units": 50},
+        },
+        "teacher": {"model": str(tiny_teacher), "finetune": {"epochs": 4, "learning_rate": 5e-3, "batch": 8}},
+        "student": {"layers": 1, "hidden": 16, "heads": 2},
+        "distil": {"tokens": 3000, "learning_rate": 5e-3},
+        "adapt": {"epochs": 2, "batch": 8},
+        "undistilled": True,
+        "seeds": [0, 1],
+        "threads": 1,
+    }
+    return validate(Recipe, values, "test")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def outcome(recipe, runs) -> pipeline.Outcome:
+    return pipeline.run(recipe, runs)
+
+
+def test_a_row_for_each_model(outcome, runs):
+    names = [(row["name"], row["seed"]) for row in outcome.rows]
+    students = [(name, seed) for name in ("general", "contextualized", "undistilled") for seed in (0, 1)]
+    assert names == [("teacher", 0), *students]
+    report = json.loads((runs / "small" / "report.json").read_text())
+    assert report == outcome.as_json()
+    wanted = {"name", "textbook", "parameters", "dev", "test", "metric", "sentences_per_second", "seconds", "seed"}
+    assert all(wanted <= row.keys() for row in report["rows"])
+    assert all({"stage", "key", "seconds", "reused"} <= stage.keys() for stage in report["stages"])
+    assert not any(stage["reused"] for stage in report["stages"])
+    teacher = report["rows"][0]
+    assert teacher["dev"] == 1.0
+    assert teacher["metric"] == "accuracy"
+    assert teacher["parameters"] > report["rows"][1]["parameters"]
+
+
+def test_the_general_textbook_is_as_large_as_the_contextualized_one(outcome):
+    books = {row["name"]: row["textbook"] for row in outcome.rows}
+    # A fifth of the corpus is 120 units; the smallest k that draws as many draws 142.
+    assert books["general"] == books["contextualized"] == "142 units"
+
+
+def test_students_stand_under_readable_names_and_just_work(outcome, runs):
+    student = runs / "small" / "student-contextualized-seed0"
+    answer = transformers_pipeline("text-classification", str(student))("the film is good")
+    assert answer[0]["label"] in {"negative", "positive"}
+
+
+def test_a_second_run_reuses_every_stage(outcome, recipe, runs):
+    again = pipeline.run(recipe, runs)
+    assert all(stage["reused"] for stage in again.stages)
+    assert again.rows == outcome.rows
+
+
+def test_a_changed_setting_runs_only_what_depends_on_it(outcome, recipe, runs):
+    changed = recipe.model_copy(update={"adapt": recipe.adapt.model_copy(update={"epochs": 1})})
+    todo = [stage["stage"] for stage in pipeline.plan(changed, runs) if not stage["reused"]]
+    assert set(todo) == {"model", "evaluation"}
+    assert todo.count("model") == 6
+
+
+def test_a_plan_names_the_stages_before_any_is_run(recipe, tmp_path):
+    stages = pipeline.plan(recipe, tmp_path)
+    assert [stage["stage"] for stage in stages[:5]] == ["task", "model", "evaluation", "corpus", "textbook"]
+    assert all(stage["estimated_seconds"] > 0 for stage in stages)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_teacher_at_chance_level_stops_the_run(recipe, runs, tmp_path):
+    finetune = recipe.teacher.finetune.model_copy(update={"epochs": 1, "learning_rate": 1e-9})
+    hopeless = recipe.model_copy(update={"teacher": recipe.teacher.model_copy(update={"finetune": finetune})})
+    with pytest.raises(HornbookError, match=r"at chance level on dev: accuracy .* 95% interval .* holds 0\.5"):
+        pipeline.run(hopeless, tmp_path)
+    assert not list(tmp_path.rglob("student"))
+
+
+def test_a_ready_teacher_needs_the_tasks_labels(outcome, recipe, runs, tmp_path):
+    teacher = tmp_path / "teacher"
+    teacher.mkdir()
+    for file in (runs / "small" / "teacher").iterdir():
+        if file.name not in {"manifest.json", "run.json"}:
+            (teacher / file.name).write_bytes(file.read_bytes())
+    config = json.loads((teacher / "config.json").read_text())
+    config |= {"id2label": {"0": "bad", "1": "good"}, "label2id": {"bad": 0, "good": 1}}
+    (teacher / "config.json").write_text(json.dumps(config))
+    ready = {"model": str(teacher), "kind": "ready"}
+    with pytest.raises(
+        HornbookError, match=r"labels \['bad', 'good'\] are not the task's \['negative', 'positive'\]"
+    ):
+        pipeline.run(_with_teacher(recipe, ready), runs)
+    mapped = {**ready, "label_names": {"good": "positive", "bad": "negative"}}
+    assert pipeline.run(_with_teacher(recipe, mapped), runs).rows[0]["dev"] == 1.0
+    swapped = {**ready, "label_names": {"good": "negative", "bad": "positive"}}
+    with pytest.raises(HornbookError, match="at chance level"):
+        pipeline.run(_with_teacher(recipe, swapped), runs)
+
+
+def test_a_general_teacher_needs_no_labels_and_gets_no_row(recipe, runs, tiny_teacher):
+    outcome = pipeline.run(_with_teacher(recipe, {"model": str(tiny_teacher), "kind": "general"}), runs)
+    assert "teacher" not in {row["name"] for row in outcome.rows}
+
+
+def test_a_run_folder_that_holds_something_else_is_left_alone(recipe, tmp_path):
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "thesis.tex").write_text("mine")
+    with pytest.raises(HornbookError, match=r"holds something else \(thesis\.tex\)"):
+        pipeline.run(recipe, tmp_path)
+
+
+def test_a_recipe_is_checked_without_running(recipe, tmp_path):
+    pipeline.check(recipe)
+    broken = recipe.model_copy(update={"distil": recipe.distil.model_copy(update={"relation_heads": 7})})
+    with pytest.raises(HornbookError, match="legal are"):
+        pipeline.check(broken)
+    nowhere = recipe.model_copy(update={"corpus": recipe.corpus.model_copy(update={"sources": ("nowhere.txt",)})})
+    with pytest.raises(HornbookError, match=r"nowhere\.txt"):
+        pipeline.check(nowhere)
+
+
+def _with_teacher(recipe: Recipe, teacher: dict) -> Recipe:
+    values = yaml.safe_load(recipe.model_dump_json())
+    values |= {"name": "ready", "teacher": teacher, "seeds": [0], "undistilled": False}
+    return validate(Recipe, values, "test")

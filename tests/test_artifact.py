@@ -1,0 +1,117 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from hornbook.artifact import Store, content_key, fingerprint, load, make, partial_path
+from hornbook.errors import HornbookError
+from hornbook.recipe import FinetuneConfig
+
+
+def build_once(out, text="hello", config=None, fail=False, calls=None):
+    def build(work):
+        if calls is not None:
+            calls.append(text)
+        (work.resume / "state").write_text("kept")
+        (work.path / "data.txt").write_text(text)
+        if fail:
+            raise RuntimeError("killed")
+        work.counts["letters"] = len(text)
+        work.measured["speed"] = 3
+
+    return make(out, stage="demo", version=1, config=config or {"text": text}, inputs={}, build=build)
+
+
+def test_a_finished_artefact_has_checksums_and_nothing_else(tmp_path: Path):
+    made = build_once(tmp_path / "a")
+    assert sorted(p.name for p in made.path.iterdir()) == ["data.txt", "manifest.json", "run.json"]
+    manifest = json.loads((made.path / "manifest.json").read_text())
+    assert manifest["files"]["data.txt"]["bytes"] == 5
+    assert made.counts == {"letters": 5}
+    assert made.measured["speed"] == 3
+    assert "speed" not in manifest
+    assert not partial_path(made.path).exists()
+    assert load(made.path, "demo").key == made.key
+
+
+def test_finished_work_is_used_again_and_other_work_is_not_overwritten(tmp_path: Path):
+    calls: list[str] = []
+    assert not build_once(tmp_path / "a", calls=calls).reused
+    assert build_once(tmp_path / "a", calls=calls).reused
+    assert calls == ["hello"]
+    with pytest.raises(HornbookError, match="holds a demo made from other settings"):
+        build_once(tmp_path / "a", "other")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "mine.txt").write_text("precious")
+    with pytest.raises(HornbookError, match="holds something else; choose another folder"):
+        build_once(tmp_path / "b")
+    assert (tmp_path / "b" / "mine.txt").read_text() == "precious"
+
+
+def test_a_run_that_died_leaves_nothing_finished_and_its_state_for_the_next(tmp_path: Path):
+    with pytest.raises(RuntimeError):
+        build_once(tmp_path / "a", fail=True)
+    assert not (tmp_path / "a").exists()
+    partial = partial_path(tmp_path / "a")
+    assert (partial / "resume" / "state").read_text() == "kept"
+    with pytest.raises(HornbookError, match="not a finished demo"):
+        load(partial, "demo")
+
+    def goes_on(work):
+        assert (work.resume / "state").read_text() == "kept"
+        assert not (work.path / "data.txt").exists()
+
+    make(tmp_path / "a", stage="demo", version=1, config={"text": "hello"}, inputs={}, build=goes_on)
+    assert not partial.exists()
+
+
+def test_state_of_other_work_is_dropped(tmp_path: Path):
+    with pytest.raises(RuntimeError):
+        build_once(tmp_path / "a", fail=True)
+
+    def starts_afresh(work):
+        assert not (work.resume / "state").exists()
+
+    make(tmp_path / "a", stage="demo", version=2, config={"text": "hello"}, inputs={}, build=starts_afresh)
+
+
+def test_what_cannot_change_a_result_does_not_change_the_key():
+    key = content_key("demo", 1, FinetuneConfig(), {})
+    assert content_key("demo", 1, FinetuneConfig(checkpoint_minutes=1), {}) == key
+    assert content_key("demo", 1, FinetuneConfig(epochs=4), {}) != key
+    assert content_key("demo", 2, FinetuneConfig(), {}) != key
+    assert content_key("demo", 1, FinetuneConfig(), {"task": "x"}) != key
+
+
+def test_a_file_that_changed_is_noticed(tmp_path: Path):
+    made = build_once(tmp_path / "a")
+    assert made.file("data.txt").read_text() == "hello"
+    (made.path / "data.txt").write_text("hello, world")
+    with pytest.raises(HornbookError, match=r"data\.txt: missing or changed since it was made"):
+        made.file("data.txt")
+
+
+def test_a_dry_store_plans_and_a_store_shares(tmp_path: Path):
+    dry = Store(tmp_path, dry=True)
+    planned = build_once(dry)
+    assert planned.planned
+    assert not planned.path.exists()
+    store = Store(tmp_path)
+    made = build_once(store)
+    assert made.path == planned.path
+    assert made.key == planned.key
+    assert build_once(dry).reused
+    assert [a.reused for a in dry.asked] == [False, True]
+
+
+def test_fingerprints_count_content_and_names_not_places(tmp_path: Path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.txt").write_text("same")
+        os.utime(tmp_path / name / "x.txt", (1, 1 if name == "one" else 2))
+    assert fingerprint([tmp_path / "one"]) == fingerprint([tmp_path / "two"])
+    (tmp_path / "two" / "x.txt").write_text("else")
+    assert fingerprint([tmp_path / "one"]) != fingerprint([tmp_path / "two"])
+    with pytest.raises(HornbookError, match="no such file or folder"):
+        fingerprint([tmp_path / "three"])

@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hornbook.errors import HornbookError
+from hornbook.recipe import (
+    DistilConfig,
+    FinetuneConfig,
+    Recipe,
+    TrainingConfig,
+    load_recipe,
+    textbook_config,
+    validate,
+)
+
+SMALLEST = {
+    "name": "mine",
+    "task": {"source": "reviews.tsv"},
+    "corpus": {"sources": ["prose.txt"]},
+    "teacher": {"model": "teacher"},
+}
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_smallest_recipe_has_honest_defaults(tmp_path: Path):
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(SMALLEST))
+    recipe = load_recipe(tmp_path / "r.yaml")
+    assert recipe.textbooks["contextualized"].kind == "contextualized"
+    assert recipe.textbooks["contextualized"].k == "auto"
+    assert (recipe.student.layers, recipe.student.hidden) == (6, 384)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"studnt": {}}, "unknown key 'studnt'; the nearest known key is 'student'"),
+        ({"distil": {"tokns": 3}}, r"unknown key 'distil\.tokns'; the nearest known key is 'tokens'"),
+        (
+            {"textbooks": {"a": {"kind": "contextualized", "shar": 0.1}}},
+            r"unknown key 'textbooks\.a\.shar'; the nearest known key is 'share'",
+        ),
+        ({"textbooks": {"a": {"kind": "novel"}}}, "textbooks.a: no kind 'novel'; the kinds are 'contextualized'"),
+        ({"distil": {"learning_rate": -1}}, r"distil\.learning_rate: input should be greater than 0, not -1"),
+        ({"distil": {"tokens": None}}, "distil: give a budget: tokens or steps"),
+        ({"corpus": {"sources": ["a"], "min_words": 9, "max_words": 3}}, r"min_words \(9\) is more than max_words"),
+        ({"teacher": None}, "teacher"),
+        ({"name": "a/b"}, "name: string should match pattern"),
+    ],
+)
+def test_one_line_says_what_is_wrong_and_where(tmp_path: Path, change, message):
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(SMALLEST | change))
+    with pytest.raises(HornbookError, match=message) as caught:
+        load_recipe(tmp_path / "r.yaml")
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path / "r.yaml") in str(caught.value)
+
+
+def test_flags_win_over_the_file_and_numbers_may_be_written_as_people_do(tmp_path: Path):
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(SMALLEST))
+    recipe = load_recipe(tmp_path / "r.yaml", {"distil.tokens": "2e6", "student.layers": "3", "seeds": "[1, 2]"})
+    assert recipe.distil.tokens == 2_000_000
+    assert recipe.student.layers == 3
+    assert recipe.seeds == (1, 2)
+
+
+def test_files_that_are_no_recipes(tmp_path: Path):
+    with pytest.raises(HornbookError, match="no such recipe file"):
+        load_recipe(tmp_path / "none.yaml")
+    (tmp_path / "list.yaml").write_text("- a\n")
+    with pytest.raises(HornbookError, match="a recipe is a mapping"):
+        load_recipe(tmp_path / "list.yaml")
+    (tmp_path / "broken.yaml").write_text("a: [")
+    with pytest.raises(HornbookError, match="not a YAML file"):
+        load_recipe(tmp_path / "broken.yaml")
+
+
+def test_a_textbook_is_picked_by_its_kind():
+    assert textbook_config({"kind": "general", "units": 5}, "here").kind == "general"
+    with pytest.raises(HornbookError, match="no textbook of kind 'x'"):
+        textbook_config({"kind": "x"}, "here")
+    with pytest.raises(HornbookError, match="give units or tokens, not both"):
+        textbook_config({"kind": "general", "units": 5, "tokens": 5}, "here")
+
+
+def test_every_field_is_explained():
+    def fields(model):
+        for name, about in model.model_fields.items():
+            yield f"{model.__name__}.{name}", about.description
+            inner = about.annotation
+            if (isinstance(inner, type) and issubclass(inner, TrainingConfig)) or hasattr(inner, "model_fields"):
+                yield from fields(inner)
+
+    unexplained = [
+        name for model in (Recipe, DistilConfig, FinetuneConfig) for name, text in fields(model) if not text
+    ]
+    assert unexplained == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").rglob("*.yaml")), ids=lambda p: p.stem)
+def test_committed_recipes_are_recipes(path: Path):
+    assert isinstance(load_recipe(path), Recipe)
+
+
+def test_home_is_expanded():
+    recipe = validate(Recipe, {**SMALLEST, "corpus": {"sources": ["news=~/n.txt", "~/m.txt", "x.txt"]}}, "here")
+    assert recipe.corpus.sources == (f"news={Path.home()}/n.txt", f"{Path.home()}/m.txt", "x.txt")

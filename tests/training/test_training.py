@@ -1,0 +1,192 @@
+"""Fine-tuning, distillation and going on after a stop, on a model of 2 layers by 32."""
+
+from pathlib import Path
+
+import pyarrow.csv
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, TrainerCallback
+
+from hornbook import corpus, tasks, textbook
+from hornbook.artifact import Artifact
+from hornbook.errors import HornbookError
+from hornbook.models.encode import encode, open_encoded
+from hornbook.models.loading import load_tokenizer
+from hornbook.recipe import (
+    AdaptConfig,
+    CorpusConfig,
+    DistilConfig,
+    FinetuneConfig,
+    GeneralConfig,
+    StudentConfig,
+    TaskConfig,
+)
+from hornbook.training import trainer as trainer_module
+from hornbook.training.distil import distil, encode_textbook, untaught_student
+from hornbook.training.finetune import adapt, finetune
+
+STUDENT = StudentConfig(layers=1, hidden=16, heads=2)
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory, reviews) -> Artifact:
+    return tasks.prepare(TaskConfig(source=str(reviews)), tmp_path_factory.mktemp("t") / "task")
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory, general_text) -> Artifact:
+    folder = tmp_path_factory.mktemp("b")
+    units = corpus.build(CorpusConfig(sources=(str(general_text),)), folder / "corpus")
+    return textbook.build(GeneralConfig(units=300), corpus=units, out=folder / "book")
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory, tiny_teacher, task) -> Artifact:
+    config = FinetuneConfig(epochs=4, learning_rate=5e-3, batch=8)
+    return finetune(str(tiny_teacher), task, tmp_path_factory.mktemp("m") / "teacher", config)
+
+
+def weights(artifact: Artifact) -> dict[str, torch.Tensor]:
+    return load_file(artifact.path / "model.safetensors")
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_teacher_learns_its_task_and_keeps_its_best_pass(teacher):
+    log = pyarrow.csv.read_csv(teacher.path / "log.csv")
+    scores = [score for score in log["score"].to_pylist() if score is not None]
+    assert len(scores) == 4
+    assert teacher.info["best_dev"] == pytest.approx(max(scores)) == 1.0
+    model = AutoModelForSequenceClassification.from_pretrained(teacher.path)
+    assert model.config.id2label == {0: "negative", 1: "positive"}
+    assert not list(teacher.path.glob("*.bin"))
+    assert not list(teacher.path.glob("checkpoint*"))
+
+
+def test_same_seed_same_bytes_other_seed_others(tmp_path, tiny_teacher, task):
+    config = FinetuneConfig(epochs=1)
+    a, b, c = (
+        weights(finetune(str(tiny_teacher), task, tmp_path / name, config, seed=seed))
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
+    assert same(a, b)
+    assert not same(a, c)
+
+
+def test_distillation_lowers_the_relation_loss_and_leaves_a_student(tmp_path, teacher, book, task):
+    config = DistilConfig(tokens=20_000, learning_rate=5e-3)
+    student = distil(teacher, book, tmp_path / "s", STUDENT, config)
+    losses = pyarrow.csv.read_csv(student.path / "log.csv")["loss"].to_pylist()
+    assert losses[-1] < 0.7 * losses[0]
+    assert student.counts["tokens"] >= 20_000
+    assert student.info["teacher_layer"] == 2
+    adapted = adapt(student, task, tmp_path / "a", AdaptConfig(epochs=2))
+    assert AutoModelForSequenceClassification.from_pretrained(adapted.path).config.hidden_size == 16
+    assert adapted.manifest["inputs"]["model"] == student.key
+
+
+def test_a_tokenised_textbook_and_the_textbook_itself_give_the_same_student(tmp_path, teacher, book):
+    config = DistilConfig(tokens=None, steps=5)
+    tokens = encode_textbook(book, teacher, tmp_path / "tokens")
+    a = distil(teacher, tokens, tmp_path / "a", STUDENT, config)
+    b = distil(teacher, book, tmp_path / "b", STUDENT, config)
+    assert a.key == b.key
+    assert same(weights(a), weights(b))
+
+
+class Stop(TrainerCallback):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args, state, control, **_):
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_stopped_run_goes_on_to_the_same_weights_and_log(tmp_path, monkeypatch, teacher, book, torn):
+    config = DistilConfig(tokens=None, steps=45, checkpoint_minutes=1e-9)
+    whole = distil(teacher, book, tmp_path / "whole", STUDENT, config, seed=3)
+
+    build = trainer_module._StepTrainer.__init__
+
+    def interrupted(self, **settings):
+        build(self, **settings)
+        self.add_callback(Stop(33))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module._StepTrainer, "__init__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            distil(teacher, book, tmp_path / "again", STUDENT, config, seed=3)
+    assert not (tmp_path / "again").exists()
+    resume = tmp_path / ".again.partial" / "resume"
+    assert (resume / "checkpoint-30" / "complete").is_file()
+    if torn:
+        (resume / "checkpoint-40").mkdir()
+        (resume / "checkpoint-40" / "model.safetensors").write_bytes(b"half")
+    steps = []
+    monkeypatch.setattr(
+        trainer_module.StepDataset,
+        "__getitem__",
+        lambda self, step, original=trainer_module.StepDataset.__getitem__: (
+            steps.append(step) or original(self, step)
+        ),
+    )
+    again = distil(teacher, book, tmp_path / "again", STUDENT, config, seed=3)
+    assert steps[0] == 30
+    assert same(weights(whole), weights(again))
+    assert (whole.path / "log.csv").read_bytes() == (again.path / "log.csv").read_bytes()
+    assert not (tmp_path / ".again.partial").exists()
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path, teacher, book):
+    config = DistilConfig(tokens=None, steps=60, learning_rate=1e9, clip=1e9)
+    with pytest.raises(HornbookError, match="the loss is nan at step .* learning rate"):
+        distil(teacher, book, tmp_path / "s", STUDENT, config)
+    assert not (tmp_path / "s").exists()
+
+
+def test_relation_heads_that_do_not_divide_are_refused(tmp_path, teacher, book):
+    with pytest.raises(HornbookError, match="relation_heads: 5 does not divide .* legal are 1, 2, 4, 8, 16"):
+        distil(teacher, book, tmp_path / "s", STUDENT, DistilConfig(relation_heads=5))
+
+
+def test_an_untaught_student_is_the_distilled_one_before_its_first_step(tmp_path, teacher):
+    a = untaught_student(teacher, tmp_path / "a", STUDENT, seed=1)
+    b = untaught_student(teacher, tmp_path / "b", STUDENT, seed=1)
+    assert same(weights(a), weights(b))
+
+
+def test_tokens_on_disk_equal_tokens_in_memory(tmp_path, tiny_teacher, book):
+    tokens = encode_textbook(book, str(tiny_teacher), tmp_path / "tokens", max_length=8)
+    tokenizer = load_tokenizer(str(tiny_teacher))
+    stored = open_encoded(tokens.file("tokens.arrow"), tokenizer.pad_token_id)
+    texts = [text for batch in textbook.open_textbook(book).batches() for text in batch["text"].to_pylist()]
+    expected = [tokenizer(text, truncation=True, max_length=8)["input_ids"] for text in texts]
+    assert [list(stored.ids(i)) for i in range(len(stored))] == expected
+    assert tokens.counts["tokens"] == sum(map(len, expected))
+
+
+def test_a_batch_is_what_the_tokenizer_pads(tiny_teacher):
+    tokenizer = load_tokenizer(str(tiny_teacher))
+    texts, pairs = ["the film", "a good story it was", "plot"], ["it is", "bad", "the music and the night"]
+    encoded = encode(texts, pairs, tokenizer, 9)
+    batch = encoded.batch(torch.arange(3).numpy())
+    asked = {"padding": "longest", "return_tensors": "pt", "return_token_type_ids": True}
+    expected = tokenizer(texts, pairs, truncation=True, max_length=9, **asked)
+    for name in ("input_ids", "attention_mask", "token_type_ids"):
+        assert torch.equal(batch[name], expected[name]), name
+
+
+def test_a_model_of_pickles_is_refused(tmp_path: Path, tiny_teacher, task):
+    folder = tmp_path / "pickled"
+    folder.mkdir()
+    (folder / "config.json").write_text((tiny_teacher / "config.json").read_text())
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_text((tiny_teacher / name).read_text())
+    (folder / "pytorch_model.bin").write_bytes(b"x")
+    with pytest.raises(HornbookError, match="only pickled weights, which are never loaded"):
+        finetune(str(folder), task, tmp_path / "out", FinetuneConfig(epochs=1))
