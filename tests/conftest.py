@@ -10,7 +10,13 @@ import pytest
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
-WORDS = ["the", "a", "film", "story", "actor", "music", "scene", "plot", "movie", "it", "is", "was", "not", "very", "good", "bad", "great", "dull", "bright", "slow", "warm", "cold", "and", "but", "with", "of", "in", "on", "this", "that", "she", "he", "they", "love", "hate", "city", "river", "train", "garden", "night", "day", "small", "big"]
+WORDS = [
+    *("the", "a", "film", "story", "actor", "music", "scene", "plot", "movie", "it", "is", "was", "not", "very"),
+    *("good", "bad", "great", "dull", "bright", "slow", "warm", "cold", "and", "but", "with", "of", "in", "on"),
+    *("this", "that", "she", "he", "they", "love", "hate", "city", "river", "train", "garden", "night", "day"),
+    *("small", "big"),
+]
+
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import xxhash
+from filelock import FileLock
 from pydantic import BaseModel
 
 from hornbook.errors import HornbookError
@@ -272,9 +273,15 @@ def make(
     if artifact is None and isinstance(out, Store) and out.dry:
         artifact = Artifact(folder, identity)
     if artifact is None:
-        _refuse_other_content(folder, stage)
-        logger.info("%s: %s", stage, folder)
-        artifact = _build(folder, identity, build)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Of two runs that want the same artefact, the second waits and finds it finished.
+        with FileLock(folder.parent / f".{folder.name}.lock") as lock:
+            artifact = finished(folder, key)
+            if artifact is None:
+                _refuse_other_content(folder, stage)
+                logger.info("%s: %s", stage, folder)
+                artifact = _build(folder, identity, build)
+            Path(lock.lock_file).unlink(missing_ok=True)
     if isinstance(out, Store):
         out.asked.append(artifact)
     return artifact

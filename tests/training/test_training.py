@@ -144,13 +144,13 @@ def test_a_stopped_run_goes_on_to_the_same_weights_and_log(tmp_path, monkeypatch
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path, teacher, book):
     config = DistilConfig(tokens=None, steps=60, learning_rate=1e9, clip=1e9)
-    with pytest.raises(HornbookError, match="the loss is nan at step .* learning rate"):
+    with pytest.raises(HornbookError, match=r"the loss is nan at step .* learning rate"):
         distil(teacher, book, tmp_path / "s", STUDENT, config)
     assert not (tmp_path / "s").exists()
 
 
 def test_relation_heads_that_do_not_divide_are_refused(tmp_path, teacher, book):
-    with pytest.raises(HornbookError, match="relation_heads: 5 does not divide .* legal are 1, 2, 4, 8, 16"):
+    with pytest.raises(HornbookError, match=r"relation_heads: 5 does not divide .* legal are 1, 2, 4, 8, 16"):
         distil(teacher, book, tmp_path / "s", STUDENT, DistilConfig(relation_heads=5))
 
 

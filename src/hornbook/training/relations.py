@@ -72,7 +72,8 @@ def _logits(projection: Tensor, real: Tensor, heads: int) -> Tensor:
     sequences, length, width = projection.shape
     x = projection.float().view(sequences, length, heads, width // heads).transpose(1, 2)
     x = x * (width // heads) ** -0.25
-    return (x @ x.transpose(2, 3)).masked_fill_(~real[:, None, None, :], _PADDED)
+    products: Tensor = x @ x.transpose(2, 3)
+    return products.masked_fill_(~real[:, None, None, :], _PADDED)
 
 
 def _divergence(teacher: Tensor, student: Tensor, weights: Tensor) -> Tensor:

@@ -1,0 +1,66 @@
+"""What happens when processes are killed, or want the same thing at once."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+pytestmark = pytest.mark.slow
+
+HORNBOOK = [sys.executable, "-m", "hornbook"]
+ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+
+
+def hornbook(*arguments: object) -> subprocess.Popen[str]:
+    command = [*HORNBOOK, *map(str, arguments)]
+    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> dict:
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return json.loads(out.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory, general_text) -> Path:
+    folder = tmp_path_factory.mktemp("slow")
+    finish(hornbook("corpus", "build", general_text, "--out", folder / "corpus", "--json"))
+    textbook = ("textbook", "build", "--kind", "general", "--units", 400)
+    finish(hornbook(*textbook, "--corpus", folder / "corpus", "--out", folder / "book", "--json"))
+    return folder / "book"
+
+
+def test_a_killed_distillation_goes_on_to_the_same_weights(tmp_path, tiny_teacher, book):
+    size = ("--layers", 1, "--hidden", 16, "--heads", 2, "--steps", 300, "--checkpoint-minutes", 0.00001, "--json")
+    arguments = ("distil", "--teacher", tiny_teacher, "--textbook", book, *size)
+    whole = finish(hornbook(*arguments, "--out", tmp_path / "whole"))
+    running = hornbook(*arguments, "--out", tmp_path / "killed")
+    resume = tmp_path / ".killed.partial" / "resume"
+    deadline = time.monotonic() + 120
+    while not list(resume.glob("checkpoint-*/complete")):
+        assert time.monotonic() < deadline, "no checkpoint was written"
+        assert running.poll() is None, running.stderr.read()
+        time.sleep(0.02)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert not (tmp_path / "killed").exists()
+    again = finish(hornbook(*arguments, "--out", tmp_path / "killed"))
+    assert again["key"] == whole["key"]
+    expected, got = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+    assert (tmp_path / "whole" / "log.csv").read_bytes() == (tmp_path / "killed" / "log.csv").read_bytes()
+
+
+def test_two_runs_that_want_the_same_corpus_build_it_once(tmp_path, general_text):
+    command = ("corpus", "build", general_text, "--out", tmp_path / "corpus", "--json")
+    answers = [finish(process) for process in [hornbook(*command), hornbook(*command)]]
+    assert sorted(answer["reused"] for answer in answers) == [False, True]
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
