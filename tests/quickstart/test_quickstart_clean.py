@@ -87,10 +87,6 @@ def test_an_orange_table_has_two_more_heading_rows():
     assert list(clean.orange_table(data, "Content", Language="en")) == ["One."]
 
 
-def test_text_without_full_stops_is_cut_into_even_pieces():
-    assert list(clean.pieces(iter(["a b c d e", "f g"]), words=2)) == ["a b", "c d", "f g"]
-
-
 def test_a_report_is_joined_up_to_empty_lines_without_page_furniture():
     lines = ["The campaign was inter-", "ested in it.", "- 4 -", "", "U.S. Department of Justice", ""]
     lines += ["Chapter ........ 3", "Next one."]

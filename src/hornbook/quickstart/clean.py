@@ -113,14 +113,6 @@ def orange_table(data: bytes, column: str, **wanted: str) -> Iterator[str]:
     yield from table(names + b"".join(rows), column, delimiter="\t", **wanted)
 
 
-def pieces(lines: Iterator[str], words: int = 32) -> Iterator[str]:
-    """Yield texts that have no full stops, cut into pieces of `words` words; a shorter rest is left out."""
-    for line in lines:
-        parts = line.split()
-        for start in range(0, len(parts) - words + 1, words):
-            yield " ".join(parts[start : start + words])
-
-
 def paragraphs(data: bytes) -> Iterator[str]:
     """Yield the paragraphs of a hard-wrapped report, which end at empty lines; page furniture is dropped."""
     waiting: list[str] = []
