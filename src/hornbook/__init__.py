@@ -61,4 +61,7 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'hornbook' has no attribute {name!r}")
     module, attribute = _WHERE[name]
-    return getattr(import_module(module), attribute)
+    value = getattr(import_module(module), attribute)
+    # Kept, or the room `quickstart`, which importing it has just put here, would stand before the function.
+    globals()[name] = value
+    return value

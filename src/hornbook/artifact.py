@@ -275,13 +275,16 @@ def make(
     if artifact is None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Of two runs that want the same artefact, the second waits and finds it finished.
-        with FileLock(folder.parent / f".{folder.name}.lock") as lock:
-            artifact = finished(folder, key)
-            if artifact is None:
-                _refuse_other_content(folder, stage)
-                logger.info("%s: %s", stage, folder)
-                artifact = _build(folder, identity, build)
-            Path(lock.lock_file).unlink(missing_ok=True)
+        lock = folder.parent / f".{folder.name}.lock"
+        with FileLock(lock):
+            try:
+                artifact = finished(folder, key)
+                if artifact is None:
+                    _refuse_other_content(folder, stage)
+                    logger.info("%s: %s", stage, folder)
+                    artifact = _build(folder, identity, build)
+            finally:
+                lock.unlink(missing_ok=True)
     if isinstance(out, Store):
         out.asked.append(artifact)
     return artifact

@@ -81,15 +81,22 @@ def plan(recipe: Recipe, runs: Path | str = "runs") -> list[dict[str, Any]]:
 
 
 def check(recipe: Recipe) -> None:
-    """Check a recipe without running anything: sources are there, sizes fit together.
+    """Check a recipe without running anything: the task is sound, sources are there, sizes and labels fit together.
 
     Raises:
         HornbookError: what is wrong first.
     """
+    from hornbook import tasks
+    from hornbook.models.loading import label_order, ready_config
     from hornbook.training.distil import check_sizes
 
+    labels = tasks.check(recipe.task).names
     plan(recipe, Path(os.devnull))
     check_sizes(recipe.teacher.model, recipe.student, recipe.distil)
+    if recipe.teacher.kind == "ready":
+        own = ready_config(recipe.teacher.model).id2label
+        if labels:
+            label_order(own, labels, recipe.teacher.label_names, recipe.teacher.model)
 
 
 def _rows(recipe: Recipe, store: Store, folder: Path | None) -> Iterator[dict[str, Any]]:

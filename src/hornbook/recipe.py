@@ -1,6 +1,7 @@
 """The recipe: one YAML file, one typed model; the docstring under a field is its help."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -26,11 +27,14 @@ def _at_home(value: str) -> str:
     return f"{name}{named}{Path(path).expanduser()}" if path.startswith("~") else value
 
 
+Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
 PathText = Annotated[str, AfterValidator(_at_home)]
 Count = Annotated[int, BeforeValidator(_whole_number)]
 Share = Annotated[float, Field(ge=0, le=1)]
 M = TypeVar("M", bound=BaseModel)
 _UNION_BRANCHES = {"contextualized", "general", "constrained-int", "literal['auto']", "function-before"}
+# How pydantic says that settings were wanted.
+_DICTIONARY = re.compile(r"a valid dictionary( or instance of \w+| or object to extract fields from)?")
 NOT_IN_KEY: dict[str, Any] = {"changes_result": False}
 
 
@@ -69,7 +73,7 @@ class TaskConfig(_Settings):
     """Names for the labels 0, 1, 2 …, where the file holds whole numbers."""
     train_rows: Count | None = Field(default=None, ge=1)
     """Keep a seeded sample of this many rows of train (for experiments with few labels)."""
-    split_seed: int = 0
+    split_seed: Seed = 0
     """Seed of the stratified 80/10/10 split, where dev or test are not given, and of `train_rows`."""
 
 
@@ -103,7 +107,7 @@ class ContextualizedConfig(_Settings):
     """The units that BM25 finds for the keywords of each anchor (paper, section 2.1)."""
 
     kind: Literal["contextualized"] = "contextualized"
-    """The textbook's kind."""
+    """`contextualized`: what is found for the task's own texts; or `general`: a uniform sample."""
     k: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Units retrieved for an anchor; `auto` picks k so that the textbook is about `share` of the corpus."""
     share: Share = 0.05
@@ -122,14 +126,14 @@ class GeneralConfig(_Settings):
     """A uniform seeded sample of the corpus."""
 
     kind: Literal["general"] = "general"
-    """The textbook's kind."""
+    """`general`: a uniform sample; or `contextualized`: what is found for the task's own texts."""
     units: Count | None = Field(default=None, ge=1)
     """How many units; neither this nor `tokens`: as many as the recipe's contextualized textbook."""
     tokens: Count | None = Field(default=None, ge=1)
     """How many tokens, counted as Unicode words and single punctuation marks, instead of `units`."""
     sources: tuple[str, ...] | None = None
     """Draw only from the sources with these names."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the sample."""
 
     @model_validator(mode="after")
@@ -139,6 +143,7 @@ class GeneralConfig(_Settings):
         return self
 
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 TextbookConfig = Annotated[ContextualizedConfig | GeneralConfig, Field(discriminator="kind")]
 
 
@@ -200,7 +205,7 @@ class StudentConfig(_Settings):
     hidden: Count = Field(default=384, ge=8)
     """Width of the hidden states."""
     heads: Count | None = Field(default=None, ge=1)
-    """Attention heads; by default one for every 32 of the width."""
+    """Attention heads; by default one for every 32 of the width, or the next lower number that divides it."""
     feed_forward: Count | None = Field(default=None, ge=1)
     """Width of the feed-forward layers; by default four times `hidden`."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -249,13 +254,13 @@ class EvaluateConfig(_Settings):
 class Recipe(_Settings):
     """A whole run: task, corpus, textbooks, teacher, student, and how each stage goes."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Name
     """The run's name: its results stand in RUNS/NAME."""
     task: TaskConfig
     """What to learn."""
     corpus: CorpusConfig
     """The general corpus."""
-    textbooks: dict[str, TextbookConfig] = Field(default={"contextualized": ContextualizedConfig()}, min_length=1)
+    textbooks: dict[Name, TextbookConfig] = Field(default={"contextualized": ContextualizedConfig()}, min_length=1)
     """From what to learn, by name; a student is distilled from each."""
     teacher: TeacherConfig
     """Who teaches."""
@@ -269,9 +274,9 @@ class Recipe(_Settings):
     """How models are measured."""
     undistilled: bool = False
     """Also adapt a student that was never distilled, to compare."""
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
     """One student a textbook and seed; corpus, textbooks and teacher are shared."""
-    teacher_seed: int = 0
+    teacher_seed: Seed = 0
     """Seed of the teacher's fine-tuning."""
     threads: Count | None = Field(default=None, ge=1, json_schema_extra=NOT_IN_KEY)
     """CPU threads for training; by default all cores."""
@@ -290,15 +295,29 @@ def load_recipe(path: Path | str, overrides: Mapping[str, str] | None = None) ->
     path = Path(path)
     try:
         values = yaml.safe_load(path.read_text("utf-8"))
-    except OSError:
+    except FileNotFoundError:
         raise HornbookError(f"{path}: no such recipe file") from None
+    except OSError as error:
+        raise HornbookError(f"{path}: cannot be read as a recipe file: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise HornbookError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise HornbookError(f"{path}: a recipe is a mapping of stages to settings, see `hornbook new`")
     for name, text in (overrides or {}).items():
-        _set(values, name, yaml.safe_load(text))
+        _set(values, name, parse_value(text, f"--{name}"))
     return validate(Recipe, values, str(path))
+
+
+def parse_value(text: str, where: str) -> Any:
+    """Return what a setting's text on the command line means, read as YAML.
+
+    Raises:
+        HornbookError: it is not YAML; names `where`.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise HornbookError(f"{where}: {text!r} is not understood (values are read as YAML)") from None
 
 
 def validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
@@ -344,6 +363,8 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
     more = f" (and {len(others)} more)" if others else ""
     if first["type"] == "union_tag_invalid":
         return f"{'.'.join(place)}: no kind {first['ctx']['tag']!r}; the kinds are {first['ctx']['expected_tags']}"
+    if first["type"] == "union_tag_not_found":
+        return f"{'.'.join(place)}: kind is missing; say contextualized or general"
     if first["type"] == "extra_forbidden":
         known = _known_keys(model, place[:-1])
         near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.0)
@@ -352,7 +373,8 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{'.'.join(place)} is missing{more}"
     got = "" if isinstance(first.get("input"), dict) else f", not {first.get('input')!r}"
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
+    message = _DICTIONARY.sub("a mapping of settings", message)
     field = f"{'.'.join(_spoken(place))}: " if place else ""
     return f"{field}{message[0].lower()}{message[1:]}{got}{more}"
 

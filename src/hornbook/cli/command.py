@@ -4,41 +4,76 @@ import functools
 import inspect
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
+from typer.core import TyperGroup
 
 from hornbook.errors import HornbookError
+from hornbook.recipe import parse_value
 
 Answer = Mapping[str, Any]
 
 _JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
 _DEBUG = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+# What Typer raises for a wrong command line; where the class stands depends on Typer's version.
+_UsageError: Any = typer.BadParameter.__base__
+_INTERRUPTED = 130
+_NO_BARS = ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS", "TQDM_DISABLE")
+
+
+class Commands(TyperGroup):
+    """A group of commands: a wrong command line is one line on stderr; without a command it shows its help."""
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Run the command and end the process with its exit code."""
+        try:
+            code = super().main(*args, **{**settings, "standalone_mode": False})
+        except _UsageError as error:
+            said = error.format_message().strip().rstrip(".")
+            where = error.ctx.command_path if error.ctx else "hornbook"
+            _complain(f"{said[:1].lower()}{said[1:]}; see `{where} --help`")
+            code = 2
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Show the help where nothing is asked for."""
+        return super().parse_args(ctx, args or ["--help"])
 
 
 def command(function: Callable[..., Answer]) -> Callable[..., None]:
     """Make a function that returns its answer as a mapping into a command.
 
     Adds `--json` (the answer as the last line of stdout; the function then gets `quiet=True` if it takes it)
-    and `--debug`; a HornbookError becomes one line on stderr and exit code 2.
+    and `--debug`; a HornbookError, or a file that the system will not read or write, becomes one line on stderr
+    and exit code 2.
     """
 
     @functools.wraps(function)
     def run(*args: Any, json_: bool, debug: bool, **kwargs: Any) -> None:
         logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING, force=True)
         logging.getLogger("hornbook").setLevel(logging.INFO)
+        if not sys.stderr.isatty():
+            os.environ.update(dict.fromkeys(_NO_BARS, "1"))
         if "quiet" in inspect.signature(function).parameters:
             kwargs["quiet"] = json_
         try:
             answer = function(*args, **kwargs)
-        except HornbookError as error:
+        except BrokenPipeError:
+            raise
+        except (HornbookError, OSError) as error:
             if debug:
                 raise
-            typer.echo(f"hornbook: {error}", err=True)
+            _complain(_system_error(error) if isinstance(error, OSError) else str(error))
             raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            _complain("stopped; the same command goes on from what is finished")
+            raise typer.Exit(_INTERRUPTED) from None
         if json_:
             typer.echo(json.dumps(answer, ensure_ascii=False, default=str))
 
@@ -62,24 +97,21 @@ def with_settings(
         models: the settings; the first to name a field explains it.
         leave_out: fields that the command takes in another way.
     """
-    fields: dict[str, Any] = {}
+    options: dict[str, inspect.Parameter] = {}
     for model in models:
         for name, about in model.model_fields.items():
             if name not in leave_out:
-                fields.setdefault(name, about)
+                options.setdefault(name, _option(name, about, f"{model.__name__.removesuffix('Config')} settings"))
 
     def decorate(function: Callable[..., Answer]) -> Callable[..., Answer]:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Answer:
-            given = {name: kwargs.pop(name) for name in fields}
-            import yaml
-
-            settings = {name: yaml.safe_load(text) for name, text in given.items() if text is not None}
+            given = {name: kwargs.pop(name) for name in options}
+            settings = {name: parse_value(text, _flag(name)) for name, text in given.items() if text is not None}
             return function(*args, settings=settings, **kwargs)
 
         own = [p for name, p in inspect.signature(function).parameters.items() if name != "settings"]
-        options = [_option(name, about) for name, about in fields.items()]
-        return _with_signature(call, own + options)
+        return _with_signature(call, [*own, *options.values()])
 
     return decorate
 
@@ -100,14 +132,47 @@ def overrides(extra: list[str]) -> dict[str, str]:
     return found
 
 
-def _option(name: str, about: Any) -> inspect.Parameter:
-    default = "" if about.default is None or about.is_required() else f" [default: {about.default}]"
+def _complain(message: str) -> None:
+    typer.echo(f"hornbook: {' '.join(message.split())}", err=True)
+
+
+def _system_error(error: OSError) -> str:
+    """Say what the system said, of which file."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"{error.filename}: a file stands where a folder is needed"
+    return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _option(name: str, about: Any, panel: str) -> inspect.Parameter:
+    # The bracket is escaped, or rich would take it for a style.
+    default = "" if about.default is None or about.is_required() else f" \\[default: {about.default}]"
     option = typer.Option(
-        f"--{name.replace('_', '-')}", help=f"{' '.join((about.description or '').split())}{default}", metavar="VALUE"
+        _flag(name),
+        help=f"{' '.join((about.description or '').split())}{default}",
+        metavar=_legal(about.annotation),
+        rich_help_panel=panel,
     )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[str | None, option], default=None
     )
+
+
+def _legal(annotation: Any) -> str:
+    """Say what kind of value a field takes: NUMBER, TEXT, a list, or the words that are legal."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return "|".join(map(str, inner))
+    if origin is tuple:
+        return "[A,B,…]"
+    if origin is Annotated:
+        return _legal(inner[0])
+    if inner:
+        return "|".join(_legal(part) for part in inner if part is not NoneType)
+    return "NUMBER" if annotation in (int, float) else "TEXT"
 
 
 def _with_signature(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> Callable[..., Any]:

@@ -7,24 +7,25 @@ from typing import Annotated, Any
 import typer
 
 from hornbook import recipe as settings_of
-from hornbook.cli.command import Answer, command, overrides, with_settings
+from hornbook.cli.command import Answer, Commands, command, overrides, with_settings
 from hornbook.errors import HornbookError
 
 app = typer.Typer(
     name="hornbook",
     help="Make a small encoder for one task from a big fine-tuned one.",
-    no_args_is_help=True,
+    cls=Commands,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-corpus_app = typer.Typer(help="The general corpus: sources cut to units, de-duplicated.", no_args_is_help=True)
-textbook_app = typer.Typer(help="Textbooks: from what a student learns.", no_args_is_help=True)
-app.add_typer(corpus_app, name="corpus")
-app.add_typer(textbook_app, name="textbook")
+corpus_app = typer.Typer(help="The general corpus: sources cut to units, de-duplicated.", cls=Commands)
+textbook_app = typer.Typer(help="Textbooks: from what a student learns.", cls=Commands)
+_WHOLE, _STAGE = "The whole job", "One stage at a time"
+app.add_typer(corpus_app, name="corpus", rich_help_panel=_STAGE)
+app.add_typer(textbook_app, name="textbook", rich_help_panel=_STAGE)
 
 _Out = Annotated[Path, typer.Option("--out", help="The folder to make.")]
 _Runs = Annotated[Path, typer.Option("--runs", help="The folder of runs and shared artefacts.")]
-_Seed = Annotated[int, typer.Option("--seed", help="Seed of weights, order and dropout.")]
+_Seed = Annotated[int, typer.Option("--seed", min=0, max=(1 << 32) - 1, help="Seed of weights, order and dropout.")]
 _Task = Annotated[
     str, typer.Option("--task", help="A labelled file, folder, `glue/NAME`, hub name, or prepared task.")
 ]
@@ -83,7 +84,7 @@ def _new(
 
     columns = {"text": text, "text_pair": text_pair, "label": label}
     write_recipe(out, task=task, teacher=teacher, corpus=corpus, student=student, columns=columns)
-    _say(f"wrote {out}; next: hornbook run {out} --dry-run, then hornbook run {out}", quiet)
+    _say(f"wrote {out}; next: hornbook run {out} --check, then hornbook run {out}", quiet)
     return {"recipe": str(out)}
 
 
@@ -106,8 +107,10 @@ def _corpus_build(
 def _textbook_build(
     corpus: Annotated[Path, typer.Option("--corpus", help="A finished corpus.")],
     out: _Out,
-    kind: Annotated[str, typer.Option("--kind", help="contextualized or general.")] = "contextualized",
-    task: Annotated[str | None, typer.Option("--task", help="The task (for contextualized).")] = None,
+    kind: Annotated[str, typer.Option("--kind", help="`contextualized` or `general`.")] = "contextualized",
+    task: Annotated[
+        str | None, typer.Option("--task", help="The task of a contextualized textbook: as for `hornbook finetune`.")
+    ] = None,
     glue_folder: _GlueFolder = None,
     text: _Text = None,
     text_pair: _TextPair = None,
@@ -195,7 +198,13 @@ def _evaluate(
     task: _Task,
     model: Annotated[str, typer.Option("--model", help="A classifier: a folder or hub name.")],
     out: _Out,
-    teacher: Annotated[str | None, typer.Option("--teacher", help="Measure this classifier's speed beside.")] = None,
+    teacher: Annotated[
+        str | None, typer.Option("--teacher", help="A classifier whose speed is measured beside.")
+    ] = None,
+    label_names: Annotated[
+        str | None,
+        typer.Option("--label-names", help="The task's name of each of the model's labels: {its: task's, …}."),
+    ] = None,
     glue_folder: _GlueFolder = None,
     text: _Text = None,
     text_pair: _TextPair = None,
@@ -209,7 +218,11 @@ def _evaluate(
 
     config = settings_of.validate(settings_of.EvaluateConfig, settings, "evaluate")
     prepared = _prepared(task, out, glue_folder, text, text_pair, label)
-    return _made(evaluate(model, prepared, out, config, teacher=teacher), quiet)
+    names = settings_of.parse_value(label_names, "--label-names") if label_names else None
+    if not isinstance(names, dict | None):
+        raise HornbookError("--label-names: give {the model's label: the task's label, …}")
+    names = {str(its): str(task_name) for its, task_name in names.items()} if names else None
+    return _made(evaluate(model, prepared, out, config, teacher=teacher, label_names=names), quiet)
 
 
 def _quickstart(
@@ -237,20 +250,26 @@ def _quickstart(
 
 
 def _prepared(task: str, out: Path, folder: str | None, text: str | None, text_pair: str | None, label: str) -> Any:
-    """Return a prepared task: opened where `task` is one, else made in a folder beside `out`."""
+    """Return a prepared task: opened where `task` is one, else made in the store beside `out`."""
     from hornbook import tasks
-    from hornbook.artifact import MANIFEST, load
+    from hornbook.artifact import MANIFEST, Store, load
+    from hornbook.pipeline import STORE
 
     if (Path(task) / MANIFEST).is_file():
         return load(task, "task")
     values = {"source": task, "folder": folder, "text": text, "text_pair": text_pair, "label": label}
     config = settings_of.validate(settings_of.TaskConfig, values, "--task")
-    return tasks.prepare(config, out.with_name(f"{out.name}.task"))
+    return tasks.prepare(config, Store(out.parent / STORE))
 
 
 def _made(artifact: Any, quiet: bool) -> Answer:
-    counts = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in artifact.counts.items())
-    _say(f"{artifact.path}: {artifact.stage}{', found finished' if artifact.reused else ''}: {counts}", quiet)
+    found = [f"{name.replace('_', ' ')} {count:,}" for name, count in artifact.counts.items()]
+    for split, scores in artifact.info.get("scores", {}).items():
+        found += [f"{split} {name.replace('_', ' ')} {score:.3f}" for name, score in scores.items()]
+    if "best_dev" in artifact.info:
+        found.append(f"best on dev {artifact.info['best_dev']:.3f}")
+    state = ", found finished" if artifact.reused else ""
+    _say(f"{artifact.path}: {artifact.stage}{state}: {', '.join(found)}", quiet)
     return {
         "folder": str(artifact.path),
         "stage": artifact.stage,
@@ -275,12 +294,12 @@ def _print(table: Any, quiet: bool) -> None:
 
 
 _ANY = {"allow_extra_args": True, "ignore_unknown_options": True}
-app.command("run", context_settings=_ANY)(command(_run))
-app.command("new")(command(_new))
-app.command("finetune")(command(_finetune))
-app.command("distil")(command(_distil))
-app.command("adapt")(command(_adapt))
-app.command("evaluate")(command(_evaluate))
-app.command("quickstart")(command(_quickstart))
+app.command("quickstart", rich_help_panel=_WHOLE)(command(_quickstart))
+app.command("new", rich_help_panel=_WHOLE)(command(_new))
+app.command("run", rich_help_panel=_WHOLE, context_settings=_ANY)(command(_run))
+app.command("finetune", rich_help_panel=_STAGE)(command(_finetune))
+app.command("distil", rich_help_panel=_STAGE)(command(_distil))
+app.command("adapt", rich_help_panel=_STAGE)(command(_adapt))
+app.command("evaluate", rich_help_panel=_STAGE)(command(_evaluate))
 corpus_app.command("build")(command(_corpus_build))
 textbook_app.command("build")(command(_textbook_build))

@@ -1,6 +1,7 @@
 """Writes a commented recipe for one's own data; the comments are the fields' own docstrings."""
 
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,16 @@ from pydantic import BaseModel
 from hornbook.errors import HornbookError
 from hornbook.recipe import AdaptConfig, ContextualizedConfig, DistilConfig, FinetuneConfig, Recipe, validate
 
-_WIDTH = 100
+_WIDTH = 110
+_COMMENTS_AT = 28
+_HEAD = """\
+# A small encoder for the task {name}. Change what you like, then:
+#   hornbook run {out} --check      finds what is wrong
+#   hornbook run {out} --dry-run    shows the stages, with time and disk
+#   hornbook run {out}              runs them; what is finished is used again
+# Paths count from the folder where you run it. What is not set here has its default; on the command line a
+# setting is given as --distil.tokens 3e6.
+"""
 
 
 def write_recipe(
@@ -34,15 +44,19 @@ def write_recipe(
         columns: the task's columns: `text`, `text_pair`, `label`.
 
     Raises:
-        HornbookError: the size is not understood, the task is missing, or `out` is there already.
+        HornbookError: the size is not understood, the task or a source is missing or wrong, or `out` is there
+            already.
     """
+    from hornbook import tasks
+    from hornbook.corpus.sources import find_sources
+
     size = re.fullmatch(r"(\d+)x(\d+)", student)
     if size is None:
         raise HornbookError(f"--student {student}: a size is LAYERSxHIDDEN, such as 6x384")
-    if not task.exists():
-        raise HornbookError(f"{task}: no such file")
     if out.exists():
         raise HornbookError(f"{out}: is there already; choose another name with --out")
+    if not task.exists():
+        raise HornbookError(f"{task}: no such file")
     values: dict[str, Any] = {
         "name": re.sub(r"[^A-Za-z0-9._-]+", "-", task.stem).strip("-.") or "mine",
         "task": {"source": str(task), **{k: v for k, v in columns.items() if v is not None}},
@@ -51,17 +65,20 @@ def write_recipe(
         "teacher": {
             "model": teacher,
             "kind": "task",
-            "finetune": _defaults(FinetuneConfig, ("epochs", "learning_rate", "batch", "max_length")),
+            "finetune": _defaults(FinetuneConfig, ("epochs", "learning_rate")),
         },
         "student": {"layers": int(size[1]), "hidden": int(size[2])},
-        "distil": _defaults(DistilConfig, ("tokens", "batch", "learning_rate", "max_length")),
-        "adapt": _defaults(AdaptConfig, ("epochs", "learning_rate", "batch", "max_length")),
+        "distil": _defaults(DistilConfig, ("tokens", "batch", "learning_rate")),
+        "adapt": _defaults(AdaptConfig, ("epochs", "learning_rate")),
         "undistilled": True,
         "seeds": [0],
     }
-    validate(Recipe, values, "hornbook new")
-    lines = [f"# Run with: hornbook run {out}   (first: hornbook run {out} --dry-run)"]
-    _write(values, Recipe, 0, lines)
+    recipe = validate(Recipe, values, "hornbook new")
+    tasks.check(recipe.task)
+    find_sources(recipe.corpus.sources)
+    lines = _HEAD.format(name=values["name"], out=out).splitlines()
+    for name, value in values.items():
+        lines += ["", *_written({name: value}, Recipe, "")]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n".join(lines) + "\n", "utf-8")
 
@@ -70,25 +87,24 @@ def _defaults(model: type[BaseModel], names: Sequence[str]) -> dict[str, Any]:
     return {name: model.model_fields[name].default for name in names}
 
 
-def _write(values: Mapping[str, Any], model: type[BaseModel] | None, depth: int, lines: list[str]) -> None:
-    """Append `values` as YAML, each field after its docstring as a comment."""
-    indent = "  " * depth
+def _written(values: Mapping[str, Any], model: type[BaseModel] | None, indent: str) -> list[str]:
+    """Return `values` as lines of YAML: a comment above each group, beside each field where it fits."""
+    lines: list[str] = []
     for name, value in values.items():
         about = model.model_fields.get(name) if model else None
-        if about is not None and about.description:
-            lines += _comment(about.description, indent)
-        inner = _model_of(about.annotation, value) if about else ContextualizedConfig
+        comment = " ".join((about.description or "").split()) if about else ""
         if isinstance(value, Mapping):
-            lines.append(f"{indent}{name}:")
-            _write(value, inner, depth + 1, lines)
-        else:
-            lines.append(f"{indent}{name}: {_scalar(value)}")
+            inner = _model_of(about.annotation, value) if about else ContextualizedConfig
+            lines += [*_above(comment, indent), f"{indent}{name}:", *_written(value, inner, f"{indent}  ")]
+            continue
+        line = f"{indent}{name}: {_scalar(value)}"
+        beside = f"{line:<{_COMMENTS_AT}}  # {comment}"
+        lines += [beside] if len(beside) <= _WIDTH else [*_above(comment, indent), line]
+    return lines
 
 
-def _comment(text: str, indent: str) -> list[str]:
-    import textwrap
-
-    return [f"{indent}# {line}" for line in textwrap.wrap(" ".join(text.split()), _WIDTH - len(indent))]
+def _above(comment: str, indent: str) -> list[str]:
+    return [f"{indent}# {line}" for line in textwrap.wrap(comment, _WIDTH - len(indent) - 2)]
 
 
 def _model_of(annotation: Any, value: Any) -> type[BaseModel] | None:
@@ -99,6 +115,8 @@ def _model_of(annotation: Any, value: Any) -> type[BaseModel] | None:
 def _scalar(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}" if "e" not in f"{value:g}" else f"{value:.8f}".rstrip("0")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:_}"
     return (
         yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
         .removesuffix("\n...\n")

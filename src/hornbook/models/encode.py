@@ -68,7 +68,8 @@ def encode_batches(
     Args:
         texts: batches of (texts, second texts or None).
         tokenizer: a fast tokenizer; its own template places the special tokens.
-        max_length: longer inputs are cut to this many tokens, pairs at their longer side first.
+        max_length: longer inputs are cut to this many tokens, pairs at their longer side first; to fewer if the
+            tokenizer's model takes no more.
 
     Yields:
         record batches of `ids: list<int32>` and `second: int32`.
@@ -79,7 +80,7 @@ def encode_batches(
             list(first),
             pair,
             truncation=True,
-            max_length=max_length,
+            max_length=min(max_length, tokenizer.model_max_length),
             padding=False,
             return_attention_mask=False,
         )

@@ -44,6 +44,18 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+# Their positions are numbered from after the padding token's id.
+_OFFSET_POSITIONS = {"roberta", "xlm-roberta"}
+
+
+def most_tokens(config: Any) -> int | None:
+    """Return how many tokens a model has positions for; None where the family is not in the table."""
+    if config.model_type not in FAMILIES:
+        return None
+    first = config.pad_token_id + 1 if config.model_type in _OFFSET_POSITIONS else 0
+    return int(config.max_position_embeddings) - first
+
+
 def family_of(config: Any) -> Family:
     """Return the family of a model by its Hugging Face configuration.
 

@@ -8,6 +8,7 @@ import xxhash
 
 from hornbook.artifact import MANIFEST, Artifact, fingerprint, load
 from hornbook.errors import HornbookError
+from hornbook.models.families import most_tokens
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
@@ -27,18 +28,18 @@ def model_key(model: Model) -> str:
         HornbookError: the folder holds no model, or the hub does not know or cannot give the name.
     """
     if isinstance(model, Artifact):
-        return model.key
+        return _a_model(model).key
     model = str(model)
     path = Path(model)
     if (path / MANIFEST).is_file():
-        return load(path).key
+        return _a_model(load(path)).key
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise HornbookError(f"{model}: no config.json in it, so it is no model folder")
         names = sorted(p for p in path.iterdir() if p.suffix in {".safetensors", ".json", ".txt", ".model"})
         return fingerprint(names)
     if path.exists() or model.startswith((".", "/", "~")):
-        raise HornbookError(f"{model}: not a model folder")
+        raise HornbookError(f"{model}: {'not a' if path.exists() else 'no such'} model folder")
     from transformers.utils.hub import cached_file, extract_commit_hash
 
     try:
@@ -51,7 +52,7 @@ def model_key(model: Model) -> str:
 def tokenizer_key(model: Model) -> str:
     """Return the key of a model's tokenizer; students and fine-tuned models inherit it with the files."""
     if isinstance(model, Artifact):
-        return str(model.manifest["inputs"]["tokenizer"])
+        return str(_a_model(model).manifest["inputs"]["tokenizer"])
     path = Path(model)
     if (path / MANIFEST).is_file():
         return tokenizer_key(load(path))
@@ -59,8 +60,29 @@ def tokenizer_key(model: Model) -> str:
     return xxhash.xxh3_128_hexdigest(text.encode())
 
 
+def _a_model(artifact: Artifact) -> Artifact:
+    if "tokenizer" not in artifact.manifest["inputs"] or artifact.stage == "tokens":
+        raise HornbookError(f"{artifact.path}: holds a {artifact.stage}, but a model is needed here")
+    return artifact
+
+
+def load_config(model: Model) -> Any:
+    """Return the Hugging Face configuration of a model.
+
+    Raises:
+        HornbookError: it cannot be loaded.
+    """
+    from transformers import AutoConfig
+
+    name = model_path(model)
+    try:
+        return AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise _unloadable(name, error) from None
+
+
 def load_tokenizer(model: str) -> Any:
-    """Return the fast tokenizer of a model.
+    """Return the fast tokenizer of a model, whose `model_max_length` is not more than the model has positions for.
 
     Raises:
         HornbookError: there is none, or it has no token to pad with.
@@ -73,6 +95,9 @@ def load_tokenizer(model: str) -> Any:
         raise _unloadable(model, error) from None
     if tokenizer.pad_token_id is None:
         raise HornbookError(f"{model}: its tokenizer has no pad token, which an encoder needs")
+    positions = most_tokens(load_config(model))
+    if positions is not None:
+        tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
     return tokenizer
 
 
@@ -114,17 +139,25 @@ def load_ready_classifier(model: str) -> Any:
     Raises:
         HornbookError: it cannot be loaded, or it has no classification head.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification
 
-    try:
-        config = AutoConfig.from_pretrained(model)
-    except (OSError, ValueError) as error:
-        raise _unloadable(model, error) from None
-    if not any("SequenceClassification" in name for name in config.architectures or ()):
-        raise HornbookError(
-            f"{model}: not a classifier ({config.architectures}); set teacher.kind to task or general"
-        )
+    ready_config(model)
     return _load(AutoModelForSequenceClassification, model)
+
+
+def ready_config(model: str) -> Any:
+    """Return the Hugging Face configuration of a ready classifier.
+
+    Raises:
+        HornbookError: it cannot be loaded, or it has no classification head.
+    """
+    config = load_config(model)
+    if not any("SequenceClassification" in name for name in config.architectures or ()):
+        has = ", ".join(config.architectures or ()) or "no head"
+        raise HornbookError(
+            f"{model}: not a classifier ({has}): fine-tune it first (in a recipe: teacher.kind task or general)"
+        )
+    return config
 
 
 def label_order(
@@ -139,29 +172,40 @@ def label_order(
         where: the teacher, for messages.
 
     Raises:
-        HornbookError: a label of the task is not among the teacher's names (letter case does not count).
+        HornbookError: a label of the task is not among the teacher's names (letter case does not count), or
+            `names` names a label that the teacher does not have.
     """
+    if strange := sorted(set(names or {}) - set(own.values())):
+        raise HornbookError(
+            f"{where}: label_names: it has no label {strange[0]!r}; its labels are {list(own.values())}"
+        )
     renamed = {(names or {}).get(name, name).casefold(): column for column, name in own.items()}
     missing = [label for label in task_labels if label.casefold() not in renamed]
     if missing or len(own) != len(task_labels):
         raise HornbookError(
             f"{where}: its labels {list(own.values())} are not the task's {list(task_labels)}; "
-            "say which is which with teacher.label_names, {teacher's name: task's name}"
+            "say which is which with label_names, {its name: task's name} (in a recipe: teacher.label_names)"
         )
     return [renamed[label.casefold()] for label in task_labels]
 
 
-def _load(kind: Any, model: str, **settings: Any) -> Any:
-    import torch
+def quiet_transformers() -> None:
+    """Keep transformers from warning of what we ask for (a new head), and from bars that flicker by in a blink."""
     from transformers.utils import logging
 
-    # A new head is what we ask for, not a fault to warn of; a bar for weights read in a blink only flickers.
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _load(kind: Any, model: str, **settings: Any) -> Any:
+    import torch
+    from safetensors import SafetensorError
+
+    quiet_transformers()
     _refuse_pickles(model)
     try:
         return kind.from_pretrained(model, dtype=torch.float32, use_safetensors=True, **settings)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise _unloadable(model, error) from None
 
 
@@ -177,4 +221,14 @@ def _refuse_pickles(model: str) -> None:
 
 
 def _unloadable(model: str, error: Exception) -> HornbookError:
-    return HornbookError(f"{model}: cannot be loaded: {' '.join(str(error).split())[:300]}")
+    from huggingface_hub import is_offline_mode
+
+    if Path(model).exists():
+        return HornbookError(f"{model}: cannot be loaded: {' '.join(str(error).split())[:300]}")
+    if is_offline_mode():
+        return HornbookError(
+            f"{model}: no such folder, and no such model in the hub's cache on this machine; name a model folder, "
+            "or unset HF_HUB_OFFLINE so that it can be downloaded"
+        )
+    said = " ".join(str(error).split())[:300]
+    return HornbookError(f"{model}: no such folder, and the hub could not give it: {said}")

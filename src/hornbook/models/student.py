@@ -14,13 +14,14 @@ HEAD_WIDTH = 32
 def student_config(teacher_config: Any, student: StudentConfig) -> Any:
     """Return the Hugging Face configuration of a student for this teacher.
 
-    Heads default to one for every 32 of the width (MiniLM's habit: 384 has 12), feed-forward to four times it.
+    Heads default to one for every 32 of the width (MiniLM's habit: 384 has 12) or the next lower number that
+    divides it, feed-forward to four times it.
 
     Raises:
         HornbookError: the heads do not divide the width, or the teacher's family is unknown.
     """
     family = family_of(teacher_config)
-    heads = student.heads or max(1, student.hidden // HEAD_WIDTH)
+    heads = student.heads or _default_heads(student.hidden)
     if student.hidden % heads:
         legal = [n for n in range(1, student.hidden + 1) if student.hidden % n == 0 and student.hidden // n >= 8]
         raise HornbookError(
@@ -49,6 +50,10 @@ def new_student(teacher_config: Any, student: StudentConfig, seed: int) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return AutoModel.from_config(config)  # type: ignore[no-untyped-call]
+
+
+def _default_heads(hidden: int) -> int:
+    return next(n for n in range(max(1, hidden // HEAD_WIDTH), 0, -1) if hidden % n == 0)
 
 
 def _listed(numbers: list[int]) -> str:

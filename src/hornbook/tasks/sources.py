@@ -141,7 +141,10 @@ def _hub_errors(name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        from huggingface_hub import is_offline_mode
+
         said = " ".join(str(error).split())
+        advice = "name a file or folder" + (", or unset HF_HUB_OFFLINE" if is_offline_mode() else "")
         raise HornbookError(
-            f"{name}: not a file or folder here, and the hub dataset could not be read: {said}"
+            f"{name}: not a file or folder here, and the hub dataset could not be read ({said}); {advice}"
         ) from error

@@ -125,7 +125,35 @@ def prepare(config: TaskConfig, out: Place) -> Artifact:
     )
 
 
+def check(config: TaskConfig) -> Labels:
+    """Read labelled data and check it, as `prepare` does, but store nothing; return its labels.
+
+    Raises:
+        HornbookError: as `prepare`.
+    """
+    return _read(config, locate(config))[1]
+
+
 def _build(config: TaskConfig, source: Source, work: Work) -> None:
+    tables, labels, pair, how = _read(config, source)
+    for split, table in tables.items():
+        pq.write_table(table, work.path / f"{split}.parquet", compression="zstd")
+        work.counts[f"{split}_rows"] = len(table)
+    plain_metric = "accuracy" if labels.kind == "classification" else "spearman"
+    work.info |= {
+        "name": source.name,
+        "kind": labels.kind,
+        "labels": list(labels.names),
+        "pair": pair,
+        "metric": source.glue.metric if source.glue else plain_metric,
+        "splits": list(tables),
+        "split": how,
+        "majority_share_of_dev": _majority_share(tables["dev"], labels.kind),
+    }
+
+
+def _read(config: TaskConfig, source: Source) -> tuple[dict[str, pa.Table], Labels, bool, dict[str, str]]:
+    """Return the splits, the labels as stored, whether texts come in pairs, and where each split is from."""
     given = source.read()
     labels = _labels(config, source, given)
     text, text_pair = _text_columns(config, source, given["train"])
@@ -139,20 +167,7 @@ def _build(config: TaskConfig, source: Source, work: Work) -> None:
         how["train"] += f", {config.train_rows} rows sampled, stratified, seed {config.split_seed}"
     if source.glue is not None:
         how["test"] = NO_TEST
-    for split, table in tables.items():
-        pq.write_table(table, work.path / f"{split}.parquet", compression="zstd")
-        work.counts[f"{split}_rows"] = len(table)
-    plain_metric = "accuracy" if labels.kind == "classification" else "spearman"
-    work.info |= {
-        "name": source.name,
-        "kind": labels.kind,
-        "labels": list(labels.names),
-        "pair": text_pair is not None,
-        "metric": source.glue.metric if source.glue else plain_metric,
-        "splits": list(tables),
-        "split": how,
-        "majority_share_of_dev": _majority_share(tables["dev"], labels.kind),
-    }
+    return tables, labels, text_pair is not None, how
 
 
 def _labels(config: TaskConfig, source: Source, given: Mapping[str, Rows]) -> Labels:

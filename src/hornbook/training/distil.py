@@ -8,8 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from hornbook.artifact import Artifact, Place, Work, load, make
+from hornbook.errors import HornbookError
 from hornbook.models.encode import Batch, encode_batches, model_inputs, open_encoded
-from hornbook.models.loading import Model, load_encoder, load_tokenizer, model_key, model_path, tokenizer_key
+from hornbook.models.loading import (
+    Model,
+    load_config,
+    load_encoder,
+    load_tokenizer,
+    model_key,
+    model_path,
+    tokenizer_key,
+)
 from hornbook.models.student import new_student, student_config
 from hornbook.models.taps import Tapped, freeze
 from hornbook.progress import progress
@@ -94,6 +103,8 @@ def distil(
     """
     student, config = student or StudentConfig(), config or DistilConfig()
     book = textbook if isinstance(textbook, Artifact) else load(textbook)
+    if book.stage not in {"textbook", "tokens"}:
+        raise HornbookError(f"{book.path}: holds a {book.stage}, but a textbook is needed here")
     settings = {
         "seed": seed,
         "student": student.model_dump(),
@@ -101,6 +112,7 @@ def distil(
     }
 
     def build(work: Work) -> None:
+        check_sizes(teacher, student, config)
         tokens = book
         if book.stage == "textbook":
             tokens = encode_textbook(book, teacher, work.resume / "tokens", config.max_length)
@@ -159,10 +171,8 @@ def untaught_student(teacher: Model, out: Place, student: StudentConfig, *, seed
     """
 
     def build(work: Work) -> None:
-        from transformers import AutoConfig
-
         path = model_path(teacher)
-        model = new_student(AutoConfig.from_pretrained(path), student, seed)
+        model = new_student(load_config(path), student, seed)
         save_model(model, load_tokenizer(path), work.path)
         work.counts = {"parameters": model.num_parameters()}
 
@@ -201,14 +211,17 @@ def default_teacher_layer(config: Any) -> int:
     return _LARGE_TEACHERS.get(size, int(config.num_hidden_layers))
 
 
-def check_sizes(teacher: str, student: StudentConfig, config: DistilConfig) -> None:
+def check_sizes(teacher: Model, student: StudentConfig, config: DistilConfig) -> None:
     """Check, before anything costly runs, that teacher and student fit together.
 
     Raises:
         HornbookError: the teacher's family is unknown, heads do not divide a width, or the layer is not there.
     """
-    from transformers import AutoConfig
-
-    teacher_config = AutoConfig.from_pretrained(teacher)
+    teacher_config = load_config(teacher)
     student_config(teacher_config, student)
     relation_heads(config.relation_heads, teacher_config.hidden_size, student.hidden)
+    layers = teacher_config.num_hidden_layers
+    if config.teacher_layer is not None and config.teacher_layer > layers:
+        raise HornbookError(
+            f"distil.teacher_layer: there is no layer {config.teacher_layer}; the teacher has {layers}"
+        )

@@ -17,6 +17,7 @@ from hornbook.models.loading import (
     load_tokenizer,
     model_key,
     model_path,
+    quiet_transformers,
     tokenizer_key,
 )
 from hornbook.models.predict import predict
@@ -130,5 +131,6 @@ def label_loss(classification: bool) -> Callable[[nn.Module, Batch], Tensor]:
 
 def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
     """Save a model and its tokenizer in Hugging Face format, in float32."""
+    quiet_transformers()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

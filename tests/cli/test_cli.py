@@ -1,0 +1,234 @@
+"""The commands: every stage, --json, help, and a recipe for one's own data from `new` to the report."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+from transformers import pipeline as transformers_pipeline
+
+from hornbook import pipeline
+from hornbook.cli.main import app
+from hornbook.recipe import load_recipe
+
+HEAVY = ("torch", "transformers", "datasets", "pyarrow", "scipy", "sklearn", "numpy")
+SMALL = (
+    "--distil.tokens", "2000", "--student.layers", "1", "--student.hidden=16", "--student.heads", "2",
+    "--teacher.finetune.epochs", "2", "--teacher.finetune.learning-rate", "5e-3", "--teacher.finetune.batch", "8",
+    "--textbooks.contextualized.min-units", "50", "--adapt.epochs", "1", "--threads", "1",
+)  # fmt: skip
+
+
+def options(command, name="hornbook"):
+    for inner_name, inner in getattr(command, "commands", {}).items():
+        yield from options(inner, f"{name} {inner_name}")
+    for parameter in command.params:
+        yield name, parameter
+
+
+def test_every_stage_hands_on_its_folder(stages):
+    made = {name: stage["answer"] for name, stage in stages.items()}
+    assert [answer["stage"] for answer in made.values()] == [
+        "corpus", "textbook", "textbook", "model", "student", "model", "evaluation",
+    ]  # fmt: skip
+    assert made["corpus"]["counts"]["units"] == 600
+    assert made["contextualized"]["counts"]["k"] == 5
+    assert made["general"]["counts"]["units"] == 50
+    assert made["teacher"]["info"]["best_dev"] == 1.0
+    assert made["student"]["counts"]["tokens"] >= 2000
+    scores = made["evaluation"]["info"]["scores"]
+    assert set(scores) == {"dev", "test"}
+    assert set(made["evaluation"]["measured"]["sentences_per_second"]) == {"model", "teacher"}
+    answer = transformers_pipeline("text-classification", str(stages["adapted"]["folder"]))("a good film")
+    assert answer[0]["label"] in {"negative", "positive"}
+
+
+def test_stages_that_share_a_task_prepare_it_once(stages):
+    beside = stages["corpus"]["folder"].parent
+    assert len(list((beside / pipeline.STORE / "task").iterdir())) == 1
+    assert not [path for path in beside.rglob("*") if path.name.endswith((".lock", ".partial"))]
+
+
+def test_without_json_there_is_a_line_for_people(stages, hornbook):
+    for name, stage in stages.items():
+        result = hornbook(*stage["words"])
+        assert result.exit_code == 0
+        (line,) = result.stdout.splitlines()
+        assert line.startswith(f"{stage['folder']}: {stage['answer']['stage']}, found finished: ")
+        assert not line.startswith("{"), name
+
+
+def test_the_line_of_an_evaluation_says_the_scores(stages, hornbook):
+    dev = stages["evaluation"]["answer"]["info"]["scores"]["dev"]["accuracy"]
+    assert f"dev accuracy {dev:.3f}" in hornbook(*stages["evaluation"]["words"]).stdout
+
+
+def test_a_prepared_task_can_be_named_itself(stages, hornbook, tmp_path):
+    (task,) = (stages["corpus"]["folder"].parent / pipeline.STORE / "task").iterdir()
+    result = hornbook(
+        "evaluate", "--task", task, "--model", stages["teacher"]["folder"], "--out", tmp_path / "scored"
+    )
+    assert result.exit_code == 0
+    assert "dev accuracy 1.000" in result.stdout
+
+
+def test_a_teacher_with_other_label_names_or_order_is_matched_by_name(stages, hornbook, reviews, tmp_path):
+    words = ("evaluate", "--task", reviews)
+    teacher = stages["teacher"]["folder"]
+    renamed = copied(teacher, tmp_path / "renamed", {"0": "bad", "1": "good"})
+    refused = hornbook(*words, "--model", renamed, "--out", tmp_path / "a")
+    assert refused.exit_code == 2
+    assert "its labels ['bad', 'good'] are not the task's ['negative', 'positive']; say which" in refused.stderr
+    names = "{good: positive, bad: negative}"
+    mapped = hornbook(*words, "--model", renamed, "--label-names", names, "--out", tmp_path / "a", "--json")
+    assert json.loads(mapped.stdout)["info"]["scores"]["dev"]["accuracy"] == 1.0
+    # The same outputs under exchanged names: always wrong, so the names count and not the order.
+    exchanged = copied(teacher, tmp_path / "exchanged", {"0": "positive", "1": "negative"})
+    wrong = hornbook(*words, "--model", exchanged, "--out", tmp_path / "b", "--json")
+    assert json.loads(wrong.stdout)["info"]["scores"]["dev"]["accuracy"] == 0.0
+
+
+def copied(model: Path, to: Path, id2label: dict[str, str]) -> Path:
+    to.mkdir()
+    for file in model.iterdir():
+        if file.name not in {"manifest.json", "run.json"}:
+            (to / file.name).write_bytes(file.read_bytes())
+    config = json.loads((to / "config.json").read_text())
+    config |= {"id2label": id2label, "label2id": {name: int(i) for i, name in id2label.items()}}
+    (to / "config.json").write_text(json.dumps(config))
+    return to
+
+
+@pytest.fixture(scope="module")
+def own(hornbook, reviews, tiny_teacher, general_text, tmp_path_factory) -> Path:
+    """A recipe as `hornbook new` writes it."""
+    file = tmp_path_factory.mktemp("own") / "recipe.yaml"
+    words = ("--task", reviews, "--teacher", tiny_teacher, "--corpus", general_text, "--student", "6x384")
+    result = hornbook("new", *words, "--out", file, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {"recipe": str(file)}
+    return file
+
+
+def test_a_new_recipe_reads_well(own):
+    text = own.read_text()
+    lines = text.splitlines()
+    assert lines[0] == "# A small encoder for the task reviews. Change what you like, then:"
+    assert f"hornbook run {own} --check" in lines[1]
+    assert max(len(line) for line in lines if str(own.parent.parent) not in line) <= 110
+    assert "\n\n# Who teaches.\nteacher:\n" in text
+    assert "    epochs: 3                 # Passes over the training split.\n" in text
+    assert "  tokens: 1_500_000\n" in text
+    recipe = load_recipe(own)
+    assert (recipe.student.layers, recipe.student.hidden) == (6, 384)
+    assert list(yaml.safe_load(text)) == [
+        "name", "task", "corpus", "textbooks", "teacher", "student", "distil", "adapt", "undistilled", "seeds",
+    ]  # fmt: skip
+    # Each field has its comment above or beside it.
+    for above, line in pairwise(lines):
+        if line and not line.lstrip().startswith("#") and line.strip() != "contextualized:":
+            assert "#" in line or above.lstrip().startswith("#"), line
+
+
+def test_a_new_recipe_is_checked_planned_and_run(own, hornbook, tmp_path):
+    assert json.loads(hornbook("run", own, "--check", "--json").stdout) == {"recipe": "reviews", "fine": True}
+    assert hornbook("run", own, "--check").stdout == f"{own}: fine\n"
+    runs = tmp_path / "runs"
+    planned = hornbook("run", own, "--dry-run", "--runs", runs, *SMALL, "--json")
+    stages = json.loads(planned.stdout)["stages"]
+    assert [stage["stage"] for stage in stages].count("student") == 2
+    assert not runs.exists()
+    assert "12 stages, 0 finished" in hornbook("run", own, "--dry-run", "--runs", runs, *SMALL).stdout
+    # In a process of its own, for what libraries write past Python's streams.
+    line = [sys.executable, "-m", "hornbook", "run", str(own), "--runs", str(runs), *SMALL, "--json"]
+    done = subprocess.run(line, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert len(done.stdout.splitlines()) == 1
+    assert [row["name"] for row in report["rows"]] == ["teacher", "contextualized", "undistilled"]
+    assert report == json.loads((runs / "reviews" / "report.json").read_text())
+    assert not [sign for sign in ("\r", "\x1b", "it/s", "%|", "Writing", "Loading", "Warning") if sign in done.stderr]
+    again = hornbook("run", own, "--runs", runs, *SMALL)
+    assert again.exit_code == 0
+    assert "contextualized" in again.stdout
+    assert f"report: {runs / 'reviews' / 'report.json'}" in again.stdout
+    assert "model:" not in again.stderr, "every stage was to be reused"
+
+
+def test_the_quickstart_plans_and_answers_in_json(own, hornbook, monkeypatch, tmp_path):
+    asked = {}
+
+    def recipe(runs, cache, *, full):
+        asked.update(runs=runs, cache=cache, full=full)
+        return load_recipe(own)
+
+    # Not by its name as text: `hornbook.quickstart` is the function too.
+    monkeypatch.setattr(import_module("hornbook.quickstart"), "quickstart_recipe", recipe)
+    words = ("quickstart", "--dry-run", "--full", "--runs", tmp_path / "runs")
+    answer = json.loads(hornbook(*words, "--json").stdout)
+    assert len(answer["stages"]) == 12
+    assert answer["free_megabytes"] > 0
+    assert asked == {"runs": tmp_path / "runs", "cache": None, "full": True}
+    assert "12 stages" in hornbook(*words).stdout
+
+
+def test_help_comes_without_heavy_imports():
+    code = f"import sys, hornbook, hornbook.cli; print([m for m in {HEAVY} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+    started = time.monotonic()
+    shown = subprocess.run([sys.executable, "-m", "hornbook", "--help"], capture_output=True, text=True)
+    assert time.monotonic() - started < 2
+    assert "quickstart" in shown.stdout
+
+
+def test_every_option_has_a_help_text():
+    found = list(options(typer.main.get_command(app)))
+    assert len(found) > 80
+    silent = [(name, p.name) for name, p in found if not (getattr(p, "help", None) or "").strip()]
+    assert not silent
+
+
+def test_every_command_has_json_and_debug():
+    by_command = {}
+    for name, parameter in options(typer.main.get_command(app)):
+        by_command.setdefault(name, set()).update(parameter.opts)
+    assert len(by_command) == 9
+    assert all({"--json", "--debug"} <= names for names in by_command.values())
+
+
+def test_help_shows_defaults_and_legal_values(hornbook):
+    shown = " ".join(hornbook("distil", "--help").stdout.replace("│", " ").split())
+    assert "--batch NUMBER Sequences in an optimiser step. [default: 32]" in shown
+    assert "--precision auto|float32|bfloat16" in shown
+    assert "Student settings" in shown
+    assert "--k NUMBER|auto" in " ".join(hornbook("textbook", "build", "--help").stdout.split())
+
+
+@pytest.mark.parametrize("words", [(), ("corpus",), ("textbook",)])
+def test_a_group_alone_shows_its_help(hornbook, words):
+    result = hornbook(*words)
+    assert result.exit_code == 0
+    assert "Usage: hornbook" in result.stdout
+
+
+def test_a_stopped_command_says_so(hornbook, monkeypatch, general_text, tmp_path):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hornbook.corpus.build", stop)
+    result = hornbook("corpus", "build", general_text, "--out", tmp_path / "out")
+    assert result.exit_code == 130
+    assert result.stderr == "hornbook: stopped; the same command goes on from what is finished\n"
+
+
+def test_the_functions_have_the_names_of_the_commands():
+    code = "import hornbook; print([hornbook.quickstart.__name__ for _ in range(2)], hornbook.corpus_build.__name__)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert shown.stdout == "['quickstart', 'quickstart'] build\n"
