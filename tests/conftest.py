@@ -18,7 +18,6 @@ WORDS = [
 ]
 
 
-
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data beside the checkout."""

@@ -45,6 +45,7 @@ def test_the_smallest_recipe_has_honest_defaults(tmp_path: Path):
         ({"distil": {"tokens": None}}, "distil: give a budget: tokens or steps"),
         ({"corpus": {"sources": ["a"], "min_words": 9, "max_words": 3}}, r"min_words \(9\) is more than max_words"),
         ({"teacher": None}, "teacher"),
+        ({"textbooks": {"teacher": {"kind": "general"}}}, "a textbook cannot be named 'teacher'"),
         ({"name": "a/b"}, "name: string should match pattern"),
     ],
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hornbook.errors import HornbookError
     from hornbook.evaluation.evaluate import evaluate
     from hornbook.pipeline import run
-    from hornbook.quickstart import quickstart
+    from hornbook.demo import quickstart
     from hornbook.recipe import load_recipe
     from hornbook.tasks import prepare
     from hornbook.textbook import build as textbook_build
@@ -33,7 +33,7 @@ _WHERE = {
     "load_recipe": ("hornbook.recipe", "load_recipe"),
     "new": ("hornbook.cli.new", "write_recipe"),
     "prepare": ("hornbook.tasks", "prepare"),
-    "quickstart": ("hornbook.quickstart", "quickstart"),
+    "quickstart": ("hornbook.demo", "quickstart"),
     "run": ("hornbook.pipeline", "run"),
     "textbook_build": ("hornbook.textbook", "build"),
 }
@@ -61,7 +61,4 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'hornbook' has no attribute {name!r}")
     module, attribute = _WHERE[name]
-    value = getattr(import_module(module), attribute)
-    # Kept, or the room `quickstart`, which importing it has just put here, would stand before the function.
-    globals()[name] = value
-    return value
+    return getattr(import_module(module), attribute)

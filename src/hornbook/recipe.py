@@ -281,6 +281,12 @@ class Recipe(_Settings):
     threads: Count | None = Field(default=None, ge=1, json_schema_extra=NOT_IN_KEY)
     """CPU threads for training; by default all cores."""
 
+    @model_validator(mode="after")
+    def _check_names(self) -> "Recipe":
+        for name in {"teacher", "undistilled"} & self.textbooks.keys():
+            raise ValueError(f"a textbook cannot be named {name!r}, which the report needs for another row")
+        return self
+
 
 def load_recipe(path: Path | str, overrides: Mapping[str, str] | None = None) -> Recipe:
     """Read a recipe from a YAML file.

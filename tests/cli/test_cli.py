@@ -169,8 +169,7 @@ def test_the_quickstart_plans_and_answers_in_json(own, hornbook, monkeypatch, tm
         asked.update(runs=runs, cache=cache, full=full)
         return load_recipe(own)
 
-    # Not by its name as text: `hornbook.quickstart` is the function too.
-    monkeypatch.setattr(import_module("hornbook.quickstart"), "quickstart_recipe", recipe)
+    monkeypatch.setattr(import_module("hornbook.demo"), "quickstart_recipe", recipe)
     words = ("quickstart", "--dry-run", "--full", "--runs", tmp_path / "runs")
     answer = json.loads(hornbook(*words, "--json").stdout)
     assert len(answer["stages"]) == 12

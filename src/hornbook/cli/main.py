@@ -234,7 +234,7 @@ def _quickstart(
 ) -> Answer:
     """Show the whole job on real data from the package registry: two textbooks, one table."""
     from hornbook import pipeline
-    from hornbook.quickstart import quickstart_recipe
+    from hornbook.demo import quickstart_recipe
     from hornbook.report.tables import plan_table, results_table
 
     recipe = quickstart_recipe(runs, cache, full=full)

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from hornbook.pipeline import Outcome, run
-from hornbook.quickstart.data import fetch
+from hornbook.demo.data import fetch
 from hornbook.recipe import Recipe, validate
 
 RECIPE = Path(__file__).with_name("recipe.yaml")

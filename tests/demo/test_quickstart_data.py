@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from hornbook.errors import HornbookError
-from hornbook.quickstart import data
+from hornbook.demo import data
 
 REVIEWS = (
     "id\tsentiment\ttext\r\n1\t2.5\tA  fine,\tfine film.\r\n2\t0.0\tA dull film.\r\n"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hornbook.quickstart import clean
+from hornbook.demo import clean
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from hornbook import artifact
 from hornbook.artifact import Work
 from hornbook.errors import HornbookError
 from hornbook.progress import progress
-from hornbook.quickstart import clean
+from hornbook.demo import clean
 
 logger = logging.getLogger("hornbook")
 
