@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from hornbook.artifact import Artifact, load
     from hornbook.cli.new import write_recipe as new
     from hornbook.corpus import build as corpus_build
+    from hornbook.demo import quickstart
     from hornbook.errors import HornbookError
     from hornbook.evaluation.evaluate import evaluate
     from hornbook.pipeline import run
-    from hornbook.demo import quickstart
     from hornbook.recipe import load_recipe
     from hornbook.tasks import prepare
     from hornbook.textbook import build as textbook_build

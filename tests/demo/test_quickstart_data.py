@@ -8,8 +8,8 @@ import zipfile
 
 import pytest
 
-from hornbook.errors import HornbookError
 from hornbook.demo import data
+from hornbook.errors import HornbookError
 
 REVIEWS = (
     "id\tsentiment\ttext\r\n1\t2.5\tA  fine,\tfine film.\r\n2\t0.0\tA dull film.\r\n"

@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from hornbook.pipeline import Outcome, run
 from hornbook.demo.data import fetch
+from hornbook.pipeline import Outcome, run
 from hornbook.recipe import Recipe, validate
 
 RECIPE = Path(__file__).with_name("recipe.yaml")

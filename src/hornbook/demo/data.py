@@ -16,9 +16,9 @@ from pathlib import Path
 
 from hornbook import artifact
 from hornbook.artifact import Work
+from hornbook.demo import clean
 from hornbook.errors import HornbookError
 from hornbook.progress import progress
-from hornbook.demo import clean
 
 logger = logging.getLogger("hornbook")
 
