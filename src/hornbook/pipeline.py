@@ -59,7 +59,9 @@ def run(recipe: Recipe, runs: Path | str = "runs") -> Outcome:
     outcome = Outcome(folder=folder)
     for row in _rows(recipe, store, folder):
         outcome.rows.append(row)
-        logger.info("%s", row)
+        logger.info(
+            "%s, seed %d: %s %.4f on dev%s", row["name"], row["seed"], row["metric"], row["dev"], _tested(row)
+        )
     outcome.stages = _stages(store)
     write_json(folder / REPORT, outcome.as_json())
     return outcome
@@ -162,6 +164,10 @@ def _row(name: str, book: Artifact | None, scored: Artifact, made: list[Artifact
         "seconds": round(sum(artifact.measured["seconds"] for artifact in made), 1),
         "seed": seed,
     }
+
+
+def _tested(row: dict[str, Any]) -> str:
+    return "" if row["test"] is None else f", {row['test']:.4f} on test"
 
 
 def _refuse_chance_level(scored: Artifact, model: str) -> None:

@@ -290,7 +290,9 @@ def _print(table: Any, quiet: bool) -> None:
     from rich.console import Console
 
     if not quiet:
-        Console().print(table)
+        console = Console()
+        # A file or a pipe has no width of its own; 80 columns would cut the names of models.
+        Console(width=None if console.is_terminal else max(console.width, 120)).print(table)
 
 
 _ANY = {"allow_extra_args": True, "ignore_unknown_options": True}

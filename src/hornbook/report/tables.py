@@ -4,7 +4,9 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 Row = dict[str, Any]
 
@@ -34,16 +36,16 @@ def summary(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     ]
 
 
-def results_table(rows: Sequence[Row]) -> Table:
+def results_table(rows: Sequence[Row]) -> Group:
     """Return the results as a table for the terminal; scores in percent, ± the standard deviation of seeds."""
     seeds = len({row["seed"] for row in rows})
     title = f"{rows[0]['metric']}, %" + (f", mean ± standard deviation of {seeds} seeds" if seeds > 1 else "")
-    table = Table(title=title, title_justify="left")
+    table = Table()
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right", no_wrap=True)
     for line in summary(rows):
         table.add_row(*line)
-    return table
+    return Group(Text(title), table)
 
 
 def markdown_table(rows: Sequence[Row]) -> str:
@@ -52,22 +54,22 @@ def markdown_table(rows: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def plan_table(stages: Sequence[Row], free_megabytes: int) -> Table:
+def plan_table(stages: Sequence[Row], free_megabytes: int) -> Group:
     """Return the stages of a dry run as a table, with the sum of what is left to do."""
     seconds = sum(stage["estimated_seconds"] for stage in stages)
     megabytes = sum(stage["estimated_megabytes"] for stage in stages)
-    table = Table(
-        title=f"{len(stages)} stages, {sum(s['reused'] for s in stages)} finished; about {seconds / 60:.0f} min and "
-        f"{megabytes:,.0f} MB to go ({free_megabytes:,} MB free)",
-        title_justify="left",
+    title = (
+        f"{len(stages)} stages, {sum(s['reused'] for s in stages)} finished; about {seconds / 60:.0f} min and "
+        f"{megabytes:,.0f} MB to go ({free_megabytes:,} MB free)"
     )
+    table = Table()
     for heading in ("stage", "key", "state", "seconds", "MB"):
         table.add_column(heading, justify="right" if heading in {"seconds", "MB"} else "left")
     for stage in stages:
         state = "finished" if stage["reused"] else "to do"
         left = ("", "") if stage["reused"] else (str(stage["estimated_seconds"]), str(stage["estimated_megabytes"]))
         table.add_row(stage["stage"], stage["key"][:16], state, *left)
-    return table
+    return Group(Text(title), table)
 
 
 def _score(values: Sequence[float]) -> str:

@@ -1,0 +1,51 @@
+import io
+
+from rich.console import Console
+
+from hornbook.report.tables import markdown_table, plan_table, results_table, summary
+
+
+def row(name: str, seed: int, dev: float, test: float | None = 0.5) -> dict:
+    return {
+        "name": name,
+        "textbook": None if name == "teacher" else "1,000 units",
+        "parameters": 22_700_000,
+        "dev": dev,
+        "test": test,
+        "metric": "accuracy",
+        "sentences_per_second": 1000.0 + seed,
+        "seconds": 10.0,
+        "seed": seed,
+    }
+
+
+ROWS = [row("teacher", 0, 0.9), row("general", 0, 0.80), row("general", 1, 0.84), row("general", 2, 0.82)]
+
+
+def test_seeds_are_one_line_with_mean_and_spread():
+    teacher, general = summary(ROWS)
+    assert teacher == ("teacher", "", "22.7 M", "90.0", "50.0", "1,000", "10")
+    assert general == ("general", "1,000 units", "22.7 M", "82.0 ± 2.0", "50.0 ± 0.0", "1,001", "10")
+
+
+def test_a_task_without_test_says_so():
+    assert summary([row("teacher", 0, 0.9, None)])[0][4] == "none"
+
+
+def test_markdown_has_a_line_for_each_model():
+    lines = markdown_table(ROWS).splitlines()
+    assert len(lines) == 4
+    assert all(line.count("|") == 8 for line in lines)
+
+
+def test_tables_name_the_metric_and_what_is_left():
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(results_table(ROWS))
+    stage = {"stage": "corpus", "key": "k" * 32, "reused": False, "estimated_seconds": 90, "estimated_megabytes": 2.0}
+    console.print(
+        plan_table([stage, {**stage, "reused": True, "estimated_seconds": 0, "estimated_megabytes": 0}], 5000)
+    )
+    text = console.export_text()
+    assert "accuracy, %, mean ± standard deviation of 3 seeds" in text
+    assert "82.0 ± 2.0" in text
+    assert "2 stages, 1 finished; about 2 min and 2 MB to go (5,000 MB free)" in text
