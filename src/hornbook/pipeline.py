@@ -12,11 +12,13 @@ from typing import Any
 from hornbook.artifact import RUN, Artifact, Store, write_json
 from hornbook.errors import HornbookError
 from hornbook.recipe import GeneralConfig, Recipe, TextbookConfig
+from hornbook.report.tables import markdown_table
 
 logger = logging.getLogger("hornbook")
 
 STORE = "artifacts"
 REPORT = "report.json"
+TABLE = "report.md"
 TEACHER = "teacher"
 UNDISTILLED = "undistilled"
 
@@ -53,6 +55,7 @@ def run(recipe: Recipe, runs: Path | str = "runs") -> Outcome:
     Raises:
         HornbookError: something in the recipe or the data is wrong, or the teacher is at chance level.
     """
+    plan(recipe, Path(os.devnull))  # what is missing shows now, not after an hour of training
     store = Store(Path(runs) / STORE)
     folder = Path(runs) / recipe.name
     _own_run_folder(folder)
@@ -64,6 +67,7 @@ def run(recipe: Recipe, runs: Path | str = "runs") -> Outcome:
         )
     outcome.stages = _stages(store)
     write_json(folder / REPORT, outcome.as_json())
+    (folder / TABLE).write_text(markdown_table(outcome.rows) + "\n", "utf-8")
     return outcome
 
 
@@ -97,8 +101,7 @@ def check(recipe: Recipe) -> None:
     check_sizes(recipe.teacher.model, recipe.student, recipe.distil)
     if recipe.teacher.kind == "ready":
         own = ready_config(recipe.teacher.model).id2label
-        if labels:
-            label_order(own, labels, recipe.teacher.label_names, recipe.teacher.model)
+        label_order(own, labels, recipe.teacher.label_names, recipe.teacher.model)
 
 
 def _rows(recipe: Recipe, store: Store, folder: Path | None) -> Iterator[dict[str, Any]]:
@@ -159,6 +162,7 @@ def _row(name: str, book: Artifact | None, scored: Artifact, made: list[Artifact
         "dev": scored.info["scores"]["dev"][metric],
         "test": scored.info["scores"].get("test", {}).get(metric),
         "metric": metric,
+        "scores": scored.info["scores"],
         "sentences_per_second": scored.measured["sentences_per_second"]["model"],
         "teacher_sentences_per_second": scored.measured["sentences_per_second"].get("teacher"),
         "seconds": round(sum(artifact.measured["seconds"] for artifact in made), 1),
@@ -175,10 +179,12 @@ def _refuse_chance_level(scored: Artifact, model: str) -> None:
 
     found = chance_check(scored)
     if not found.passed:
+        below = found.high < found.chance
         raise HornbookError(
-            f"{model}: the teacher is at chance level on dev: {found.metric} {found.score:.3f}, 95% interval "
-            f"{found.low:.3f} to {found.high:.3f}, which holds {found.chance:.3f}; a student would learn nothing "
-            "from it: check the labels, or fine-tune it longer or with more data"
+            f"{model}: the teacher is {'below' if below else 'at'} chance level on dev: {found.metric} "
+            f"{found.score:.3f}, 95% interval {found.low:.3f} to {found.high:.3f}, which "
+            f"{'lies below' if below else 'holds'} {found.chance:.3f}; a student would learn nothing from it: "
+            f"{'are its labels swapped?' if below else 'check the labels, or fine-tune it longer or with more data'}"
         )
 
 
@@ -189,9 +195,12 @@ def _general_last(textbooks: dict[str, TextbookConfig]) -> list[tuple[str, Textb
 
 def _own_run_folder(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()):
-        foreign = [p.name for p in folder.iterdir() if not (p.is_symlink() or p.name in {REPORT, "recipe.yaml"})]
+        own = {REPORT, TABLE, "recipe.yaml"}
+        foreign = [p.name for p in folder.iterdir() if not (p.is_symlink() or p.name in own)]
         if foreign:
             raise HornbookError(f"{folder}: holds something else ({foreign[0]}); choose another name or remove it")
+        for link in filter(Path.is_symlink, folder.iterdir()):
+            link.unlink()  # of an earlier recipe, perhaps; this run makes its own
     folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -254,7 +263,8 @@ def _estimated(stage: dict[str, Any], recipe: Recipe, store: Store) -> dict[str,
 def _use_threads(threads: int | None) -> None:
     import torch
 
-    torch.set_num_threads(threads or os.cpu_count() or 1)
+    if threads is not None:
+        torch.set_num_threads(threads)
 
 
 def free_megabytes(folder: Path) -> int:

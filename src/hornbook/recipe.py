@@ -279,12 +279,17 @@ class Recipe(_Settings):
     teacher_seed: Seed = 0
     """Seed of the teacher's fine-tuning."""
     threads: Count | None = Field(default=None, ge=1, json_schema_extra=NOT_IN_KEY)
-    """CPU threads for training; by default all cores."""
+    """CPU threads for training; by default as many as PyTorch finds cores."""
 
     @model_validator(mode="after")
     def _check_names(self) -> "Recipe":
         for name in {"teacher", "undistilled"} & self.textbooks.keys():
             raise ValueError(f"a textbook cannot be named {name!r}, which the report needs for another row")
+        longest = max(self.adapt.max_length, self.teacher.finetune.max_length)
+        if self.evaluate.max_length < longest:
+            raise ValueError(
+                f"evaluate.max_length ({self.evaluate.max_length}) is less than the {longest} of training"
+            )
         return self
 
 

@@ -14,7 +14,7 @@ from transformers import (
 from hornbook.errors import HornbookError
 from hornbook.models.encode import model_inputs
 from hornbook.models.student import new_student, student_config
-from hornbook.models.taps import Tapped, trained_parameters
+from hornbook.models.taps import Tapped
 from hornbook.recipe import StudentConfig
 
 SIZES = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
@@ -27,6 +27,12 @@ MODELS = {
     ),
 }
 PATHS = {"distilbert": ("transformer.layer.{}.attention", ("q_lin", "k_lin", "v_lin"))}
+
+
+def trained_parameters(tapped, **inputs):
+    """Names of the parameters that the projections depend on, found by one backward pass."""
+    sum(projection.sum() for projection in tapped(**inputs)).backward()
+    return {name for name, parameter in tapped.named_parameters() if parameter.grad is not None}
 
 
 def batch():
@@ -77,3 +83,9 @@ def test_errors_name_what_is_legal():
         Tapped(MODELS["bert"](), 4)
     with pytest.raises(HornbookError, match="5 heads do not divide a width of 64; legal are 1, 2, 4, 8"):
         student_config(config, StudentConfig(layers=2, hidden=64, heads=5))
+
+
+def test_a_half_precision_teacher_does_not_make_a_half_precision_student():
+    config = MODELS["bert"]().config
+    config.dtype = torch.float16
+    assert next(new_student(config, StudentConfig(layers=1, hidden=64), seed=0).parameters()).dtype == torch.float32

@@ -116,7 +116,7 @@ def test_a_ready_teacher_needs_the_tasks_labels(outcome, recipe, runs, tmp_path)
     mapped = {**ready, "label_names": {"good": "positive", "bad": "negative"}}
     assert pipeline.run(_with_teacher(recipe, mapped), runs).rows[0]["dev"] == 1.0
     swapped = {**ready, "label_names": {"good": "negative", "bad": "positive"}}
-    with pytest.raises(HornbookError, match="at chance level"):
+    with pytest.raises(HornbookError, match=r"below chance level .* are its labels swapped"):
         pipeline.run(_with_teacher(recipe, swapped), runs)
 
 
@@ -140,6 +140,61 @@ def test_a_recipe_is_checked_without_running(recipe, tmp_path):
     nowhere = recipe.model_copy(update={"corpus": recipe.corpus.model_copy(update={"sources": ("nowhere.txt",)})})
     with pytest.raises(HornbookError, match=r"nowhere\.txt"):
         pipeline.check(nowhere)
+
+
+def _pairs(path: Path, score: bool) -> Path:
+    """Write pairs whose label is how many of the two texts are good: 2, 1 or 0 as a score, or as a class."""
+    import random
+
+    draw = random.Random(2)
+    lines = ["one\ttwo\tlabel"]
+    for i in range(400):
+        good = [draw.random() < 0.5, draw.random() < 0.5]
+        texts = [
+            " ".join([*draw.choices(["film", "plot", "actor", "scene"], k=3), "good" if g else "bad"]) for g in good
+        ]
+        lines.append(
+            f"{texts[0]} {i}\t{texts[1]}\t{sum(good) + 0.5 if score else ('none', 'one', 'both')[sum(good)]}"
+        )
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("family", "score"), [("roberta", False), ("distilbert", True)])
+def test_pairs_and_regression_in_other_families(family, score, tiny_teacher, general_text, tmp_path):
+    import torch
+    from transformers import DistilBertConfig, DistilBertModel, RobertaConfig, RobertaModel
+
+    folder = tmp_path / family
+    folder.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_text((tiny_teacher / name).read_text())
+    words = json.loads((tiny_teacher / "config.json").read_text())["vocab_size"]
+    torch.manual_seed(1)
+    if family == "roberta":
+        sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+        RobertaModel(RobertaConfig(vocab_size=words, pad_token_id=0, type_vocab_size=1, **sizes)).save_pretrained(
+            folder
+        )
+    else:
+        config = DistilBertConfig(vocab_size=words, dim=32, n_layers=2, n_heads=4, hidden_dim=64)
+        DistilBertModel(config).save_pretrained(folder)
+    values = {
+        "name": family,
+        "task": {"source": str(_pairs(tmp_path / "pairs.tsv", score)), "text": "one", "text_pair": "two"},
+        "corpus": {"sources": [str(general_text)]},
+        "textbooks": {"contextualized": {"kind": "contextualized", "k": 3}},
+        "teacher": {"model": str(folder), "finetune": {"epochs": 12, "learning_rate": 5e-3, "batch": 16}},
+        "student": {"layers": 1, "hidden": 16, "heads": 2},
+        "distil": {"tokens": 2000},
+        "adapt": {"epochs": 1},
+        "threads": 1,
+    }
+    teacher, student = pipeline.run(validate(Recipe, values, "test"), tmp_path / "runs").rows
+    assert teacher["metric"] == ("spearman" if score else "accuracy")
+    assert set(teacher["scores"]["dev"]) >= ({"spearman", "pearson"} if score else {"accuracy", "macro_f1"})
+    assert teacher["dev"] > 0.6
+    assert 0 < student["parameters"] < teacher["parameters"]
 
 
 def _with_teacher(recipe: Recipe, teacher: dict) -> Recipe:

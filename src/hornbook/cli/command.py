@@ -128,8 +128,15 @@ def overrides(extra: list[str]) -> dict[str, str]:
         name, has_value, value = rest.pop(0).partition("=")
         if not name.startswith("--") or (not has_value and not rest):
             raise HornbookError(f"{name}: not understood; a recipe's field is set as --field.name VALUE")
-        found[name.removeprefix("--").replace("-", "_")] = value if has_value else rest.pop(0)
+        found[_field(name.removeprefix("--"))] = value if has_value else rest.pop(0)
     return found
+
+
+def _field(name: str) -> str:
+    """Return a field's dotted name; hyphens may stand for underscores, but not in a textbook's own name."""
+    parts = name.split(".")
+    own = 1 if parts[0] == "textbooks" else None
+    return ".".join(part if i == own else part.replace("-", "_") for i, part in enumerate(parts))
 
 
 def _complain(message: str) -> None:

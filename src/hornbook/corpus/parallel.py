@@ -16,6 +16,13 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def _cores() -> int:
+    """Return how many cores this process may use, which can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class Workers:
     """Processes for `map`, started when there is more than one thing to do.
 
@@ -24,7 +31,7 @@ class Workers:
     """
 
     def __init__(self, count: int | None = None) -> None:
-        self.count = count or os.cpu_count() or 1
+        self.count = count or _cores()
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:

@@ -82,9 +82,12 @@ def find_sources(given: Iterable[str]) -> list[Source]:
 
 
 def source_key(sources: Iterable[Source]) -> str:
-    """Return a key for the content of sources: of files by `fingerprint`, of datasets by their revision."""
+    """Return a key for the content of sources: of files by `fingerprint`, of datasets by name and revision."""
     keys = [
-        fingerprint([source.place]) if isinstance(source.place, Path) else source.place.revision for source in sources
+        fingerprint([source.place])
+        if isinstance(source.place, Path)
+        else f"{source.place.name}:{source.place.config}:{source.place.revision}"
+        for source in sources
     ]
     return xxhash.xxh3_128_hexdigest("\0".join(keys).encode())
 

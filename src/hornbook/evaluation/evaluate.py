@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 
 from hornbook.artifact import Artifact, Place, Work, load, make
 from hornbook.models.encode import encode
-from hornbook.models.families import family_of
 from hornbook.models.loading import (
     Model,
     label_order,
@@ -16,7 +15,7 @@ from hornbook.models.loading import (
     model_key,
     model_path,
 )
-from hornbook.models.predict import predict, sentences_per_second
+from hornbook.models.predict import best_device, predict, sentences_per_second
 from hornbook.recipe import EvaluateConfig
 from hornbook.tasks import Task, open_task
 from hornbook.tasks.metrics import ChanceCheck, check_against_chance, scores
@@ -79,7 +78,9 @@ def _build(
     label_names: dict[str, str] | None,
 ) -> None:
     model, tokenizer = load_ready_classifier(path), load_tokenizer(path)
-    columns = label_order(model.config.id2label, task.labels, label_names, path) if task.labels else [0]
+    device = best_device()
+    model.to(device)
+    columns = label_order(model.config.id2label, task.labels, label_names, path)
     by_split: dict[str, dict[str, float]] = {}
     for split in task.splits:
         if split == "train":
@@ -92,14 +93,15 @@ def _build(
     work.info |= {"task": task.name, "metric": task.metric, "scores": by_split}
     parameters, embeddings = count_parameters(model)
     work.counts = {"parameters": parameters, "parameters_without_embeddings": parameters - embeddings}
-    work.counts["weight_bytes"] = sum(f.stat().st_size for f in Path(path).glob("*.safetensors"))
+    work.counts["weight_bytes"] = sum(p.numel() * p.element_size() for p in model.parameters())
     models = {"model": model}
     if teacher is not None:
-        models["teacher"] = load_ready_classifier(model_path(teacher))
+        models["teacher"] = load_ready_classifier(model_path(teacher)).to(device)
     table = task.split("dev").slice(0, config.speed_sentences)
     pairs = table["text_pair"].to_pylist() if task.pair else None
     sample = encode(table["text"].to_pylist(), pairs, tokenizer, config.max_length)
     speeds = sentences_per_second(models, sample, config.batch)
+    work.measured["device"] = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
     work.measured["sentences_per_second"] = {name: round(speed, 1) for name, speed in speeds.items()}
 
 
@@ -110,7 +112,6 @@ def chance_check(evaluation: Artifact) -> ChanceCheck:
 
 def count_parameters(model: Any) -> tuple[int, int]:
     """Return all parameters of a model, and those of its token and position embeddings."""
-    family_of(model.config)
     embeddings = [m for name, m in model.named_modules() if name.split(".")[-1] == "embeddings"]
     return (
         sum(p.numel() for p in model.parameters()),
@@ -119,5 +120,5 @@ def count_parameters(model: Any) -> tuple[int, int]:
 
 
 def _described(check: ChanceCheck) -> dict[str, Any]:
-    rounded = {name: round(float(np.float64(getattr(check, name))), 6) for name in ("score", "low", "high", "chance")}
+    rounded = {name: round(getattr(check, name), 6) for name in ("score", "low", "high", "chance")}
     return {**rounded, "metric": check.metric}

@@ -167,7 +167,7 @@ def label_order(
 
     Args:
         own: the teacher's `id2label`.
-        task_labels: the task's label names, in the task's order.
+        task_labels: the task's label names, in the task's order; none for regression, which has one column.
         names: the task's name for each of the teacher's labels, where they differ.
         where: the teacher, for messages.
 
@@ -175,13 +175,17 @@ def label_order(
         HornbookError: a label of the task is not among the teacher's names (letter case does not count), or
             `names` names a label that the teacher does not have.
     """
+    if not task_labels:
+        if len(own) != 1:
+            raise HornbookError(f"{where}: has {len(own)} outputs, but the task is regression, which has one")
+        return [0]
     if strange := sorted(set(names or {}) - set(own.values())):
         raise HornbookError(
             f"{where}: label_names: it has no label {strange[0]!r}; its labels are {list(own.values())}"
         )
     renamed = {(names or {}).get(name, name).casefold(): column for column, name in own.items()}
     missing = [label for label in task_labels if label.casefold() not in renamed]
-    if missing or len(own) != len(task_labels):
+    if missing or not len(own) == len(renamed) == len(task_labels):
         raise HornbookError(
             f"{where}: its labels {list(own.values())} are not the task's {list(task_labels)}; "
             "say which is which with label_names, {its name: task's name} (in a recipe: teacher.label_names)"

@@ -28,6 +28,11 @@ def predict(model: Any, encoded: Encoded, batch: int = 64) -> NDArray[np.float64
     return outputs
 
 
+def best_device() -> torch.device:
+    """Return the GPU where PyTorch sees one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def sentences_per_second(
     models: Mapping[str, Any], encoded: Encoded, batch: int, repeats: int = 3
 ) -> dict[str, float]:

@@ -9,6 +9,11 @@ from hornbook.models.families import family_of
 from hornbook.recipe import StudentConfig
 
 HEAD_WIDTH = 32
+# A teacher saved in half precision must not make a student whose weights are in half precision.
+_NOT_INHERITED = (
+    *("_name_or_path", "architectures", "dtype", "torch_dtype"),
+    *("id2label", "label2id", "num_labels", "problem_type"),
+)
 
 
 def student_config(teacher_config: Any, student: StudentConfig) -> Any:
@@ -29,7 +34,7 @@ def student_config(teacher_config: Any, student: StudentConfig) -> Any:
         )
     sizes = (student.layers, student.hidden, heads, student.feed_forward or 4 * student.hidden)
     values = teacher_config.to_dict()
-    for unwanted in ("_name_or_path", "architectures", "id2label", "label2id", "num_labels", "problem_type"):
+    for unwanted in _NOT_INHERITED:
         values.pop(unwanted, None)
     values.update(zip(family.sizes, sizes, strict=True))
     values.update(dict.fromkeys(family.dropouts, student.dropout))

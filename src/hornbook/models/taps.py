@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from hornbook.errors import HornbookError
@@ -86,12 +85,3 @@ def freeze(model: nn.Module) -> nn.Module:
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return model.eval()
-
-
-def trained_parameters(tapped: Tapped, **inputs: Tensor) -> set[str]:
-    """Return the names of the parameters that the projections depend on, found by one backward pass."""
-    with torch.enable_grad():
-        sum(projection.sum() for projection in tapped(**inputs)).backward()
-    names = {name for name, parameter in tapped.named_parameters() if parameter.grad is not None}
-    tapped.zero_grad(set_to_none=True)
-    return names

@@ -27,7 +27,7 @@ from hornbook.textbook import open_textbook
 from hornbook.training.finetune import save_model
 from hornbook.training.relations import relation_heads, relation_loss
 from hornbook.training.steps import StepDataset, StepPlan
-from hornbook.training.trainer import train, write_log
+from hornbook.training.trainer import train, use_bfloat16, write_log
 
 VERSION = 1
 _ENCODED = "tokens.arrow"
@@ -146,7 +146,7 @@ def _build(
     log = train(
         Tapped(student, student.config.num_hidden_layers),
         StepDataset(encoded, plan),
-        RelationObjective(Tapped(freeze(teacher), layer), heads),
+        RelationObjective(Tapped(freeze(teacher), layer), heads, use_bfloat16(config.precision)),
         config,
         description=f"distil {size.layers}x{size.hidden}",
         folder=work.resume,
@@ -161,6 +161,7 @@ def _build(
         "relation_heads": heads,
         "last_loss": log[-1]["loss"] if log else None,
     }
+    work.measured["bfloat16"] = use_bfloat16(config.precision)
 
 
 def untaught_student(teacher: Model, out: Place, student: StudentConfig, *, seed: int = 0) -> Artifact:
@@ -190,9 +191,9 @@ def untaught_student(teacher: Model, out: Place, student: StudentConfig, *, seed
 class RelationObjective:
     """The relation loss against a teacher; called with the tapped student and a batch."""
 
-    def __init__(self, teacher: Tapped, heads: int) -> None:
-        """Follow `teacher`'s tapped layer, cut into `heads` relation heads."""
-        self.teacher, self.heads = teacher, heads
+    def __init__(self, teacher: Tapped, heads: int, bfloat16: bool = False) -> None:
+        """Follow `teacher`'s tapped layer, cut into `heads` relation heads; run the teacher in bfloat16 or not."""
+        self.teacher, self.heads, self.bfloat16 = teacher, heads, bfloat16
 
     def __call__(self, student: nn.Module, batch: Batch) -> Tensor:
         """Return the loss of a batch, averaged over its sequences."""
@@ -200,7 +201,8 @@ class RelationObjective:
         device = batch["input_ids"].device
         if next(self.teacher.parameters()).device != device:
             self.teacher.to(device)
-        with torch.no_grad():
+        # The Trainer casts the student's pass only; the loss itself stays in float32.
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
             expected = self.teacher(**inputs)
         return relation_loss(expected, student(**inputs), batch["attention_mask"], self.heads)
 

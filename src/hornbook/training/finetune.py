@@ -25,7 +25,7 @@ from hornbook.recipe import AdaptConfig, FinetuneConfig
 from hornbook.tasks import Task, open_task
 from hornbook.tasks.metrics import scores
 from hornbook.training.steps import StepDataset, StepPlan
-from hornbook.training.trainer import train, write_log
+from hornbook.training.trainer import train, use_bfloat16, write_log
 
 VERSION = 1
 
@@ -105,6 +105,7 @@ def _build(work: Work, model: str, task: Task, config: FinetuneConfig, seed: int
         score=score,
     )
     write_log(log, work.path / "log.csv")
+    work.measured["bfloat16"] = use_bfloat16(config.precision)
     save_model(classifier, tokenizer, work.path)
     work.counts = {"steps": plan.count, "tokens": plan.tokens, "parameters": classifier.num_parameters()}
     work.info = {"task": task.name, "best_dev": max(row["score"] for row in log if "score" in row)}

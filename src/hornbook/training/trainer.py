@@ -34,8 +34,9 @@ def use_bfloat16(precision: str) -> bool:
     if precision != "auto":
         return precision == "bfloat16"
     if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("amx_bf16", False))
 
 
 class _StepTrainer(Trainer):
@@ -165,6 +166,8 @@ def train(
         dataloader_pin_memory=torch.cuda.is_available(),
         **({"save_strategy": "no"} | scored),
     )
+    # A step comes whole out of the dataset: several GPUs take part through torchrun, not through DataParallel.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
     with progress(description, dataset.plan.tokens, "tokens") as counter:
         trainer = _StepTrainer(
             model=model,
