@@ -1,5 +1,4 @@
 import importlib
-import os
 import random
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hornbook import artifact
-from hornbook.corpus import build, open_corpus, sources
+from hornbook.corpus import build, open_corpus, parallel, sources
 from hornbook.corpus.build import histogram, plan_shards
 from hornbook.corpus.units import count_words, cut
 from hornbook.errors import HornbookError
@@ -106,9 +105,9 @@ def test_workers_and_batches_do_not_matter(tmp_path, monkeypatch):
     config = settings(tmp_path / "in", shard_units=150)
     whole = build(config, tmp_path / "whole")
     monkeypatch.setattr(sources, "BATCH_CHARACTERS", 2000)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(parallel, "cores", lambda: 1)
     one = build(config, tmp_path / "one")
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(parallel, "cores", lambda: 3)
     three = build(config, tmp_path / "three")
     assert shard_bytes(one) == shard_bytes(three) == shard_bytes(whole)
     assert one.manifest["files"] == three.manifest["files"]

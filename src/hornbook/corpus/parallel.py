@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def _cores() -> int:
+def cores() -> int:
     """Return how many cores this process may use, which can be fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -31,7 +31,7 @@ class Workers:
     """
 
     def __init__(self, count: int | None = None) -> None:
-        self.count = count or _cores()
+        self.count = count or cores()
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
