@@ -209,7 +209,7 @@ class StudentConfig(_Settings):
     feed_forward: Count | None = Field(default=None, ge=1)
     """Width of the feed-forward layers; by default four times `hidden`."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Dropout while it learns."""
+    """Dropout while it learns; 0 where the budget is short (some million tokens), 0.1 in long ones."""
     init: Literal["random"] = "random"
     """How its weights begin."""
 

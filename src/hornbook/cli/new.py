@@ -67,7 +67,7 @@ def write_recipe(
             "kind": "task",
             "finetune": _defaults(FinetuneConfig, ("epochs", "learning_rate")),
         },
-        "student": {"layers": int(size[1]), "hidden": int(size[2])},
+        "student": {"layers": int(size[1]), "hidden": int(size[2]), "dropout": 0.0},
         "distil": _defaults(DistilConfig, ("tokens", "batch", "learning_rate")),
         "adapt": _defaults(AdaptConfig, ("epochs", "learning_rate")),
         "undistilled": True,
