@@ -50,22 +50,13 @@ def _run(
 ) -> Answer:
     """Run a recipe: task, teacher, corpus, textbooks, students, report. Set a field with --field.name VALUE."""
     from hornbook import pipeline
-    from hornbook.report.tables import plan_table, results_table
 
     recipe = settings_of.load_recipe(file, overrides(context.args))
     if check:
         pipeline.check(recipe)
         _say(f"{file}: fine", quiet)
         return {"recipe": recipe.name, "fine": True}
-    if dry_run:
-        stages = pipeline.plan(recipe, runs)
-        free = pipeline.free_megabytes(runs)
-        _print(plan_table(stages, free), quiet)
-        return {"stages": stages, "free_megabytes": free}
-    outcome = pipeline.run(recipe, runs)
-    _print(results_table(outcome.rows), quiet)
-    _say(f"report: {outcome.folder / pipeline.REPORT}", quiet)
-    return outcome.as_json()
+    return _ran(recipe, runs, dry_run, quiet)
 
 
 def _new(
@@ -233,11 +224,17 @@ def _quickstart(
     quiet: bool = False,
 ) -> Answer:
     """Show the whole job on real data from the package registry: two textbooks, one table."""
-    from hornbook import pipeline
     from hornbook.demo import quickstart_recipe
-    from hornbook.report.tables import plan_table, results_table
 
     recipe = quickstart_recipe(runs, cache, full=full)
+    return _ran(recipe, runs, dry_run, quiet)
+
+
+def _ran(recipe: settings_of.Recipe, runs: Path, dry_run: bool, quiet: bool) -> Answer:
+    """Run a recipe, or plan it; print the table that goes with it."""
+    from hornbook import pipeline
+    from hornbook.report.tables import plan_table, results_table
+
     if dry_run:
         stages, free = pipeline.plan(recipe, runs), pipeline.free_megabytes(runs)
         _print(plan_table(stages, free), quiet)

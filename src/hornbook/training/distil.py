@@ -7,7 +7,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from hornbook.artifact import Artifact, Place, Work, load, make
+from hornbook.artifact import Artifact, Place, Work, load, make, result_config
 from hornbook.errors import HornbookError
 from hornbook.models.encode import Batch, encode_batches, model_inputs, open_encoded
 from hornbook.models.loading import (
@@ -107,8 +107,8 @@ def distil(
         raise HornbookError(f"{book.path}: holds a {book.stage}, but a textbook is needed here")
     settings = {
         "seed": seed,
-        "student": student.model_dump(),
-        **config.model_dump(exclude={"checkpoint_minutes"}),
+        "student": result_config(student),
+        **result_config(config),
     }
 
     def build(work: Work) -> None:
@@ -181,7 +181,7 @@ def untaught_student(teacher: Model, out: Place, student: StudentConfig, *, seed
         out,
         stage="student",
         version=VERSION,
-        config={"seed": seed, "student": student.model_dump()},
+        config={"seed": seed, "student": result_config(student)},
         inputs={"teacher": model_key(teacher), "tokenizer": tokenizer_key(teacher)},
         build=build,
         seed=seed,

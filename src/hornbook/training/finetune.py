@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hornbook.artifact import Artifact, Place, Work, load, make
+from hornbook.artifact import Artifact, Place, Work, load, make, result_config
 from hornbook.models.encode import Batch, Encoded, encode, model_inputs
 from hornbook.models.loading import (
     Model,
@@ -63,7 +63,7 @@ def finetune(
         out,
         stage="model",
         version=VERSION,
-        config={"seed": seed, **config.model_dump(exclude={"checkpoint_minutes"})},
+        config={"seed": seed, **result_config(config)},
         inputs={"model": model_key(model), "task": task.key, "tokenizer": tokenizer_key(model)},
         build=build,
         seed=seed,
