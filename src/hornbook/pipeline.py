@@ -98,7 +98,7 @@ def check(recipe: Recipe) -> None:
 
     labels = tasks.check(recipe.task).names
     plan(recipe, Path(os.devnull))
-    check_sizes(recipe.teacher.model, recipe.student, recipe.distil)
+    check_sizes(recipe.teacher.model, recipe.student, recipe.distil, recipe.teacher.family)
     if recipe.teacher.kind == "ready":
         own = ready_config(recipe.teacher.model).id2label
         label_order(own, labels, recipe.teacher.label_names, recipe.teacher.model)
@@ -108,11 +108,13 @@ def _rows(recipe: Recipe, store: Store, folder: Path | None) -> Iterator[dict[st
     """Ask the store for every artefact in order; yield a row for each model (none in a dry run)."""
     from hornbook import corpus, tasks, textbook
     from hornbook.evaluation.evaluate import evaluate
-    from hornbook.training.distil import check_sizes, distil, encode_textbook, untaught_student
+    from hornbook.training.distil import check_sizes, distil, untaught_student
     from hornbook.training.finetune import adapt, finetune
+    from hornbook.training.tokens import encode_textbook
 
+    family = recipe.teacher.family
     if not store.dry:
-        check_sizes(recipe.teacher.model, recipe.student, recipe.distil)
+        check_sizes(recipe.teacher.model, recipe.student, recipe.distil, family)
         _use_threads(recipe.threads)
     task = _linked(tasks.prepare(recipe.task, store), folder, "task")
     teacher: Artifact | str = recipe.teacher.model
@@ -134,16 +136,19 @@ def _rows(recipe: Recipe, store: Store, folder: Path | None) -> Iterator[dict[st
         books[name] = textbook.build(config, corpus=units, task=task, like=like, out=store)
         _linked(books[name], folder, f"textbook-{name}")
     for name in recipe.textbooks:
-        tokens = encode_textbook(books[name], teacher, store, recipe.distil.max_length)
+        # a fine-tuned teacher reads with the tokenizer it came with
+        tokens = encode_textbook(
+            books[name], recipe.teacher.model, store, recipe.distil.max_length, recipe.distil.pack
+        )
         for seed in recipe.seeds:
-            student = distil(teacher, tokens, store, recipe.student, recipe.distil, seed=seed)
+            student = distil(teacher, tokens, store, recipe.student, recipe.distil, seed=seed, family=family)
             adapted = adapt(student, task, store, recipe.adapt, seed=seed)
             scored = evaluate(adapted, task, store, recipe.evaluate, teacher=classifier)
             _linked(adapted, folder, f"student-{name}-seed{seed}")
             if not scored.planned:
                 yield _row(name, books[name], scored, [books[name], tokens, student, adapted], seed)
     for seed in recipe.seeds if recipe.undistilled else ():
-        student = untaught_student(teacher, store, recipe.student, seed=seed)
+        student = untaught_student(teacher, store, recipe.student, seed=seed, family=family)
         adapted = adapt(student, task, store, recipe.adapt, seed=seed)
         scored = evaluate(adapted, task, store, recipe.evaluate, teacher=classifier)
         _linked(adapted, folder, f"student-{UNDISTILLED}-seed{seed}")

@@ -152,6 +152,9 @@ class TrainingConfig(_Settings):
 
     batch: Count = Field(default=32, ge=1)
     """Sequences in an optimiser step."""
+    micro_batch_tokens: Count = Field(default=16_384, ge=1)
+    """What is computed at once: a step is cut into micro-batches of at most this many tokens, padding counted
+    (a longer sequence goes alone)."""
     learning_rate: float = Field(default=2e-5, gt=0)
     """The highest learning rate; it decays linearly to 0."""
     warmup: Share = 0.06
@@ -166,6 +169,8 @@ class TrainingConfig(_Settings):
     """`auto`: bfloat16 where the machine multiplies it in hardware (AMX, recent GPUs), else float32."""
     checkpoint_minutes: float = Field(default=5.0, gt=0, json_schema_extra=NOT_IN_KEY)
     """Minutes between checkpoints, from which a killed run goes on."""
+    report_to: tuple[str, ...] = Field(default=(), json_schema_extra=NOT_IN_KEY)
+    """Where else the curves go as it trains: `tensorboard`, `wandb` or what else transformers' Trainer knows."""
 
 
 class FinetuneConfig(TrainingConfig):
@@ -173,6 +178,8 @@ class FinetuneConfig(TrainingConfig):
 
     epochs: Count = Field(default=3, ge=1)
     """Passes over the training split."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Dropout while it learns; by default the model's own."""
 
 
 class AdaptConfig(FinetuneConfig):
@@ -182,6 +189,31 @@ class AdaptConfig(FinetuneConfig):
     """Passes over the training split."""
     learning_rate: float = Field(default=3e-4, gt=0)
     """The highest learning rate; small students need more than the paper's 1e-5."""
+
+
+class FamilyConfig(_Settings):
+    """Where a model outside the table of families keeps what distillation needs."""
+
+    attention: str = Field(pattern=r"\{layer\}")
+    """Path of a layer's self-attention inside the base model; `{layer}` counts from 0."""
+    projections: tuple[str, ...] = Field(min_length=1, max_length=3)
+    """Names of the query, key and value projections in it, or of the one that makes all three side by side."""
+    layers: str = "num_hidden_layers"
+    """The model configuration's name for the number of layers."""
+    hidden: str = "hidden_size"
+    """Its name for the width of the hidden states."""
+    heads: str = "num_attention_heads"
+    """Its name for the number of attention heads."""
+    feed_forward: str = "intermediate_size"
+    """Its name for the width of the feed-forward layers."""
+    dropouts: tuple[str, ...] = ()
+    """Its names for the probabilities of dropout."""
+
+    @model_validator(mode="after")
+    def _check_projections(self) -> "FamilyConfig":
+        if len(self.projections) == 2:
+            raise ValueError("projections: name three (query, key, value), or the one that makes all three")
+        return self
 
 
 class TeacherConfig(_Settings):
@@ -195,6 +227,8 @@ class TeacherConfig(_Settings):
     """For a ready teacher: the task's name of each of the teacher's labels, where they differ."""
     finetune: FinetuneConfig = FinetuneConfig()
     """How it is fine-tuned."""
+    family: FamilyConfig | None = None
+    """For a model of a family that hornbook does not know: where its projections stand."""
 
 
 class StudentConfig(_Settings):
@@ -210,12 +244,13 @@ class StudentConfig(_Settings):
     """Width of the feed-forward layers; by default four times `hidden`."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Dropout while it learns; 0 where the budget is short (some million tokens), 0.1 in long ones."""
-    init: Literal["random"] = "random"
-    """How its weights begin."""
+    init: PathText = "random"
+    """How its weights begin: `random`, `layers` (the teacher's own at even spacing; widths must agree), or the
+    folder or hub name of a student distilled before."""
 
 
 class DistilConfig(TrainingConfig):
-    """Distillation by MiniLMv2's relations (Wang et al. 2021)."""
+    """Distillation through a textbook, by MiniLMv2's relations (Wang et al. 2021)."""
 
     tokens: Count | None = Field(default=1_500_000, ge=1)
     """The budget in the textbook's word pieces, padding not counted; the textbook is read again as needed."""
@@ -227,6 +262,15 @@ class DistilConfig(TrainingConfig):
     """Share of the steps over which the learning rate rises."""
     adam_epsilon: float = Field(default=1e-6, gt=0)
     """AdamW's epsilon."""
+    pack: Literal["none", "length", "pairs"] = "none"
+    """`length` joins neighbouring units up to `max_length`, `pairs` sets two of them side by side as segments."""
+    objectives: dict[Literal["relations", "logits"], Annotated[float, Field(gt=0)]] = Field(
+        default={"relations": 1.0}, min_length=1
+    )
+    """What the student learns from its teacher, with weights: `relations` (MiniLMv2), `logits` (Hinton et al. 2015;
+    the teacher must be a classifier)."""
+    temperature: float = Field(default=2.0, gt=0)
+    """Of the `logits` objective: both models' outputs are divided by it."""
     relation_heads: Count | None = Field(default=None, ge=1)
     """Relation heads; must divide both hidden sizes. By default 48 for base-size teachers, 64 for large ones,
     or the largest legal number below."""
@@ -285,6 +329,8 @@ class Recipe(_Settings):
     def _check_names(self) -> "Recipe":
         for name in {"teacher", "undistilled"} & self.textbooks.keys():
             raise ValueError(f"a textbook cannot be named {name!r}, which the report needs for another row")
+        if self.teacher.kind == "general" and "logits" in self.distil.objectives:
+            raise ValueError("distil.objectives: a general teacher has no logits; teacher.kind must be task or ready")
         longest = max(self.adapt.max_length, self.teacher.finetune.max_length)
         if self.evaluate.max_length < longest:
             raise ValueError(

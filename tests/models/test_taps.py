@@ -1,91 +1,258 @@
 import pytest
 import torch
-from transformers import (
-    BertConfig,
-    BertModel,
-    DistilBertConfig,
-    DistilBertModel,
-    ElectraConfig,
-    ElectraModel,
-    RobertaConfig,
-    RobertaModel,
-)
+from tiny_encoders import ALL, ENCODERS, MPNET, batch
+from torch.nn.functional import linear
 
 from hornbook.errors import HornbookError
-from hornbook.models.encode import model_inputs
-from hornbook.models.student import new_student, student_config
-from hornbook.models.taps import Tapped
-from hornbook.recipe import StudentConfig
+from hornbook.models.families import FAMILIES
+from hornbook.models.taps import Tap, Tapped, freeze, only_reached, projection_taps
 
-SIZES = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
-MODELS = {
-    "bert": lambda: BertModel(BertConfig(vocab_size=50, **SIZES)),
-    "roberta": lambda: RobertaModel(RobertaConfig(vocab_size=50, **SIZES)),
-    "electra": lambda: ElectraModel(ElectraConfig(vocab_size=50, embedding_size=16, **SIZES)),
-    "distilbert": lambda: DistilBertModel(
-        DistilBertConfig(vocab_size=50, dim=24, n_layers=3, n_heads=4, hidden_dim=48)
-    ),
-}
-PATHS = {"distilbert": ("transformer.layer.{}.attention", ("q_lin", "k_lin", "v_lin"))}
+ROLES = ("query", "key", "value")
 
 
-def trained_parameters(tapped, **inputs):
-    """Names of the parameters that the projections depend on, found by one backward pass."""
-    sum(projection.sum() for projection in tapped(**inputs)).backward()
-    return {name for name, parameter in tapped.named_parameters() if parameter.grad is not None}
+def tapped_at(encoder, model, layer, **settings):
+    return Tapped(model, projection_taps(model, layer, encoder.family), **settings)
 
 
-def batch():
-    ids = torch.tensor([[5, 6, 7, 8], [9, 10, 1, 1]])
-    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
-    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
+def by_hand(encoder, model, layer):
+    """Project the hidden states that go into a layer, as the model's own whole pass gives them."""
+    hidden = model(**batch(), output_hidden_states=True).hidden_states[layer - 1]
+    block = model.get_submodule(encoder.layer.format(layer - 1))
+    if encoder.norm:
+        hidden = block.get_submodule(encoder.norm)(hidden)
+    own = [block.get_submodule(path) for path in encoder.projections]
+    projected = [linear(hidden, p.weight, p.bias) for p in own]
+    return projected[0].split(24, dim=-1) if len(projected) == 1 else projected
 
 
-@pytest.mark.parametrize("kind", MODELS)
+def uncut(model, paths, inputs):
+    """Catch what modules give while the whole model runs."""
+    caught, hooks = {}, []
+    for path in paths:
+
+        def keep(_module, _inputs, output, path=path):
+            caught.setdefault(path, output)
+
+        hooks.append(model.get_submodule(path).register_forward_hook(keep))
+    model(**inputs)
+    for hook in hooks:
+        hook.remove()
+    return caught
+
+
+def test_every_family_of_the_table_is_tested_here():
+    assert FAMILIES.keys() == ENCODERS.keys()
+    assert all(encoder.config().model_type == kind for kind, encoder in ALL.items())
+
+
+@pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("layer", [1, 2, 3])
 def test_taps_equal_projections_of_the_layers_input_to_the_last_bit(kind, layer):
-    torch.manual_seed(0)
-    model = MODELS[kind]().eval()
-    inputs = model_inputs(model, batch())
-    hidden = model(**inputs, output_hidden_states=True).hidden_states[layer - 1]
-    path, names = PATHS.get(kind, ("encoder.layer.{}.attention.self", ("query", "key", "value")))
-    attention = model.get_submodule(path.format(layer - 1))
-    tapped = Tapped(model, layer)(**inputs)
-    for got, name in zip(tapped, names, strict=True):
-        assert got.shape == (2, 4, 24)
-        projection = attention.get_submodule(name)
-        assert torch.equal(got, torch.nn.functional.linear(hidden, projection.weight, projection.bias))
+    encoder = ALL[kind]
+    model = encoder.model().eval()
+    tapped = tapped_at(encoder, model, layer)(**batch())
+    assert tuple(tapped) == ROLES
+    for role, expected in zip(ROLES, by_hand(encoder, model, layer), strict=True):
+        assert tapped[role].shape == (2, 4, 24)
+        assert torch.equal(tapped[role], expected)
+    assert not torch.equal(tapped["query"], tapped["key"])
 
 
-@pytest.mark.parametrize("kind", MODELS)
-def test_what_lies_above_the_taps_never_learns(kind):
-    model = MODELS[kind]()
-    names = trained_parameters(Tapped(model, 2), **model_inputs(model, batch()))
-    assert names
-    assert not any(".layer.2." in name for name in names)
-    assert not any(".layer.1." in name and ("output" in name or "intermediate" in name) for name in names)
+@pytest.mark.parametrize("kind", ALL)
+def test_the_cut_model_equals_the_uncut_one_with_dropout_on(kind):
+    encoder = ALL[kind]
+    model = encoder.model().train()
+    paths = [f"{encoder.layer.format(1)}.{path}" for path in encoder.projections]
+    torch.manual_seed(7)
+    whole = uncut(model, paths, batch())
+    expected = whole[paths[0]].chunk(3, dim=-1) if len(paths) == 1 else [whole[path] for path in paths]
+    torch.manual_seed(7)
+    for got, wanted in zip(tapped_at(encoder, model, 2)(**batch()).values(), expected, strict=True):
+        assert torch.equal(got, wanted)
 
 
-@pytest.mark.parametrize("kind", MODELS)
-def test_a_student_of_each_family_has_the_size_asked_for_and_takes_a_step(kind):
-    student = new_student(MODELS[kind]().config, StudentConfig(layers=2, hidden=64), seed=3)
-    config = student.config
-    assert (config.num_hidden_layers, config.hidden_size, config.num_attention_heads) == (2, 64, 2)
-    tapped = Tapped(student, 2)
-    sum(p.square().mean() for p in tapped(**model_inputs(student, batch()))).backward()
-    again = new_student(MODELS[kind]().config, StudentConfig(layers=2, hidden=64), seed=3)
-    assert all(torch.equal(a, b) for a, b in zip(student.parameters(), again.parameters(), strict=True))
+@pytest.mark.parametrize("kind", ALL)
+def test_nothing_above_the_taps_runs(kind):
+    encoder = ALL[kind]
+    model = encoder.model()
+    ran = []
+    for path in (encoder.layer.format(1), encoder.layer.format(2)):
+        block = model.get_submodule(path)
+        for name in encoder.above:
+            block.get_submodule(name).register_forward_hook(lambda *_: ran.append(1))
+    tapped = tapped_at(encoder, model, 2)
+    tapped(**batch())
+    assert not ran
+    model(**batch())
+    assert len(ran) == 2 * len(encoder.above)
 
 
-def test_errors_name_what_is_legal():
-    config = MODELS["bert"]().config
-    with pytest.raises(HornbookError, match="no layer 4 in an encoder of 3 layers"):
-        Tapped(MODELS["bert"](), 4)
-    with pytest.raises(HornbookError, match="5 heads do not divide a width of 64; legal are 1, 2, 4, 8"):
-        student_config(config, StudentConfig(layers=2, hidden=64, heads=5))
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("headed", [False, True])
+def test_unreached_are_exactly_the_parameters_above_the_taps(kind, headed):
+    encoder = ALL[kind]
+    model = encoder.classifier() if headed else encoder.model()
+    tapped = tapped_at(encoder, model, 2)
+    inner = f"model.{model.base_model_prefix}." if headed else "model."
+    above = [f"{encoder.layer.format(1)}.{name}." for name in encoder.above]
+    above += [f"{encoder.layer.format(2)}.", *(f"{name}." for name in encoder.after)]
+    expected = {
+        name
+        for name, _ in tapped.named_parameters()
+        if not name.startswith(inner) or name.removeprefix(inner).startswith(tuple(above))
+    }
+    # A student's own pass agrees.
+    sum(tensor.sum() for tensor in tapped(**batch()).values()).backward()
+    assert expected == {name for name, p in tapped.named_parameters() if p.grad is None}
+    tapped.zero_grad()
+    names = {id(parameter): name for name, parameter in tapped.named_parameters()}
+    assert {names[id(parameter)] for parameter in tapped.unreached()} == expected
+    assert {names[id(parameter)] for parameter in tapped.unreached(**batch())} == expected
 
 
-def test_a_half_precision_teacher_does_not_make_a_half_precision_student():
-    config = MODELS["bert"]().config
-    config.dtype = torch.float16
-    assert next(new_student(config, StudentConfig(layers=1, hidden=64), seed=0).parameters()).dtype == torch.float32
+def test_looking_for_unreached_parameters_leaves_nothing_behind():
+    model = ALL["bert"].model().train()
+    model.embeddings.eval()
+    model.embeddings.word_embeddings.weight.requires_grad_(False)
+    tapped = tapped_at(ALL["bert"], model, 2)
+    modes = [module.training for module in tapped.modules()]
+    before = torch.get_rng_state()
+    with only_reached(tapped):
+        learning = {name for name, p in model.named_parameters() if p.requires_grad}
+        assert "encoder.layer.1.attention.self.value.weight" in learning
+        assert "embeddings.word_embeddings.weight" not in learning
+        assert not any(".layer.2." in name or "pooler" in name for name in learning)
+    assert modes == [module.training for module in tapped.modules()]
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(p.grad is None for p in model.parameters())
+    assert {n for n, p in model.named_parameters() if not p.requires_grad} == {"embeddings.word_embeddings.weight"}
+
+
+def test_learning_is_restored_when_training_fails():
+    tapped = tapped_at(ALL["bert"], ALL["bert"].model(), 1)
+    with pytest.raises(KeyboardInterrupt), only_reached(tapped):
+        raise KeyboardInterrupt
+    assert all(parameter.requires_grad for parameter in tapped.parameters())
+
+
+def test_a_frozen_model_has_nothing_to_reach():
+    model = freeze(ALL["bert"].model().train())
+    tapped = tapped_at(ALL["bert"], model, 1)
+    assert tapped.unreached() == []
+    assert not model.training
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_one_step_of_training_changes_what_the_taps_give(kind):
+    encoder = ALL[kind]
+    model = encoder.model()
+    tapped = tapped_at(encoder, model, 3)
+    with only_reached(tapped):
+        before = {name: p.detach().clone() for name, p in tapped.named_parameters()}
+        learning = {name for name, p in tapped.named_parameters() if p.requires_grad}
+        optimizer = torch.optim.AdamW([p for p in tapped.parameters() if p.requires_grad], lr=1e-2)
+        sum(tensor.square().mean() for tensor in tapped(**batch()).values()).backward()
+        optimizer.step()
+    changed = {name for name, p in tapped.named_parameters() if not torch.equal(p, before[name])}
+    assert learning == changed
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_logits_come_beside_the_taps_and_are_the_classifiers_own(kind):
+    encoder = ALL[kind]
+    model = encoder.classifier().eval()
+    own = model(**batch()).logits
+    base = getattr(model, model.base_model_prefix)
+    tapped = tapped_at(encoder, model, 2, logits=True)(**batch())
+    assert tuple(tapped) == (*ROLES, "logits")
+    assert own.shape == (2, 3)
+    assert torch.equal(tapped["logits"], own)
+    for role, expected in zip(ROLES, by_hand(encoder, base, 2), strict=True):
+        assert torch.equal(tapped[role], expected)
+    cut = tapped_at(encoder, model, 2)(**batch())
+    assert tuple(cut) == ROLES
+    assert all(torch.equal(cut[role], tapped[role]) for role in ROLES)
+
+
+def test_logits_alone_need_no_taps():
+    model = ALL["bert"].classifier().eval()
+    got = Tapped(model, {}, logits=True)(**batch())
+    assert torch.equal(got["logits"], model(**batch()).logits)
+    assert tuple(got) == ("logits",)
+
+
+def test_the_model_runs_whole_outside_and_after_an_error():
+    model = ALL["bert"].model().eval()
+    expected = model(**batch()).last_hidden_state
+    tapped = tapped_at(ALL["bert"], model, 1)
+    other = tapped_at(ALL["bert"], model, 3)
+    tapped(**batch())
+    with pytest.raises(IndexError):
+        tapped(input_ids=torch.tensor([[999]]))
+    assert torch.equal(model(**batch()).last_hidden_state, expected)
+    assert torch.equal(other(**batch())["query"], by_hand(ALL["bert"], model, 3)[0])
+
+
+def test_any_module_can_be_tapped():
+    model = ALL["bert"].model().eval()
+    tap = Tap("encoder.layer.1.output", part=1, parts=2)
+    got = Tapped(model, {"half": tap})(**batch())["half"]
+    assert torch.equal(got, model(**batch(), output_hidden_states=True).hidden_states[2][..., 12:])
+
+
+@pytest.mark.parametrize("kind", ["bert", "modernbert"])
+def test_a_tapped_student_trains_under_distributed_data_parallel(kind, tmp_path):
+    encoder = ALL[kind]
+    torch.distributed.init_process_group(
+        "gloo", store=torch.distributed.FileStore(str(tmp_path / "s"), 1), rank=0, world_size=1
+    )
+    try:
+        tapped = tapped_at(encoder, encoder.classifier(), 3)
+        with only_reached(tapped):
+            parallel = torch.nn.parallel.DistributedDataParallel(tapped)
+            for _ in range(3):  # a parameter without a gradient makes the second step fail
+                sum(tensor.square().mean() for tensor in parallel(**batch()).values()).backward()
+        assert all(p.grad is None for p in tapped.unreached())
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("layer", [0, 4])
+def test_a_layer_that_is_not_there(layer):
+    with pytest.raises(HornbookError, match=f"there is no layer {layer} in an encoder of 3 layers"):
+        projection_taps(ALL["bert"].model(), layer)
+
+
+def test_an_unknown_family_says_what_a_recipe_can_do():
+    with pytest.raises(HornbookError, match=r"mpnet models are not known .*teacher\.family in a recipe"):
+        projection_taps(MPNET.model(), 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"attention": "encoder.layer.{layer}.atention.attn"}, "to 'atention' in encoder.layer.0 are attention, "),
+        ({"attention": "layers.{layer}"}, "has no module 'layers.0.q'; the nearest to 'layers' in its base model"),
+        ({"projections": ("q", "k", "w")}, "to 'w' in encoder.layer.0.attention.attn are "),
+        ({"hidden": "hiden_size"}, r"teacher.family.hidden: .* no hiden_size; .* names are hidden_size"),
+    ],
+)
+def test_a_recipes_wrong_path_is_named_with_the_nearest(change, says):
+    family = MPNET.family.model_copy(update=change)
+    with pytest.raises(HornbookError, match=says) as caught:
+        projection_taps(MPNET.model(), 1, family)
+    assert "\n" not in str(caught.value)
+
+
+def test_modules_that_are_no_projections_are_named():
+    model = MPNET.model()
+    family = MPNET.family.model_copy(update={"attention": "encoder.layer.{layer}.attention"})
+    whole = family.model_copy(update={"projections": ("dropout", "LayerNorm", "attn")})
+    with pytest.raises(HornbookError, match=r"attention\.attn: gives a tuple, but a projection gives a tensor"):
+        Tapped(model, projection_taps(model, 1, whole))(**batch())
+    narrow = family.model_copy(update={"projections": ("attn.q",)})
+    with pytest.raises(HornbookError, match=r"attn\.q gives 24 numbers a token, .* there would be 72"):
+        projection_taps(model, 1, narrow)
+    uneven = Tap("encoder.layer.0.attention.attn.q", 0, 5)
+    with pytest.raises(HornbookError, match=r"gives 24 numbers a token, but .* of 5 equal parts"):
+        Tapped(model, {"query": uneven})(**batch())

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.csv
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -45,7 +46,7 @@ def test_a_killed_distillation_goes_on_to_the_same_weights(tmp_path, tiny_teache
     running = hornbook(*arguments, "--out", tmp_path / "killed")
     resume = tmp_path / ".killed.partial" / "resume"
     deadline = time.monotonic() + 120
-    while not list(resume.glob("checkpoint-*/complete")):
+    while not list(resume.glob("checkpoint-*/complete.json")):
         assert time.monotonic() < deadline, "no checkpoint was written"
         assert running.poll() is None, running.stderr.read()
         time.sleep(0.02)
@@ -64,3 +65,21 @@ def test_two_runs_that_want_the_same_corpus_build_it_once(tmp_path, general_text
     answers = [finish(process) for process in [hornbook(*command), hornbook(*command)]]
     assert sorted(answer["reused"] for answer in answers) == [False, True]
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
+
+
+def test_two_processes_learn_what_one_learns(tmp_path, tiny_teacher, book):
+    size = ("--layers", 1, "--hidden", 16, "--heads", 2, "--dropout", 0, "--steps", 60, "--micro-batch-tokens", 300)
+    arguments = [*("distil", "--teacher", tiny_teacher, "--textbook", book), *size, "--checkpoint-minutes", 0.00001]
+    one = finish(hornbook(*arguments, "--out", tmp_path / "one", "--json"))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [*torchrun, "-m", "hornbook", *map(str, arguments), "--out", str(tmp_path / "two")]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "two" / "manifest.json").read_text())["key"] == one["key"]
+    assert json.loads((tmp_path / "two" / "run.json").read_text())["processes"] == 2
+    curves = [pyarrow.csv.read_csv(tmp_path / name / "log.csv").to_pylist() for name in ("one", "two")]
+    assert len(curves[0]) == 6
+    for alone, together in zip(*curves, strict=True):
+        for column in ("step", "loss", "loss_query", "loss_key", "loss_value", "grad_norm", "learning_rate"):
+            assert together[column] == pytest.approx(alone[column], rel=1e-3), column
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]

@@ -2,7 +2,8 @@ import hypothesis.strategies as st
 import numpy as np
 from hypothesis import given
 
-from hornbook.training.steps import StepPlan, epoch_steps
+from hornbook.models.encode import Encoded
+from hornbook.training.steps import StepDataset, StepPlan, epoch_steps, micro_batches
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=300).map(np.array)
 
@@ -36,3 +37,34 @@ def test_little_is_padded():
     steps = epoch_steps(lengths, 32, 0, 0)
     padded = sum(len(step) * lengths[step].max() for step in steps)
     assert 1 - lengths.sum() / padded < 0.03
+
+
+@given(LENGTHS, st.integers(1, 200))
+def test_micro_batches_hold_each_sequence_once_within_their_tokens(lengths, most):
+    indices = np.random.default_rng(0).permutation(len(lengths))[: max(1, len(lengths) // 2)]
+    cuts = micro_batches(indices, lengths, most)
+    assert sorted(np.concatenate(cuts)) == sorted(indices)
+    for cut in cuts:
+        assert len(cut) == 1 or len(cut) * lengths[cut].max() <= most
+    # and no two neighbours would fit together
+    for first, second in zip(cuts, cuts[1:], strict=False):
+        assert (len(first) + len(second)) * lengths[first].max() > most or len(first) == most // lengths[first].max()
+
+
+@given(LENGTHS, st.integers(1, 40), st.integers(1, 200), st.integers(1, 4))
+def test_the_shares_of_several_processes_make_up_the_step(lengths, batch, most, processes):
+    ids = np.concatenate([np.full(n, i) for i, n in enumerate(lengths)]).astype(np.int32)
+    starts = np.cumsum(lengths) - lengths
+    encoded = Encoded(ids, starts, lengths, lengths.astype(np.int32), pad=-1)
+    plan = StepPlan(lengths, batch, 0, steps=2)
+    seen, weight = [], 0.0
+    for process in range(processes):
+        data = StepDataset(encoded, plan, np.arange(len(lengths)), most_tokens=most, process=process, processes=processes)
+        for part in data[1]:
+            weight += part.weight / processes
+            if part.weight:
+                seen += part.batch["input_ids"][:, 0].tolist()
+                assert part.batch["labels"].tolist() == part.batch["input_ids"][:, 0].tolist()
+                assert part.weight == processes * len(part.batch["labels"]) / len(plan.indices(1))
+    assert sorted(seen) == sorted(plan.indices(1).tolist())
+    assert abs(weight - 1) < 1e-9

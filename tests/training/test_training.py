@@ -11,8 +11,6 @@ from transformers import AutoModelForSequenceClassification, TrainerCallback
 from hornbook import corpus, tasks, textbook
 from hornbook.artifact import Artifact
 from hornbook.errors import HornbookError
-from hornbook.models.encode import encode, open_encoded
-from hornbook.models.loading import load_tokenizer
 from hornbook.recipe import (
     AdaptConfig,
     CorpusConfig,
@@ -23,8 +21,9 @@ from hornbook.recipe import (
     TaskConfig,
 )
 from hornbook.training import trainer as trainer_module
-from hornbook.training.distil import distil, encode_textbook, untaught_student
+from hornbook.training.distil import distil, untaught_student
 from hornbook.training.finetune import adapt, finetune
+from hornbook.training.tokens import encode_textbook
 
 STUDENT = StudentConfig(layers=1, hidden=16, heads=2)
 
@@ -79,8 +78,13 @@ def test_same_seed_same_bytes_other_seed_others(tmp_path, tiny_teacher, task):
 def test_distillation_lowers_the_relation_loss_and_leaves_a_student(tmp_path, teacher, book, task):
     config = DistilConfig(tokens=20_000, learning_rate=5e-3)
     student = distil(teacher, book, tmp_path / "s", STUDENT, config)
-    losses = pyarrow.csv.read_csv(student.path / "log.csv")["loss"].to_pylist()
+    log = pyarrow.csv.read_csv(student.path / "log.csv")
+    losses = log["loss"].to_pylist()
     assert losses[-1] < 0.7 * losses[0]
+    for row in log.to_pylist():
+        parts = [row[f"loss_{name}"] for name in ("query", "key", "value")]
+        assert sum(parts) == pytest.approx(row["loss"], rel=1e-4)
+        assert 0 <= row["padding"] < 0.5
     assert student.counts["tokens"] >= 20_000
     assert student.info["teacher_layer"] == 2
     adapted = adapt(student, task, tmp_path / "a", AdaptConfig(epochs=2))
@@ -106,9 +110,19 @@ class Stop(TrainerCallback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("torn", [False, True])
-def test_a_stopped_run_goes_on_to_the_same_weights_and_log(tmp_path, monkeypatch, teacher, book, torn):
-    config = DistilConfig(tokens=None, steps=45, checkpoint_minutes=1e-9)
+def tear_new(resume: Path) -> None:
+    (resume / "checkpoint-40").mkdir()
+    (resume / "checkpoint-40" / "model.safetensors").write_bytes(b"half")
+
+
+def tear_last(resume: Path) -> None:
+    optimizer = resume / "checkpoint-30" / "optimizer.pt"
+    optimizer.write_bytes(optimizer.read_bytes()[:-1] + b"x")
+
+
+@pytest.mark.parametrize(("tear", "goes_on"), [(lambda resume: None, 30), (tear_new, 30), (tear_last, 20)])
+def test_a_stopped_run_goes_on_to_the_same_weights_and_log(tmp_path, monkeypatch, teacher, book, tear, goes_on):
+    config = DistilConfig(tokens=None, steps=45, checkpoint_minutes=1e-9, micro_batch_tokens=200)
     whole = distil(teacher, book, tmp_path / "whole", STUDENT, config, seed=3)
 
     build = trainer_module._StepTrainer.__init__
@@ -123,10 +137,8 @@ def test_a_stopped_run_goes_on_to_the_same_weights_and_log(tmp_path, monkeypatch
             distil(teacher, book, tmp_path / "again", STUDENT, config, seed=3)
     assert not (tmp_path / "again").exists()
     resume = tmp_path / ".again.partial" / "resume"
-    assert (resume / "checkpoint-30" / "complete").is_file()
-    if torn:
-        (resume / "checkpoint-40").mkdir()
-        (resume / "checkpoint-40" / "model.safetensors").write_bytes(b"half")
+    assert (resume / "checkpoint-30" / "complete.json").is_file()
+    tear(resume)
     steps = []
     monkeypatch.setattr(
         trainer_module.StepDataset,
@@ -136,7 +148,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights_and_log(tmp_path, monkeypatch
         ),
     )
     again = distil(teacher, book, tmp_path / "again", STUDENT, config, seed=3)
-    assert steps[0] == 30
+    assert steps[0] == goes_on
     assert same(weights(whole), weights(again))
     assert (whole.path / "log.csv").read_bytes() == (again.path / "log.csv").read_bytes()
     assert not (tmp_path / ".again.partial").exists()
@@ -149,6 +161,37 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path, teacher, book):
     assert not (tmp_path / "s").exists()
 
 
+def test_a_loss_that_does_not_fall_stops_a_long_run(tmp_path, teacher, book):
+    config = DistilConfig(tokens=None, steps=500, learning_rate=1e-12, batch=4)
+    with pytest.raises(HornbookError, match=r"the loss does not fall: \S+ over the first 20 steps, \S+ at step 2\d0"):
+        distil(teacher, book, tmp_path / "s", STUDENT, config)
+
+
+def test_micro_batches_change_the_rounding_only(tmp_path, teacher, book):
+    still = StudentConfig(layers=1, hidden=16, heads=2, dropout=0)
+    logs = []
+    for name, most in (("whole", 10_000), ("cut", 40)):
+        config = DistilConfig(tokens=None, steps=30, micro_batch_tokens=most, clip=1e9)
+        log = pyarrow.csv.read_csv(distil(teacher, book, tmp_path / name, still, config).path / "log.csv")
+        logs.append([(row["loss"], row["grad_norm"]) for row in log.to_pylist()])
+    assert logs[0] == [pytest.approx(row, rel=1e-4) for row in logs[1]]
+
+
+def test_a_student_learns_its_teachers_logits_too(tmp_path, teacher, book):
+    config = DistilConfig(tokens=None, steps=20, objectives={"relations": 1.0, "logits": 0.5})
+    student = distil(teacher, book, tmp_path / "s", STUDENT, config)
+    assert "loss_logits" in pyarrow.csv.read_csv(student.path / "log.csv").column_names
+    model = AutoModelForSequenceClassification.from_pretrained(student.path)
+    assert model.config.id2label == {0: "negative", 1: "positive"}
+    with pytest.raises(HornbookError, match="not a classifier"):
+        distil(untaught_student(teacher, tmp_path / "u", STUDENT), book, tmp_path / "t", STUDENT, config)
+
+
+def test_only_the_logits_need_no_taps(tmp_path, teacher, book):
+    student = distil(teacher, book, tmp_path / "s", STUDENT, DistilConfig(steps=10, objectives={"logits": 1.0}))
+    assert "relation_heads" not in student.info
+
+
 def test_relation_heads_that_do_not_divide_are_refused(tmp_path, teacher, book):
     with pytest.raises(HornbookError, match=r"relation_heads: 5 does not divide .* legal are 1, 2, 4, 8, 16"):
         distil(teacher, book, tmp_path / "s", STUDENT, DistilConfig(relation_heads=5))
@@ -158,27 +201,6 @@ def test_an_untaught_student_is_the_distilled_one_before_its_first_step(tmp_path
     a = untaught_student(teacher, tmp_path / "a", STUDENT, seed=1)
     b = untaught_student(teacher, tmp_path / "b", STUDENT, seed=1)
     assert same(weights(a), weights(b))
-
-
-def test_tokens_on_disk_equal_tokens_in_memory(tmp_path, tiny_teacher, book):
-    tokens = encode_textbook(book, str(tiny_teacher), tmp_path / "tokens", max_length=8)
-    tokenizer = load_tokenizer(str(tiny_teacher))
-    stored = open_encoded(tokens.file("tokens.arrow"), tokenizer.pad_token_id)
-    texts = [text for batch in textbook.open_textbook(book).batches() for text in batch["text"].to_pylist()]
-    expected = [tokenizer(text, truncation=True, max_length=8)["input_ids"] for text in texts]
-    assert [list(stored.ids(i)) for i in range(len(stored))] == expected
-    assert tokens.counts["tokens"] == sum(map(len, expected))
-
-
-def test_a_batch_is_what_the_tokenizer_pads(tiny_teacher):
-    tokenizer = load_tokenizer(str(tiny_teacher))
-    texts, pairs = ["the film", "a good story it was", "plot"], ["it is", "bad", "the music and the night"]
-    encoded = encode(texts, pairs, tokenizer, 9)
-    batch = encoded.batch(torch.arange(3).numpy())
-    asked = {"padding": "longest", "return_tensors": "pt", "return_token_type_ids": True}
-    expected = tokenizer(texts, pairs, truncation=True, max_length=9, **asked)
-    for name in ("input_ids", "attention_mask", "token_type_ids"):
-        assert torch.equal(batch[name], expected[name]), name
 
 
 def test_a_model_of_pickles_is_refused(tmp_path: Path, tiny_teacher, task):

@@ -148,18 +148,26 @@ def _distil(
     teacher: Annotated[str, typer.Option("--teacher", help="A model folder or hub name.")],
     textbook: Annotated[Path, typer.Option("--textbook", help="A finished textbook.")],
     out: _Out,
+    family: Annotated[
+        str | None,
+        typer.Option("--family", help="For a teacher of an unknown family: {attention: PATH, projections: [NAMES]}."),
+    ] = None,
     seed: _Seed = 0,
     *,
     settings: dict[str, Any],
     quiet: bool = False,
 ) -> Answer:
-    """Distil a new student from a teacher through a textbook."""
+    """Distil a student from a teacher through a textbook; under torchrun, in several processes."""
     from hornbook.training.distil import distil
 
     own = {name: settings.pop(name) for name in list(settings) if name in settings_of.StudentConfig.model_fields}
     student = settings_of.validate(settings_of.StudentConfig, own, "distil")
     config = settings_of.validate(settings_of.DistilConfig, settings, "distil")
-    return _made(distil(teacher, textbook, out, student, config, seed=seed), quiet)
+    taps = settings_of.parse_value(family, "--family") if family else None
+    if not isinstance(taps, dict | None):
+        raise HornbookError("--family: give {attention: PATH, projections: [NAMES]}")
+    paths = settings_of.validate(settings_of.FamilyConfig, taps, "--family") if taps is not None else None
+    return _made(distil(teacher, textbook, out, student, config, seed=seed, family=paths), quiet)
 
 
 @with_settings(settings_of.AdaptConfig)

@@ -1,6 +1,6 @@
 """Text to token ids, kept flat: no padding at rest."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from hornbook.errors import HornbookError
+
 Batch = dict[str, Tensor]
+Texts = tuple[Sequence[str], Sequence[str | None] | None]
+"""Texts, and second texts or None."""
+
+SCHEMA = pa.schema([("ids", pa.list_(pa.int32())), ("second", pa.int32()), ("cut", pa.bool_())])
+"""Token ids at rest, a row for each sequence: its ids, where its second text begins (its length where there is
+none), and whether it was cut to the length allowed."""
 _BATCH = 8192
 
 
@@ -19,74 +28,70 @@ class Encoded:
     """Token ids of many sequences, special tokens included.
 
     Attributes:
-        parts: for each part of the file its flat ids and its offsets (sequences + 1).
-        starts: the number of the first sequence of each part.
+        values: the ids of all sequences, and in a mapped file what else stands between them, shape (any,).
+        starts: where each sequence begins in `values`, shape (sequences,).
         lengths: tokens of each sequence, shape (sequences,).
         second: where the second text of a pair begins in each sequence; its length where there is none.
         pad: the id to pad with.
     """
 
-    parts: Sequence[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
-    starts: np.ndarray[Any, np.dtype[np.int64]]
-    lengths: np.ndarray[Any, np.dtype[np.int64]]
-    second: np.ndarray[Any, np.dtype[np.int32]]
+    values: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    second: NDArray[np.int32]
     pad: int
 
     def __len__(self) -> int:
         """Return the number of sequences."""
         return len(self.lengths)
 
-    def ids(self, index: int) -> np.ndarray[Any, Any]:
+    def ids(self, index: int) -> NDArray[np.int32]:
         """Return the token ids of one sequence."""
-        part = int(np.searchsorted(self.starts, index, side="right")) - 1
-        values, offsets = self.parts[part]
-        row = index - int(self.starts[part])
-        return values[offsets[row] : offsets[row + 1]]
+        start = self.starts[index]
+        return self.values[start : start + self.lengths[index]]
 
-    def batch(self, indices: np.ndarray[Any, Any]) -> Batch:
+    def batch(self, indices: NDArray[Any]) -> Batch:
         """Return sequences padded to the longest of them: three tensors of shape (sequences, length)."""
-        lengths = self.lengths[indices]
-        longest = int(lengths.max())
-        ids = np.full((len(indices), longest), self.pad, dtype=np.int64)
-        for row, index in enumerate(indices):
-            ids[row, : lengths[row]] = self.ids(int(index))
-        positions = np.arange(longest)
-        mask = positions < lengths[:, None]
+        lengths = self.lengths[indices][:, None]
+        positions = np.arange(lengths.max())
+        mask = positions < lengths
+        # Beyond its end a sequence reads whatever follows it; "clip" keeps the last one inside the array.
+        ids = self.values.take(self.starts[indices][:, None] + positions, mode="clip")
         types = (positions >= self.second[indices][:, None]) & mask
         return {
-            "input_ids": torch.from_numpy(ids),
+            "input_ids": torch.from_numpy(np.where(mask, ids, self.pad).astype(np.int64)),
             "attention_mask": torch.from_numpy(mask.astype(np.int64)),
             "token_type_ids": torch.from_numpy(types.astype(np.int64)),
         }
 
 
-def encode_batches(
-    texts: Iterable[tuple[Sequence[str], Sequence[str | None] | None]], tokenizer: Any, max_length: int
-) -> Iterable[pa.RecordBatch]:
+def encode_batches(texts: Iterable[Texts], tokenizer: Any, max_length: int) -> Iterator[pa.RecordBatch]:
     """Yield token ids for batches of texts or pairs.
 
     Args:
-        texts: batches of (texts, second texts or None).
+        texts: batches of (texts, second texts or None), none of them empty; in a batch some may have a second text
+            and others None.
         tokenizer: a fast tokenizer; its own template places the special tokens.
         max_length: longer inputs are cut to this many tokens, pairs at their longer side first; to fewer if the
             tokenizer's model takes no more.
 
     Yields:
-        record batches of `ids: list<int32>` and `second: int32`.
+        record batches of `SCHEMA`.
     """
+    limit = min(max_length, tokenizer.model_max_length)
     for first, pairs in texts:
-        pair = list(pairs) if pairs is not None and any(p is not None for p in pairs) else None
-        encoded = tokenizer(
-            list(first),
-            pair,
-            truncation=True,
-            max_length=min(max_length, tokenizer.model_max_length),
-            padding=False,
-            return_attention_mask=False,
-        )
+        inputs = list(first) if pairs is None else [_input(*both) for both in zip(first, pairs, strict=True)]
+        unused = {"return_attention_mask": False, "return_token_type_ids": False}
+        encoded = tokenizer(inputs, truncation=True, max_length=limit, padding=False, **unused)
         ids = encoded["input_ids"]
-        second = [_second_start(encoded.sequence_ids(i)) if pair else len(x) for i, x in enumerate(ids)]
-        yield pa.record_batch({"ids": pa.array(ids, pa.list_(pa.int32())), "second": pa.array(second, pa.int32())})
+        paired = [not isinstance(text, str) for text in inputs]
+        second = [_second_start(encoded.sequence_ids(i)) if paired[i] else len(x) for i, x in enumerate(ids)]
+        cut = [len(x) >= limit and bool(encoded.encodings[i].overflowing) for i, x in enumerate(ids)]
+        yield pa.record_batch([pa.array(ids, SCHEMA.field("ids").type), pa.array(second, pa.int32()), cut], SCHEMA)
+
+
+def _input(text: str, pair: str | None) -> str | tuple[str, str]:
+    return text if pair is None else (text, pair)
 
 
 def _second_start(segments: Sequence[int | None]) -> int:
@@ -96,36 +101,66 @@ def _second_start(segments: Sequence[int | None]) -> int:
 def encode(texts: Sequence[str], pairs: Sequence[str | None] | None, tokenizer: Any, max_length: int) -> Encoded:
     """Return texts, or pairs of texts, as token ids in memory; see `encode_batches`."""
     slices = [slice(start, start + _BATCH) for start in range(0, len(texts), _BATCH)]
-    batches = encode_batches(
-        ((texts[s], pairs[s] if pairs is not None else None) for s in slices), tokenizer, max_length
+    parts = ((texts[s], pairs[s] if pairs is not None else None) for s in slices)
+    table = pa.Table.from_batches(encode_batches(parts, tokenizer, max_length), SCHEMA)
+    ids = table["ids"].combine_chunks()
+    offsets = ids.offsets.to_numpy().astype(np.int64)
+    return Encoded(
+        values=ids.values.to_numpy(),
+        starts=offsets[:-1],
+        lengths=np.diff(offsets),
+        second=table["second"].to_numpy(),
+        pad=tokenizer.pad_token_id,
     )
-    return _from_batches(list(batches), tokenizer.pad_token_id)
 
 
 def open_encoded(path: Path, pad: int) -> Encoded:
-    """Return the token ids in an Arrow file, memory-mapped."""
-    reader = pa.ipc.open_file(pa.memory_map(str(path)))
-    return _from_batches([reader.get_batch(i) for i in range(reader.num_record_batches)], pad)
+    """Return the token ids in an Arrow file of `SCHEMA`, memory-mapped: nothing of them is read yet.
 
+    The file's record batches lie in one map, so that a sequence of any of them is found by one addition.
 
-def _from_batches(batches: Sequence[pa.RecordBatch], pad: int) -> Encoded:
-    parts = []
-    for batch in batches:
-        column = batch.column("ids")
-        parts.append((column.values.to_numpy(), column.offsets.to_numpy()))
-    second = [batch.column("second").to_numpy() for batch in batches]
-    sizes = np.array([batch.num_rows for batch in batches], dtype=np.int64)
+    Raises:
+        HornbookError: the file is not as hornbook writes it.
+    """
+    try:
+        whole = pa.memory_map(str(path)).read_buffer()
+        reader = pa.ipc.open_file(whole)
+        if reader.schema != SCHEMA:
+            raise ValueError("other columns")
+        batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+        starts = [_starts(batch.column("ids"), whole) for batch in batches]
+    except (OSError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise HornbookError(f"{path}: not token ids as hornbook writes them ({said}); make them again") from None
     return Encoded(
-        parts=parts,
-        starts=np.cumsum(sizes) - sizes,
-        lengths=np.concatenate([np.diff(offsets).astype(np.int64) for _, offsets in parts]),
-        second=np.concatenate(second),
+        values=np.frombuffer(whole, np.int32, count=whole.size // 4),
+        starts=_joined(starts, np.int64),
+        lengths=_joined([np.diff(batch.column("ids").offsets.to_numpy()) for batch in batches], np.int64),
+        second=_joined([batch.column("second").to_numpy() for batch in batches], np.int32),
         pad=pad,
     )
 
 
+def _starts(ids: pa.ListArray, whole: pa.Buffer) -> NDArray[np.int64]:
+    """Return where in `whole`, seen as int32, the lists of ids begin that were mapped from it."""
+    offsets: NDArray[np.int64] = ids.offsets.to_numpy().astype(np.int64)
+    if not len(ids.values):
+        return offsets[:-1]
+    distance = ids.values.buffers()[1].address - whole.address
+    # Compressed ids would have been unpacked to somewhere else.
+    if distance % 4 or not 0 <= distance < whole.size:
+        raise ValueError("compressed or not aligned")
+    first = distance // 4 + ids.values.offset
+    return offsets[:-1] + np.int64(first)
+
+
+def _joined(parts: Sequence[NDArray[Any]], kind: type[Any]) -> NDArray[Any]:
+    return np.concatenate([np.empty(0, kind), *parts], dtype=kind)
+
+
 def model_inputs(model: Any, batch: Batch) -> Batch:
     """Return the part of a batch that the model's forward pass takes (some families know no segments)."""
-    if getattr(model.config, "type_vocab_size", 0) > 1:
+    # DeBERTa has 0 segments by default, RoBERTa 1, ModernBERT and DistilBERT no such field.
+    if (getattr(model.config, "type_vocab_size", None) or 0) > 1:
         return {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
     return {name: batch[name] for name in ("input_ids", "attention_mask")}

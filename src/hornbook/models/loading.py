@@ -8,7 +8,8 @@ import xxhash
 
 from hornbook.artifact import MANIFEST, Artifact, fingerprint, load
 from hornbook.errors import HornbookError
-from hornbook.models.families import most_tokens
+from hornbook.models.families import most_tokens, set_dropout
+from hornbook.recipe import FamilyConfig
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
@@ -56,7 +57,11 @@ def tokenizer_key(model: Model) -> str:
     path = Path(model)
     if (path / MANIFEST).is_file():
         return tokenizer_key(load(path))
-    text: str = load_tokenizer(str(model)).backend_tokenizer.to_str()
+    tokenizer = load_tokenizer(str(model)).backend_tokenizer
+    # How inputs were cut and padded before it was saved, which is no part of how it reads.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    text: str = tokenizer.to_str()
     return xxhash.xxh3_128_hexdigest(text.encode())
 
 
@@ -76,7 +81,7 @@ def load_config(model: Model) -> Any:
 
     name = model_path(model)
     try:
-        return AutoConfig.from_pretrained(name)
+        return AutoConfig.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise _unloadable(name, error) from None
 
@@ -85,14 +90,16 @@ def load_tokenizer(model: str) -> Any:
     """Return the fast tokenizer of a model, whose `model_max_length` is not more than the model has positions for.
 
     Raises:
-        HornbookError: there is none, or it has no token to pad with.
+        HornbookError: there is none, it is not a fast one, or it has no token to pad with.
     """
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
+        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise _unloadable(model, error) from None
+    if not tokenizer.is_fast:
+        raise HornbookError(f"{model}: its tokenizer is not a fast one (no tokenizer.json can be made of it)")
     if tokenizer.pad_token_id is None:
         raise HornbookError(f"{model}: its tokenizer has no pad token, which an encoder needs")
     positions = most_tokens(load_config(model))
@@ -101,36 +108,51 @@ def load_tokenizer(model: str) -> Any:
     return tokenizer
 
 
-def load_encoder(model: str) -> Any:
+def load_encoder(model: str, *, dropout: float | None = None, family: FamilyConfig | None = None) -> Any:
     """Return the base encoder (no head) of a model, in float32.
+
+    Args:
+        model: a folder or hub name.
+        dropout: the probability of all its dropout; by default the model's own.
+        family: its family, if not as in the table; needed only to set dropout.
 
     Raises:
         HornbookError: it cannot be loaded, or only pickled weights are there.
     """
     from transformers import AutoModel
 
-    return _load(AutoModel, model)
+    return _load(AutoModel, model, dropout, family)
 
 
-def load_classifier(model: str, labels: Sequence[str]) -> Any:
+def load_classifier(
+    model: str, labels: Sequence[str], *, dropout: float | None = None, family: FamilyConfig | None = None
+) -> Any:
     """Return a model with a head for these labels (none: one output, regression), in float32.
 
     A head that is missing or of another size begins at random.
+
+    Args:
+        model: a folder or hub name.
+        labels: the names of the labels, in order.
+        dropout: the probability of all its dropout; by default the model's own.
+        family: its family, if not as in the table; needed only to set dropout.
 
     Raises:
         HornbookError: it cannot be loaded, or only pickled weights are there.
     """
     from transformers import AutoModelForSequenceClassification
 
-    return _load(
-        AutoModelForSequenceClassification,
-        model,
-        ignore_mismatched_sizes=True,
-        num_labels=len(labels) or 1,
-        id2label=dict(enumerate(labels)) if labels else {0: "score"},
-        label2id={name: i for i, name in enumerate(labels)} if labels else {"score": 0},
-        problem_type="single_label_classification" if labels else "regression",
-    )
+    return _load(AutoModelForSequenceClassification, model, dropout, family, label_settings(labels))
+
+
+def label_settings(labels: Sequence[str]) -> dict[str, Any]:
+    """Return what the configuration of a classifier says about its labels (none: one output, regression)."""
+    return {
+        "num_labels": len(labels) or 1,
+        "id2label": dict(enumerate(labels)) if labels else {0: "score"},
+        "label2id": {name: i for i, name in enumerate(labels)} if labels else {"score": 0},
+        "problem_type": "single_label_classification" if labels else "regression",
+    }
 
 
 def load_ready_classifier(model: str) -> Any:
@@ -201,14 +223,32 @@ def quiet_transformers() -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def _load(kind: Any, model: str, **settings: Any) -> Any:
+def _load(
+    kind: Any,
+    model: str,
+    dropout: float | None = None,
+    family: FamilyConfig | None = None,
+    labels: Mapping[str, Any] | None = None,
+) -> Any:
     import torch
     from safetensors import SafetensorError
 
     quiet_transformers()
     _refuse_pickles(model)
+    config = load_config(model)
+    for name, value in (labels or {}).items():
+        setattr(config, name, value)
+    if dropout is not None:
+        set_dropout(config, dropout, family)
+    settings: dict[str, Any] = {"ignore_mismatched_sizes": True} if labels else {}
+    # The weights of the revision that the key names. Besides, transformers would load a converted copy of pickled
+    # weights, from a pull request, for the newest one only.
+    if revision := getattr(config, "_commit_hash", None):
+        settings["revision"] = revision
     try:
-        return kind.from_pretrained(model, dtype=torch.float32, use_safetensors=True, **settings)
+        return kind.from_pretrained(
+            model, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, **settings
+        )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise _unloadable(model, error) from None
 
@@ -216,17 +256,32 @@ def _load(kind: Any, model: str, **settings: Any) -> Any:
 def _refuse_pickles(model: str) -> None:
     path = Path(model)
     if path.is_dir() and not any((path / name).is_file() for name in WEIGHTS):
-        pickled = any(path.glob("*.bin"))
-        raise HornbookError(
-            f"{model}: only pickled weights, which are never loaded; save it again with safe_serialization=True"
-            if pickled
-            else f"{model}: no model.safetensors in it"
+        raise (
+            _only_pickles(model) if any(path.glob("*.bin")) else HornbookError(f"{model}: no model.safetensors in it")
         )
+
+
+def _only_pickles(model: str) -> HornbookError:
+    return HornbookError(
+        f"{model}: has only pickled weights, which are never loaded, for they can run any program; if you trust "
+        f"them, convert them: AutoModel.from_pretrained({model!r}).save_pretrained(FOLDER), and its tokenizer too"
+    )
 
 
 def _unloadable(model: str, error: Exception) -> HornbookError:
     from huggingface_hub import is_offline_mode
 
+    if "trust_remote_code" in str(error):
+        return HornbookError(
+            f"{model}: wants to run program code of its own (trust_remote_code), which is never done here; "
+            "take a model whose architecture transformers knows"
+        )
+    if "cannot be loaded with `safetensors`" in str(error):
+        if is_offline_mode():
+            return HornbookError(
+                f"{model}: no model.safetensors in the hub's cache on this machine; pickles do not count"
+            )
+        return _only_pickles(model)
     if Path(model).exists():
         return HornbookError(f"{model}: cannot be loaded: {' '.join(str(error).split())[:300]}")
     if is_offline_mode():

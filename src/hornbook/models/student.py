@@ -1,65 +1,255 @@
 """The student: the teacher's family and tokenizer, at any size."""
 
+import copy
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
 
 from hornbook.errors import HornbookError
-from hornbook.models.families import family_of
-from hornbook.recipe import StudentConfig
+from hornbook.models.families import Sizes, family_of, habit_of, set_dropout, size_values, sizes_of
+from hornbook.models.loading import Model, label_settings, load_config, load_encoder, model_key, tokenizer_key
+from hornbook.models.taps import base_encoder, projection_taps
+from hornbook.recipe import FamilyConfig, StudentConfig
 
 HEAD_WIDTH = 32
+RANDOM, LAYERS = "random", "layers"
 # A teacher saved in half precision must not make a student whose weights are in half precision.
 _NOT_INHERITED = (
-    *("_name_or_path", "architectures", "dtype", "torch_dtype"),
+    *("_name_or_path", "architectures", "auto_map", "dtype", "torch_dtype"),
     *("id2label", "label2id", "num_labels", "problem_type"),
 )
+# Widths of their own that some teachers have (ELECTRA's embeddings, DeBERTa's pooler); a student has one width.
+_AS_HIDDEN = ("embedding_size", "pooler_hidden_size")
+_AS_HEADS = ("attention_head_size", "head_dim")
+# ModernBERT's layers look at all tokens or at near ones, as this list says.
+_PER_LAYER = "layer_types"
 
 
-def student_config(teacher_config: Any, student: StudentConfig) -> Any:
+def student_config(teacher_config: Any, student: StudentConfig, family: FamilyConfig | None = None) -> Any:
     """Return the Hugging Face configuration of a student for this teacher.
 
-    Heads default to one for every 32 of the width (MiniLM's habit: 384 has 12) or the next lower number that
-    divides it, feed-forward to four times it.
+    A random student's heads default to one for every 32 of the width (MiniLM's habit: 384 has 12) or the next
+    lower number that divides it, its feed-forward width to the family's habit: four times the width, in
+    ModernBERT one and a half times. A student of the teacher's layers has the teacher's widths. One that begins
+    as another model is as that is.
+
+    Args:
+        teacher_config: the teacher's configuration.
+        student: its sizes and how it begins.
+        family: the teacher's, if not as in the table.
 
     Raises:
-        HornbookError: the heads do not divide the width, or the teacher's family is unknown.
+        HornbookError: the sizes do not fit together, the family is unknown, or the model it begins as cannot be
+            loaded, or is of another family, vocabulary or size.
     """
-    family = family_of(teacher_config)
-    heads = student.heads or _default_heads(student.hidden)
-    if student.hidden % heads:
-        legal = [n for n in range(1, student.hidden + 1) if student.hidden % n == 0 and student.hidden // n >= 8]
+    if student.init == RANDOM:
+        return _random_config(teacher_config, student, family)
+    if student.init == LAYERS:
+        return _copied_config(teacher_config, student, family)
+    config = _begin(load_config, student.init)
+    if config.model_type != teacher_config.model_type:
         raise HornbookError(
-            f"student.heads: {heads} heads do not divide a width of {student.hidden}; legal are {_listed(legal)}"
+            f"student.init: {student.init} is a {config.model_type} model, but the teacher is a "
+            f"{teacher_config.model_type} model"
         )
-    sizes = (student.layers, student.hidden, heads, student.feed_forward or 4 * student.hidden)
-    values = teacher_config.to_dict()
-    for unwanted in _NOT_INHERITED:
-        values.pop(unwanted, None)
-    values.update(zip(family.sizes, sizes, strict=True))
-    values.update(dict.fromkeys(family.dropouts, student.dropout))
-    if "embedding_size" in values:  # ELECTRA's embeddings may be narrower than its layers; a student's are not
-        values["embedding_size"] = student.hidden
-    return type(teacher_config)(**values)
+    if config.vocab_size != teacher_config.vocab_size:
+        raise HornbookError(
+            f"student.init: {student.init} has a vocabulary of {config.vocab_size} word pieces, but the teacher "
+            f"has one of {teacher_config.vocab_size}; both must have the same"
+        )
+    _check_agreement(student, sizes_of(config, family), f"{student.init}, named in student.init,")
+    set_dropout(config, student.dropout, family)
+    return config
 
 
-def new_student(teacher_config: Any, student: StudentConfig, seed: int) -> Any:
-    """Return a student with random weights that depend on the sizes and `seed` alone.
+def check_student(teacher: Model, student: StudentConfig, family: FamilyConfig | None = None) -> Any:
+    """Check, before anything costly runs, that a student can be made for this teacher; return its configuration.
+
+    Beside what `student_config` checks: that a model it begins as has the teacher's tokenizer, and that the
+    modules of a family that a recipe names are there.
 
     Raises:
-        HornbookError: the sizes do not fit together.
+        HornbookError: it cannot.
     """
-    from transformers import AutoModel
+    teacher_config = load_config(teacher)
+    config = student_config(teacher_config, student, family)
+    if init_key(student) is not None and _begin(tokenizer_key, student.init) != tokenizer_key(teacher):
+        raise HornbookError(
+            f"student.init: {student.init} has another tokenizer than the teacher, and would read other tokens"
+        )
+    if family is not None:
+        with torch.device("meta"):  # no weights: only the names of its modules are wanted
+            projection_taps(_from_config(teacher_config), 1, family)
+    return config
 
-    config = student_config(teacher_config, student)
+
+def new_student(
+    teacher_config: Any,
+    student: StudentConfig,
+    seed: int,
+    family: FamilyConfig | None = None,
+    *,
+    labels: Sequence[str] | None = None,
+    encoder: Any = None,
+) -> Any:
+    """Return a student. What of its weights is random depends on its sizes and `seed` alone.
+
+    Args:
+        teacher_config: the teacher's configuration.
+        student: its sizes and how it begins.
+        seed: of its random weights.
+        family: the teacher's, if not as in the table.
+        labels: give it a head for these labels, which begins at random (none: one output, regression); by
+            default it is a base encoder.
+        encoder: the teacher, from which `init: layers` copies, with or without a head.
+
+    Raises:
+        HornbookError: see `student_config`.
+    """
+    config = student_config(teacher_config, student, family)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return AutoModel.from_config(config)  # type: ignore[no-untyped-call]
+        if student.init == RANDOM:
+            base = _from_config(config)
+        elif student.init == LAYERS:
+            base = _copied_layers(base_encoder(encoder), config, family)
+        else:
+            base = load_encoder(student.init, dropout=student.dropout, family=family)
+        return base if labels is None else _with_head(base, labels)
 
 
-def _default_heads(hidden: int) -> int:
-    return next(n for n in range(max(1, hidden // HEAD_WIDTH), 0, -1) if hidden % n == 0)
+def init_key(student: StudentConfig) -> str | None:
+    """Return the key of the model that a student begins as; None where it begins at random or as its teacher.
+
+    Raises:
+        HornbookError: there is no such model.
+    """
+    return None if student.init in (RANDOM, LAYERS) else str(_begin(model_key, student.init))
 
 
-def _listed(numbers: list[int]) -> str:
-    return ", ".join(str(n) for n in numbers)
+def even_layers(wanted: int, of: int) -> list[int]:
+    """Return which of a teacher's layers to copy, counted from 0: first, last, and the rest at even spacing.
+
+    Student layer i is teacher layer i (of - 1) / (wanted - 1), rounded, halves up: of 12 into 4: 0, 4, 7, 11;
+    into 6 the 0, 2, 4, 7, 9, 11 of DistilBERT (Sanh et al. 2019). A single layer is the first.
+    """
+    if wanted == 1:
+        return [0]
+    return [(2 * i * (of - 1) + wanted - 1) // (2 * (wanted - 1)) for i in range(wanted)]
+
+
+def _random_config(teacher_config: Any, student: StudentConfig, family: FamilyConfig | None) -> Any:
+    habit = habit_of(teacher_config)
+    legal = [n for n in range(1, student.hidden + 1) if _divides(n, student.hidden, habit.rotary)]
+    if not legal:
+        raise HornbookError(f"student.hidden: {student.hidden} is odd, but these heads take an even width")
+    heads = student.heads or max(n for n in legal if n <= max(1, student.hidden // HEAD_WIDTH))
+    if heads not in legal:
+        listed = ", ".join(str(n) for n in legal if student.hidden // n >= 8)
+        raise HornbookError(
+            f"student.heads: {heads} heads do not divide a width of {student.hidden}"
+            f"{' into even parts' if habit.rotary else ''}; legal are {listed}"
+        )
+    feed_forward = student.feed_forward or int(habit.feed_forward * student.hidden)
+    values = _inherited(teacher_config)
+    for name in _AS_HIDDEN:
+        if name in values:
+            values[name] = student.hidden
+    for name in _AS_HEADS:
+        values.pop(name, None)
+    kinds = values.pop(_PER_LAYER, None)
+    if kinds and student.layers <= len(kinds):  # a deeper student has its family's own pattern
+        values[_PER_LAYER] = kinds[: student.layers]
+    return _config(
+        teacher_config, values, Sizes(student.layers, student.hidden, heads, feed_forward), student, family
+    )
+
+
+def _copied_config(teacher_config: Any, student: StudentConfig, family: FamilyConfig | None) -> Any:
+    has = sizes_of(teacher_config, family)
+    if student.layers > has.layers:
+        raise HornbookError(
+            f"student.layers: {student.layers}, but the teacher, whose layers are copied, has {has.layers}"
+        )
+    sizes = Sizes(**{**asdict(has), "layers": student.layers})
+    _check_agreement(student, sizes, "the teacher, whose layers are copied,")
+    values = _inherited(teacher_config)
+    if kinds := values.get(_PER_LAYER):
+        values[_PER_LAYER] = [kinds[layer] for layer in even_layers(student.layers, has.layers)]
+    return _config(teacher_config, values, sizes, student, family)
+
+
+def _inherited(teacher_config: Any) -> dict[str, Any]:
+    values: dict[str, Any] = teacher_config.to_dict()
+    for unwanted in _NOT_INHERITED:
+        values.pop(unwanted, None)
+    return values
+
+
+def _config(
+    teacher_config: Any, values: dict[str, Any], sizes: Sizes, student: StudentConfig, family: FamilyConfig | None
+) -> Any:
+    sizes_of(teacher_config, family)  # whether the configuration knows these names
+    config = type(teacher_config)(**{**values, **size_values(family_of(teacher_config, family), sizes)})
+    set_dropout(config, student.dropout, family)
+    return config
+
+
+def _check_agreement(student: StudentConfig, has: Sizes, where: str) -> None:
+    for field, size in asdict(has).items():
+        wanted = getattr(student, field)
+        if wanted is not None and wanted != size:
+            raise HornbookError(f"student.{field}: {wanted}, but {where} has {size}; say {size} in the recipe")
+
+
+def _divides(heads: int, hidden: int, rotary: bool) -> bool:
+    return hidden % heads == 0 and not (rotary and hidden // heads % 2)
+
+
+def _begin(load: Any, init: str) -> Any:
+    """Load something of the model that a student begins as, or say which setting named it."""
+    try:
+        return load(init)
+    except HornbookError as error:
+        raise HornbookError(f"student.init is neither {RANDOM} nor {LAYERS}: {error}") from None
+
+
+def _from_config(config: Any) -> Any:
+    from transformers import AutoModel
+
+    return AutoModel.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
+
+
+def _copied_layers(teacher: Any, config: Any, family: FamilyConfig | None) -> Any:
+    """Return an encoder with the teacher's weights; only what a teacher has not (a pooler) begins at random."""
+    student = _from_config(config)
+    own = teacher.state_dict()
+    before_layer = family_of(config, family).attention.split("{layer}")[0]
+    picked = even_layers(sizes_of(config, family).layers, sizes_of(teacher.config, family).layers)
+    state = {}
+    for name in student.state_dict():
+        source = name
+        if name.startswith(before_layer):
+            layer, rest = name.removeprefix(before_layer).split(".", 1)
+            source = f"{before_layer}{picked[int(layer)]}.{rest}"
+        if source in own:
+            state[name] = own[source]
+    student.load_state_dict(state, strict=False)
+    return student
+
+
+def _with_head(base: Any, labels: Sequence[str]) -> Any:
+    """Return a classifier around the weights of a base encoder."""
+    from transformers import AutoModelForSequenceClassification
+
+    config = copy.deepcopy(base.config)
+    for name, value in label_settings(labels).items():
+        setattr(config, name, value)
+    classifier: Any = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
+    inner = base_encoder(classifier)
+    state = base.state_dict()
+    # The base encoder may have a pooler that the classifier of its family has not.
+    inner.load_state_dict({name: state[name] for name in inner.state_dict()})
+    return classifier

@@ -1,31 +1,75 @@
-"""Taps: the query, key and value projections of one layer, taken while the model runs, and nothing after them."""
+"""Taps: what some modules of a model give, taken while it runs; what stands above them need not run."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from hornbook.errors import HornbookError
-from hornbook.models.families import family_of
+from hornbook.models.families import family_of, nearest, sizes_of
+from hornbook.recipe import FamilyConfig
+
+PROJECTIONS = ("query", "key", "value")
+LOGITS = "logits"
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True)
-class Projections:
-    """What a layer's attention projects from its input, before any head is cut.
+class Tap:
+    """Where a tensor is taken: the output of a module, or one of equal parts of it.
 
     Attributes:
-        query: shape (sequences, length, hidden).
-        key: the same shape.
-        value: the same shape.
+        path: the module's path inside the base model.
+        part: which part of the last dimension, counted from 0.
+        parts: how many parts there are: 3 where query, key and value come side by side from one projection.
     """
 
-    query: Tensor
-    key: Tensor
-    value: Tensor
+    path: str
+    part: int = 0
+    parts: int = 1
 
-    def __iter__(self) -> Any:
-        """Iterate over query, key and value."""
-        return iter((self.query, self.key, self.value))
+
+def projection_taps(model: Any, layer: int, family: FamilyConfig | None = None) -> dict[str, Tap]:
+    """Return the taps of what a layer's attention projects from its input, before any head is cut.
+
+    Each gives a tensor of shape (sequences, length, hidden). Where a family rotates queries and keys by their
+    positions (ModernBERT), they are taken before that.
+
+    Args:
+        model: a base encoder, or a model with a head on one.
+        layer: the layer, counted from 1.
+        family: where its projections stand, if not as in the table.
+
+    Raises:
+        HornbookError: the model has no such layer or module, the module's output is not as wide as the hidden
+            states, or the family is unknown.
+    """
+    sizes = sizes_of(model.config, family)
+    if not 1 <= layer <= sizes.layers:
+        raise HornbookError(f"there is no layer {layer} in an encoder of {sizes.layers} layers")
+    family = family_of(model.config, family)
+    attention = family.attention.replace("{layer}", str(layer - 1))
+    paths = [f"{attention}.{name}" for name in family.projections]
+    expected = sizes.hidden * len(PROJECTIONS) // len(paths)
+    for path in paths:
+        width = getattr(_find(model, path), "out_features", expected)
+        if width != expected:
+            raise HornbookError(
+                f"teacher.family: {path} gives {width} numbers a token, but of "
+                f"{'a query, key and value' if len(paths) == 1 else 'a projection'} as wide as the hidden states "
+                f"there would be {expected}"
+            )
+    if len(paths) == 1:
+        return {name: Tap(paths[0], part, 3) for part, name in enumerate(PROJECTIONS)}
+    return {name: Tap(path) for name, path in zip(PROJECTIONS, paths, strict=True)}
+
+
+def base_encoder(model: Any) -> Any:
+    """Return the encoder inside a model with a head, or the model itself."""
+    return getattr(model, model.base_model_prefix, model)
 
 
 class _AllTapped(Exception):  # noqa: N818 - a signal, not an error
@@ -33,55 +77,136 @@ class _AllTapped(Exception):  # noqa: N818 - a signal, not an error
 
 
 class Tapped(nn.Module):
-    """An encoder that runs up to the three projections of one layer and stops there.
+    """A model that gives what its taps see, and stops there unless its logits are wanted too.
 
-    The projections are caught by forward hooks on the model's own modules, so nothing is projected twice and
-    the attention implementation does not matter. What stands above the taps never runs.
+    The tensors are caught by forward hooks on the model's own modules, so nothing is computed twice and the
+    attention implementation does not matter. The hooks sleep outside this module's own forward pass.
     """
 
-    def __init__(self, model: nn.Module, layer: int) -> None:
-        """Tap a base encoder.
+    def __init__(self, model: Any, taps: Mapping[str, Tap], logits: bool = False) -> None:
+        """Tap a model.
 
         Args:
-            model: a base encoder (`AutoModel`) of a family in the table.
-            layer: the layer to tap, counted from 1.
+            model: a base encoder (`AutoModel`), or one with a head (`AutoModelForSequenceClassification`).
+            taps: where to take which tensor, by the names of the results.
+            logits: run to the end and give the head's logits too.
 
         Raises:
-            HornbookError: the model has no such layer, or its family is unknown.
+            HornbookError: there is no module at a tap's path.
         """
         super().__init__()
         self.model = model
-        config: Any = model.config
-        if not 1 <= layer <= config.num_hidden_layers:
-            raise HornbookError(f"there is no layer {layer} in an encoder of {config.num_hidden_layers} layers")
-        family = family_of(config)
-        attention = model.get_submodule(family.attention.format(layer=layer - 1))
-        self._caught: dict[str, Tensor] = {}
-        for role, name in zip(("query", "key", "value"), family.projections, strict=True):
-            attention.get_submodule(name).register_forward_hook(self._catch(role))
+        self.taps = dict(taps)
+        self.logits = logits
+        self._caught: dict[str, Tensor] | None = None
+        for path in dict.fromkeys(tap.path for tap in taps.values()):
+            _find(model, path).register_forward_hook(self._catch(path))
 
-    def _catch(self, role: str) -> Any:
-        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            self._caught[role] = output
-            if len(self._caught) == 3:
+    def _catch(self, path: str) -> Any:
+        mine = {name: tap for name, tap in self.taps.items() if tap.path == path}
+
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            # DeBERTa runs the same projections again, over its embeddings of relative positions: the first counts.
+            if self._caught is None or mine.keys() <= self._caught.keys():
+                return
+            for name, tap in mine.items():
+                self._caught[name] = _part(output, tap)
+            if not self.logits and len(self._caught) == len(self.taps):
                 raise _AllTapped
 
         return hook
 
-    def forward(self, **inputs: Tensor) -> Projections:
-        """Return the projections for `input_ids` and `attention_mask` of shape (sequences, length)."""
-        self._caught.clear()
+    def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
+        """Return the tapped tensors by name, and "logits" if wanted, of shape (sequences, labels).
+
+        Args:
+            inputs: what the model takes: `input_ids`, `attention_mask` of shape (sequences, length), ...
+        """
+        caught: dict[str, Tensor] = {}
+        self._caught = caught
         try:
-            self.model(**inputs)
+            output = self.model(**inputs)
         except _AllTapped:
-            caught = dict(self._caught)
-            self._caught.clear()
-            return Projections(**caught)
-        raise RuntimeError("the model ran to its end without passing its taps")
+            return caught
+        finally:
+            self._caught = None
+        if missing := self.taps.keys() - caught.keys():
+            raise RuntimeError(f"the model ran to its end without passing its taps {sorted(missing)}")
+        return {**caught, LOGITS: output.logits} if self.logits else caught
+
+    def unreached(self, **inputs: Tensor) -> list[nn.Parameter]:
+        """Return the parameters that would learn, but on which nothing that is tapped depends.
+
+        Found by one backward pass in evaluation mode; nothing of it stays behind, neither in gradients nor in
+        random states.
+
+        Args:
+            inputs: what the model takes; by default a few tokens.
+        """
+        learning = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        device = next(self.parameters()).device
+        if not inputs:
+            ids = torch.zeros((1, 4), dtype=torch.long, device=device)
+            inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        modes = {module: module.training for module in self.modules()}
+        self.eval()
+        try:
+            with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.enable_grad():
+                total = sum(tensor.float().sum() for tensor in self(**inputs).values())
+                if not (isinstance(total, Tensor) and total.requires_grad):
+                    return learning
+                gradients = torch.autograd.grad(total, learning, allow_unused=True)
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+        return [parameter for parameter, gradient in zip(learning, gradients, strict=True) if gradient is None]
 
 
-def freeze(model: nn.Module) -> nn.Module:
+@contextmanager
+def only_reached(tapped: Tapped) -> Iterator[None]:
+    """Let only what the taps depend on learn, for as long as this context lasts.
+
+    DistributedDataParallel waits for the gradient of every parameter that learns, so what lies above the taps must
+    not be among them.
+    """
+    idle = tapped.unreached()
+    for parameter in idle:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in idle:
+            parameter.requires_grad_(True)
+
+
+def freeze(model: M) -> M:
     """Return `model` in evaluation mode, with no parameter that learns."""
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return model.eval()
+
+
+def _part(output: Any, tap: Tap) -> Tensor:
+    if not isinstance(output, Tensor) or output.shape[-1] % tap.parts:
+        gives = f"{output.shape[-1]} numbers a token" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise HornbookError(
+            f"{tap.path}: gives {gives}, but a projection gives a tensor"
+            f"{f' of {tap.parts} equal parts' if tap.parts > 1 else ''}; name another one in teacher.family"
+        )
+    return output.chunk(tap.parts, dim=-1)[tap.part] if tap.parts > 1 else output
+
+
+def _find(model: Any, path: str) -> nn.Module:
+    """Return the module at a path inside the base model, or say how far the path leads and what is there."""
+    module: nn.Module = base_encoder(model)
+    passed: list[str] = []
+    for name in path.split("."):
+        children = dict(module.named_children())
+        if name not in children:
+            raise HornbookError(
+                f"teacher.family: this {model.config.model_type} model has no module {path!r}; "
+                f"the nearest to {name!r} in {'.'.join(passed) or 'its base model'} are {nearest(name, children)}"
+            )
+        module = children[name]
+        passed.append(name)
+    return module

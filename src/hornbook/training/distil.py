@@ -1,79 +1,34 @@
-"""Distillation: the student follows the teacher's relations through a textbook (paper, section 2.2, step 2)."""
+"""Distillation: the student follows the teacher through a textbook (paper, section 2.2, step 2)."""
 
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import torch
-from torch import Tensor, nn
-
 from hornbook.artifact import Artifact, Place, Work, load, make, result_config
 from hornbook.errors import HornbookError
-from hornbook.models.encode import Batch, encode_batches, model_inputs, open_encoded
 from hornbook.models.loading import (
     Model,
     load_config,
     load_encoder,
+    load_ready_classifier,
     load_tokenizer,
     model_key,
     model_path,
     tokenizer_key,
 )
-from hornbook.models.student import new_student, student_config
-from hornbook.models.taps import Tapped, freeze
-from hornbook.progress import progress
-from hornbook.recipe import DistilConfig, StudentConfig
-from hornbook.textbook import open_textbook
+from hornbook.models.student import LAYERS, check_student, init_key, new_student
+from hornbook.models.families import Sizes, sizes_of
+from hornbook.models.taps import LOGITS, Tapped, freeze, only_reached, projection_taps
+from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
 from hornbook.training.finetune import save_model
-from hornbook.training.relations import relation_heads, relation_loss
+from hornbook.training.objectives import Distillation, Logits, Relations
+from hornbook.training.processes import make_together, process
+from hornbook.training.relations import relation_heads
 from hornbook.training.steps import StepDataset, StepPlan
+from hornbook.training.tokens import encode_textbook, open_tokens
 from hornbook.training.trainer import train, use_bfloat16, write_log
 
-VERSION = 1
-_ENCODED = "tokens.arrow"
+VERSION = 2
 _LARGE_TEACHERS = {("bert", 24, 1024): 21, ("roberta", 24, 1024): 19, ("xlm-roberta", 24, 1024): 19}
-
-
-def encode_textbook(textbook: Artifact | Path | str, model: Model, out: Place, max_length: int = 128) -> Artifact:
-    """Turn a textbook into a teacher's token ids, once for all students and seeds.
-
-    Args:
-        textbook: a finished textbook.
-        model: whose tokenizer it is.
-        out: the artefact's folder.
-        max_length: longer units are cut to this many tokens.
-
-    Returns:
-        the artefact, stage "tokens".
-    """
-    textbook = textbook if isinstance(textbook, Artifact) else load(textbook, "textbook")
-
-    def build(work: Work) -> None:
-        schema = pa.schema([("ids", pa.list_(pa.int32())), ("second", pa.int32())])
-        book = open_textbook(textbook)
-        tokenizer = load_tokenizer(model_path(model))
-        tokens = units = 0
-        with (
-            progress("tokenise the textbook", book.units) as counter,
-            pa.OSFile(str(work.path / _ENCODED), "wb") as sink,
-            pa.ipc.new_file(sink, schema) as writer,
-        ):
-            texts = ((b["text"].to_pylist(), b["text_pair"].to_pylist()) for b in book.batches())
-            for batch in encode_batches(texts, tokenizer, max_length):
-                writer.write_batch(batch)
-                tokens += len(batch["ids"].values)
-                units += batch.num_rows
-                counter.advance(batch.num_rows)
-        work.counts = {"units": units, "tokens": tokens}
-
-    return make(
-        out,
-        stage="tokens",
-        version=VERSION,
-        config={"max_length": max_length},
-        inputs={"textbook": textbook.key, "tokenizer": tokenizer_key(model)},
-        build=build,
-    )
 
 
 def distil(
@@ -84,96 +39,132 @@ def distil(
     config: DistilConfig | None = None,
     *,
     seed: int = 0,
+    family: FamilyConfig | None = None,
 ) -> Artifact:
-    """Distil a new student from a teacher through a textbook.
+    """Distil a student from a teacher through a textbook.
+
+    Started by torchrun in several processes, all take part in each step; the result is that of one process but
+    for the rounding.
 
     Args:
-        teacher: a model folder or hub name.
+        teacher: a model folder or hub name; a classifier where the logits are an objective.
         textbook: a finished textbook, or the same as token ids (see `encode_textbook`).
         out: the artefact's folder: the student's encoder in Hugging Face format, `log.csv`, the manifest.
-        student: its size.
-        config: budget, learning rate and the like.
+        student: its size and how it begins.
+        config: objectives, budget, learning rate and the like.
         seed: of the student's first weights, the order of the units and dropout.
+        family: where the teacher's projections stand, for a family that is not in the table.
 
     Returns:
         the artefact, stage "student".
 
     Raises:
-        HornbookError: the teacher cannot be loaded, or the relation heads do not divide both widths.
+        HornbookError: a model cannot be loaded, sizes do not fit together, or the loss does not fall.
     """
     student, config = student or StudentConfig(), config or DistilConfig()
     book = textbook if isinstance(textbook, Artifact) else load(textbook)
     if book.stage not in {"textbook", "tokens"}:
         raise HornbookError(f"{book.path}: holds a {book.stage}, but a textbook is needed here")
-    settings = {
-        "seed": seed,
-        "student": result_config(student),
-        **result_config(config),
+    if book.stage == "tokens":
+        _check_same_reading(book, config)
+    inputs = {
+        "teacher": model_key(teacher),
+        "textbook": book.manifest["inputs"]["textbook"] if book.stage == "tokens" else book.key,
+        "tokenizer": tokenizer_key(teacher),
     }
+    if (init := init_key(student)) is not None:
+        inputs["init"] = init
 
     def build(work: Work) -> None:
-        check_sizes(teacher, student, config)
+        check_sizes(teacher, student, config, family)
         tokens = book
         if book.stage == "textbook":
-            tokens = encode_textbook(book, teacher, work.resume / "tokens", config.max_length)
-        _build(work, model_path(teacher), tokens, student, config, seed)
+            folder = work.resume / "tokens"
+            tokens = encode_textbook(book, teacher, folder, config.max_length, config.pack)
+        _build(work, model_path(teacher), tokens, student, config, seed, family)
 
-    return make(
+    return make_together(
         out,
         stage="student",
         version=VERSION,
-        config=settings,
-        inputs={
-            "teacher": model_key(teacher),
-            "textbook": book.manifest["inputs"]["textbook"] if book.stage == "tokens" else book.key,
-            "tokenizer": tokenizer_key(teacher),
+        config={
+            "seed": seed,
+            "student": result_config(student),
+            "family": family and result_config(family),
+            **_counted(config),
         },
+        inputs=inputs,
         build=build,
         seed=seed,
     )
 
 
 def _build(
-    work: Work, teacher_name: str, tokens: Artifact, size: StudentConfig, config: DistilConfig, seed: int
+    work: Work,
+    path: str,
+    tokens: Artifact,
+    size: StudentConfig,
+    config: DistilConfig,
+    seed: int,
+    family: FamilyConfig | None,
 ) -> None:
-    tokenizer = load_tokenizer(teacher_name)
-    teacher = load_encoder(teacher_name)
-    layer = config.teacher_layer or default_teacher_layer(teacher.config)
-    heads = relation_heads(config.relation_heads, teacher.config.hidden_size, size.hidden)
-    student = new_student(teacher.config, size, seed)
-    encoded = open_encoded(tokens.file(_ENCODED), tokenizer.pad_token_id)
+    tokenizer = load_tokenizer(path)
+    logits = LOGITS in config.objectives
+    teacher = freeze(load_ready_classifier(path) if logits else load_encoder(path))
+    names = [teacher.config.id2label[i] for i in range(teacher.config.num_labels)] if logits else None
+    student = new_student(teacher.config, size, seed, family, labels=names, encoder=teacher)
+    sizes = sizes_of(teacher.config, family)
+    layer = config.teacher_layer or default_teacher_layer(teacher.config.model_type, sizes)
+    heads = relation_heads(config.relation_heads, sizes.hidden, size.hidden)
+    objectives = {
+        Relations(heads) if name == "relations" else Logits(config.temperature): weight
+        for name, weight in config.objectives.items()
+    }
+    relations = "relations" in config.objectives
+    teaching = Tapped(teacher, projection_taps(teacher, layer, family) if relations else {}, logits)
+    learning = Tapped(student, projection_taps(student, size.layers, family) if relations else {}, logits)
+    bfloat16 = use_bfloat16(config.precision)
+    encoded = open_tokens(tokens, tokenizer.pad_token_id)
     plan = StepPlan(encoded.lengths, config.batch, seed, tokens=config.tokens, steps=config.steps)
-    log = train(
-        Tapped(student, student.config.num_hidden_layers),
-        StepDataset(encoded, plan),
-        RelationObjective(Tapped(freeze(teacher), layer), heads, use_bfloat16(config.precision)),
-        config,
-        description=f"distil {size.layers}x{size.hidden}",
-        folder=work.resume,
-        seed=seed,
-        adam_epsilon=config.adam_epsilon,
-    )
+    index, count = process()
+    most_tokens = config.micro_batch_tokens
+    with only_reached(learning):
+        log = train(
+            learning,
+            StepDataset(encoded, plan, most_tokens=most_tokens, process=index, processes=count),
+            Distillation(teaching, objectives, bfloat16),
+            config,
+            description=f"distil {size.layers}x{size.hidden}",
+            folder=work.resume,
+            seed=seed,
+            adam_epsilon=config.adam_epsilon,
+            must_fall=True,
+        )
     write_log(log, work.path / "log.csv")
     save_model(student, tokenizer, work.path)
     work.counts = {"steps": plan.count, "tokens": plan.tokens, "parameters": student.num_parameters()}
-    work.info = {
-        "teacher_layer": layer,
-        "relation_heads": heads,
-        "last_loss": log[-1]["loss"] if log else None,
-    }
-    work.measured["bfloat16"] = use_bfloat16(config.precision)
+    work.info = {"last_loss": log[-1]["loss"] if log else None}
+    if relations:
+        work.info |= {"teacher_layer": layer, "relation_heads": heads}
+    work.measured |= {"bfloat16": bfloat16, "processes": count}
 
 
-def untaught_student(teacher: Model, out: Place, student: StudentConfig, *, seed: int = 0) -> Artifact:
-    """Make a student that was never distilled, to compare: random weights, the teacher's tokenizer.
+def untaught_student(
+    teacher: Model, out: Place, student: StudentConfig, *, seed: int = 0, family: FamilyConfig | None = None
+) -> Artifact:
+    """Make a student that was never distilled, to compare: its first weights, the teacher's tokenizer.
 
     Returns:
         the artefact, stage "student".
     """
+    inputs = {"teacher": model_key(teacher), "tokenizer": tokenizer_key(teacher)}
+    if (init := init_key(student)) is not None:
+        inputs["init"] = init
 
     def build(work: Work) -> None:
         path = model_path(teacher)
-        model = new_student(load_config(path), student, seed)
+        encoder = load_encoder(path) if student.init == LAYERS else None
+        model = new_student(load_config(path), student, seed, family, encoder=encoder)
         save_model(model, load_tokenizer(path), work.path)
         work.counts = {"parameters": model.num_parameters()}
 
@@ -181,49 +172,50 @@ def untaught_student(teacher: Model, out: Place, student: StudentConfig, *, seed
         out,
         stage="student",
         version=VERSION,
-        config={"seed": seed, "student": result_config(student)},
-        inputs={"teacher": model_key(teacher), "tokenizer": tokenizer_key(teacher)},
+        config={"seed": seed, "student": result_config(student), "family": family and result_config(family)},
+        inputs=inputs,
         build=build,
         seed=seed,
     )
 
 
-class RelationObjective:
-    """The relation loss against a teacher; called with the tapped student and a batch."""
-
-    def __init__(self, teacher: Tapped, heads: int, bfloat16: bool = False) -> None:
-        """Follow `teacher`'s tapped layer, cut into `heads` relation heads; run the teacher in bfloat16 or not."""
-        self.teacher, self.heads, self.bfloat16 = teacher, heads, bfloat16
-
-    def __call__(self, student: nn.Module, batch: Batch) -> Tensor:
-        """Return the loss of a batch, averaged over its sequences."""
-        inputs = model_inputs(self.teacher.model, batch)
-        device = batch["input_ids"].device
-        if next(self.teacher.parameters()).device != device:
-            self.teacher.to(device)
-        # The Trainer casts the student's pass only; the loss itself stays in float32.
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
-            expected = self.teacher(**inputs)
-        return relation_loss(expected, student(**inputs), batch["attention_mask"], self.heads)
-
-
-def default_teacher_layer(config: Any) -> int:
+def default_teacher_layer(model_type: str, sizes: Sizes) -> int:
     """Return the layer that teaches: 21 of BERT-large, 19 of RoBERTa-large, else the last (facts, section 3)."""
-    size = (config.model_type, config.num_hidden_layers, config.hidden_size)
-    return _LARGE_TEACHERS.get(size, int(config.num_hidden_layers))
+    return _LARGE_TEACHERS.get((model_type, sizes.layers, sizes.hidden), sizes.layers)
 
 
-def check_sizes(teacher: Model, student: StudentConfig, config: DistilConfig) -> None:
-    """Check, before anything costly runs, that teacher and student fit together.
+def check_sizes(
+    teacher: Model, student: StudentConfig, config: DistilConfig, family: FamilyConfig | None = None
+) -> None:
+    """Check, before anything costly runs, that teacher, student and objectives fit together.
 
     Raises:
-        HornbookError: the teacher's family is unknown, heads do not divide a width, or the layer is not there.
+        HornbookError: the teacher's family is unknown, heads do not divide a width, the layer is not there, or
+            its logits are asked for and it has none.
     """
-    teacher_config = load_config(teacher)
-    student_config(teacher_config, student)
-    relation_heads(config.relation_heads, teacher_config.hidden_size, student.hidden)
-    layers = teacher_config.num_hidden_layers
-    if config.teacher_layer is not None and config.teacher_layer > layers:
+    check_student(teacher, student, family)
+    sizes = sizes_of(load_config(teacher), family)
+    relation_heads(config.relation_heads, sizes.hidden, student.hidden)
+    if config.teacher_layer is not None and config.teacher_layer > sizes.layers:
         raise HornbookError(
-            f"distil.teacher_layer: there is no layer {config.teacher_layer}; the teacher has {layers}"
+            f"distil.teacher_layer: there is no layer {config.teacher_layer}; the teacher has {sizes.layers}"
         )
+
+
+def _counted(config: DistilConfig) -> dict[str, Any]:
+    """Return the settings that count in this run: not those of a budget or an objective that is not used."""
+    settings = result_config(config)
+    if config.steps is not None:
+        settings.pop("tokens")
+    if LOGITS not in config.objectives:
+        settings.pop("temperature")
+    return settings
+
+
+def _check_same_reading(tokens: Artifact, config: DistilConfig) -> None:
+    made = tokens.manifest["config"]
+    for name, wanted in (("max_length", config.max_length), ("pack", config.pack)):
+        if made[name] != wanted:
+            raise HornbookError(
+                f"{tokens.path}: these token ids were made with {name} {made[name]}, but distil.{name} is {wanted}"
+            )

@@ -1,6 +1,6 @@
 """Fine-tuning on gold labels: the teacher before, the student after the distillation."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hornbook.artifact import Artifact, Place, Work, load, make, result_config
+from hornbook.artifact import Artifact, Place, Work, load, result_config
 from hornbook.models.encode import Batch, Encoded, encode, model_inputs
 from hornbook.models.loading import (
     Model,
@@ -24,10 +24,11 @@ from hornbook.models.predict import predict
 from hornbook.recipe import AdaptConfig, FinetuneConfig
 from hornbook.tasks import Task, open_task
 from hornbook.tasks.metrics import scores
+from hornbook.training.processes import make_together, process
 from hornbook.training.steps import StepDataset, StepPlan
-from hornbook.training.trainer import train, use_bfloat16, write_log
+from hornbook.training.trainer import Loss, train, use_bfloat16, write_log
 
-VERSION = 1
+VERSION = 2
 
 
 def finetune(
@@ -59,7 +60,7 @@ def finetune(
     def build(work: Work) -> None:
         _build(work, model_path(model), open_task(task), config, seed)
 
-    return make(
+    return make_together(
         out,
         stage="model",
         version=VERSION,
@@ -86,7 +87,7 @@ def _build(work: Work, model: str, task: Task, config: FinetuneConfig, seed: int
     tokenizer = load_tokenizer(model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        classifier = load_classifier(model, task.labels)
+        classifier = load_classifier(model, task.labels, dropout=config.dropout)
     train_set, train_labels = encode_split(task, "train", tokenizer, config.max_length)
     dev_set, dev_labels = encode_split(task, "dev", tokenizer, config.max_length)
     plan = StepPlan(train_set.lengths, config.batch, seed, epochs=config.epochs)
@@ -94,9 +95,12 @@ def _build(work: Work, model: str, task: Task, config: FinetuneConfig, seed: int
     def score() -> float:
         return scores(task.kind, dev_labels, predict(classifier, dev_set))[task.metric]
 
+    index, count = process()
+    labels = train_labels if task.labels else train_labels.astype(np.float32)
+    most_tokens = config.micro_batch_tokens
     log = train(
         classifier,
-        StepDataset(train_set, plan, train_labels if task.labels else train_labels.astype(np.float32)),
+        StepDataset(train_set, plan, labels, most_tokens=most_tokens, process=index, processes=count),
         label_loss(bool(task.labels)),
         config,
         description=f"fine-tune {Path(model).name}",
@@ -118,14 +122,14 @@ def encode_split(task: Task, split: str, tokenizer: Any, max_length: int) -> tup
     return encode(table["text"].to_pylist(), pairs, tokenizer, max_length), table["label"].to_numpy()
 
 
-def label_loss(classification: bool) -> Callable[[nn.Module, Batch], Tensor]:
+def label_loss(classification: bool) -> Loss:
     """Return cross-entropy, or mean squared error for regression, averaged over the sequences."""
 
-    def loss(model: nn.Module, batch: Batch) -> Tensor:
+    def loss(model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
         logits = model(**model_inputs(getattr(model, "module", model), batch)).logits.float()
         if classification:
-            return nn.functional.cross_entropy(logits, batch["labels"])
-        return nn.functional.mse_loss(logits[:, 0], batch["labels"])
+            return {"labels": nn.functional.cross_entropy(logits, batch["labels"])}
+        return {"labels": nn.functional.mse_loss(logits[:, 0], batch["labels"])}
 
     return loss
 

@@ -1,15 +1,20 @@
 """MiniLMv2's objective: the student's self-attention relations follow the teacher's (Wang et al. 2021)."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from hornbook.errors import HornbookError
-from hornbook.models.taps import Projections
 
+RELATIONS = ("query", "key", "value")
 MOST_RELATION_HEADS = 64
+# Entries of a relation that are computed at once: a processor's second cache holds the few matrices of a chunk
+# (docs/log.md has the timings); a GPU wants its work in large pieces.
+_CHUNK = {"cpu": 1 << 17, "cuda": 1 << 25}
 # Far enough below every dot product that its share is 0, and finite, so that 0 x difference is not NaN.
 _PADDED = -1e9
 
@@ -41,8 +46,10 @@ def relation_heads(asked: int | None, teacher_hidden: int, student_hidden: int) 
     return asked
 
 
-def relation_loss(teacher: Projections, student: Projections, mask: Tensor, heads: int) -> Tensor:
-    """Return the relation loss of a batch, averaged over its sequences.
+def relation_loss(
+    teacher: Mapping[str, Tensor], student: Mapping[str, Tensor], mask: Tensor, heads: int
+) -> dict[str, Tensor]:
+    """Return the relation losses of a batch, each averaged over its sequences; the objective is their sum.
 
     For each of queries, keys and values, cut into `heads` relation heads, the relation of a position to the
     others is softmax(x x' / sqrt(width of a head)) over the real tokens. The loss is KL(teacher || student),
@@ -50,56 +57,89 @@ def relation_loss(teacher: Projections, student: Projections, mask: Tensor, head
     (Wang et al. 2021, section 3.1; facts, section 3).
 
     Args:
-        teacher: projections of shape (sequences, length, teacher's width).
-        student: projections of shape (sequences, length, student's width).
+        teacher: "query", "key" and "value" projections of shape (sequences, length, teacher's width).
+        student: the same of shape (sequences, length, student's width).
         mask: 1 for tokens, 0 for padding, shape (sequences, length).
         heads: the number of relation heads; must divide both widths.
 
     Returns:
-        a float32 scalar.
+        a float32 scalar for each of "query", "key" and "value".
     """
-    real = mask.bool()
-    weights = real / (real.sum(dim=1, keepdim=True) * heads * len(mask))
-    losses = [
-        _divergence(_logits(t, real, heads), _logits(s, real, heads), weights)
-        for t, s in zip(teacher, student, strict=True)
-    ]
-    return torch.stack(losses).sum()
+    return {name: _RelationLoss.apply(student[name], teacher[name], mask, heads) for name in RELATIONS}  # type: ignore[no-untyped-call]
 
 
-def _logits(projection: Tensor, real: Tensor, heads: int) -> Tensor:
-    """Return scaled dot products of shape (sequences, heads, length, length), padded columns far below all."""
-    sequences, length, width = projection.shape
-    x = projection.float().view(sequences, length, heads, width // heads).transpose(1, 2)
-    x = x * (width // heads) ** -0.25
-    products: Tensor = x @ x.transpose(2, 3)
-    return products.masked_fill_(~real[:, None, None, :], _PADDED)
+class _RelationLoss(torch.autograd.Function):
+    """One relation's loss, chunk by chunk; a chunk's gradient is taken while its matrices are in the cache.
+
+    The loss is a sum over heads of sequences, so nothing but the gradient of the student's projection (its own
+    size) is kept from the forward pass to the backward pass, and no length x length matrix outlives its chunk.
+    With R = softmax(x x'), D = R(student) - R(teacher) and w the weight of a row, the gradient of
+    sum w KL(R(teacher) || R(student)) with respect to the student's x is w D x + D' (w x).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, student: Tensor, teacher: Tensor, mask: Tensor, heads: int) -> Tensor:
+        """Take projections of shape (sequences, length, width) and a mask of shape (sequences, length)."""
+        real = mask.bool()
+        weights = _per_head(real / (real.sum(dim=1, keepdim=True) * heads * len(real)), heads)
+        bias = _per_head(torch.zeros_like(real, dtype=torch.float32).masked_fill_(~real, _PADDED), heads)
+        with torch.autocast(student.device.type, enabled=False):
+            s, t = _split(student, heads), _split(teacher, heads)
+            gradient = torch.empty_like(s)
+            loss = torch.zeros((), device=s.device)
+            size = max(1, _CHUNK.get(s.device.type, _CHUNK["cuda"]) // mask.shape[1] ** 2)
+            for i in range(0, len(s), size):
+                chunk = slice(i, i + size)
+                loss += _chunk(t[chunk], s[chunk], bias[chunk], weights[chunk], gradient[chunk])
+        ctx.save_for_backward(_join(gradient, student))
+        return loss
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None, None]:
+        """Return the gradient of the student's projection; the teacher gets none."""
+        (gradient,) = ctx.saved_tensors
+        return gradient * outputs[0], None, None, None
 
 
-def _divergence(teacher: Tensor, student: Tensor, weights: Tensor) -> Tensor:
-    loss: Tensor = _RelationDivergence.apply(teacher, student, weights)  # type: ignore[no-untyped-call]
+def _chunk(teacher: Tensor, student: Tensor, bias: Tensor, weights: Tensor, gradient: Tensor) -> Tensor:
+    """Return the loss of some heads; write the gradient of `student`.
+
+    Args:
+        teacher: shape (heads, length, width of a head), scaled.
+        student: the same with its own width.
+        bias: 0 for tokens, far below for padding, shape (heads, length).
+        weights: of each position, shape (heads, length).
+        gradient: written, shaped as `student`.
+    """
+    expected = _log_relation(teacher, bias)
+    found = _log_relation(student, bias)
+    relation = expected.exp()
+    loss = (torch.linalg.vecdot(relation, expected.sub_(found)) * weights).sum()
+    difference = found.exp_().sub_(relation)
+    rows = weights.unsqueeze(-1)
+    torch.bmm(difference, student, out=gradient)
+    gradient.mul_(rows).baddbmm_(difference.transpose(1, 2), student * rows)
+    # the dot products were scaled on both sides by the fourth root, so this side carries it once more
+    gradient.mul_(student.shape[-1] ** -0.25)
     return loss
 
 
-class _RelationDivergence(torch.autograd.Function):
-    """The weighted sum of KL(softmax(teacher) || softmax(student)) over rows.
+def _log_relation(x: Tensor, bias: Tensor) -> Tensor:
+    return torch.log_softmax(torch.baddbmm(bias.unsqueeze(1), x, x.transpose(1, 2)), dim=-1)
 
-    Written out because its gradient, softmax(student) - softmax(teacher), needs one matrix kept where the
-    derivative of the composed formula needs four: the loss is a third of a small student's step.
-    """
 
-    @staticmethod
-    def forward(ctx: Any, teacher: Tensor, student: Tensor, weights: Tensor) -> Tensor:
-        """Take logits of shape (sequences, heads, length, length) and weights of (sequences, length)."""
-        teacher_log = torch.log_softmax(teacher, dim=-1)
-        student_log = torch.log_softmax(student, dim=-1)
-        expected = teacher_log.exp()
-        per_row = teacher_log.sub_(student_log).mul_(expected).sum(dim=(1, 3))
-        ctx.save_for_backward(student_log.exp_().sub_(expected), weights)
-        return (per_row * weights).sum()
+def _split(projection: Tensor, heads: int) -> Tensor:
+    """Return relation heads of shape (sequences x heads, length, width of a head), so scaled that x x' is final."""
+    sequences, length, width = projection.shape
+    x = projection.float().view(sequences, length, heads, width // heads).transpose(1, 2)
+    return (x * (width // heads) ** -0.25).reshape(sequences * heads, length, width // heads)
 
-    @staticmethod
-    def backward(ctx: Any, *outputs: Tensor) -> tuple[None, Tensor, None]:
-        """Return the gradient of the student's logits; the teacher gets none."""
-        difference, weights = ctx.saved_tensors
-        return None, difference * (weights * outputs[0])[:, None, :, None], None
+
+def _join(x: Tensor, like: Tensor) -> Tensor:
+    sequences, length, width = like.shape
+    return x.view(sequences, -1, length, x.shape[-1]).transpose(1, 2).reshape(sequences, length, width).to(like.dtype)
+
+
+def _per_head(x: Tensor, heads: int) -> Tensor:
+    return x.repeat_interleave(heads, dim=0)

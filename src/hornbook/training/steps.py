@@ -1,8 +1,8 @@
-"""Which sequences make an optimiser step: a function of lengths, batch, seed and step alone."""
+"""Which sequences make an optimiser step, and how it is cut: a function of lengths, settings, seed and step alone."""
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -73,27 +73,95 @@ class StepPlan:
         return self._epoch(epoch)[within]
 
 
-class StepDataset(Dataset[Batch]):
-    """One item is the batch of one optimiser step."""
+class MicroBatch(NamedTuple):
+    """A part of a step that is computed at once.
 
-    def __init__(self, encoded: Encoded, plan: StepPlan, labels: NDArray[Any] | None = None) -> None:
-        """Draw from `encoded` (and `labels`, one a sequence) as `plan` says."""
+    Attributes:
+        weight: its share of the step's sequences (times the number of processes, whose gradients are averaged).
+        batch: its tensors, padded to its own longest sequence.
+    """
+
+    weight: float
+    batch: Batch
+
+
+def micro_batches(
+    indices: NDArray[np.int64], lengths: NDArray[np.int64], most_tokens: int
+) -> list[NDArray[np.int64]]:
+    """Cut a step into micro-batches of sequences of like length.
+
+    Args:
+        indices: the sequences of the step.
+        lengths: tokens of each sequence of the data.
+        most_tokens: in a micro-batch, padding counted; a longer sequence goes alone.
+
+    Returns:
+        for each micro-batch the indices of its sequences, the longest first.
+    """
+    ordered = indices[np.argsort(-lengths[indices], kind="stable")]
+    cuts: list[NDArray[np.int64]] = []
+    while len(ordered):
+        count = max(1, most_tokens // int(lengths[ordered[0]]))
+        cuts.append(ordered[:count])
+        ordered = ordered[count:]
+    return cuts
+
+
+class StepDataset(Dataset[list[MicroBatch]]):
+    """One item is one optimiser step, cut into micro-batches."""
+
+    def __init__(
+        self,
+        encoded: Encoded,
+        plan: StepPlan,
+        labels: NDArray[Any] | None = None,
+        *,
+        most_tokens: int,
+        process: int = 0,
+        processes: int = 1,
+    ) -> None:
+        """Draw from `encoded` (and `labels`, one a sequence) as `plan` says.
+
+        Args:
+            encoded: the sequences.
+            plan: which of them make a step.
+            labels: one for each sequence.
+            most_tokens: in a micro-batch, padding counted.
+            process: which of several processes this is; each takes every so-manieth sequence of a step.
+            processes: how many there are.
+        """
         self.encoded, self.plan, self.labels = encoded, plan, labels
+        self.most_tokens, self.process, self.processes = most_tokens, process, processes
 
     def __len__(self) -> int:
         """Return the number of steps."""
         return self.plan.count
 
-    def __getitem__(self, step: int) -> Batch:
-        """Return the tensors of a step, padded to its longest sequence."""
-        indices = self.plan.indices(step)
+    def __getitem__(self, step: int) -> list[MicroBatch]:
+        """Return the micro-batches of a step, this process's share."""
+        lengths = self.encoded.lengths
+        whole = self.plan.indices(step)
+        ordered = whole[np.argsort(-lengths[whole], kind="stable")]
+        share = ordered[self.process :: self.processes]
+        if not len(share):  # fewer sequences than processes: take part, and count for nothing
+            return [MicroBatch(0.0, self._batch(ordered[:1]))]
+        return [
+            MicroBatch(self.processes * len(part) / len(whole), self._batch(part))
+            for part in micro_batches(share, lengths, self.most_tokens)
+        ]
+
+    def tokens(self, step: int) -> int:
+        """Return the tokens of a step in all processes, padding not counted."""
+        return int(self.encoded.lengths[self.plan.indices(step)].sum())
+
+    def _batch(self, indices: NDArray[np.int64]) -> Batch:
         batch = self.encoded.batch(indices)
         if self.labels is not None:
             batch["labels"] = torch.from_numpy(self.labels[indices])
         return batch
 
 
-def only(items: Sequence[Batch]) -> Batch:
+def only(items: Sequence[list[MicroBatch]]) -> list[MicroBatch]:
     """Return the one item there is: a step comes out of the dataset whole, so nothing is left to collate."""
     (item,) = items
     return item

@@ -1,29 +1,38 @@
 """One Trainer for all training: a whole optimiser step at a time, checkpoints that a killed run goes on from."""
 
+import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
 import torch
 from torch import Tensor, nn
-from torch.utils.data import SequentialSampler
+from torch.utils.data import DataLoader, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_pt_utils import nested_gather
 
+from hornbook.artifact import fingerprint, write_json
 from hornbook.errors import HornbookError
 from hornbook.models.encode import Batch
 from hornbook.progress import Counter, progress
 from hornbook.recipe import TrainingConfig
-from hornbook.training.steps import StepDataset, only
+from hornbook.training.processes import agreed, process, wait_for_all
+from hornbook.training.steps import MicroBatch, StepDataset, only
 
-Loss = Callable[[nn.Module, Batch], Tensor]
+# A model's losses on a batch by name, each averaged over its sequences; what is learned is their sum.
+Loss = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
 
 LOG_STEPS = 10
-_COMPLETE = "complete"
+_COMPLETE = "complete.json"
+_TENSORBOARD = "tensorboard"
+# A run of so many steps must show a lower loss, so many steps after its warm-up, than in its first steps.
+_JUDGED_RUN, _JUDGED_AFTER, _JUDGED_OVER = 500, 200, 20
 
 
 def use_bfloat16(precision: str) -> bool:
@@ -47,14 +56,51 @@ class _StepTrainer(Trainer):
         self._loss = loss
         self._score = score
         self._scored: tuple[int, dict[str, float]] = (-1, {})
+        self._parts: dict[str, Tensor] = {}
+        self._padded = self._tokens = self._since = 0
+        self._clock = time.monotonic()
 
-    def compute_loss(self, model: nn.Module, inputs: Batch, *_: Any, **__: Any) -> Tensor:
-        return self._loss(model, inputs)
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        # Every process goes through all steps and computes its own share of each.
+        dataset: Any = self.train_dataset
+        pinned = self.args.dataloader_pin_memory
+        return DataLoader(dataset, sampler=SequentialSampler(dataset), collate_fn=only, pin_memory=pinned)
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
-        return SequentialSampler(
-            train_dataset if train_dataset is not None else cast(StepDataset, self.train_dataset)
-        )
+    def training_step(self, model: nn.Module, inputs: list[MicroBatch], *_: Any, **__: Any) -> Tensor:
+        model.train()
+        total = torch.zeros((), device=self.args.device)
+        for i, (weight, batch) in enumerate(inputs):
+            # Processes exchange gradients once a step, with the last micro-batch.
+            more = i + 1 < len(inputs)
+            with self.accelerator.no_sync(model) if more else nullcontext():
+                losses = self._loss(model, self._prepare_inputs(batch))
+                loss = torch.stack(list(losses.values())).sum() * weight
+                self.accelerator.backward(loss)
+            total += loss.detach()
+            for name, part in losses.items():
+                self._parts[name] = self._parts.get(name, 0) + part.detach() * weight
+            self._padded += batch["input_ids"].numel()
+            self._tokens += int(batch["attention_mask"].sum())
+        self._since += 1
+        # On a GPU this would wait for the device at each step; there the log finds it, before any checkpoint.
+        if total.device.type == "cpu" and not total.isfinite():
+            raise _no_number(float(total), self.state.global_step + 1, self.args.learning_rate)
+        return total
+
+    def log(self, logs: dict[str, float], *arguments: Any) -> None:
+        if "loss" in logs:
+            if len(self._parts) > 1:
+                sums: Any = nested_gather(torch.stack(list(self._parts.values())), self.args.parallel_mode)
+                means = sums.view(-1, len(self._parts)).mean(dim=0) / self._since
+                logs |= {f"loss_{name}": mean for name, mean in zip(self._parts, means.tolist(), strict=True)}
+            now = time.monotonic()
+            logs["padding"] = 1 - self._tokens / self._padded
+            logs["tokens_per_second"] = self._tokens / (now - self._clock) * process()[1]
+            self._parts, self._padded, self._tokens, self._since, self._clock = {}, 0, 0, 0, now
+        super().log(logs, *arguments)
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        return 0  # counts for one batch, and we have several
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         assert self._score is not None
@@ -67,36 +113,80 @@ class _StepTrainer(Trainer):
 
 
 class _Watch(TrainerCallback):
-    """Shows progress, stops at a loss that is no number, asks for checkpoints by the clock."""
+    """Shows progress, stops where nothing is learned, asks for checkpoints by the clock and marks them whole."""
 
-    def __init__(self, counter: Counter, dataset: StepDataset, minutes: float) -> None:
-        self.counter, self.dataset, self.seconds = counter, dataset, minutes * 60
+    def __init__(self, counter: Counter, dataset: StepDataset, minutes: float, must_fall: bool) -> None:
+        self.counter, self.dataset, self.seconds, self.must_fall = counter, dataset, minutes * 60, must_fall
         self.saved = time.monotonic()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        for step in range(state.global_step):
-            self.counter.done += int(self.dataset.encoded.lengths[self.dataset.plan.indices(step)].sum())
+        self.counter.done += sum(self.dataset.tokens(step) for step in range(state.global_step))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        losses = [row["loss"] for row in state.log_history[-5:] if "loss" in row]
-        indices = self.dataset.plan.indices(state.global_step - 1)
-        note = f"loss {losses[-1]:.4f}" if losses else ""
-        self.counter.advance(int(self.dataset.encoded.lengths[indices].sum()), note)
+        self.counter.advance(self.dataset.tokens(state.global_step - 1), _note(state.log_history))
+        if args.eval_steps and state.global_step % args.eval_steps == 0:
+            control.should_log = True  # a checkpoint is taken here
         # Only where the losses are written too, so that a resumed run writes the same table.
-        if state.global_step % LOG_STEPS == 0 and time.monotonic() - self.saved > self.seconds:
+        if state.global_step % LOG_STEPS == 0 and agreed(time.monotonic() - self.saved > self.seconds):
             control.should_save = True
 
     def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         last = state.log_history[-1]
-        if not torch.isfinite(torch.tensor(last.get("loss", 0.0))):
-            raise HornbookError(
-                f"the loss is {last['loss']} at step {state.global_step}: the learning rate {args.learning_rate} is "
-                "likely too high, or the model's own weights hold no numbers"
-            )
+        if "loss" not in last:
+            return
+        if not torch.isfinite(torch.tensor(last["loss"])):
+            raise _no_number(last["loss"], state.global_step, args.learning_rate)
+        judged = args.warmup_steps + _JUDGED_AFTER
+        if self.must_fall and state.max_steps >= _JUDGED_RUN and 0 <= state.global_step - judged < LOG_STEPS:
+            _refuse_flat(state, args.learning_rate)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _COMPLETE).touch()
+        wait_for_all()  # each process writes the state of its own random numbers
+        if state.is_world_process_zero:
+            checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            write_json(checkpoint / _COMPLETE, _checksums(checkpoint))
         self.saved = time.monotonic()
+
+
+def _tensorboard(folder: Path) -> TrainerCallback:
+    """Write curves beside the artefact that is being made: `tensorboard/NAME`, which outlives the run."""
+    from transformers.integrations import TensorBoardCallback, is_tensorboard_available
+
+    if not is_tensorboard_available():
+        raise HornbookError("report_to: tensorboard is not installed; pip install 'hornbook[tensorboard]'")
+    from torch.utils.tensorboard import SummaryWriter
+
+    name = folder.parent.name.removeprefix(".").removesuffix(".partial")
+    writer: Any = SummaryWriter(str(folder.parents[1] / _TENSORBOARD / name))  # type: ignore[no-untyped-call]
+    return TensorBoardCallback(writer)
+
+
+def _note(history: list[dict[str, float]]) -> str:
+    last = next((row for row in reversed(history[-5:]) if "loss" in row), None)
+    if last is None:
+        return ""
+    parts = ", ".join(f"{n.removeprefix('loss_')} {v:.3f}" for n, v in last.items() if n.startswith("loss_"))
+    return f"loss {last['loss']:.4f}{f' ({parts})' if parts else ''}, padding {last['padding']:.1%}"
+
+
+def _no_number(loss: float, step: int, learning_rate: float) -> HornbookError:
+    return HornbookError(
+        f"the loss is {loss} at step {step}: the learning rate {learning_rate} is likely too high, or the model's own "
+        "weights hold no numbers"
+    )
+
+
+def _refuse_flat(state: Any, learning_rate: float) -> None:
+    losses = {row["step"]: row["loss"] for row in state.log_history if "loss" in row}
+    first = [loss for step, loss in losses.items() if step <= _JUDGED_OVER]
+    recent = [loss for step, loss in losses.items() if step > state.global_step - _JUDGED_OVER]
+    before, after = sum(first) / len(first), sum(recent) / len(recent)
+    if after >= before:
+        raise HornbookError(
+            f"the loss does not fall: {before:.4f} over the first {_JUDGED_OVER} steps, {after:.4f} at step "
+            f"{state.global_step}: the learning rate {learning_rate} is likely too high (it diverged) or far too low, "
+            "or teacher and textbook do not fit together (another language, another tokenizer)"
+        )
 
 
 def train(
@@ -110,6 +200,7 @@ def train(
     seed: int,
     score: Callable[[], float] | None = None,
     adam_epsilon: float = 1e-8,
+    must_fall: bool = False,
 ) -> list[dict[str, float]]:
     """Train `model` in place over all steps of `dataset`; go on from the last whole checkpoint in `folder`.
 
@@ -117,20 +208,22 @@ def train(
 
     Args:
         model: what learns.
-        dataset: a batch a step.
-        loss: of a model on a batch, averaged over its sequences.
+        dataset: the micro-batches of each step.
+        loss: the losses of a model on a batch by name, each averaged over its sequences.
         config: learning rate, warm-up and the like.
         description: what the progress line says.
         folder: where checkpoints stand while it runs.
         seed: of dropout.
         score: called after each pass; higher is better.
         adam_epsilon: AdamW's epsilon.
+        must_fall: stop a long run whose loss has not fallen some time after its warm-up.
 
     Returns:
-        the log: rows with "step" and "loss", "learning_rate", "grad_norm", or "score".
+        the log: rows with "step" and "loss" (with several of them also "loss_NAME"), "learning_rate", "grad_norm",
+        "padding" (a share), "tokens_per_second"; or "step" and "score".
 
     Raises:
-        HornbookError: the loss is not a number.
+        HornbookError: the loss is not a number, or does not fall.
     """
     scored: dict[str, Any] = {}
     if score is not None:
@@ -160,8 +253,8 @@ def train(
         logging_steps=LOG_STEPS,
         logging_nan_inf_filter=False,
         disable_tqdm=True,
-        report_to="none",
-        save_total_limit=1,
+        report_to=[name for name in config.report_to if name != _TENSORBOARD] or "none",
+        save_total_limit=2,  # the older one goes only when the newer one is known to be whole
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
         **({"save_strategy": "no"} | scored),
@@ -177,7 +270,10 @@ def train(
             data_collator=only,
             loss=loss,
             score=score,
-            callbacks=[_Watch(counter, dataset, config.checkpoint_minutes)],
+            callbacks=[
+                _Watch(counter, dataset, config.checkpoint_minutes, must_fall),
+                *([_tensorboard(folder)] if _TENSORBOARD in config.report_to else []),
+            ],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=_last_checkpoint(folder))
@@ -185,8 +281,12 @@ def train(
 
 
 def write_log(rows: list[dict[str, float]], path: Path) -> None:
-    """Write a training log as CSV, one row a line, empty where a column does not apply."""
-    names = ("step", "loss", "learning_rate", "grad_norm", "score")
+    """Write a training log as CSV, one row a line, empty where a column does not apply.
+
+    What varies from run to run (tokens a second) is left out.
+    """
+    parts = sorted({name for row in rows for name in row if name.startswith("loss_")})
+    names = ("step", "loss", *parts, "learning_rate", "grad_norm", "padding", "score")
     kept = [name for name in names if any(name in row for row in rows)]
     table = pa.table({name: [row.get(name) for row in rows] for name in kept})
     pa.csv.write_csv(table, path)
@@ -194,18 +294,32 @@ def write_log(rows: list[dict[str, float]], path: Path) -> None:
 
 def _log_row(row: dict[str, float]) -> dict[str, float]:
     renamed = {"score" if name == "eval_score" else name: value for name, value in row.items()}
-    return {n: renamed[n] for n in ("step", "loss", "learning_rate", "grad_norm", "score") if n in renamed}
+    return {name: value for name, value in renamed.items() if name != "epoch" and not name.startswith("eval_")}
 
 
 def _warmup_steps(share: float, steps: int) -> int:
     return min(round(share * steps), steps - 1)
 
 
+def _checksums(checkpoint: Path) -> dict[str, str]:
+    files = sorted(p for p in checkpoint.iterdir() if p.is_file() and p.name != _COMPLETE)
+    return {path.name: fingerprint([path]) for path in files}
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        listed = json.loads((checkpoint / _COMPLETE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(listed == _checksums(checkpoint))
+
+
 def _last_checkpoint(folder: Path) -> str | None:
-    """Return the newest checkpoint that was written whole, and drop the others that were not."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    for path in found:
-        if not (path / _COMPLETE).is_file():
-            shutil.rmtree(path)
-    whole = [path for path in found if path.exists()]
+    """Return the newest checkpoint that is as it was written, and drop the others that are not."""
+    if process()[0] == 0:
+        for path in folder.glob("checkpoint-*"):
+            if not _is_whole(path):
+                shutil.rmtree(path)
+    wait_for_all()
+    whole = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     return str(whole[-1]) if whole else None

@@ -1,0 +1,262 @@
+"""Distillation steps a second: ours, the obvious way, and minilmv2.bb where a checkout is given.
+
+    python benchmarks/distil_step.py --quick
+    python benchmarks/distil_step.py [--peer CHECKOUT] [--teacher FOLDER] [--corpus FOLDER] [--device cuda]
+
+All take turns on the same sentences with the same teacher, the same student, the same precision and the same
+optimiser. A round is some optimiser steps: ours as its plan cuts them, for the others the same sentences at random.
+Figures are medians over rounds, in sequences a second; the last line of the output is one JSON object.
+"""
+
+import argparse
+import dataclasses
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from distil_inputs import find_teacher, find_tokenizer, joined, read_units, say
+from distil_ways import Setting, Steps, Work, cut, our_loss, ours, ours_step, plain, plain_loss
+from hornbook.training.relations import RELATIONS, relation_loss
+
+ROOT = Path(__file__).resolve().parents[1]
+TOKENIZER = Path.home() / ".cache" / "hornbook" / "current" / "model"
+STUDENTS = ((3, 192), (6, 384))
+UNITS, MAX_LENGTH = 4096, 128
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured of an input: a group of steps a round, for so many seconds, at least so many rounds."""
+
+    groups: list[Steps]
+    padding_share: float
+    seconds: float
+    rounds: int
+
+
+def timed(setting: Setting, work: Callable[[], Any]) -> float:
+    """Return the seconds that `work` takes."""
+    if setting.device.type == "cuda":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    work()
+    if setting.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def measure(setting: Setting, size: tuple[int, int], encoded: Any, plan: Plan) -> dict[str, Any]:
+    """Return the figures of all ways for one student and one input."""
+    ways = {"ours": ours(setting, size, encoded), "obvious": plain(setting, size, encoded)}
+    if setting.peer:
+        ways["peer"] = plain(setting, size, encoded, peer=True)
+    for name in list(ways):
+        warm_up(ways, name)
+    speeds: dict[str, list[float]] = {name: [] for name in ways}
+    shares = []
+    start = time.perf_counter()
+    for number, steps in enumerate(plan.groups):
+        for name in list(ways)[:: -1 if number % 2 else 1]:
+            spent = timed(setting, lambda name=name, steps=steps: ways[name](steps))
+            speeds[name].append(sum(map(len, steps)) / spent)
+            if name == "ours":
+                shares.append(loss_seconds(setting, size, encoded, steps) / spent)
+        done = number + 1
+        if done >= plan.rounds and (time.perf_counter() - start) * (done + 1) / done > plan.seconds:
+            break
+    return figures(speeds) | {
+        **({"peer": None} if setting.peer and "peer" not in ways else {}),
+        "padding_share": round(plan.padding_share, 4),
+        "loss_share": round(statistics.median(shares), 3),
+        "rounds": len(shares),
+    }
+
+
+def warm_up(ways: dict[str, Work], name: str) -> None:
+    """Do a small first step; drop the peer, with the reason, where it cannot."""
+    try:
+        ways[name]([np.arange(4)])
+    except Exception as error:
+        if name != "peer":
+            raise
+        say(f"the peer cannot run here: {type(error).__name__}: {' '.join(str(error).split())}")
+        del ways[name]
+
+
+def new_plan(encoded: Any, batch: int, each: int, seconds: float, rounds: int) -> Plan:
+    """Return rounds of `each` full steps of our plan, every round with short and long ones alike."""
+    from hornbook.training.steps import epoch_steps
+
+    steps = epoch_steps(encoded.lengths, batch, seed=0, epoch=0)
+    masks = [micro.batch["attention_mask"] for step in steps for micro in cut(encoded, step)]
+    full = [step for step in steps if len(step) == batch]
+    full.sort(key=lambda step: int(encoded.lengths[step].sum()))
+    apart = len(full) // each
+    groups = [full[i::apart][:each] for i in np.random.default_rng(0).permutation(apart)]
+    padding = 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
+    return Plan(groups, padding, seconds, rounds)
+
+
+def figures(speeds: dict[str, list[float]]) -> dict[str, Any]:
+    """Return the medians, and those of the ratio of ours to each other way."""
+    found: dict[str, Any] = {name: round(statistics.median(values), 1) for name, values in speeds.items()}
+    for name in speeds.keys() - {"ours"}:
+        ratios = [a / b for a, b in zip(speeds["ours"], speeds[name], strict=True)]
+        found["ratio" if name == "obvious" else f"ratio_{name}"] = round(statistics.median(ratios), 2)
+    return found
+
+
+def loss_seconds(setting: Setting, size: tuple[int, int], encoded: Any, steps: Steps) -> float:
+    """Return the seconds that our loss alone, forward and backward, takes for some steps."""
+    heads, total = setting.heads(size[1]), 0.0
+    for step in steps:
+        for _, batch in cut(encoded, step):
+            mask = batch["attention_mask"].to(setting.device)
+            teacher = random_projections(setting, mask, setting.teacher.config.hidden_size)
+            student = random_projections(setting, mask, size[1], learns=True)
+
+            def work(teacher: Any = teacher, student: Any = student, mask: Any = mask) -> None:
+                torch.stack(list(relation_loss(teacher, student, mask, heads).values())).sum().backward()
+
+            total += timed(setting, work)
+    return total
+
+
+def random_projections(setting: Setting, mask: Any, width: int, learns: bool = False) -> dict[str, Any]:
+    """Return projections of the shape that a model of this width would give."""
+    kind = {"device": setting.device, "dtype": torch.bfloat16 if setting.bfloat16 else torch.float32}
+    return {name: torch.randn(*mask.shape, width, **kind, requires_grad=learns) for name in RELATIONS}
+
+
+def agreement(setting: Setting, size: tuple[int, int], encoded: Any, peer: bool = False) -> dict[str, float]:
+    """Return how far another way is from ours, relative: the loss and the gradient of one batch, in float32."""
+    exact = dataclasses.replace(setting, bfloat16=False, dropout=0.0)
+    indices = np.arange(32)
+    student, loss = our_loss(exact, size)
+    our_value = ours_step(exact, loss, cut(encoded, indices, most_tokens=1024))
+    plain_student, other_loss = plain_loss(exact, size, peer)
+    value = other_loss(exact.to_device(encoded.batch(indices)))
+    value.backward()
+    pairs = {
+        "loss": (torch.tensor(our_value), value.detach().cpu()),
+        "gradient": map(gradient, (student, plain_student)),
+    }
+    return {name: float((a - b).norm() / b.norm()) for name, (a, b) in pairs.items()}
+
+
+def gradient(model: Any) -> Any:
+    """Return the gradient of all weights, 0 where there is none."""
+    return torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in model.parameters()])
+
+
+def loss_memory(device: str) -> dict[str, int]:
+    """Return the peak memory of the loss in MB, ours and the obvious way's, each measured in its own process."""
+    script = str(Path(__file__).with_name("loss_memory.py"))
+    found = {}
+    for way in ("ours", "obvious"):
+        done = subprocess.run([sys.executable, script, way, device], capture_output=True, text=True, check=True)
+        found[way] = int(done.stdout)
+    return found
+
+
+def peak_mb(device: torch.device) -> int:
+    """Return the most memory that this process has held: the GPU's where there is one."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated() / 2**20)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
+
+
+def name_of(device: torch.device) -> str:
+    """Return what the figures were taken on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name()
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+    model = next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), "cpu")
+    return f"{model}, {torch.get_num_threads()} threads"
+
+
+def parse() -> argparse.Namespace:
+    """Return the command line's options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=32, help="sequences in an optimiser step (default 32)")
+    parser.add_argument("--quick", action="store_true", help="under a minute on two cores; noisy")
+    parser.add_argument("--seconds", type=float, help="for each student and input (default 45; 5 with --quick)")
+    parser.add_argument("--peer", type=Path, help="a checkout of minilmv2.bb")
+    parser.add_argument("--teacher", type=Path, help="a model folder; else random weights")
+    parser.add_argument("--corpus", type=Path, default=ROOT.parent / "shared" / "data" / "general")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="cuda: RoBERTa-large's shapes")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], help="default: bfloat16 on cuda, else float32")
+    parser.add_argument("--dropout", type=float, default=0.1, help="the student's (default 0.1)")
+    options = parser.parse_args()
+    if options.peer and not (options.peer / "minilmv2" / "minilmv2.py").is_file():
+        parser.error(
+            f"--peer {options.peer}: no minilmv2/minilmv2.py in it; give a checkout of bloomberg/minilmv2.bb"
+        )
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: PyTorch finds no GPU here")
+    return options
+
+
+def main() -> None:
+    """Measure and print."""
+    options = parse()
+    units = read_units(options.corpus, UNITS)
+    from hornbook.models.encode import encode
+    from hornbook.models.families import sizes_of
+    from hornbook.models.loading import quiet_transformers
+    from hornbook.training.distil import default_teacher_layer
+
+    quiet_transformers()
+    teacher = find_teacher(options.teacher, large=options.device == "cuda")
+    tokenizer = find_tokenizer(units, options.teacher or TOKENIZER)
+    setting = Setting(
+        teacher=teacher.to(options.device).eval(),
+        layer=default_teacher_layer(teacher.config.model_type, sizes_of(teacher.config)),
+        dropout=options.dropout,
+        device=torch.device(options.device),
+        bfloat16=(options.dtype or {"cuda": "bfloat16"}.get(options.device)) == "bfloat16",
+        peer=options.peer,
+    )
+    sentences = encode(units, None, tokenizer, MAX_LENGTH)
+    packed = encode(joined(units, tokenizer, MAX_LENGTH), None, tokenizer, MAX_LENGTH)
+    say(f"{len(sentences)} units of {sentences.lengths.mean():.0f} tokens; {len(packed)} packed ones")
+    inputs = {"sentences": (sentences, 4), "packed": (packed, 1)}
+    seconds, rounds = (options.seconds or 5, 1) if options.quick else (options.seconds or 45, 3)
+    plans = {
+        kind: new_plan(encoded, options.batch, each, seconds, rounds) for kind, (encoded, each) in inputs.items()
+    }
+    students: dict[str, Any] = {}
+    for size in STUDENTS:
+        name = f"{size[0]}x{size[1]}"
+        students[name] = {}
+        for kind, (encoded, _) in inputs.items():
+            students[name][kind] = measure(setting, size, encoded, plans[kind])
+            say(f"{name} {kind}: {students[name][kind]}")
+    first, *others = students
+    result = {
+        **students[first],
+        "padding_share": students[first]["sentences"]["padding_share"],
+        "loss_share": students[first]["sentences"]["loss_share"],
+        "peak_mb": peak_mb(setting.device),
+        "device": name_of(setting.device),
+        "students": {name: students[name] for name in others},
+        "agreement": agreement(setting, STUDENTS[0], sentences),
+        "loss_memory_mb": loss_memory(options.device),
+    }
+    if "ratio_peer" in students[first]["sentences"]:
+        result["agreement"]["peer"] = agreement(setting, STUDENTS[0], sentences, peer=True)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""What distil_step.py compares: an optimiser step ours, the obvious way, and as minilmv2.bb does it."""
+
+import copy
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hornbook.training.relations import relation_heads
+from obvious_minilmv2 import obvious_loss
+
+MOST_TOKENS = 16_384  # of a micro-batch: the default of `micro_batch_tokens`
+Steps = Sequence[NDArray[np.int64]]  # for each optimiser step of our plan the indices of its sequences
+Work = Callable[[Steps], None]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all ways share."""
+
+    teacher: Any
+    layer: int
+    dropout: float
+    device: torch.device
+    bfloat16: bool
+    peer: Path | None
+
+    def heads(self, hidden: int) -> int:
+        """Return the default number of relation heads for a student's width."""
+        return relation_heads(None, self.teacher.config.hidden_size, hidden)
+
+    def student(self, layers: int, hidden: int) -> Any:
+        """Return a new student; always the same weights, and not a random teacher's."""
+        from hornbook.models.student import new_student
+        from hornbook.recipe import StudentConfig
+
+        size = StudentConfig(layers=layers, hidden=hidden, dropout=self.dropout)
+        return new_student(self.teacher.config, size, seed=1).to(self.device).train()
+
+    def autocast(self) -> Any:
+        """Return the precision that everything is computed in."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+
+    def to_device(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Return a batch where the models are."""
+        return {name: tensor.to(self.device) for name, tensor in batch.items()}
+
+
+def ours(setting: Setting, size: tuple[int, int], encoded: Any) -> Work:
+    """Return hornbook's way."""
+    student, loss = our_loss(setting, size)
+    optimizer = new_optimizer(student)
+
+    def work(steps: Steps) -> None:
+        for step in steps:
+            ours_step(setting, loss, cut(encoded, step))
+            finish(student, optimizer)
+
+    return work
+
+
+def cut(encoded: Any, step: NDArray[np.int64], most_tokens: int = MOST_TOKENS) -> list[Any]:
+    """Return the micro-batches of a step, as StepDataset does."""
+    from hornbook.training.steps import MicroBatch, micro_batches
+
+    parts = micro_batches(step, encoded.lengths, most_tokens)
+    return [MicroBatch(len(part) / len(step), encoded.batch(part)) for part in parts]
+
+
+def our_loss(setting: Setting, size: tuple[int, int]) -> tuple[Any, Callable[[Any], Any]]:
+    """Return a new student and the losses of a batch."""
+    from hornbook.models.taps import Tapped, freeze, projection_taps
+    from hornbook.training.objectives import Distillation, Relations
+
+    student = setting.student(*size)
+    teacher = Tapped(freeze(setting.teacher), projection_taps(setting.teacher, setting.layer))
+    tapped = Tapped(student, projection_taps(student, student.config.num_hidden_layers))
+    for parameter in tapped.unreached():
+        parameter.requires_grad_(False)
+    distillation = Distillation(teacher, {Relations(setting.heads(size[1])): 1.0}, setting.bfloat16)
+    return student, lambda batch: distillation(tapped, batch)
+
+
+def ours_step(setting: Setting, loss: Callable[[Any], Any], micro_batches: Any) -> float:
+    """Add up the gradients of a step; return its loss."""
+    total = 0.0
+    for weight, batch in micro_batches:
+        with setting.autocast():
+            losses = loss(setting.to_device(batch))
+        of_step = torch.stack(list(losses.values())).sum() * weight
+        of_step.backward()
+        total += of_step.detach()
+    return float(total)
+
+
+def plain(setting: Setting, size: tuple[int, int], encoded: Any, *, peer: bool = False) -> Work:
+    """Return the obvious way, or the peer's own: the same sequences, but which of them make a step is chance."""
+    student, loss = plain_loss(setting, size, peer)
+    optimizer = new_optimizer(student)
+    random = np.random.default_rng(0)
+
+    def work(steps: Steps) -> None:
+        indices = random.permutation(np.concatenate(steps))
+        for step in np.split(indices, np.cumsum([len(step) for step in steps])[:-1]):
+            with setting.autocast():
+                of_batch = loss(setting.to_device(encoded.batch(step)))
+            of_batch.backward()
+            finish(student, optimizer)
+
+    return work
+
+
+def plain_loss(setting: Setting, size: tuple[int, int], peer: bool) -> tuple[Any, Callable[[Any], Any]]:
+    """Return a new student and the loss of a batch, of the obvious way or the peer's."""
+    from hornbook.models.encode import model_inputs
+
+    student, heads = setting.student(*size), setting.heads(size[1])
+    teacher = copy.deepcopy(setting.teacher)
+    for model in (student, teacher):
+        model.set_attn_implementation("eager")  # the only one that hands out attentions
+    if peer:
+        return student, peer_loss(setting, teacher, student, heads)
+    return student, lambda b: obvious_loss(teacher, student, model_inputs(teacher, b), setting.layer, heads)
+
+
+def peer_loss(setting: Setting, teacher: Any, student: Any, heads: int) -> Callable[[Any], Any]:
+    """Return minilmv2.bb's loss; its module is loaded by path, since its package asks for more than it needs."""
+    assert setting.peer is not None
+    spec = importlib.util.spec_from_file_location("peer", setting.peer / "minilmv2" / "minilmv2.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    weights = {(i, i): 1.0 for i in (1, 2, 3)}
+    layers = student.config.num_hidden_layers
+    distiller = module.MiniLM(teacher, student, L=setting.layer, M=layers, relations=weights, A_r=heads)
+    return lambda batch: distiller(**batch)[0]
+
+
+def new_optimizer(student: Any) -> Any:
+    """Return the optimiser that all ways use."""
+    learning = [p for p in student.parameters() if p.requires_grad]
+    return torch.optim.AdamW(learning, lr=6e-4, eps=1e-6, weight_decay=0.01, fused=True)
+
+
+def finish(student: Any, optimizer: Any) -> None:
+    """End an optimiser step."""
+    torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()

@@ -1,0 +1,66 @@
+"""One training in several processes, as torchrun starts them: the first writes, all compute."""
+
+import logging
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+
+from hornbook.artifact import RESUME, Artifact, Place, Work, make
+
+logger = logging.getLogger("hornbook")
+
+
+def process() -> tuple[int, int]:
+    """Return which of several processes this is, and how many there are; (0, 1) outside torchrun."""
+    if not torch.distributed.is_torchelastic_launched():
+        return 0, 1
+    state = PartialState(cpu=not torch.cuda.is_available())  # joins the group at its first use
+    return int(state.process_index), int(state.num_processes)
+
+
+def agreed(value: Any) -> Any:
+    """Return what the first process passed, in all of them."""
+    if process()[1] == 1:
+        return value
+    holder = [value]
+    torch.distributed.broadcast_object_list(holder)
+    return holder[0]
+
+
+def wait_for_all() -> None:
+    """Wait until every process has come here."""
+    if process()[1] > 1:
+        torch.distributed.barrier()
+
+
+def make_together(out: Place, *, build: Callable[[Work], None], **identity: Any) -> Artifact:
+    """Make the artefact of a training stage in all processes at once; alone, the same as `artifact.make`.
+
+    The first process locks, writes and publishes. The others compute beside it with the same checkpoints,
+    write what they write to a folder of their own that is thrown away, and find the artefact finished.
+    All processes must see one file system.
+    """
+    index, count = process()
+    if count == 1:
+        return make(out, build=build, **identity)
+    if index == 0:
+
+        def lead(work: Work) -> None:
+            agreed(work.resume.resolve())
+            build(work)
+
+        try:
+            return make(out, build=lead, **identity)
+        finally:
+            agreed(None)  # nothing is left to build; the others go on to find it finished
+    logger.setLevel(logging.ERROR)  # the first one tells what happens
+    if checkpoints := agreed(None):
+        with tempfile.TemporaryDirectory() as own:
+            (Path(own) / RESUME).symlink_to(checkpoints)
+            build(Work(Path(own)))
+        agreed(None)
+    return make(out, build=build, **identity)

@@ -1,0 +1,159 @@
+"""A textbook as token ids, made once for all students and seeds; short units may be joined."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hornbook.artifact import Artifact, Place, Work, load, make
+from hornbook.errors import HornbookError
+from hornbook.models.encode import SCHEMA, Encoded, Texts, encode_batches, open_encoded
+from hornbook.models.loading import Model, load_tokenizer, model_path, tokenizer_key
+from hornbook.progress import Counter, progress
+from hornbook.textbook import Textbook, open_textbook
+
+STAGE = "tokens"
+VERSION = 2
+ENCODED = "tokens.arrow"
+# What the tokenizer makes of a unit takes some hundred times its text while a batch is at work.
+_BATCH_UNITS = 4096
+
+Pack = Literal["none", "length", "pairs"]
+
+
+def encode_textbook(
+    textbook: Artifact | Path | str, model: Model, out: Place, max_length: int = 128, pack: Pack = "none"
+) -> Artifact:
+    """Turn a textbook into a teacher's token ids, once for all students and seeds.
+
+    Args:
+        textbook: a finished textbook.
+        model: whose tokenizer it is.
+        out: the artefact's folder.
+        max_length: longer sequences are cut to this many tokens; to fewer if the model has positions for no more.
+        pack: how units become sequences. `none`: each is one. `length`: neighbours are joined with a space while
+            their tokens fit `max_length`. `pairs`: two neighbours become the two segments of one.
+
+    Returns:
+        the artefact, stage "tokens". Its counts: `units`, `sequences`, `tokens`, and `cut`, the sequences that were
+        longer than allowed and lost their end.
+
+    Raises:
+        HornbookError: the textbook is not there or changed, or it holds pairs, which cannot be packed.
+    """
+    textbook = textbook if isinstance(textbook, Artifact) else load(textbook, "textbook")
+
+    def build(work: Work) -> None:
+        book = open_textbook(textbook)
+        tokenizer = load_tokenizer(model_path(model))
+        sequences = tokens = cut = 0
+        with (
+            progress("tokenise the textbook", book.units) as counter,
+            pa.OSFile(str(work.path / ENCODED), "wb") as sink,
+            pa.ipc.new_file(sink, SCHEMA) as writer,
+        ):
+            texts = packed(_texts(book, pack, counter), tokenizer, max_length, pack)
+            for batch in encode_batches(texts, tokenizer, max_length):
+                writer.write_batch(batch)
+                sequences += batch.num_rows
+                tokens += len(batch["ids"].values)
+                cut += pc.sum(batch["cut"]).as_py()
+        work.counts = {"units": counter.done, "sequences": sequences, "tokens": tokens, "cut": cut}
+
+    return make(
+        out,
+        stage=STAGE,
+        version=VERSION,
+        # Two models may share a tokenizer and have positions for different lengths.
+        config={"max_length": max_length, "limit": _limit(model, max_length), "pack": pack},
+        inputs={"textbook": textbook.key, "tokenizer": tokenizer_key(model)},
+        build=build,
+    )
+
+
+def open_tokens(tokens: Artifact, pad: int) -> Encoded:
+    """Return the token ids of a textbook, memory-mapped, to be padded with `pad`.
+
+    Raises:
+        HornbookError: the file is missing or changed.
+    """
+    return open_encoded(tokens.file(ENCODED), pad)
+
+
+def packed(texts: Iterable[Texts], tokenizer: Any, max_length: int, pack: Pack) -> Iterator[Texts]:
+    """Join neighbouring units, as `pack` says (see `encode_textbook`); how they come in batches changes nothing.
+
+    Args:
+        texts: batches of units, with no second texts where they are to be joined.
+        tokenizer: a fast tokenizer.
+        max_length: of a sequence, special tokens included.
+        pack: how.
+    """
+    if pack == "none":
+        yield from texts
+    elif pack == "length":
+        limit = min(max_length, tokenizer.model_max_length)
+        yield from _by_length(texts, tokenizer, limit - tokenizer.num_special_tokens_to_add(pair=False))
+    else:
+        yield from _by_twos(texts)
+
+
+def _by_length(texts: Iterable[Texts], tokenizer: Any, room: int) -> Iterator[Texts]:
+    waiting: list[str] = []
+    used = 0
+    for units, _ in texts:
+        full: list[str] = []
+        for unit, tokens in zip(units, _token_counts(units, tokenizer), strict=True):
+            if waiting and used + tokens > room:
+                full.append(" ".join(waiting))
+                waiting, used = [], 0
+            waiting.append(unit)
+            used += tokens
+        if full:
+            yield full, None
+    if waiting:
+        yield [" ".join(waiting)], None
+
+
+def _by_twos(texts: Iterable[Texts]) -> Iterator[Texts]:
+    waiting: list[str] = []
+    for units, _ in texts:
+        waiting += units
+        even = len(waiting) // 2 * 2
+        if even:
+            yield waiting[:even:2], waiting[1:even:2]
+        waiting = waiting[even:]
+    if waiting:
+        yield waiting, None
+
+
+def _token_counts(units: Sequence[str], tokenizer: Any) -> list[int]:
+    """Return how many tokens each unit has after a space, special tokens not counted."""
+    backend = tokenizer.backend_tokenizer
+    # It remembers from the last call how to cut.
+    backend.no_truncation()
+    backend.no_padding()
+    # A word may be another token after a space than at a text's beginning (RoBERTa).
+    spaced = [f" {unit}" for unit in units]
+    return [len(encoding) for encoding in backend.encode_batch_fast(spaced, add_special_tokens=False)]
+
+
+def _texts(book: Textbook, pack: Pack, counter: Counter) -> Iterator[Texts]:
+    for batch in book.batches(["text", "text_pair"], _BATCH_UNITS):
+        pairs = batch["text_pair"].to_pylist() if batch["text_pair"].null_count < batch.num_rows else None
+        if pairs and pack != "none":
+            raise HornbookError(
+                f"{book.artifact.path}: this textbook holds pairs of texts, which cannot be packed by {pack}; "
+                "set distil.pack to none"
+            )
+        yield batch["text"].to_pylist(), pairs
+        counter.advance(batch.num_rows)
+
+
+def _limit(model: Model, max_length: int) -> int:
+    """Return how many tokens of a sequence the model takes; of one not made yet we suppose that it takes all."""
+    if isinstance(model, Artifact) and model.planned:
+        return max_length
+    return int(min(max_length, load_tokenizer(model_path(model)).model_max_length))

@@ -1,0 +1,179 @@
+import builtins
+import json
+import shutil
+
+import pytest
+import torch
+from tiny_encoders import ALL, ENCODERS, MPNET
+
+from hornbook.errors import HornbookError
+from hornbook.models.loading import (
+    load_classifier,
+    load_config,
+    load_encoder,
+    load_ready_classifier,
+    load_tokenizer,
+    tokenizer_key,
+)
+
+
+@pytest.fixture
+def folder(tiny_teacher, tmp_path):
+    """A copy of the tiny teacher that a test may spoil."""
+    return shutil.copytree(tiny_teacher, tmp_path / "teacher")
+
+
+def set_in(path, **values):
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **values}), "utf-8")
+
+
+def message_of(load, *args):
+    with pytest.raises(HornbookError) as caught:
+        load(*args)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def dropouts(model):
+    """All probabilities of dropout in a model, those of its attention too."""
+    of_attention = [getattr(m, "attention_dropout", 0.5) for m in model.modules()]
+    found = {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
+    return found | {p for p in of_attention if isinstance(p, float) and p != 0.5}
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_dropout_can_be_set_in_every_family(kind, tmp_path):
+    ALL[kind].model().save_pretrained(tmp_path)
+    labels = ("a", "b", "c")
+    for load in (
+        lambda **more: load_encoder(str(tmp_path), **more),
+        lambda **more: load_classifier(str(tmp_path), labels, **more),
+    ):
+        assert 0.1 in dropouts(load())  # the model's own
+        assert (
+            dropouts(load(dropout=0.25)) <= {0.25, 0.0}
+            if kind == "deberta-v2"
+            else dropouts(load(dropout=0.25)) == {0.25}
+        )
+        assert dropouts(load(dropout=0.0)) <= {0.0}
+
+
+def test_dropout_of_a_recipes_family(tmp_path):
+    MPNET.model().save_pretrained(tmp_path)
+    assert dropouts(load_encoder(str(tmp_path), dropout=0.25, family=MPNET.family)) == {0.25}
+    assert "mpnet models are not known here" in message_of(lambda: load_encoder(str(tmp_path), dropout=0.25))
+    assert dropouts(load_encoder(str(tmp_path))) == {0.1}
+
+
+def test_dropout_does_not_change_the_weights(folder):
+    plain, without = load_encoder(str(folder)).state_dict(), load_encoder(str(folder), dropout=0.0).state_dict()
+    assert all(torch.equal(plain[name], without[name]) for name in plain)
+
+
+def test_a_classifier_has_the_labels_asked_for_and_the_weights_of_the_folder(folder):
+    model = load_classifier(str(folder), ("no", "yes", "maybe"))
+    assert model.config.id2label == {0: "no", 1: "yes", 2: "maybe"}
+    assert model.config.label2id == {"no": 0, "yes": 1, "maybe": 2}
+    assert (model.config.num_labels, model.classifier.out_features) == (3, 3)
+    base = load_encoder(str(folder)).state_dict()
+    assert all(torch.equal(tensor, base[name]) for name, tensor in model.bert.state_dict().items())
+    model.save_pretrained(folder)
+    assert load_ready_classifier(str(folder)).config.id2label[1] == "yes"
+    other = load_classifier(str(folder), ())  # a head of another size begins anew
+    assert (other.config.problem_type, other.classifier.out_features) == ("regression", 1)
+    assert all(torch.equal(tensor, base[name]) for name, tensor in other.bert.state_dict().items())
+
+
+def test_code_of_the_models_own_is_never_run_and_never_asked_about(folder, monkeypatch):
+    monkeypatch.setattr(builtins, "input", lambda *_: pytest.fail("a prompt"))
+    (folder / "own.py").write_text("raise SystemExit('it ran')", "utf-8")
+    set_in(
+        folder / "config.json",
+        model_type="strange",
+        auto_map={
+            "AutoConfig": "own.Config",
+            "AutoModel": "own.Model",
+            "AutoModelForSequenceClassification": "own.Model",
+        },
+    )
+    for load in (load_config, load_encoder, load_tokenizer, load_ready_classifier):
+        assert "wants to run program code of its own (trust_remote_code), which is never" in message_of(
+            load, str(folder)
+        )
+    assert "program code of its own" in message_of(load_classifier, str(folder), ("a", "b"))
+
+
+def test_a_tokenizer_with_code_of_its_own(folder, monkeypatch):
+    monkeypatch.setattr(builtins, "input", lambda *_: pytest.fail("a prompt"))
+    (folder / "own.py").write_text("raise SystemExit('it ran')", "utf-8")
+    set_in(
+        folder / "tokenizer_config.json",
+        tokenizer_class="StrangeTokenizer",
+        auto_map={"AutoTokenizer": ["own.Strange", "own.StrangeFast"]},
+    )
+    try:
+        tokenizer = load_tokenizer(str(folder))
+    except HornbookError as error:
+        assert "trust_remote_code" in str(error)
+    else:  # transformers may read tokenizer.json without the code
+        assert type(tokenizer).__module__.startswith("transformers")
+
+
+def test_pickled_weights_are_refused_with_the_way_out(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    said = message_of(load_encoder, str(folder))
+    assert "only pickled weights, which are never loaded" in said
+    assert "save_pretrained(FOLDER)" in said
+    assert said == message_of(load_classifier, str(folder), ("a",))
+    (folder / "pytorch_model.bin").unlink()
+    assert message_of(load_encoder, str(folder)).endswith("no model.safetensors in it")
+
+
+def hub_model(cache, name, source, files):
+    """Lay files into a hub's cache as a download would."""
+    commit = "a" * 40
+    root = cache / f"models--{name.replace('/', '--')}"
+    (root / "refs").mkdir(parents=True)
+    (root / "refs" / "main").write_text(commit, "utf-8")
+    (root / "snapshots" / commit).mkdir(parents=True)
+    for file in files:
+        shutil.copy(source / file, root / "snapshots" / commit / file)
+
+
+def test_a_hub_model_in_the_cache(tiny_teacher, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    files = ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors")
+    hub_model(tmp_path, "some/teacher", tiny_teacher, files)
+    expected = load_encoder(str(tiny_teacher)).state_dict()
+    got = load_encoder("some/teacher").state_dict()
+    assert all(torch.equal(got[name], expected[name]) for name in expected)
+    hub_model(tmp_path, "some/pickle", tiny_teacher, files[:3])
+    assert "no model.safetensors in the hub's cache" in message_of(load_encoder, "some/pickle")
+    assert "no such model in the hub's cache" in message_of(load_encoder, "some/other")
+
+
+def test_a_tokenizer_without_a_pad_token_is_refused(folder):
+    set_in(folder / "tokenizer_config.json", pad_token=None)
+    assert "its tokenizer has no pad token" in message_of(load_tokenizer, str(folder))
+
+
+def test_how_inputs_were_cut_and_padded_does_not_change_a_tokenizers_key(folder):
+    before = tokenizer_key(folder)
+    tokenizer = load_tokenizer(str(folder)).backend_tokenizer
+    tokenizer.enable_truncation(7)
+    tokenizer.enable_padding()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    assert tokenizer_key(folder) == before
+    text = (folder / "tokenizer.json").read_text("utf-8")
+    (folder / "tokenizer.json").write_text(text.replace('"Lowercase"', '"NFC"'), "utf-8")
+    assert tokenizer_key(folder) != before
+
+
+@pytest.mark.parametrize(("kind", "tokens"), [("bert", 40), ("roberta", 38), ("modernbert", 40), ("deberta-v2", 40)])
+def test_inputs_are_cut_to_the_positions_that_a_family_has(kind, tokens, folder):
+    (folder / "config.json").unlink()
+    ALL[kind].config().save_pretrained(folder)
+    assert load_tokenizer(str(folder)).model_max_length == tokens

@@ -1,0 +1,48 @@
+import pytest
+import torch
+from torch import nn
+
+from hornbook.training.objectives import Distillation, Logits, Relations
+
+MASK = torch.ones(3, 2)
+
+
+class Speaks(nn.Module):
+    """A model whose taps are its own parameters."""
+
+    def __init__(self, **taps):
+        super().__init__()
+        self.taps = nn.ParameterDict(taps)
+        self.model = nn.Module()
+        self.model.config = type("Config", (), {"type_vocab_size": 0})
+
+    def forward(self, **inputs):
+        return {name: tensor * 1 for name, tensor in self.taps.items()}
+
+
+def test_logits_follow_hinton():
+    teacher, student = torch.randn(3, 4), torch.randn(3, 4)
+    loss = Logits(temperature=2.0)({"logits": teacher}, {"logits": student}, MASK)["logits"]
+    p, q = torch.softmax(teacher / 2, -1), torch.softmax(student / 2, -1)
+    assert loss.item() == pytest.approx(4 * float((p * (p / q).log()).sum() / 3), rel=1e-5)
+    assert Logits(2.0)({"logits": teacher}, {"logits": teacher}, MASK)["logits"].item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_regression_is_compared_by_its_distance():
+    found = Logits(temperature=2.0)({"logits": torch.tensor([[1.0], [3.0]])}, {"logits": torch.zeros(2, 1)}, MASK)
+    assert found["logits"].item() == 5.0
+
+
+def test_objectives_add_up_with_their_weights():
+    def random():
+        return {name: torch.randn(3, 2, 4) for name in ("query", "key", "value")} | {"logits": torch.randn(3, 2)}
+
+    teacher, student = Speaks(**random()), Speaks(**random())
+    batch = {"input_ids": torch.ones(3, 2, dtype=torch.long), "attention_mask": MASK}
+    losses = Distillation(teacher, {Relations(2): 1.0, Logits(1.0): 0.5})(student, batch)
+    assert set(losses) == {"query", "key", "value", "logits"}
+    alone = Logits(1.0)(teacher(), student(), MASK)["logits"]
+    assert losses["logits"].item() == pytest.approx(0.5 * alone.item())
+    sum(losses.values()).backward()
+    assert all(p.grad is not None for p in student.parameters())
+    assert all(p.grad is None for p in teacher.parameters())
