@@ -190,7 +190,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=32, help="sequences in an optimiser step (default 32)")
     parser.add_argument("--quick", action="store_true", help="under a minute on two cores; noisy")
-    parser.add_argument("--seconds", type=float, help="for each student and input (default 45; 5 with --quick)")
+    parser.add_argument("--seconds", type=float, help="for each student and input (default 45; 8 with --quick)")
     parser.add_argument("--peer", type=Path, help="a checkout of minilmv2.bb")
     parser.add_argument("--teacher", type=Path, help="a model folder; else random weights")
     parser.add_argument("--corpus", type=Path, default=ROOT.parent / "shared" / "data" / "general")
@@ -230,8 +230,8 @@ def main() -> None:
     sentences = encode(units, None, tokenizer, MAX_LENGTH)
     packed = encode(joined(units, tokenizer, MAX_LENGTH), None, tokenizer, MAX_LENGTH)
     say(f"{len(sentences)} units of {sentences.lengths.mean():.0f} tokens; {len(packed)} packed ones")
-    inputs = {"sentences": (sentences, 4), "packed": (packed, 1)}
-    seconds, rounds = (options.seconds or 5, 1) if options.quick else (options.seconds or 45, 3)
+    inputs = {"sentences": (sentences, 2), "packed": (packed, 1)}
+    seconds, rounds = (options.seconds or 8, 1) if options.quick else (options.seconds or 45, 3)
     plans = {
         kind: new_plan(encoded, options.batch, each, seconds, rounds) for kind, (encoded, each) in inputs.items()
     }

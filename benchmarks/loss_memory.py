@@ -6,7 +6,6 @@ A micro-batch of 32 x 128 tokens, 64 relation heads, RoBERTa-large's width again
 beyond what stood in memory before. On a processor this is the process's peak, so each way needs a process of its own.
 """
 
-import resource
 import sys
 from pathlib import Path
 
@@ -50,8 +49,10 @@ def memory(device: str) -> tuple[int, int]:
     """Return what is in memory now, and the most there was, in bytes."""
     if device == "cuda":
         return torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not getrusage: what it calls the peak begins with that of the process that started this one.
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    now, peak = (int(lines[name].split()[0]) * 2**10 for name in ("VmRSS", "VmHWM"))
+    return now, peak
 
 
 if __name__ == "__main__":

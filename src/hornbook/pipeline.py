@@ -119,7 +119,7 @@ def _rows(recipe: Recipe, store: Store, folder: Path | None) -> Iterator[dict[st
     task = _linked(tasks.prepare(recipe.task, store), folder, "task")
     teacher: Artifact | str = recipe.teacher.model
     if recipe.teacher.kind == "task":
-        teacher = finetune(teacher, task, store, recipe.teacher.finetune, seed=recipe.teacher_seed)
+        teacher = finetune(teacher, task, store, recipe.teacher.finetune, seed=recipe.teacher_seed, family=family)
         _linked(teacher, folder, TEACHER)
     classifier = teacher if recipe.teacher.kind != "general" else None
     if classifier is not None:
@@ -142,14 +142,14 @@ def _rows(recipe: Recipe, store: Store, folder: Path | None) -> Iterator[dict[st
         )
         for seed in recipe.seeds:
             student = distil(teacher, tokens, store, recipe.student, recipe.distil, seed=seed, family=family)
-            adapted = adapt(student, task, store, recipe.adapt, seed=seed)
+            adapted = adapt(student, task, store, recipe.adapt, seed=seed, family=family)
             scored = evaluate(adapted, task, store, recipe.evaluate, teacher=classifier)
             _linked(adapted, folder, f"student-{name}-seed{seed}")
             if not scored.planned:
                 yield _row(name, books[name], scored, [books[name], tokens, student, adapted], seed)
     for seed in recipe.seeds if recipe.undistilled else ():
         student = untaught_student(teacher, store, recipe.student, seed=seed, family=family)
-        adapted = adapt(student, task, store, recipe.adapt, seed=seed)
+        adapted = adapt(student, task, store, recipe.adapt, seed=seed, family=family)
         scored = evaluate(adapted, task, store, recipe.evaluate, teacher=classifier)
         _linked(adapted, folder, f"student-{UNDISTILLED}-seed{seed}")
         if not scored.planned:

@@ -111,12 +111,8 @@ def test_a_tokenizer_with_code_of_its_own(folder, monkeypatch):
         tokenizer_class="StrangeTokenizer",
         auto_map={"AutoTokenizer": ["own.Strange", "own.StrangeFast"]},
     )
-    try:
-        tokenizer = load_tokenizer(str(folder))
-    except HornbookError as error:
-        assert "trust_remote_code" in str(error)
-    else:  # transformers may read tokenizer.json without the code
-        assert type(tokenizer).__module__.startswith("transformers")
+    # tokenizer.json says all; the code is not needed
+    assert type(load_tokenizer(str(folder))).__module__.startswith("transformers")
 
 
 def test_pickled_weights_are_refused_with_the_way_out(folder):

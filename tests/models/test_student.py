@@ -253,6 +253,15 @@ def test_a_student_distilled_before_must_read_as_the_teacher_does(general, tiny_
         check_student(tiny_teacher, size.model_copy(update={"init": str(tmp_path / "nothing")}))
 
 
+def test_pickled_weights_are_found_before_anything_costly(general, tiny_teacher):
+    size = StudentConfig(layers=1, hidden=16, init=str(general))
+    (general / "model.safetensors").rename(general / "pytorch_model.bin")
+    with pytest.raises(HornbookError, match=r"general: only pickled weights, which are never loaded"):
+        check_student(tiny_teacher, size)
+    with pytest.raises(HornbookError, match=r"general: only pickled weights, which are never loaded"):
+        check_student(general, StudentConfig(layers=1, hidden=16))
+
+
 def test_what_a_student_begins_as_has_a_key(general):
     assert init_key(StudentConfig()) is None
     assert init_key(StudentConfig(init="layers")) is None
@@ -263,7 +272,6 @@ def test_what_a_student_begins_as_has_a_key(general):
 
 def test_a_recipes_family_is_checked_before_anything_costly(tiny_teacher, tmp_path):
     shutil.copytree(tiny_teacher, tmp_path / "mpnet")
-    (tmp_path / "mpnet" / "model.safetensors").unlink()  # its configuration is enough
     MPNET.config().save_pretrained(tmp_path / "mpnet")
     size = StudentConfig(layers=1, hidden=32)
     config = check_student(tmp_path / "mpnet", size, MPNET.family)

@@ -12,13 +12,26 @@ SHARED = {"vocab_size": 50, "max_position_embeddings": 40, **SIZES}
 DISTILBERT = {"dim": 24, "n_layers": 3, "n_heads": 4, "hidden_dim": 48}
 # As DeBERTa v3 is configured.
 DEBERTA = {
-    **{"relative_attention": True, "position_buckets": 8, "norm_rel_ebd": "layer_norm", "share_att_key": True},
-    **{"pos_att_type": ["p2c", "c2p"], "position_biased_input": False, "type_vocab_size": 0},
-    **{"pooler_hidden_size": 24, "max_relative_positions": -1},
+    "relative_attention": True,
+    "position_buckets": 8,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+    "type_vocab_size": 0,
+    "pooler_hidden_size": 24,
+    "max_relative_positions": -1,
 }
 MODERNBERT = {
-    **{"pad_token_id": 0, "bos_token_id": 1, "cls_token_id": 1, "eos_token_id": 2, "sep_token_id": 2},
-    **{"attention_dropout": 0.1, "mlp_dropout": 0.1, "embedding_dropout": 0.1, "local_attention": 4},
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "cls_token_id": 1,
+    "eos_token_id": 2,
+    "sep_token_id": 2,
+    "attention_dropout": 0.1,
+    "mlp_dropout": 0.1,
+    "embedding_dropout": 0.1,
+    "local_attention": 4,
 }
 MPNET_FAMILY = FamilyConfig(
     attention="encoder.layer.{layer}.attention.attn",

@@ -109,7 +109,9 @@ def test_half_precision_projections_are_compared_in_float32():
     loss.backward()
     assert loss.dtype == torch.float32
     assert half["key"].grad.dtype == torch.bfloat16
-    full = summed({n: x.bfloat16().float() for n, x in teacher.items()}, {n: x.float() for n, x in half.items()}, mask, 2)
+    full = summed(
+        {n: x.bfloat16().float() for n, x in teacher.items()}, {n: x.float() for n, x in half.items()}, mask, 2
+    )
     torch.testing.assert_close(loss, full)
 
 

@@ -1,3 +1,5 @@
+import itertools
+
 import hypothesis.strategies as st
 import numpy as np
 from hypothesis import given
@@ -47,7 +49,7 @@ def test_micro_batches_hold_each_sequence_once_within_their_tokens(lengths, most
     for cut in cuts:
         assert len(cut) == 1 or len(cut) * lengths[cut].max() <= most
     # and no two neighbours would fit together
-    for first, second in zip(cuts, cuts[1:], strict=False):
+    for first, second in itertools.pairwise(cuts):
         assert (len(first) + len(second)) * lengths[first].max() > most or len(first) == most // lengths[first].max()
 
 
@@ -59,7 +61,9 @@ def test_the_shares_of_several_processes_make_up_the_step(lengths, batch, most, 
     plan = StepPlan(lengths, batch, 0, steps=2)
     seen, weight = [], 0.0
     for process in range(processes):
-        data = StepDataset(encoded, plan, np.arange(len(lengths)), most_tokens=most, process=process, processes=processes)
+        data = StepDataset(
+            encoded, plan, np.arange(len(lengths)), most_tokens=most, process=process, processes=processes
+        )
         for part in data[1]:
             weight += part.weight / processes
             if part.weight:

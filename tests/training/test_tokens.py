@@ -5,7 +5,8 @@ from pathlib import Path
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
-from transformers import BertConfig, BertModel
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from hornbook.artifact import Artifact, Store, Work, make
 from hornbook.errors import HornbookError
@@ -98,6 +99,18 @@ def test_joined_units_keep_to_what_the_model_takes(tokenizer):
     tokenizer.model_max_length = 7
     batches = list(packed([(UNITS[:2], None)], tokenizer, 128, "length"))
     assert [text for texts, _ in batches for text in texts] == UNITS[:2]
+
+
+def test_words_that_are_more_tokens_after_a_space_are_counted_so():
+    bytewise = Tokenizer(models.BPE())
+    bytewise.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(special_tokens=["<pad>"], initial_alphabet=alphabet, show_progress=False)
+    bytewise.train_from_iterator(["day", "night"], trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bytewise, pad_token="<pad>")
+    assert len(tokenizer("day night day")["input_ids"]) == 5
+    batches = list(packed([(["day", "night"] * 6, None)], tokenizer, 6, "length"))
+    assert [text for texts, _ in batches for text in texts] == ["day night day", "night day night"] * 2
 
 
 @pytest.mark.parametrize("last_call_cut", [True, False])

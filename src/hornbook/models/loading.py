@@ -234,7 +234,7 @@ def _load(
     from safetensors import SafetensorError
 
     quiet_transformers()
-    _refuse_pickles(model)
+    refuse_pickles(model)
     config = load_config(model)
     for name, value in (labels or {}).items():
         setattr(config, name, value)
@@ -253,7 +253,12 @@ def _load(
         raise _unloadable(model, error) from None
 
 
-def _refuse_pickles(model: str) -> None:
+def refuse_pickles(model: str) -> None:
+    """Check that a model folder has weights that can be loaded; of a hub name nothing is checked.
+
+    Raises:
+        HornbookError: it has only pickled weights, or none.
+    """
     path = Path(model)
     if path.is_dir() and not any((path / name).is_file() for name in WEIGHTS):
         raise (
@@ -263,7 +268,7 @@ def _refuse_pickles(model: str) -> None:
 
 def _only_pickles(model: str) -> HornbookError:
     return HornbookError(
-        f"{model}: has only pickled weights, which are never loaded, for they can run any program; if you trust "
+        f"{model}: only pickled weights, which are never loaded, for they can run any program; if you trust "
         f"them, convert them: AutoModel.from_pretrained({model!r}).save_pretrained(FOLDER), and its tokenizer too"
     )
 

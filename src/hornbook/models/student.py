@@ -9,7 +9,16 @@ import torch
 
 from hornbook.errors import HornbookError
 from hornbook.models.families import Sizes, family_of, habit_of, set_dropout, size_values, sizes_of
-from hornbook.models.loading import Model, label_settings, load_config, load_encoder, model_key, tokenizer_key
+from hornbook.models.loading import (
+    Model,
+    label_settings,
+    load_config,
+    load_encoder,
+    model_key,
+    model_path,
+    refuse_pickles,
+    tokenizer_key,
+)
 from hornbook.models.taps import base_encoder, projection_taps
 from hornbook.recipe import FamilyConfig, StudentConfig
 
@@ -67,18 +76,21 @@ def student_config(teacher_config: Any, student: StudentConfig, family: FamilyCo
 def check_student(teacher: Model, student: StudentConfig, family: FamilyConfig | None = None) -> Any:
     """Check, before anything costly runs, that a student can be made for this teacher; return its configuration.
 
-    Beside what `student_config` checks: that a model it begins as has the teacher's tokenizer, and that the
-    modules of a family that a recipe names are there.
+    Beside what `student_config` checks: that the models' folders have weights, that a model it begins as has the
+    teacher's tokenizer, and that the modules of a family that a recipe names are there.
 
     Raises:
         HornbookError: it cannot.
     """
     teacher_config = load_config(teacher)
     config = student_config(teacher_config, student, family)
-    if init_key(student) is not None and _begin(tokenizer_key, student.init) != tokenizer_key(teacher):
-        raise HornbookError(
-            f"student.init: {student.init} has another tokenizer than the teacher, and would read other tokens"
-        )
+    refuse_pickles(model_path(teacher))
+    if student.init not in (RANDOM, LAYERS):
+        refuse_pickles(student.init)
+        if _begin(tokenizer_key, student.init) != tokenizer_key(teacher):
+            raise HornbookError(
+                f"student.init: {student.init} has another tokenizer than the teacher, and would read other tokens"
+            )
     if family is not None:
         with torch.device("meta"):  # no weights: only the names of its modules are wanted
             projection_taps(_from_config(teacher_config), 1, family)

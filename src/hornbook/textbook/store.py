@@ -63,8 +63,15 @@ class Textbook:
             HornbookError: a shard is missing or changed.
         """
         for name in sorted(self.artifact.manifest["files"]):
-            with pq.ParquetFile(self.artifact.file(name)) as shard:
-                yield from shard.iter_batches(batch_units, columns=None if columns is None else list(columns))
+            path = self.artifact.file(name)
+            try:
+                with pq.ParquetFile(path) as shard:
+                    yield from shard.iter_batches(batch_units, columns=None if columns is None else list(columns))
+            except (pa.ArrowException, OSError) as error:
+                said = " ".join(str(error).split())[:200]
+                raise HornbookError(
+                    f"{path}: cannot be read ({said}); remove {self.artifact.path} and run again"
+                ) from None
 
 
 def open_textbook(textbook: Artifact | Path | str) -> Textbook:

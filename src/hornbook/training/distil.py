@@ -5,6 +5,7 @@ from typing import Any
 
 from hornbook.artifact import Artifact, Place, Work, load, make, result_config
 from hornbook.errors import HornbookError
+from hornbook.models.families import Sizes, sizes_of
 from hornbook.models.loading import (
     Model,
     load_config,
@@ -16,7 +17,6 @@ from hornbook.models.loading import (
     tokenizer_key,
 )
 from hornbook.models.student import LAYERS, check_student, init_key, new_student
-from hornbook.models.families import Sizes, sizes_of
 from hornbook.models.taps import LOGITS, Tapped, freeze, only_reached, projection_taps
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
 from hornbook.training.finetune import save_model
@@ -66,7 +66,7 @@ def distil(
     if book.stage not in {"textbook", "tokens"}:
         raise HornbookError(f"{book.path}: holds a {book.stage}, but a textbook is needed here")
     if book.stage == "tokens":
-        _check_same_reading(book, config)
+        _check_same_reading(book, teacher, config)
     inputs = {
         "teacher": model_key(teacher),
         "textbook": book.manifest["inputs"]["textbook"] if book.stage == "tokens" else book.key,
@@ -125,6 +125,10 @@ def _build(
     learning = Tapped(student, projection_taps(student, size.layers, family) if relations else {}, logits)
     bfloat16 = use_bfloat16(config.precision)
     encoded = open_tokens(tokens, tokenizer.pad_token_id)
+    if (longest := int(encoded.lengths.max())) > tokenizer.model_max_length:
+        raise HornbookError(
+            f"{tokens.path}: holds a unit of {longest} tokens, but the teacher takes {tokenizer.model_max_length}"
+        )
     plan = StepPlan(encoded.lengths, config.batch, seed, tokens=config.tokens, steps=config.steps)
     index, count = process()
     most_tokens = config.micro_batch_tokens
@@ -212,7 +216,9 @@ def _counted(config: DistilConfig) -> dict[str, Any]:
     return settings
 
 
-def _check_same_reading(tokens: Artifact, config: DistilConfig) -> None:
+def _check_same_reading(tokens: Artifact, teacher: Model, config: DistilConfig) -> None:
+    if tokens.manifest["inputs"]["tokenizer"] != tokenizer_key(teacher):
+        raise HornbookError(f"{tokens.path}: these token ids are those of another tokenizer than the teacher's")
     made = tokens.manifest["config"]
     for name, wanted in (("max_length", config.max_length), ("pack", config.pack)):
         if made[name] != wanted:

@@ -21,7 +21,7 @@ from hornbook.models.loading import (
     tokenizer_key,
 )
 from hornbook.models.predict import predict
-from hornbook.recipe import AdaptConfig, FinetuneConfig
+from hornbook.recipe import AdaptConfig, FamilyConfig, FinetuneConfig
 from hornbook.tasks import Task, open_task
 from hornbook.tasks.metrics import scores
 from hornbook.training.processes import make_together, process
@@ -38,6 +38,7 @@ def finetune(
     config: FinetuneConfig | None = None,
     *,
     seed: int = 0,
+    family: FamilyConfig | None = None,
 ) -> Artifact:
     """Fine-tune an encoder on a task's gold labels and keep the pass that is best on dev.
 
@@ -47,6 +48,7 @@ def finetune(
         out: the artefact's folder: a model in Hugging Face format, `log.csv` and the manifest.
         config: learning rate, passes and the like.
         seed: of the new head, the order of the data and dropout.
+        family: what the model's configuration calls its dropouts, for a family that is not in the table.
 
     Returns:
         the artefact, stage "model".
@@ -58,7 +60,7 @@ def finetune(
     task = task if isinstance(task, Artifact) else load(task, "task")
 
     def build(work: Work) -> None:
-        _build(work, model_path(model), open_task(task), config, seed)
+        _build(work, model_path(model), open_task(task), config, seed, family)
 
     return make_together(
         out,
@@ -78,16 +80,19 @@ def adapt(
     config: AdaptConfig | None = None,
     *,
     seed: int = 0,
+    family: FamilyConfig | None = None,
 ) -> Artifact:
     """Adapt a distilled student to its task: fine-tuning, with settings fit for small models; see `finetune`."""
-    return finetune(student, task, out, config or AdaptConfig(), seed=seed)
+    return finetune(student, task, out, config or AdaptConfig(), seed=seed, family=family)
 
 
-def _build(work: Work, model: str, task: Task, config: FinetuneConfig, seed: int) -> None:
+def _build(
+    work: Work, model: str, task: Task, config: FinetuneConfig, seed: int, family: FamilyConfig | None
+) -> None:
     tokenizer = load_tokenizer(model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        classifier = load_classifier(model, task.labels, dropout=config.dropout)
+        classifier = load_classifier(model, task.labels, dropout=config.dropout, family=family)
     train_set, train_labels = encode_split(task, "train", tokenizer, config.max_length)
     dev_set, dev_labels = encode_split(task, "dev", tokenizer, config.max_length)
     plan = StepPlan(train_set.lengths, config.batch, seed, epochs=config.epochs)

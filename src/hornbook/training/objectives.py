@@ -19,7 +19,9 @@ class Objective(Protocol):
     def taps(self) -> tuple[str, ...]:
         """Names of the tensors that it needs from both models."""
 
-    def __call__(self, teacher: Mapping[str, Tensor], student: Mapping[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
+    def __call__(
+        self, teacher: Mapping[str, Tensor], student: Mapping[str, Tensor], mask: Tensor
+    ) -> dict[str, Tensor]:
         """Return its losses by name, each a scalar averaged over the sequences.
 
         Args:
@@ -40,7 +42,9 @@ class Relations:
     heads: int
     taps: tuple[str, ...] = RELATIONS
 
-    def __call__(self, teacher: Mapping[str, Tensor], student: Mapping[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
+    def __call__(
+        self, teacher: Mapping[str, Tensor], student: Mapping[str, Tensor], mask: Tensor
+    ) -> dict[str, Tensor]:
         """Return the losses of queries, keys and values; see `Objective`."""
         return relation_loss(teacher, student, mask, self.heads)
 
@@ -57,7 +61,9 @@ class Logits:
     temperature: float
     taps: tuple[str, ...] = (LOGITS,)
 
-    def __call__(self, teacher: Mapping[str, Tensor], student: Mapping[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
+    def __call__(
+        self, teacher: Mapping[str, Tensor], student: Mapping[str, Tensor], mask: Tensor
+    ) -> dict[str, Tensor]:
         """Return KL(teacher || student) of the softened outputs; see `Objective`."""
         expected, found = teacher[LOGITS].float(), student[LOGITS].float()
         if expected.shape[-1] == 1:

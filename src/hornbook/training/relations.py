@@ -65,7 +65,8 @@ def relation_loss(
     Returns:
         a float32 scalar for each of "query", "key" and "value".
     """
-    return {name: _RelationLoss.apply(student[name], teacher[name], mask, heads) for name in RELATIONS}  # type: ignore[no-untyped-call]
+    loss: Any = _RelationLoss.apply
+    return {name: loss(student[name], teacher[name], mask, heads) for name in RELATIONS}
 
 
 class _RelationLoss(torch.autograd.Function):
@@ -95,7 +96,7 @@ class _RelationLoss(torch.autograd.Function):
         return loss
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None, None]:
         """Return the gradient of the student's projection; the teacher gets none."""
         (gradient,) = ctx.saved_tensors
@@ -115,7 +116,7 @@ def _chunk(teacher: Tensor, student: Tensor, bias: Tensor, weights: Tensor, grad
     expected = _log_relation(teacher, bias)
     found = _log_relation(student, bias)
     relation = expected.exp()
-    loss = (torch.linalg.vecdot(relation, expected.sub_(found)) * weights).sum()
+    loss: Tensor = (torch.linalg.vecdot(relation, expected.sub_(found)) * weights).sum()
     difference = found.exp_().sub_(relation)
     rows = weights.unsqueeze(-1)
     torch.bmm(difference, student, out=gradient)
@@ -126,19 +127,22 @@ def _chunk(teacher: Tensor, student: Tensor, bias: Tensor, weights: Tensor, grad
 
 
 def _log_relation(x: Tensor, bias: Tensor) -> Tensor:
-    return torch.log_softmax(torch.baddbmm(bias.unsqueeze(1), x, x.transpose(1, 2)), dim=-1)
+    products = torch.baddbmm(bias.unsqueeze(1), x, x.transpose(1, 2))
+    return torch.log_softmax(products, dim=-1)
 
 
 def _split(projection: Tensor, heads: int) -> Tensor:
     """Return relation heads of shape (sequences x heads, length, width of a head), so scaled that x x' is final."""
     sequences, length, width = projection.shape
     x = projection.float().view(sequences, length, heads, width // heads).transpose(1, 2)
-    return (x * (width // heads) ** -0.25).reshape(sequences * heads, length, width // heads)
+    scaled: Tensor = x * (width // heads) ** -0.25
+    return scaled.reshape(sequences * heads, length, width // heads)
 
 
 def _join(x: Tensor, like: Tensor) -> Tensor:
     sequences, length, width = like.shape
-    return x.view(sequences, -1, length, x.shape[-1]).transpose(1, 2).reshape(sequences, length, width).to(like.dtype)
+    x = x.view(sequences, -1, length, x.shape[-1]).transpose(1, 2)
+    return x.reshape(sequences, length, width).to(like.dtype)
 
 
 def _per_head(x: Tensor, heads: int) -> Tensor:

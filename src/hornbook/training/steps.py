@@ -13,7 +13,7 @@ from hornbook.models.encode import Batch, Encoded
 
 # Sequences are sorted by length within windows of this many steps: long enough that little is padded,
 # short enough that steps of all lengths follow each other in random order.
-WINDOW_STEPS = 64
+WINDOW_STEPS = 256
 
 
 def epoch_steps(lengths: NDArray[np.int64], batch: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:

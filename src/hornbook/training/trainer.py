@@ -66,12 +66,13 @@ class _StepTrainer(Trainer):
         pinned = self.args.dataloader_pin_memory
         return DataLoader(dataset, sampler=SequentialSampler(dataset), collate_fn=only, pin_memory=pinned)
 
-    def training_step(self, model: nn.Module, inputs: list[MicroBatch], *_: Any, **__: Any) -> Tensor:
+    def training_step(self, model: nn.Module, inputs: Any, *_: Any, **__: Any) -> Tensor:
+        parts: list[MicroBatch] = inputs
         model.train()
         total = torch.zeros((), device=self.args.device)
-        for i, (weight, batch) in enumerate(inputs):
+        for i, (weight, batch) in enumerate(parts):
             # Processes exchange gradients once a step, with the last micro-batch.
-            more = i + 1 < len(inputs)
+            more = i + 1 < len(parts)
             with self.accelerator.no_sync(model) if more else nullcontext():
                 losses = self._loss(model, self._prepare_inputs(batch))
                 loss = torch.stack(list(losses.values())).sum() * weight
@@ -90,7 +91,8 @@ class _StepTrainer(Trainer):
     def log(self, logs: dict[str, float], *arguments: Any) -> None:
         if "loss" in logs:
             if len(self._parts) > 1:
-                sums: Any = nested_gather(torch.stack(list(self._parts.values())), self.args.parallel_mode)
+                own = torch.stack(list(self._parts.values()))
+                sums: Any = nested_gather(own, self.args.parallel_mode)  # type: ignore[no-untyped-call]
                 means = sums.view(-1, len(self._parts)).mean(dim=0) / self._since
                 logs |= {f"loss_{name}": mean for name, mean in zip(self._parts, means.tolist(), strict=True)}
             now = time.monotonic()
@@ -150,15 +152,15 @@ class _Watch(TrainerCallback):
 
 def _tensorboard(folder: Path) -> TrainerCallback:
     """Write curves beside the artefact that is being made: `tensorboard/NAME`, which outlives the run."""
-    from transformers.integrations import TensorBoardCallback, is_tensorboard_available
+    from transformers.integrations.integration_utils import TensorBoardCallback, is_tensorboard_available
 
-    if not is_tensorboard_available():
+    if not is_tensorboard_available():  # type: ignore[no-untyped-call]
         raise HornbookError("report_to: tensorboard is not installed; pip install 'hornbook[tensorboard]'")
     from torch.utils.tensorboard import SummaryWriter
 
     name = folder.parent.name.removeprefix(".").removesuffix(".partial")
-    writer: Any = SummaryWriter(str(folder.parents[1] / _TENSORBOARD / name))  # type: ignore[no-untyped-call]
-    return TensorBoardCallback(writer)
+    callback: TrainerCallback = TensorBoardCallback(SummaryWriter(str(folder.parents[1] / _TENSORBOARD / name)))  # type: ignore[no-untyped-call]
+    return callback
 
 
 def _note(history: list[dict[str, float]]) -> str:
@@ -171,8 +173,8 @@ def _note(history: list[dict[str, float]]) -> str:
 
 def _no_number(loss: float, step: int, learning_rate: float) -> HornbookError:
     return HornbookError(
-        f"the loss is {loss} at step {step}: the learning rate {learning_rate} is likely too high, or the model's own "
-        "weights hold no numbers"
+        f"the loss is {loss} at step {step}: the learning rate {learning_rate} is likely too high, or the model's "
+        "own weights hold no numbers"
     )
 
 
@@ -184,8 +186,8 @@ def _refuse_flat(state: Any, learning_rate: float) -> None:
     if after >= before:
         raise HornbookError(
             f"the loss does not fall: {before:.4f} over the first {_JUDGED_OVER} steps, {after:.4f} at step "
-            f"{state.global_step}: the learning rate {learning_rate} is likely too high (it diverged) or far too low, "
-            "or teacher and textbook do not fit together (another language, another tokenizer)"
+            f"{state.global_step}: the learning rate {learning_rate} is likely too high (it diverged) or far too "
+            "low, or teacher and textbook do not fit together (another language, another tokenizer)"
         )
 
 
