@@ -4,7 +4,7 @@
     python benchmarks/distil_step.py [--peer CHECKOUT] [--teacher FOLDER] [--corpus FOLDER] [--device cuda]
 
 All take turns on the same sentences with the same teacher, the same student, the same precision and the same
-optimiser. A round is some optimiser steps: ours as its plan cuts them, for the others the same sentences at random.
+optimiser. A round is a random pool of sentences: ours makes its steps of it, the others take it in batches at random.
 Figures are medians over rounds, in sequences a second; the last line of the output is one JSON object.
 """
 
@@ -16,32 +16,31 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from distil_inputs import find_teacher, find_tokenizer, joined, read_units, say
-from distil_ways import Setting, Steps, Work, cut, our_loss, ours, ours_step, plain, plain_loss
+from distil_ways import Setting, Step, Work, cut, our_loss, ours, ours_step, plain, plain_loss
 from hornbook.training.relations import RELATIONS, relation_loss
 
 ROOT = Path(__file__).resolve().parents[1]
 TOKENIZER = Path.home() / ".cache" / "hornbook" / "current" / "model"
 STUDENTS = ((3, 192), (6, 384))
-UNITS, MAX_LENGTH = 4096, 128
+MAX_LENGTH = 128
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured of an input: a group of steps a round, for so many seconds, at least so many rounds."""
+    """How much of an input is measured: so many rounds of so many optimiser steps."""
 
-    groups: list[Steps]
-    padding_share: float
-    seconds: float
     rounds: int
+    steps: int
 
 
 def timed(setting: Setting, work: Callable[[], Any]) -> float:
@@ -55,56 +54,64 @@ def timed(setting: Setting, work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def measure(setting: Setting, size: tuple[int, int], encoded: Any, plan: Plan) -> dict[str, Any]:
+def measure(setting: Setting, size: tuple[int, int], encoded: Any, plan: Plan, batch: int) -> dict[str, Any]:
     """Return the figures of all ways for one student and one input."""
     ways = {"ours": ours(setting, size, encoded), "obvious": plain(setting, size, encoded)}
     if setting.peer:
         ways["peer"] = plain(setting, size, encoded, peer=True)
     for name in list(ways):
         warm_up(ways, name)
+    order = np.random.default_rng(0).permutation(len(encoded))
+    pools = [order[start:][: plan.steps * batch] for start in range(0, len(order), plan.steps * batch)]
     speeds: dict[str, list[float]] = {name: [] for name in ways}
     shares = []
-    start = time.perf_counter()
-    for number, steps in enumerate(plan.groups):
-        for name in list(ways)[:: -1 if number % 2 else 1]:
-            spent = timed(setting, lambda name=name, steps=steps: ways[name](steps))
-            speeds[name].append(sum(map(len, steps)) / spent)
-            if name == "ours":
-                shares.append(loss_seconds(setting, size, encoded, steps) / spent)
-        done = number + 1
-        if done >= plan.rounds and (time.perf_counter() - start) * (done + 1) / done > plan.seconds:
-            break
+    for pool in pools[: plan.rounds]:
+        spent = one_round(setting, ways, our_steps(encoded, pool, batch), np.array_split(pool, plan.steps))
+        for name in ways:
+            speeds[name].append(len(pool) / spent[name])
+        shares.append(loss_seconds(setting, size, encoded, our_steps(encoded, pool, batch)) / spent["ours"])
     return figures(speeds) | {
         **({"peer": None} if setting.peer and "peer" not in ways else {}),
-        "padding_share": round(plan.padding_share, 4),
+        "padding_share": round(padding_share(encoded, batch), 4),
         "loss_share": round(statistics.median(shares), 3),
-        "rounds": len(shares),
     }
+
+
+def one_round(
+    setting: Setting, ways: dict[str, Work], bucketed: Sequence[Step], shuffled: Sequence[Step]
+) -> dict[str, float]:
+    """Return the seconds each way takes for the same sequences; they take turns at every step."""
+    spent = dict.fromkeys(ways, 0.0)
+    for of_ours, of_others in zip(bucketed, shuffled, strict=True):
+        for name, work in ways.items():
+            step = of_ours if name == "ours" else of_others
+            spent[name] += timed(setting, lambda work=work, step=step: work(step))
+    return spent
+
+
+def our_steps(encoded: Any, pool: NDArray[np.int64], batch: int) -> list[Step]:
+    """Return the steps that hornbook makes of these sequences."""
+    from hornbook.training.steps import epoch_steps
+
+    return [pool[step] for step in epoch_steps(encoded.lengths[pool], batch, seed=0, epoch=0)]
+
+
+def padding_share(encoded: Any, batch: int) -> float:
+    """Return the share of padding in what ours computes, in one pass over the whole input."""
+    steps = our_steps(encoded, np.arange(len(encoded)), batch)
+    masks = [micro.batch["attention_mask"] for step in steps for micro in cut(encoded, step)]
+    return 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
 
 
 def warm_up(ways: dict[str, Work], name: str) -> None:
     """Do a small first step; drop the peer, with the reason, where it cannot."""
     try:
-        ways[name]([np.arange(4)])
+        ways[name](np.arange(4))
     except Exception as error:
         if name != "peer":
             raise
         say(f"the peer cannot run here: {type(error).__name__}: {' '.join(str(error).split())}")
         del ways[name]
-
-
-def new_plan(encoded: Any, batch: int, each: int, seconds: float, rounds: int) -> Plan:
-    """Return rounds of `each` full steps of our plan, every round with short and long ones alike."""
-    from hornbook.training.steps import epoch_steps
-
-    steps = epoch_steps(encoded.lengths, batch, seed=0, epoch=0)
-    masks = [micro.batch["attention_mask"] for step in steps for micro in cut(encoded, step)]
-    full = [step for step in steps if len(step) == batch]
-    full.sort(key=lambda step: int(encoded.lengths[step].sum()))
-    apart = len(full) // each
-    groups = [full[i::apart][:each] for i in np.random.default_rng(0).permutation(apart)]
-    padding = 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
-    return Plan(groups, padding, seconds, rounds)
 
 
 def figures(speeds: dict[str, list[float]]) -> dict[str, Any]:
@@ -116,7 +123,7 @@ def figures(speeds: dict[str, list[float]]) -> dict[str, Any]:
     return found
 
 
-def loss_seconds(setting: Setting, size: tuple[int, int], encoded: Any, steps: Steps) -> float:
+def loss_seconds(setting: Setting, size: tuple[int, int], encoded: Any, steps: Sequence[Step]) -> float:
     """Return the seconds that our loss alone, forward and backward, takes for some steps."""
     heads, total = setting.heads(size[1]), 0.0
     for step in steps:
@@ -190,7 +197,6 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=32, help="sequences in an optimiser step (default 32)")
     parser.add_argument("--quick", action="store_true", help="under a minute on two cores; noisy")
-    parser.add_argument("--seconds", type=float, help="for each student and input (default 45; 8 with --quick)")
     parser.add_argument("--peer", type=Path, help="a checkout of minilmv2.bb")
     parser.add_argument("--teacher", type=Path, help="a model folder; else random weights")
     parser.add_argument("--corpus", type=Path, default=ROOT.parent / "shared" / "data" / "general")
@@ -210,7 +216,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Measure and print."""
     options = parse()
-    units = read_units(options.corpus, UNITS)
+    units = read_units(options.corpus, count=max(4096, 128 * options.batch))
     from hornbook.models.encode import encode
     from hornbook.models.families import sizes_of
     from hornbook.models.loading import quiet_transformers
@@ -230,17 +236,16 @@ def main() -> None:
     sentences = encode(units, None, tokenizer, MAX_LENGTH)
     packed = encode(joined(units, tokenizer, MAX_LENGTH), None, tokenizer, MAX_LENGTH)
     say(f"{len(sentences)} units of {sentences.lengths.mean():.0f} tokens; {len(packed)} packed ones")
-    inputs = {"sentences": (sentences, 2), "packed": (packed, 1)}
-    seconds, rounds = (options.seconds or 8, 1) if options.quick else (options.seconds or 45, 3)
-    plans = {
-        kind: new_plan(encoded, options.batch, each, seconds, rounds) for kind, (encoded, each) in inputs.items()
+    inputs = {
+        "sentences": (sentences, Plan(1, 8) if options.quick else Plan(3, 32)),
+        "packed": (packed, Plan(1, 1) if options.quick else Plan(3, 4)),
     }
     students: dict[str, Any] = {}
     for size in STUDENTS:
         name = f"{size[0]}x{size[1]}"
         students[name] = {}
-        for kind, (encoded, _) in inputs.items():
-            students[name][kind] = measure(setting, size, encoded, plans[kind])
+        for kind, (encoded, plan) in inputs.items():
+            students[name][kind] = measure(setting, size, encoded, plan, options.batch)
             say(f"{name} {kind}: {students[name][kind]}")
     first, *others = students
     result = {

@@ -2,7 +2,7 @@
 
 import copy
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from hornbook.training.relations import relation_heads
 from obvious_minilmv2 import obvious_loss
 
 MOST_TOKENS = 16_384  # of a micro-batch: the default of `micro_batch_tokens`
-Steps = Sequence[NDArray[np.int64]]  # for each optimiser step of our plan the indices of its sequences
-Work = Callable[[Steps], None]
+Step = NDArray[np.int64]  # the indices of an optimiser step's sequences
+Work = Callable[[Step], None]
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,14 @@ def ours(setting: Setting, size: tuple[int, int], encoded: Any) -> Work:
     student, loss = our_loss(setting, size)
     optimizer = new_optimizer(student)
 
-    def work(steps: Steps) -> None:
-        for step in steps:
-            ours_step(setting, loss, cut(encoded, step))
-            finish(student, optimizer)
+    def work(step: Step) -> None:
+        ours_step(setting, loss, cut(encoded, step))
+        finish(student, optimizer)
 
     return work
 
 
-def cut(encoded: Any, step: NDArray[np.int64], most_tokens: int = MOST_TOKENS) -> list[Any]:
+def cut(encoded: Any, step: Step, most_tokens: int = MOST_TOKENS) -> list[Any]:
     """Return the micro-batches of a step, as StepDataset does."""
     from hornbook.training.steps import MicroBatch, micro_batches
 
@@ -99,18 +98,15 @@ def ours_step(setting: Setting, loss: Callable[[Any], Any], micro_batches: Any) 
 
 
 def plain(setting: Setting, size: tuple[int, int], encoded: Any, *, peer: bool = False) -> Work:
-    """Return the obvious way, or the peer's own: the same sequences, but which of them make a step is chance."""
+    """Return the obvious way, or the peer's own."""
     student, loss = plain_loss(setting, size, peer)
     optimizer = new_optimizer(student)
-    random = np.random.default_rng(0)
 
-    def work(steps: Steps) -> None:
-        indices = random.permutation(np.concatenate(steps))
-        for step in np.split(indices, np.cumsum([len(step) for step in steps])[:-1]):
-            with setting.autocast():
-                of_batch = loss(setting.to_device(encoded.batch(step)))
-            of_batch.backward()
-            finish(student, optimizer)
+    def work(step: Step) -> None:
+        with setting.autocast():
+            of_batch = loss(setting.to_device(encoded.batch(step)))
+        of_batch.backward()
+        finish(student, optimizer)
 
     return work
 

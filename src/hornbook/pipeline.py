@@ -45,6 +45,8 @@ class Outcome:
 def run(recipe: Recipe, runs: Path | str = "runs") -> Outcome:
     """Run a recipe; what is finished already is used again.
 
+    Started by torchrun in several processes, all train together, and the first one writes the results.
+
     Args:
         recipe: the whole run.
         runs: the folder of runs; artefacts are shared in RUNS/artifacts, the results stand in RUNS/NAME.
@@ -58,8 +60,11 @@ def run(recipe: Recipe, runs: Path | str = "runs") -> Outcome:
     plan(recipe, Path(os.devnull))  # what is missing shows now, not after an hour of training
     store = Store(Path(runs) / STORE)
     folder = Path(runs) / recipe.name
-    _own_run_folder(folder)
     outcome = Outcome(folder=folder)
+    if not _is_first_process():
+        outcome.rows = list(_rows(recipe, store, None))
+        return outcome
+    _own_run_folder(folder)
     for row in _rows(recipe, store, folder):
         outcome.rows.append(row)
         logger.info(
@@ -154,6 +159,12 @@ def _rows(recipe: Recipe, store: Store, folder: Path | None) -> Iterator[dict[st
         _linked(adapted, folder, f"student-{UNDISTILLED}-seed{seed}")
         if not scored.planned:
             yield _row(UNDISTILLED, None, scored, [student, adapted], seed)
+
+
+def _is_first_process() -> bool:
+    from hornbook.training.processes import process
+
+    return process()[0] == 0
 
 
 def _row(name: str, book: Artifact | None, scored: Artifact, made: list[Artifact], seed: int) -> dict[str, Any]:

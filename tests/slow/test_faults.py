@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 pytestmark = pytest.mark.slow
 
 HORNBOOK = [sys.executable, "-m", "hornbook"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
 
@@ -71,8 +72,7 @@ def test_two_processes_learn_what_one_learns(tmp_path, tiny_teacher, book):
     size = ("--layers", 1, "--hidden", 16, "--heads", 2, "--dropout", 0, "--steps", 60, "--micro-batch-tokens", 300)
     arguments = [*("distil", "--teacher", tiny_teacher, "--textbook", book), *size, "--checkpoint-minutes", 0.00001]
     one = finish(hornbook(*arguments, "--out", tmp_path / "one", "--json"))
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [*torchrun, "-m", "hornbook", *map(str, arguments), "--out", str(tmp_path / "two")]
+    command = [*TORCHRUN, "-m", "hornbook", *map(str, arguments), "--out", str(tmp_path / "two")]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "two" / "manifest.json").read_text())["key"] == one["key"]
@@ -83,3 +83,28 @@ def test_two_processes_learn_what_one_learns(tmp_path, tiny_teacher, book):
         for column in ("step", "loss", "loss_query", "loss_key", "loss_value", "grad_norm", "learning_rate"):
             assert together[column] == pytest.approx(alone[column], rel=1e-3), column
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+def test_a_whole_recipe_runs_in_two_processes(tmp_path, tiny_teacher, reviews, general_text):
+    values = {
+        "name": "small",
+        "task": {"source": str(reviews)},
+        "corpus": {"sources": [str(general_text)]},
+        "textbooks": {"contextualized": {"kind": "contextualized", "share": 0.2, "min_units": 50}},
+        "teacher": {"model": str(tiny_teacher), "finetune": {"epochs": 4, "learning_rate": 5e-3, "batch": 8}},
+        "student": {"layers": 1, "hidden": 16, "heads": 2},
+        "distil": {"tokens": 3000, "learning_rate": 5e-3},
+        "adapt": {"epochs": 1, "batch": 8},
+    }
+    (tmp_path / "recipe.yaml").write_text(json.dumps(values), "utf-8")
+    command = [*TORCHRUN, "-m", "hornbook", "run", str(tmp_path / "recipe.yaml"), "--runs", str(tmp_path / "runs")]
+    done = subprocess.run(
+        [*command, "--json"], env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    assert [row["name"] for row in json.loads(line)["rows"]] == ["teacher", "contextualized"]
+    run = json.loads((tmp_path / "runs" / "small" / "report.json").read_text())
+    made = [stage["stage"] for stage in run["stages"]]
+    assert made == ["task", "model", "evaluation", "corpus", "textbook", "tokens", "student", "model", "evaluation"]
+    assert not list((tmp_path / "runs" / "artifacts").rglob(".*"))

@@ -60,8 +60,9 @@ def command(function: Callable[..., Answer]) -> Callable[..., None]:
         logging.getLogger("hornbook").setLevel(logging.INFO)
         if not sys.stderr.isatty():
             os.environ.update(dict.fromkeys(_NO_BARS, "1"))
+        first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
         if "quiet" in inspect.signature(function).parameters:
-            kwargs["quiet"] = json_
+            kwargs["quiet"] = json_ or not first
         try:
             answer = function(*args, **kwargs)
         except BrokenPipeError:
@@ -74,7 +75,7 @@ def command(function: Callable[..., Answer]) -> Callable[..., None]:
         except KeyboardInterrupt:
             _complain("stopped; the same command goes on from what is finished")
             raise typer.Exit(_INTERRUPTED) from None
-        if json_:
+        if json_ and first:
             typer.echo(json.dumps(answer, ensure_ascii=False, default=str))
 
     signature = inspect.signature(function)
