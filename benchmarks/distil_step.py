@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,27 +66,22 @@ def measure(setting: Setting, size: tuple[int, int], encoded: Any, plan: Plan, b
     speeds: dict[str, list[float]] = {name: [] for name in ways}
     shares = []
     for pool in pools[: plan.rounds]:
-        spent = one_round(setting, ways, our_steps(encoded, pool, batch), np.array_split(pool, plan.steps))
+        spent, of_loss = dict.fromkeys(ways, 0.0), 0.0
+        bucketed, shuffled = our_steps(encoded, pool, batch), np.array_split(pool, plan.steps)
+        for of_ours, of_others in zip(bucketed, shuffled, strict=True):  # they take turns at every step
+            for name, work in ways.items():
+                step = of_ours if name == "ours" else of_others
+                spent[name] += timed(setting, lambda work=work, step=step: work(step))
+                if name == "ours":
+                    of_loss += loss_seconds(setting, size, encoded, of_ours)
         for name in ways:
             speeds[name].append(len(pool) / spent[name])
-        shares.append(loss_seconds(setting, size, encoded, our_steps(encoded, pool, batch)) / spent["ours"])
+        shares.append(of_loss / spent["ours"])
     return figures(speeds) | {
         **({"peer": None} if setting.peer and "peer" not in ways else {}),
         "padding_share": round(padding_share(encoded, batch), 4),
         "loss_share": round(statistics.median(shares), 3),
     }
-
-
-def one_round(
-    setting: Setting, ways: dict[str, Work], bucketed: Sequence[Step], shuffled: Sequence[Step]
-) -> dict[str, float]:
-    """Return the seconds each way takes for the same sequences; they take turns at every step."""
-    spent = dict.fromkeys(ways, 0.0)
-    for of_ours, of_others in zip(bucketed, shuffled, strict=True):
-        for name, work in ways.items():
-            step = of_ours if name == "ours" else of_others
-            spent[name] += timed(setting, lambda work=work, step=step: work(step))
-    return spent
 
 
 def our_steps(encoded: Any, pool: NDArray[np.int64], batch: int) -> list[Step]:
@@ -123,19 +118,18 @@ def figures(speeds: dict[str, list[float]]) -> dict[str, Any]:
     return found
 
 
-def loss_seconds(setting: Setting, size: tuple[int, int], encoded: Any, steps: Sequence[Step]) -> float:
-    """Return the seconds that our loss alone, forward and backward, takes for some steps."""
+def loss_seconds(setting: Setting, size: tuple[int, int], encoded: Any, step: Step) -> float:
+    """Return the seconds that our loss alone, forward and backward, takes for a step."""
     heads, total = setting.heads(size[1]), 0.0
-    for step in steps:
-        for _, batch in cut(encoded, step):
-            mask = batch["attention_mask"].to(setting.device)
-            teacher = random_projections(setting, mask, setting.teacher.config.hidden_size)
-            student = random_projections(setting, mask, size[1], learns=True)
+    for _, batch in cut(encoded, step):
+        mask = batch["attention_mask"].to(setting.device)
+        teacher = random_projections(setting, mask, setting.teacher.config.hidden_size)
+        student = random_projections(setting, mask, size[1], learns=True)
 
-            def work(teacher: Any = teacher, student: Any = student, mask: Any = mask) -> None:
-                torch.stack(list(relation_loss(teacher, student, mask, heads).values())).sum().backward()
+        def work(teacher: Any = teacher, student: Any = student, mask: Any = mask) -> None:
+            torch.stack(list(relation_loss(teacher, student, mask, heads).values())).sum().backward()
 
-            total += timed(setting, work)
+        total += timed(setting, work)
     return total
 
 
