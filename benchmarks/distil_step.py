@@ -231,7 +231,7 @@ def main() -> None:
     packed = encode(joined(units, tokenizer, MAX_LENGTH), None, tokenizer, MAX_LENGTH)
     say(f"{len(sentences)} units of {sentences.lengths.mean():.0f} tokens; {len(packed)} packed ones")
     inputs = {
-        "sentences": (sentences, Plan(1, 8) if options.quick else Plan(3, 32)),
+        "sentences": (sentences, Plan(1, 4) if options.quick else Plan(3, 32)),
         "packed": (packed, Plan(1, 1) if options.quick else Plan(3, 4)),
     }
     students: dict[str, Any] = {}
