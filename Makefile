@@ -5,7 +5,7 @@ READY := .venv/.ready
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart quickstart-full test test-slow lint format clean
+.PHONY: help install quickstart quickstart-full test test-slow bench lint format clean
 
 help: ## Show these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-quickstart: $(READY) ## Two textbooks, two students and one table from real data (about 10 minutes)
+quickstart: $(READY) ## Two textbooks, two students and one table from real data (about 8 minutes)
 	$(BIN)/hornbook quickstart
 
 quickstart-full: $(READY) ## The same with three seeds and twice the tokens (under an hour)
@@ -28,6 +28,9 @@ test: $(READY) ## Unit tests (under 5 minutes)
 
 test-slow: $(READY) ## Tests with several processes, faults and whole runs (under 25 minutes)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
+
+bench: $(READY) ## Distillation steps a second beside the obvious way (under a minute)
+	$(BIN)/python benchmarks/distil_step.py --quick
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

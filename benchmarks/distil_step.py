@@ -37,10 +37,16 @@ MAX_LENGTH = 128
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of an input is measured: so many rounds of so many optimiser steps."""
+    """How much of an input is measured: so many rounds of so many optimiser steps of so many sequences.
+
+    A round is a pool of sentences. Ours goes through all of it; the others, slower, may do with some of it, drawn at
+    random.
+    """
 
     rounds: int
     steps: int
+    others: int
+    batch: int
 
 
 def timed(setting: Setting, work: Callable[[], Any]) -> float:
@@ -54,7 +60,7 @@ def timed(setting: Setting, work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def measure(setting: Setting, size: tuple[int, int], encoded: Any, plan: Plan, batch: int) -> dict[str, Any]:
+def measure(setting: Setting, size: tuple[int, int], encoded: Any, plan: Plan) -> dict[str, Any]:
     """Return the figures of all ways for one student and one input."""
     ways = {"ours": ours(setting, size, encoded), "obvious": plain(setting, size, encoded)}
     if setting.peer:
@@ -62,24 +68,26 @@ def measure(setting: Setting, size: tuple[int, int], encoded: Any, plan: Plan, b
     for name in list(ways):
         warm_up(ways, name)
     order = np.random.default_rng(0).permutation(len(encoded))
-    pools = [order[start:][: plan.steps * batch] for start in range(0, len(order), plan.steps * batch)]
+    size_of_pool = plan.steps * plan.batch
+    pools = [order[start:][:size_of_pool] for start in range(0, len(order), size_of_pool)]
     speeds: dict[str, list[float]] = {name: [] for name in ways}
     shares = []
     for pool in pools[: plan.rounds]:
-        spent, of_loss = dict.fromkeys(ways, 0.0), 0.0
-        bucketed, shuffled = our_steps(encoded, pool, batch), np.array_split(pool, plan.steps)
-        for of_ours, of_others in zip(bucketed, shuffled, strict=True):  # they take turns at every step
+        spent, done, of_loss = dict.fromkeys(ways, 0.0), dict.fromkeys(ways, 0), 0.0
+        bucketed, shuffled = our_steps(encoded, pool, plan.batch), np.array_split(pool, plan.steps)
+        for turn in range(plan.others):  # they take turns
+            mine = bucketed[turn :: plan.others]
             for name, work in ways.items():
-                step = of_ours if name == "ours" else of_others
-                spent[name] += timed(setting, lambda work=work, step=step: work(step))
-                if name == "ours":
-                    of_loss += loss_seconds(setting, size, encoded, of_ours)
+                for step in mine if name == "ours" else shuffled[turn : turn + 1]:
+                    spent[name] += timed(setting, lambda work=work, step=step: work(step))
+                    done[name] += len(step)
+            of_loss += sum(loss_seconds(setting, size, encoded, step) for step in mine)
         for name in ways:
-            speeds[name].append(len(pool) / spent[name])
+            speeds[name].append(done[name] / spent[name])
         shares.append(of_loss / spent["ours"])
     return figures(speeds) | {
         **({"peer": None} if setting.peer and "peer" not in ways else {}),
-        "padding_share": round(padding_share(encoded, batch), 4),
+        "padding_share": round(padding_share(encoded, plan.batch), 4),
         "loss_share": round(statistics.median(shares), 3),
     }
 
@@ -196,7 +204,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--corpus", type=Path, default=ROOT.parent / "shared" / "data" / "general")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="cuda: RoBERTa-large's shapes")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], help="default: bfloat16 on cuda, else float32")
-    parser.add_argument("--dropout", type=float, default=0.1, help="the student's (default 0.1)")
+    parser.add_argument("--dropout", type=float, default=0.0, help="the student's, the same for all (default 0)")
     options = parser.parse_args()
     if options.peer and not (options.peer / "minilmv2" / "minilmv2.py").is_file():
         parser.error(
@@ -231,15 +239,15 @@ def main() -> None:
     packed = encode(joined(units, tokenizer, MAX_LENGTH), None, tokenizer, MAX_LENGTH)
     say(f"{len(sentences)} units of {sentences.lengths.mean():.0f} tokens; {len(packed)} packed ones")
     inputs = {
-        "sentences": (sentences, Plan(1, 4) if options.quick else Plan(3, 32)),
-        "packed": (packed, Plan(1, 1) if options.quick else Plan(3, 4)),
+        "sentences": (sentences, Plan(1, 16, 4, options.batch) if options.quick else Plan(3, 32, 32, options.batch)),
+        "packed": (packed, Plan(1, 2, 1, options.batch // 2) if options.quick else Plan(3, 4, 4, options.batch)),
     }
     students: dict[str, Any] = {}
     for size in STUDENTS:
         name = f"{size[0]}x{size[1]}"
         students[name] = {}
         for kind, (encoded, plan) in inputs.items():
-            students[name][kind] = measure(setting, size, encoded, plan, options.batch)
+            students[name][kind] = measure(setting, size, encoded, plan)
             say(f"{name} {kind}: {students[name][kind]}")
     first, *others = students
     result = {

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,14 +67,19 @@ def test_a_run_that_died_leaves_nothing_finished_and_its_state_for_the_next(tmp_
     assert not partial.exists()
 
 
-def test_state_of_other_work_is_dropped(tmp_path: Path):
+def test_state_of_other_work_is_not_thrown_away_unasked(tmp_path: Path):
     with pytest.raises(RuntimeError):
         build_once(tmp_path / "a", fail=True)
 
     def starts_afresh(work):
         assert not (work.resume / "state").exists()
 
-    make(tmp_path / "a", stage="demo", version=2, config={"text": "hello"}, inputs={}, build=starts_afresh)
+    again = {"stage": "demo", "version": 2, "config": {"text": "hello"}, "inputs": {}, "build": starts_afresh}
+    with pytest.raises(HornbookError, match="an unfinished run with other settings or inputs left"):
+        make(tmp_path / "a", **again)
+    assert (partial_path(tmp_path / "a") / "resume" / "state").read_text() == "kept"
+    shutil.rmtree(partial_path(tmp_path / "a"))
+    make(tmp_path / "a", **again)
 
 
 def test_what_cannot_change_a_result_does_not_change_the_key():

@@ -84,15 +84,20 @@ class Artifact:
         measured: Mapping[str, Any] = json.loads((self.path / RUN).read_text("utf-8"))
         return measured
 
-    def file(self, name: str) -> Path:
+    def file(self, name: str, *, whole: bool = False) -> Path:
         """Return the path of one of its files.
 
+        Args:
+            name: relative to the artefact's folder.
+            whole: compare its checksum too, not only its size.
+
         Raises:
-            HornbookError: the manifest does not name that file, or it is gone or of another size.
+            HornbookError: the manifest does not name that file, or it is gone or changed.
         """
         listed = self.manifest["files"].get(name)
         path = self.path / name
-        if listed is None or not path.is_file() or path.stat().st_size != listed["bytes"]:
+        as_made = listed is not None and path.is_file() and path.stat().st_size == listed["bytes"]
+        if not as_made or (whole and _file_digest(path) != listed["xxh3_128"]):
             raise HornbookError(f"{path}: missing or changed since it was made; remove {self.path} and run again")
         return path
 
@@ -141,6 +146,14 @@ class Work:
         path = self.path / RESUME
         path.mkdir(exist_ok=True)
         return path
+
+    def forget(self) -> None:
+        """Drop what is kept for a later run, where that would end as this one does."""
+        for kept in self.resume.iterdir():
+            if kept.is_dir():
+                shutil.rmtree(kept, ignore_errors=True)
+            else:
+                kept.unlink(missing_ok=True)
 
 
 def result_config(config: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
@@ -359,6 +372,11 @@ def _partial_folder(out: Path, key: str) -> Path:
     except (OSError, ValueError, KeyError):
         same = False
     if not same:
+        if _can_be_resumed(partial):
+            raise HornbookError(
+                f"{partial}: holds what an unfinished run with other settings or inputs left; go on with those, "
+                "remove it, or choose another folder"
+            )
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         write_json(partial / _BUILDING, {"key": key})
@@ -369,9 +387,13 @@ def _partial_folder(out: Path, key: str) -> Path:
 
 
 def _drop_unresumable(partial: Path) -> None:
-    kept = partial / RESUME
-    if not (kept.is_dir() and any(kept.iterdir())):
+    if not _can_be_resumed(partial):
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _can_be_resumed(partial: Path) -> bool:
+    kept = partial / RESUME
+    return kept.is_dir() and any(kept.iterdir())
 
 
 def _cpu_seconds() -> float:

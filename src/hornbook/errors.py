@@ -1,4 +1,4 @@
-"""The one exception that hornbook raises for what a user can mend."""
+"""What hornbook raises for what a user can mend."""
 
 
 class HornbookError(Exception):
@@ -6,3 +6,7 @@ class HornbookError(Exception):
 
     The command line prints the message without a traceback and exits with code 2.
     """
+
+
+class TrainingError(HornbookError):
+    """A training that came to nothing, and would again with the same settings."""

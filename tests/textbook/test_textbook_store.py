@@ -52,7 +52,12 @@ def test_a_textbook_is_streamed_in_order(tmp_path):
     assert [n for batch in batches for n in batch.column("unit").to_pylist()] == list(range(25))
     assert max(batch.num_rows for batch in batches) == 4
     assert book.units == 25
-    (tmp_path / "book" / "textbook-00001.parquet").unlink()
+    shard = tmp_path / "book" / "textbook-00001.parquet"
+    content = shard.read_bytes()
+    shard.write_bytes(content[:50] + bytes([content[50] ^ 1]) + content[51:])
+    with pytest.raises(HornbookError, match=r"textbook-00001\.parquet: missing or changed"):
+        list(book.batches())
+    shard.unlink()
     with pytest.raises(HornbookError, match="missing or changed"):
         list(book.batches())
 

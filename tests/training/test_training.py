@@ -1,5 +1,6 @@
 """Fine-tuning, distillation and going on after a stop, on a model of 2 layers by 32."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.csv
@@ -120,21 +121,27 @@ def tear_last(resume: Path) -> None:
     optimizer.write_bytes(optimizer.read_bytes()[:-1] + b"x")
 
 
+@contextmanager
+def stopped_at(step: int, monkeypatch: pytest.MonkeyPatch):
+    build = trainer_module._StepTrainer.__init__
+
+    def interrupted(self, **settings):
+        build(self, **settings)
+        self.add_callback(Stop(step))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module._StepTrainer, "__init__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            yield
+
+
 @pytest.mark.parametrize(("tear", "goes_on"), [(lambda resume: None, 30), (tear_new, 30), (tear_last, 20)])
 def test_a_stopped_run_goes_on_to_the_same_weights_and_log(tmp_path, monkeypatch, teacher, book, tear, goes_on):
     config = DistilConfig(tokens=None, steps=45, checkpoint_minutes=1e-9, micro_batch_tokens=200)
     whole = distil(teacher, book, tmp_path / "whole", STUDENT, config, seed=3)
 
-    build = trainer_module._StepTrainer.__init__
-
-    def interrupted(self, **settings):
-        build(self, **settings)
-        self.add_callback(Stop(33))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(trainer_module._StepTrainer, "__init__", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            distil(teacher, book, tmp_path / "again", STUDENT, config, seed=3)
+    with stopped_at(33, monkeypatch):
+        distil(teacher, book, tmp_path / "again", STUDENT, config, seed=3)
     assert not (tmp_path / "again").exists()
     resume = tmp_path / ".again.partial" / "resume"
     assert (resume / "checkpoint-30" / "complete.json").is_file()
@@ -158,7 +165,25 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path, teacher, book):
     config = DistilConfig(tokens=None, steps=60, learning_rate=1e9, clip=1e9)
     with pytest.raises(HornbookError, match=r"the loss is nan at step .* learning rate"):
         distil(teacher, book, tmp_path / "s", STUDENT, config)
-    assert not (tmp_path / "s").exists()
+    assert list(tmp_path.iterdir()) == []
+    distil(teacher, book, tmp_path / "s", STUDENT, DistilConfig(tokens=None, steps=10))
+
+
+def test_checkpoints_of_other_settings_are_not_thrown_away(tmp_path, monkeypatch, teacher, book):
+    config = DistilConfig(tokens=None, steps=45, checkpoint_minutes=1e-9)
+    with stopped_at(33, monkeypatch):
+        distil(teacher, book, tmp_path / "s", STUDENT, config)
+    with pytest.raises(HornbookError, match="an unfinished run with other settings or inputs left"):
+        distil(teacher, book, tmp_path / "s", STUDENT, config, seed=1)
+    assert distil(teacher, book, tmp_path / "s", STUDENT, config).counts["steps"] == 45
+
+
+def test_curves_for_tensorboard_ask_for_it(tmp_path, monkeypatch, teacher, book):
+    from transformers.integrations import integration_utils
+
+    monkeypatch.setattr(integration_utils, "is_tensorboard_available", lambda: False)
+    with pytest.raises(HornbookError, match=r"tensorboard is not installed; pip install 'hornbook\[tensorboard\]'"):
+        distil(teacher, book, tmp_path / "s", STUDENT, DistilConfig(steps=3, report_to=("tensorboard",)))
 
 
 def test_a_loss_that_does_not_fall_stops_a_long_run(tmp_path, teacher, book):

@@ -63,7 +63,7 @@ class Textbook:
             HornbookError: a shard is missing or changed.
         """
         for name in sorted(self.artifact.manifest["files"]):
-            path = self.artifact.file(name)
+            path = self.artifact.file(name, whole=True)
             try:
                 with pq.ParquetFile(path) as shard:
                     yield from shard.iter_batches(batch_units, columns=None if columns is None else list(columns))

@@ -10,6 +10,7 @@ import torch
 from accelerate import PartialState
 
 from hornbook.artifact import RESUME, Artifact, Place, Work, make
+from hornbook.errors import TrainingError
 
 logger = logging.getLogger("hornbook")
 
@@ -45,13 +46,21 @@ def make_together(out: Place, *, build: Callable[[Work], None], **identity: Any)
     All processes must see one file system.
     """
     index, count = process()
+
+    def attempt(work: Work) -> None:
+        try:
+            build(work)
+        except TrainingError:
+            work.forget()
+            raise
+
     if count == 1:
-        return make(out, build=build, **identity)
+        return make(out, build=attempt, **identity)
     if index == 0:
 
         def lead(work: Work) -> None:
             agreed(work.resume.resolve())
-            build(work)
+            attempt(work)
 
         try:
             return make(out, build=lead, **identity)

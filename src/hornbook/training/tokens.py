@@ -79,7 +79,7 @@ def open_tokens(tokens: Artifact, pad: int) -> Encoded:
     Raises:
         HornbookError: the file is missing or changed.
     """
-    return open_encoded(tokens.file(ENCODED), pad)
+    return open_encoded(tokens.file(ENCODED, whole=True), pad)
 
 
 def packed(texts: Iterable[Texts], tokenizer: Any, max_length: int, pack: Pack) -> Iterator[Texts]:

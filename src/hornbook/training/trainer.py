@@ -18,7 +18,7 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_pt_utils import nested_gather
 
 from hornbook.artifact import fingerprint, write_json
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, TrainingError
 from hornbook.models.encode import Batch
 from hornbook.progress import Counter, progress
 from hornbook.recipe import TrainingConfig
@@ -171,8 +171,8 @@ def _note(history: list[dict[str, float]]) -> str:
     return f"loss {last['loss']:.4f}{f' ({parts})' if parts else ''}, padding {last['padding']:.1%}"
 
 
-def _no_number(loss: float, step: int, learning_rate: float) -> HornbookError:
-    return HornbookError(
+def _no_number(loss: float, step: int, learning_rate: float) -> TrainingError:
+    return TrainingError(
         f"the loss is {loss} at step {step}: the learning rate {learning_rate} is likely too high, or the model's "
         "own weights hold no numbers"
     )
@@ -184,7 +184,7 @@ def _refuse_flat(state: Any, learning_rate: float) -> None:
     recent = [loss for step, loss in losses.items() if step > state.global_step - _JUDGED_OVER]
     before, after = sum(first) / len(first), sum(recent) / len(recent)
     if after >= before:
-        raise HornbookError(
+        raise TrainingError(
             f"the loss does not fall: {before:.4f} over the first {_JUDGED_OVER} steps, {after:.4f} at step "
             f"{state.global_step}: the learning rate {learning_rate} is likely too high (it diverged) or far too "
             "low, or teacher and textbook do not fit together (another language, another tokenizer)"
@@ -225,7 +225,7 @@ def train(
         "padding" (a share), "tokens_per_second"; or "step" and "score".
 
     Raises:
-        HornbookError: the loss is not a number, or does not fall.
+        TrainingError: the loss is not a number, or does not fall.
     """
     scored: dict[str, Any] = {}
     if score is not None:
