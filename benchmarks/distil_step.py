@@ -239,7 +239,7 @@ def main() -> None:
     packed = encode(joined(units, tokenizer, MAX_LENGTH), None, tokenizer, MAX_LENGTH)
     say(f"{len(sentences)} units of {sentences.lengths.mean():.0f} tokens; {len(packed)} packed ones")
     inputs = {
-        "sentences": (sentences, Plan(1, 16, 4, options.batch) if options.quick else Plan(3, 32, 32, options.batch)),
+        "sentences": (sentences, Plan(1, 12, 3, options.batch) if options.quick else Plan(3, 32, 32, options.batch)),
         "packed": (packed, Plan(1, 2, 1, options.batch // 2) if options.quick else Plan(3, 4, 4, options.batch)),
     }
     students: dict[str, Any] = {}
