@@ -97,7 +97,7 @@ class Artifact:
         listed = self.manifest["files"].get(name)
         path = self.path / name
         as_made = listed is not None and path.is_file() and path.stat().st_size == listed["bytes"]
-        if not as_made or (whole and _file_digest(path) != listed["xxh3_128"]):
+        if not as_made or (whole and checksum(path) != listed["xxh3_128"]):
             raise HornbookError(f"{path}: missing or changed since it was made; remove {self.path} and run again")
         return path
 
@@ -195,15 +195,16 @@ def fingerprint(paths: Iterable[Path]) -> str:
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         for file in files:
             name = file.relative_to(path) if path.is_dir() else Path(file.suffix)
-            digest.update(f"{name.as_posix()}\0{_file_digest(file)}\0".encode())
+            digest.update(f"{name.as_posix()}\0{checksum(file, sampled=True)}\0".encode())
     return digest.hexdigest()
 
 
-def _file_digest(path: Path) -> str:
+def checksum(path: Path, *, sampled: bool = False) -> str:
+    """Return the checksum of a file; `sampled`: beyond 1 GB of its size, time and samples, for sources."""
     digest = xxhash.xxh3_128()
     stat = path.stat()
     with path.open("rb") as file:
-        if stat.st_size <= _SAMPLED_ABOVE:
+        if not sampled or stat.st_size <= _SAMPLED_ABOVE:
             while block := file.read(_SAMPLED_BLOCK):
                 digest.update(block)
         else:
@@ -321,7 +322,7 @@ def _build(out: Path, identity: dict[str, Any], build: Callable[[Work], None]) -
         "counts": work.counts,
         "info": work.info,
         "files": {
-            p.relative_to(partial).as_posix(): {"bytes": p.stat().st_size, "xxh3_128": _file_digest(p)}
+            p.relative_to(partial).as_posix(): {"bytes": p.stat().st_size, "xxh3_128": checksum(p)}
             for p in sorted(partial.rglob("*"))
             if p.is_file()
         },

@@ -70,6 +70,8 @@ def make_together(out: Place, *, build: Callable[[Work], None], **identity: Any)
     if checkpoints := agreed(None):
         with tempfile.TemporaryDirectory() as own:
             (Path(own) / RESUME).symlink_to(checkpoints)
-            build(Work(Path(own)))
-        agreed(None)
+            try:
+                build(Work(Path(own)))
+            finally:
+                agreed(None)  # what is wrong with the input is so in all processes: wait for the first one's end
     return make(out, build=build, **identity)

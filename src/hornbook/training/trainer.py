@@ -17,7 +17,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_pt_utils import nested_gather
 
-from hornbook.artifact import fingerprint, write_json
+from hornbook.artifact import checksum, write_json
 from hornbook.errors import HornbookError, TrainingError
 from hornbook.models.encode import Batch
 from hornbook.progress import Counter, progress
@@ -83,8 +83,9 @@ class _StepTrainer(Trainer):
             self._padded += batch["input_ids"].numel()
             self._tokens += int(batch["attention_mask"].sum())
         self._since += 1
-        # On a GPU this would wait for the device at each step; there the log finds it, before any checkpoint.
-        if total.device.type == "cpu" and not total.isfinite():
+        # On a GPU this would wait for the device at each step, and of several processes one would stop alone: there
+        # the log, the same in all of them, finds it before any checkpoint.
+        if total.device.type == "cpu" and process()[1] == 1 and not total.isfinite():
             raise _no_number(float(total), self.state.global_step + 1, self.args.learning_rate)
         return total
 
@@ -128,6 +129,8 @@ class _Watch(TrainerCallback):
         self.counter.advance(self.dataset.tokens(state.global_step - 1), _note(state.log_history))
         if args.eval_steps and state.global_step % args.eval_steps == 0:
             control.should_log = True  # a checkpoint is taken here
+        if state.global_step == state.max_steps:
+            control.should_log = True  # no step stays unseen
         # Only where the losses are written too, so that a resumed run writes the same table.
         if state.global_step % LOG_STEPS == 0 and agreed(time.monotonic() - self.saved > self.seconds):
             control.should_save = True
@@ -305,7 +308,7 @@ def _warmup_steps(share: float, steps: int) -> int:
 
 def _checksums(checkpoint: Path) -> dict[str, str]:
     files = sorted(p for p in checkpoint.iterdir() if p.is_file() and p.name != _COMPLETE)
-    return {path.name: fingerprint([path]) for path in files}
+    return {path.name: checksum(path) for path in files}
 
 
 def _is_whole(checkpoint: Path) -> bool:
