@@ -163,9 +163,7 @@ def _distil(
     own = {name: settings.pop(name) for name in list(settings) if name in settings_of.StudentConfig.model_fields}
     student = settings_of.validate(settings_of.StudentConfig, own, "distil")
     config = settings_of.validate(settings_of.DistilConfig, settings, "distil")
-    taps = settings_of.parse_value(family, "--family") if family else None
-    if not isinstance(taps, dict | None):
-        raise HornbookError("--family: give {attention: PATH, projections: [NAMES]}")
+    taps = _mapping(family, "--family", "{attention: PATH, projections: [NAMES]}")
     paths = settings_of.validate(settings_of.FamilyConfig, taps, "--family") if taps is not None else None
     return _made(distil(teacher, textbook, out, student, config, seed=seed, family=paths), quiet)
 
@@ -217,9 +215,7 @@ def _evaluate(
 
     config = settings_of.validate(settings_of.EvaluateConfig, settings, "evaluate")
     prepared = _prepared(task, out, glue_folder, text, text_pair, label)
-    names = settings_of.parse_value(label_names, "--label-names") if label_names else None
-    if not isinstance(names, dict | None):
-        raise HornbookError("--label-names: give {the model's label: the task's label, …}")
+    names = _mapping(label_names, "--label-names", "{the model's label: the task's label, …}")
     names = {str(its): str(task_name) for its, task_name in names.items()} if names else None
     return _made(evaluate(model, prepared, out, config, teacher=teacher, label_names=names), quiet)
 
@@ -265,6 +261,14 @@ def _prepared(task: str, out: Path, folder: str | None, text: str | None, text_p
     values = {"source": task, "folder": folder, "text": text, "text_pair": text_pair, "label": label}
     config = settings_of.validate(settings_of.TaskConfig, values, "--task")
     return tasks.prepare(config, Store(out.parent / STORE))
+
+
+def _mapping(text: str | None, flag: str, form: str) -> dict[Any, Any] | None:
+    """Return what an option's text says as a mapping, or refuse it and say which form it takes."""
+    values = settings_of.parse_value(text, flag) if text else None
+    if not isinstance(values, dict | None):
+        raise HornbookError(f"{flag}: give {form}")
+    return values
 
 
 def _made(artifact: Any, quiet: bool) -> Answer:

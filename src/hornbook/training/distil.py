@@ -17,10 +17,10 @@ from hornbook.models.loading import (
     tokenizer_key,
 )
 from hornbook.models.student import LAYERS, check_student, init_key, new_student
-from hornbook.models.taps import LOGITS, Tapped, freeze, only_reached, projection_taps
+from hornbook.models.taps import LOGITS, PROJECTIONS, Tapped, freeze, only_reached, projection_taps
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
 from hornbook.training.finetune import save_model
-from hornbook.training.objectives import Distillation, Logits, Relations
+from hornbook.training.objectives import Distillation, Logits, Objective, Relations
 from hornbook.training.processes import make_together, process
 from hornbook.training.relations import relation_heads
 from hornbook.training.steps import StepDataset, StepPlan
@@ -68,12 +68,9 @@ def distil(
     if book.stage == "tokens":
         _check_same_reading(book, teacher, config)
     inputs = {
-        "teacher": model_key(teacher),
+        **_student_inputs(teacher, student),
         "textbook": book.manifest["inputs"]["textbook"] if book.stage == "tokens" else book.key,
-        "tokenizer": tokenizer_key(teacher),
     }
-    if (init := init_key(student)) is not None:
-        inputs["init"] = init
 
     def build(work: Work) -> None:
         check_sizes(teacher, student, config, family)
@@ -109,20 +106,20 @@ def _build(
     family: FamilyConfig | None,
 ) -> None:
     tokenizer = load_tokenizer(path)
-    logits = LOGITS in config.objectives
-    teacher = freeze(load_ready_classifier(path) if logits else load_encoder(path))
-    names = [teacher.config.id2label[i] for i in range(teacher.config.num_labels)] if logits else None
-    student = new_student(teacher.config, size, seed, family, labels=names, encoder=teacher)
-    sizes = sizes_of(teacher.config, family)
-    layer = config.teacher_layer or default_teacher_layer(teacher.config.model_type, sizes)
+    sizes = sizes_of(load_config(path), family)
     heads = relation_heads(config.relation_heads, sizes.hidden, size.hidden)
-    objectives = {
+    objectives: dict[Objective, float] = {
         Relations(heads) if name == "relations" else Logits(config.temperature): weight
         for name, weight in config.objectives.items()
     }
-    relations = "relations" in config.objectives
-    teaching = Tapped(teacher, projection_taps(teacher, layer, family) if relations else {}, logits)
-    learning = Tapped(student, projection_taps(student, size.layers, family) if relations else {}, logits)
+    needed = {tap for objective in objectives for tap in objective.taps}
+    logits, projections = LOGITS in needed, not needed.isdisjoint(PROJECTIONS)
+    teacher = freeze(load_ready_classifier(path) if logits else load_encoder(path))
+    names = [teacher.config.id2label[i] for i in range(teacher.config.num_labels)] if logits else None
+    student = new_student(teacher.config, size, seed, family, labels=names, encoder=teacher)
+    layer = config.teacher_layer or default_teacher_layer(teacher.config.model_type, sizes)
+    teaching = Tapped(teacher, projection_taps(teacher, layer, family) if projections else {}, logits)
+    learning = Tapped(student, projection_taps(student, size.layers, family) if projections else {}, logits)
     bfloat16 = use_bfloat16(config.precision)
     encoded = open_tokens(tokens, tokenizer.pad_token_id)
     if (longest := int(encoded.lengths.max())) > tokenizer.model_max_length:
@@ -148,7 +145,7 @@ def _build(
     save_model(student, tokenizer, work.path)
     work.counts = {"steps": plan.count, "tokens": plan.tokens, "parameters": student.num_parameters()}
     work.info = {"last_loss": log[-1]["loss"] if log else None}
-    if relations:
+    if projections:
         work.info |= {"teacher_layer": layer, "relation_heads": heads}
     work.measured |= {"bfloat16": bfloat16, "processes": count}
 
@@ -161,9 +158,6 @@ def untaught_student(
     Returns:
         the artefact, stage "student".
     """
-    inputs = {"teacher": model_key(teacher), "tokenizer": tokenizer_key(teacher)}
-    if (init := init_key(student)) is not None:
-        inputs["init"] = init
 
     def build(work: Work) -> None:
         path = model_path(teacher)
@@ -177,7 +171,7 @@ def untaught_student(
         stage="student",
         version=VERSION,
         config={"seed": seed, "student": result_config(student), "family": family and result_config(family)},
-        inputs=inputs,
+        inputs=_student_inputs(teacher, student),
         build=build,
         seed=seed,
     )
@@ -204,6 +198,13 @@ def check_sizes(
         raise HornbookError(
             f"distil.teacher_layer: there is no layer {config.teacher_layer}; the teacher has {sizes.layers}"
         )
+
+
+def _student_inputs(teacher: Model, student: StudentConfig) -> dict[str, str]:
+    """Return the keys of the models that a student is made from."""
+    inputs = {"teacher": model_key(teacher), "tokenizer": tokenizer_key(teacher)}
+    init = init_key(student)
+    return inputs if init is None else {**inputs, "init": init}
 
 
 def _counted(config: DistilConfig) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -80,7 +80,7 @@ class Logits:
 class Distillation:
     """The loss of a tapped student on a batch, against a tapped teacher: a weighted sum of objectives."""
 
-    def __init__(self, teacher: Tapped, objectives: Mapping[Any, float], bfloat16: bool = False) -> None:
+    def __init__(self, teacher: Tapped, objectives: Mapping[Objective, float], bfloat16: bool = False) -> None:
         """Follow `teacher`, run in bfloat16 or not, by objectives with their weights."""
         self.teacher, self.objectives, self.bfloat16 = teacher, objectives, bfloat16
 

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from hornbook.errors import HornbookError
+from hornbook.models.taps import PROJECTIONS
 
-RELATIONS = ("query", "key", "value")
+RELATIONS = PROJECTIONS  # of each projection with itself
 MOST_RELATION_HEADS = 64
 # Entries of a relation that are computed at once: a processor's second cache holds the few matrices of a chunk
 # (docs/log.md has the timings); a GPU wants its work in large pieces.
