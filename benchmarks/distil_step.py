@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOKENIZER = Path.home() / ".cache" / "hornbook" / "current" / "model"
 STUDENTS = ((3, 192), (6, 384))
 MAX_LENGTH = 128
+AGREE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -263,6 +264,9 @@ def main() -> None:
     if "ratio_peer" in students[first]["sentences"]:
         result["agreement"]["peer"] = agreement(setting, STUDENTS[0], sentences, peer=True)
     print(json.dumps(result))
+    apart = max(value for name, value in result["agreement"].items() if name != "peer")
+    if not apart < AGREE:  # a not-a-number is no agreement either
+        sys.exit(f"ours and the obvious way are {apart:.1e} apart, more than {AGREE:.0e}: the speeds mean nothing")
 
 
 if __name__ == "__main__":

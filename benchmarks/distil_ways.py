@@ -73,11 +73,15 @@ def cut(encoded: Any, step: Step, most_tokens: int = MOST_TOKENS) -> list[Any]:
 
 def our_loss(setting: Setting, size: tuple[int, int]) -> tuple[Any, Callable[[Any], Any]]:
     """Return a new student and the losses of a batch."""
-    from hornbook.models.taps import Tapped, freeze, projection_taps
+    from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16, projection_taps
     from hornbook.training.objectives import Distillation, Relations
 
     student = setting.student(*size)
-    teacher = Tapped(freeze(setting.teacher), projection_taps(setting.teacher, setting.layer))
+    model = freeze(setting.teacher)
+    if setting.bfloat16:
+        model = copy.deepcopy(model)  # the other ways go on with the teacher as it is
+        multiply_in_bfloat16(model)
+    teacher = Tapped(model, projection_taps(model, setting.layer))
     tapped = Tapped(student, projection_taps(student, student.config.num_hidden_layers))
     for parameter in tapped.unreached():
         parameter.requires_grad_(False)

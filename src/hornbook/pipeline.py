@@ -5,13 +5,15 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hornbook.artifact import RUN, Artifact, Store, write_json
-from hornbook.errors import HornbookError
-from hornbook.recipe import GeneralConfig, Recipe, TextbookConfig
+from hornbook.errors import HornbookError, Unreachable
+from hornbook.recipe import AdaptConfig, GeneralConfig, Recipe, TextbookConfig
+from hornbook.report.summary import remarks, summarise
 from hornbook.report.tables import markdown_table
 
 logger = logging.getLogger("hornbook")
@@ -20,7 +22,7 @@ STORE = "artifacts"
 REPORT = "report.json"
 TABLE = "report.md"
 TEACHER = "teacher"
-UNDISTILLED = "undistilled"
+LOGITS, RELEASED, TF_IDF = "logits", "released", "tf-idf"
 
 
 @dataclass
@@ -30,16 +32,20 @@ class Outcome:
     Attributes:
         rows: one for each model: name, textbook, parameters, dev, test, metric, speed, seconds, seed.
         stages: one for each artefact: stage, key, folder, seconds, reused.
+        summary: one for each model's name: mean, median and spread over its seeds, share of the teacher's score.
+        remarks: what the rows say, in plain words.
         folder: where the report and links to the artefacts stand.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     stages: list[dict[str, Any]] = field(default_factory=list)
+    summary: list[dict[str, Any]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     folder: Path = Path()
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as it stands in `report.json`."""
-        return {"rows": self.rows, "stages": self.stages}
+        return {"rows": self.rows, "summary": self.summary, "remarks": self.remarks, "stages": self.stages}
 
 
 def run(recipe: Recipe, runs: Path | str = "runs") -> Outcome:
@@ -71,8 +77,10 @@ def run(recipe: Recipe, runs: Path | str = "runs") -> Outcome:
             "%s, seed %d: %s %.4f on dev%s", row["name"], row["seed"], row["metric"], row["dev"], _tested(row)
         )
     outcome.stages = _stages(store)
+    outcome.summary, outcome.remarks = summarise(outcome.rows), remarks(outcome.rows)
     write_json(folder / REPORT, outcome.as_json())
-    (folder / TABLE).write_text(markdown_table(outcome.rows) + "\n", "utf-8")
+    lines = [markdown_table(outcome.rows), *(f"* {remark}" for remark in outcome.remarks)]
+    (folder / TABLE).write_text("\n\n".join(lines) + "\n", "utf-8")
     return outcome
 
 
@@ -91,30 +99,53 @@ def plan(recipe: Recipe, runs: Path | str = "runs") -> list[dict[str, Any]]:
     return [_estimated(stage, recipe, store) for stage in _stages(store)]
 
 
-def check(recipe: Recipe) -> None:
+def check(recipe: Recipe) -> list[str]:
     """Check a recipe without running anything: the task is sound, sources are there, sizes and labels fit together.
+
+    Returns:
+        what could not be checked because the hub could not be asked, a line for each name.
 
     Raises:
         HornbookError: what is wrong first.
     """
-    from hornbook import tasks
-    from hornbook.models.loading import label_order, ready_config
+    from hornbook import corpus, tasks
+    from hornbook.models.loading import label_order, model_key, ready_config
     from hornbook.training.distil import check_sizes
 
-    labels = tasks.check(recipe.task).names
-    plan(recipe, Path(os.devnull))
-    check_sizes(recipe.teacher.model, recipe.student, recipe.distil, recipe.teacher.family)
-    if recipe.teacher.kind == "ready":
-        own = ready_config(recipe.teacher.model).id2label
-        label_order(own, labels, recipe.teacher.label_names, recipe.teacher.model)
+    teacher, nowhere = recipe.teacher, Path(os.devnull)
+    unchecked: dict[str, None] = {}  # in order; several checks may ask for one name
+    labels = None
+    with _noting(unchecked):
+        labels = tasks.check(recipe.task).names
+    for source in recipe.corpus.sources:
+        with _noting(unchecked):
+            corpus.build(recipe.corpus.model_copy(update={"sources": (source,)}), Store(nowhere, dry=True))
+    with _noting(unchecked):
+        check_sizes(teacher.model, recipe.student, recipe.distil, teacher.family)
+    if teacher.kind == "ready" and labels is not None:
+        with _noting(unchecked):
+            label_order(ready_config(teacher.model).id2label, labels, teacher.label_names, teacher.model)
+    if recipe.released is not None:
+        with _noting(unchecked):
+            model_key(recipe.released)
+    with _noting(unchecked):
+        plan(recipe, nowhere)
+    return list(unchecked)
+
+
+@contextmanager
+def _noting(unchecked: dict[str, None]) -> Iterator[None]:
+    """Note what the hub could not be asked, and go on."""
+    try:
+        yield
+    except Unreachable as error:
+        unchecked[str(error)] = None
 
 
 def _rows(recipe: Recipe, store: Store, folder: Path | None) -> Iterator[dict[str, Any]]:
     """Ask the store for every artefact in order; yield a row for each model (none in a dry run)."""
     from hornbook import corpus, tasks, textbook
-    from hornbook.evaluation.evaluate import evaluate
-    from hornbook.training.distil import check_sizes, distil, untaught_student
-    from hornbook.training.finetune import adapt, finetune
+    from hornbook.training.distil import check_sizes, distil
     from hornbook.training.tokens import encode_textbook
 
     family = recipe.teacher.family
@@ -122,18 +153,9 @@ def _rows(recipe: Recipe, store: Store, folder: Path | None) -> Iterator[dict[st
         check_sizes(recipe.teacher.model, recipe.student, recipe.distil, family)
         _use_threads(recipe.threads)
     task = _linked(tasks.prepare(recipe.task, store), folder, "task")
-    teacher: Artifact | str = recipe.teacher.model
-    if recipe.teacher.kind == "task":
-        teacher = finetune(teacher, task, store, recipe.teacher.finetune, seed=recipe.teacher_seed, family=family)
-        _linked(teacher, folder, TEACHER)
-    classifier = teacher if recipe.teacher.kind != "general" else None
-    if classifier is not None:
-        names = recipe.teacher.label_names
-        scored = evaluate(classifier, task, store, recipe.evaluate, label_names=names)
-        if not scored.planned:
-            _refuse_chance_level(scored, recipe.teacher.model)
-            made = [classifier] if isinstance(classifier, Artifact) else []
-            yield _row(TEACHER, None, scored, made, recipe.teacher_seed)
+    teacher, rows = _teacher(recipe, task, store, folder)
+    yield from rows
+    students = _Students(recipe, task, teacher, store, folder)
     units = _linked(corpus.build(recipe.corpus, store), folder, "corpus")
     books: dict[str, Artifact] = {}
     for name, config in _general_last(recipe.textbooks):
@@ -147,18 +169,116 @@ def _rows(recipe: Recipe, store: Store, folder: Path | None) -> Iterator[dict[st
         )
         for seed in recipe.seeds:
             student = distil(teacher, tokens, store, recipe.student, recipe.distil, seed=seed, family=family)
-            adapted = adapt(student, task, store, recipe.adapt, seed=seed, family=family)
-            scored = evaluate(adapted, task, store, recipe.evaluate, teacher=classifier)
-            _linked(adapted, folder, f"student-{name}-seed{seed}")
-            if not scored.planned:
-                yield _row(name, books[name], scored, [books[name], tokens, student, adapted], seed)
-    for seed in recipe.seeds if recipe.undistilled else ():
-        student = untaught_student(teacher, store, recipe.student, seed=seed, family=family)
-        adapted = adapt(student, task, store, recipe.adapt, seed=seed, family=family)
-        scored = evaluate(adapted, task, store, recipe.evaluate, teacher=classifier)
-        _linked(adapted, folder, f"student-{UNDISTILLED}-seed{seed}")
+            yield from students.adapted(name, student, [books[name], tokens, student], seed, book=books[name])
+    yield from _baselines(recipe, students)
+
+
+def _teacher(
+    recipe: Recipe, task: Artifact, store: Store, folder: Path | None
+) -> tuple[Artifact | str, list[dict[str, Any]]]:
+    """Return the teacher, of several the best on dev (in a dry run the first), and the rows of all of them."""
+    from hornbook.evaluation.evaluate import evaluate
+    from hornbook.training.finetune import finetune
+
+    config = recipe.teacher
+    if config.kind == "general":
+        return config.model, []
+    candidates: list[tuple[Artifact | str, Artifact]] = []
+    rows = []
+    for seed in config.seeds if config.kind == "task" else config.seeds[:1]:
+        teacher: Artifact | str = config.model
+        if config.kind == "task":
+            teacher = finetune(teacher, task, store, config.finetune, seed=seed, family=config.family)
+        scored = evaluate(teacher, task, store, recipe.evaluate, label_names=config.label_names)
+        candidates.append((teacher, scored))
         if not scored.planned:
-            yield _row(UNDISTILLED, None, scored, [student, adapted], seed)
+            rows.append(_row(TEACHER, None, scored, [teacher] if isinstance(teacher, Artifact) else [], seed))
+    if len(rows) < len(candidates):
+        return candidates[0][0], []
+    best = max(range(len(rows)), key=lambda i: rows[i]["dev"])
+    teacher, scored = candidates[best]
+    _refuse_chance_level(scored, config.model)
+    if isinstance(teacher, Artifact):
+        _linked(teacher, folder, TEACHER)
+    _linked(scored, folder, f"evaluation-{TEACHER}")
+    return teacher, rows
+
+
+@dataclass
+class _Students:
+    """How every student is adapted and scored, whatever it learned from."""
+
+    recipe: Recipe
+    task: Artifact
+    teacher: Artifact | str
+    store: Store
+    folder: Path | None
+
+    def adapted(
+        self,
+        name: str,
+        student: Artifact | str,
+        made: list[Artifact],
+        seed: int,
+        *,
+        book: Artifact | None = None,
+        labels: str | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Adapt a student, score it and yield its row (none in a dry run); `labels` overrides the recipe's."""
+        from hornbook.evaluation.evaluate import evaluate
+        from hornbook.training.finetune import adapt
+
+        config, family = self.recipe.adapt, self.recipe.teacher.family
+        if labels is not None:
+            config = config.model_copy(update={"labels": labels})
+        if book is None:
+            config = config.model_copy(update={"textbook_units": 0})
+        outputs = None if config.labels == "gold" else self.outputs(book, config)
+        adapted = adapt(student, self.task, self.store, config, outputs=outputs, seed=seed, family=family)
+        classifier = self.teacher if self.recipe.teacher.kind != "general" else None
+        scored = evaluate(adapted, self.task, self.store, self.recipe.evaluate, teacher=classifier)
+        _linked(adapted, self.folder, f"student-{name}-seed{seed}")
+        _linked(scored, self.folder, f"evaluation-{name}-seed{seed}")
+        if not scored.planned:
+            yield _row(name, book, scored, [*made, adapted], seed)
+
+    def outputs(self, book: Artifact | None, config: AdaptConfig) -> Artifact:
+        """Return what the teacher says of the task's texts, and of as many units of the textbook as are wanted."""
+        from hornbook.training.outputs import teacher_outputs
+
+        return teacher_outputs(
+            self.teacher,
+            self.task,
+            self.store,
+            textbook=book,
+            units=config.textbook_units,
+            max_length=config.max_length,
+            label_names=self.recipe.teacher.label_names,
+        )
+
+
+def _baselines(recipe: Recipe, students: _Students) -> Iterator[dict[str, Any]]:
+    """Yield the rows of what the distilled students are compared with."""
+    from hornbook.evaluation.floor import floor
+    from hornbook.training.distil import untaught_student
+
+    for name in recipe.baselines:
+        if name == TF_IDF:
+            scored = floor(students.task, students.store, recipe.evaluate)
+            _linked(scored, students.folder, f"evaluation-{name}")
+            if not scored.planned:
+                yield _row(name, None, scored, [scored], 0)
+            continue
+        for seed in recipe.seeds:
+            if name == RELEASED:
+                assert recipe.released is not None  # the recipe was checked
+                yield from students.adapted(name, recipe.released, [], seed, labels="gold")
+                continue
+            student = untaught_student(
+                students.teacher, students.store, recipe.student, seed=seed, family=recipe.teacher.family
+            )
+            labels = "teacher" if name == LOGITS else None
+            yield from students.adapted(name, student, [student], seed, labels=labels)
 
 
 def _is_first_process() -> bool:
@@ -179,6 +299,7 @@ def _row(name: str, book: Artifact | None, scored: Artifact, made: list[Artifact
         "test": scored.info["scores"].get("test", {}).get(metric),
         "metric": metric,
         "scores": scored.info["scores"],
+        "calibration_error": scored.info["calibration_error"],
         "sentences_per_second": scored.measured["sentences_per_second"]["model"],
         "teacher_sentences_per_second": scored.measured["sentences_per_second"].get("teacher"),
         "seconds": round(sum(artifact.measured["seconds"] for artifact in made), 1),
@@ -254,6 +375,7 @@ _ROUGH: dict[str, tuple[float, float]] = {
     "corpus": (20, 40),
     "textbook": (30, 10),
     "tokens": (10, 10),
+    "outputs": (60, 1),
     "student": (250, 40),
 }
 

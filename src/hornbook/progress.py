@@ -32,7 +32,7 @@ class Counter:
         self.description = description
         self.total = total
         self.unit = unit
-        self.done = 0
+        self.done = self._before = 0
         self.note = ""
         self._bar = bar
         self._started = self._said = time.monotonic()
@@ -48,10 +48,18 @@ class Counter:
             self._said = now
             logger.info("%s", self.line())
 
+    def skip(self, amount: int) -> None:
+        """Count `amount` as done by an earlier run: it counts for what is left, not for the rate."""
+        self.done += amount
+        self._before += amount
+        if self._bar is not None and self._task is not None:
+            # A bar takes its speed from what it is told, so it is told of no progress but of less to do.
+            self._bar.reset(self._task, completed=self.done)
+
     def line(self) -> str:
         """Return the state in words: done, rate, time left."""
         seconds = max(time.monotonic() - self._started, 1e-9)
-        rate = self.done / seconds
+        rate = (self.done - self._before) / seconds
         of_total = f" of {self.total:,}" if self.total else ""
         left = f", {(self.total - self.done) / rate:.0f} s left" if self.total and rate else ""
         note = f", {self.note}" if self.note else ""

@@ -1,10 +1,11 @@
 """The recipe: one YAML file, one typed model; the docstring under a field is its help."""
 
 import difflib
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -65,10 +66,13 @@ class TaskConfig(_Settings):
     """The column with the text; by default `text` or `sentence`."""
     text_pair: str | None = None
     """The column with the second text of a pair, if the task is about pairs."""
-    label: str = "label"
-    """The column with the label."""
-    kind: Literal["auto", "classification", "regression"] = "auto"
-    """`auto`: regression where labels are numbers with fractions, else classification."""
+    label: str | tuple[str, ...] = "label"
+    """The column with the label; several columns of 0 and 1 are the labels of a multi-label task."""
+    label_separator: str | None = Field(default=None, min_length=1)
+    """What stands between the labels where a row has several in one text (`|`, say); makes the task multi-label."""
+    kind: Literal["auto", "classification", "multilabel", "regression"] = "auto"
+    """`auto`: multi-label where rows hold lists, regression where labels are numbers with fractions, else
+    classification."""
     label_names: tuple[str, ...] | None = None
     """Names for the labels 0, 1, 2 …, where the file holds whole numbers."""
     train_rows: Count | None = Field(default=None, ge=1)
@@ -174,21 +178,71 @@ class TrainingConfig(_Settings):
 
 
 class FinetuneConfig(TrainingConfig):
-    """Fine-tuning of the teacher; the epoch that is best on dev is kept."""
+    """Fine-tuning of the teacher; the weights that are best on dev are kept."""
 
     epochs: Count = Field(default=3, ge=1)
-    """Passes over the training split."""
+    """Passes over the training data."""
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Dropout while it learns; by default the model's own."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced`: a case counts the more, the rarer its label is in train (mean weight 1)."""
+    evaluate_steps: Count | None = Field(default=None, ge=1)
+    """Optimiser steps between two looks at dev; by default one pass over the data."""
+    patience: Count | None = Field(default=None, ge=1)
+    """Stop early after so many looks at dev without a better score; by default never."""
+    grid: dict[str, tuple[Any, ...]] = {}
+    """Other values for some of these settings, `{learning_rate: [1e-5, 2e-5], batch: [16, 32]}`: every combination
+    is trained, the best on dev is kept, and all scores are reported."""
+
+    @model_validator(mode="after")
+    def _check_grid(self) -> Self:
+        if self.grid:
+            for name, values in self.grid.items():
+                if name not in type(self).model_fields or name == "grid":
+                    near = difflib.get_close_matches(name, type(self).model_fields, n=1, cutoff=0.0)
+                    raise ValueError(f"grid: no setting {name!r}; the nearest is {near[0]!r}")
+                if not values:
+                    raise ValueError(f"grid: {name}: give at least one value")
+            try:
+                self.cells()
+            except ValidationError as error:
+                first = error.errors()[0]
+                raise ValueError(f"grid: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        return self
+
+    def cells(self) -> list[Self]:
+        """Return the settings of every combination in the grid, itself where there is none.
+
+        Raises:
+            pydantic.ValidationError: a value is not legal.
+        """
+        own = self.model_dump(exclude={"grid"})
+        combinations = itertools.product(*self.grid.values())
+        return [type(self)(**{**own, **dict(zip(self.grid, values, strict=True))}) for values in combinations]
 
 
 class AdaptConfig(FinetuneConfig):
-    """Fine-tuning of the student on the gold labels (paper, section 2.2, step 3)."""
+    """Fitting the student to the task (paper, section 2.2, step 3)."""
 
     epochs: Count = Field(default=5, ge=1)
-    """Passes over the training split."""
+    """Passes over the training data."""
     learning_rate: float = Field(default=3e-4, gt=0)
     """The highest learning rate; small students need more than the paper's 1e-5."""
+    labels: Literal["gold", "teacher", "both"] = "gold"
+    """What the student is fitted to: gold labels, the teacher's outputs on the same texts, or a weighted sum."""
+    gold_weight: Share = 0.5
+    """For `both`: the weight of the gold labels; the teacher's outputs have the rest."""
+    temperature: float = Field(default=2.0, gt=0)
+    """For `teacher` and `both`: both models' outputs are divided by it (not in a regression)."""
+    textbook_units: Count = Field(default=0, ge=0)
+    """For `teacher` and `both`: so many units of the textbook, drawn at random, are learned from too, by the
+    teacher's outputs alone; for tasks with few labelled cases."""
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> Self:
+        if self.textbook_units and self.labels == "gold":
+            raise ValueError("textbook_units: a textbook has no gold labels; set labels to teacher or both")
+        return self
 
 
 class FamilyConfig(_Settings):
@@ -227,6 +281,8 @@ class TeacherConfig(_Settings):
     """For a ready teacher: the task's name of each of the teacher's labels, where they differ."""
     finetune: FinetuneConfig = FinetuneConfig()
     """How it is fine-tuned."""
+    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
+    """Seeds of its fine-tuning; all are reported, and the best on dev teaches."""
     family: FamilyConfig | None = None
     """For a model of a family that hornbook does not know: where its projections stand."""
 
@@ -295,6 +351,10 @@ class EvaluateConfig(_Settings):
     """Longer inputs are cut to this many word pieces."""
 
 
+Baseline = Literal["undistilled", "logits", "released", "tf-idf"]
+BASELINES: tuple[str, ...] = get_args(Baseline)
+
+
 class Recipe(_Settings):
     """A whole run: task, corpus, textbooks, teacher, student, and how each stage goes."""
 
@@ -316,19 +376,29 @@ class Recipe(_Settings):
     """How the student is adapted to the task."""
     evaluate: EvaluateConfig = EvaluateConfig()
     """How models are measured."""
-    undistilled: bool = False
-    """Also adapt a student that was never distilled, to compare."""
+    baselines: tuple[Baseline, ...] = ()
+    """What else is adapted and scored, to compare: `undistilled`, the student never distilled; `logits`, the same
+    fitted to the teacher's outputs on the task alone; `released`, a model distilled by others, only adapted;
+    `tf-idf`, logistic regression on word counts."""
+    released: PathText | None = None
+    """For the baseline `released`: a folder or hub name."""
     seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
     """One student a textbook and seed; corpus, textbooks and teacher are shared."""
-    teacher_seed: Seed = 0
-    """Seed of the teacher's fine-tuning."""
     threads: Count | None = Field(default=None, ge=1, json_schema_extra=NOT_IN_KEY)
     """CPU threads for training; by default as many as PyTorch finds cores."""
 
     @model_validator(mode="after")
     def _check_names(self) -> "Recipe":
-        for name in {"teacher", "undistilled"} & self.textbooks.keys():
+        for name in {"teacher", *BASELINES} & self.textbooks.keys():
             raise ValueError(f"a textbook cannot be named {name!r}, which the report needs for another row")
+        if ("released" in self.baselines) != (self.released is not None):
+            raise ValueError("released: name a model there and put `released` among the baselines, or neither")
+        needs_teacher = "logits" in self.baselines or self.adapt.labels != "gold"
+        if self.teacher.kind == "general" and needs_teacher:
+            raise ValueError(
+                "a general teacher has no outputs to fit a student to: leave out the baseline logits and set "
+                "adapt.labels to gold, or take a teacher of kind task or ready"
+            )
         if self.teacher.kind == "general" and "logits" in self.distil.objectives:
             raise ValueError("distil.objectives: a general teacher has no logits; teacher.kind must be task or ready")
         longest = max(self.adapt.max_length, self.teacher.finetune.max_length)

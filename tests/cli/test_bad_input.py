@@ -47,6 +47,9 @@ TASKS: dict[str, Case] = {
     "a label only in dev": ({"t/train.tsv": table(TWO), "t/dev.tsv": table("abc")}, "t", "label 'c' (row 3, 1 such rows) does not occur in train"),
     "another column in dev": ({"t/train.tsv": table(TWO), "t/dev.tsv": table("ab", "sentence\tlabel")}, "t", "dev.tsv: no column 'text'"),
     "an unknown GLUE task": ({}, "glue/sst", "no GLUE task 'sst' (did you mean 'sst2'?)"),
+    "a missing dev file": ({"t.tsv": table(TWO)}, "t.tsv --dev nope.tsv", "nope.tsv: no such file"),
+    "an unknown kind": ({"t.tsv": table(TWO)}, "t.tsv --task-kind ordinal", "--task: kind: input should be 'auto', 'classification'"),
+    "a number of rows that is none": ({"t.tsv": table(TWO)}, "t.tsv --train-rows few", "--task: train_rows: input should be a valid integer"),
     "a missing GLUE folder": ({}, "glue/sst2 --glue-folder nowhere", "nowhere/sst2/train.parquet: no such file"),
     "a hub name while offline": ({}, "someone/reviews", "name a file or folder, or unset HF_HUB_OFFLINE"),
 }  # fmt: skip
@@ -133,7 +136,7 @@ RECIPES: dict[str, tuple[str, str, str]] = {
     "a layer that is not there": ("distil: {teacher_layer: 7}", "", "there is no layer 7; the teacher has 2"),
     "a missing source": ("corpus: {sources: [nope.txt]}", "", "nope.txt: no such file or folder"),
     "an unknown column": ("", "--task.label lable", "no column 'lable'"),
-    "a hub name while offline": ("", "--teacher.model someone/bert", "unset HF_HUB_OFFLINE"),
+    "a missing teacher": ("", "--teacher.model ./nowhere", "./nowhere: no such folder"),
     "a ready teacher that is none": ("", "--teacher.kind ready", "not a classifier (BertModel): fine-tune it first"),
     "other labels": ("task: {source: t.tsv}", "--teacher.kind ready --teacher.model {teacher}", "its labels ['negative', 'positive'] are not the task's ['a', 'b']"),
     "labels of nobody": ("", "--teacher.kind ready --teacher.model {teacher} --teacher.label_names {{\"good\":positive}}", "it has no label 'good"),
@@ -174,13 +177,14 @@ def refused(hornbook, stages, reviews, tiny_teacher, general_text, tmp_path, mon
 
 
 def standing(folder: Path) -> set[str]:
-    """Every file and folder but finished tasks in the store, and the empty folders above them."""
+    """Every file and folder but finished tasks in the store, and the store's own empty folders."""
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
     finished = {path.parent.relative_to(folder).as_posix() for path in folder.glob("artifacts/task/*/manifest.json")}
     return {
         name
         for name in found
-        if name not in {"artifacts", "artifacts/task"} and not any(name.startswith(done) for done in finished)
+        if name not in {"artifacts", "artifacts/task", "artifacts/outputs"}
+        and not any(name.startswith(done) for done in finished)
     }
 
 
@@ -296,6 +300,29 @@ def test_folders_of_runs_that_cannot_be(refused, reviews, tiny_teacher, general_
     files = {"recipe.yaml": yaml.safe_dump(recipe), "runs/small/thesis.tex": "mine", "file": "mine"}
     refused("run recipe.yaml", files, "runs/small: holds something else (thesis.tex)")
     refused("run recipe.yaml --runs file", {}, "file/small: a file stands where a folder is needed")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--labels teacher", "--teacher goes with --labels teacher or both"),
+        ("--teacher {teacher}", "--teacher goes with --labels teacher or both"),
+        ("--labels both --teacher {model}", "not a classifier (BertModel): fine-tune it first"),
+        ("--labels both --teacher {teacher} --textbook-units 5", "--textbook goes with --textbook-units"),
+        ("--labels both --teacher {teacher} --textbook {at}/general", "--textbook goes with --textbook-units"),
+        ("--textbook-units 5", "textbook_units: a textbook has no gold labels"),
+        ("--labels both --teacher {teacher} --label-names good", "--label-names: give {the model's label"),
+        ("--labels both --teacher {teacher} --textbook {at}/corpus --textbook-units 5", "corpus: holds a corpus"),
+    ],
+)
+def test_a_student_that_cannot_be_adapted_so(words, message, refused):
+    refused(f"adapt --task {{reviews}} --student {{at}}/student --out out {words}", {}, message)
+
+
+def test_a_prepared_task_takes_no_settings(refused, stages):
+    (task,) = (stages["corpus"]["folder"].parent / "artifacts" / "task").iterdir()
+    message = "is prepared already; leave out its setting 'train_rows'"
+    refused(f"finetune --task {task} --model {{model}} --out out --train-rows 50", {}, message)
 
 
 def test_a_model_that_is_no_classifier_is_not_evaluated(refused):

@@ -16,7 +16,7 @@ from transformers import pipeline as transformers_pipeline
 
 from hornbook import pipeline
 from hornbook.cli.main import app
-from hornbook.recipe import load_recipe
+from hornbook.recipe import TaskConfig, load_recipe
 
 HEAVY = ("torch", "transformers", "datasets", "pyarrow", "scipy", "sklearn", "numpy")
 SMALL = (
@@ -124,12 +124,12 @@ def test_a_new_recipe_reads_well(own):
     assert f"hornbook run {own} --check" in lines[1]
     assert max(len(line) for line in lines if str(own.parent.parent) not in line) <= 110
     assert "\n\n# Who teaches.\nteacher:\n" in text
-    assert "    epochs: 3                 # Passes over the training split.\n" in text
+    assert "    epochs: 3                 # Passes over the training data.\n" in text
     assert "  tokens: 1_500_000\n" in text
     recipe = load_recipe(own)
     assert (recipe.student.layers, recipe.student.hidden) == (6, 384)
     assert list(yaml.safe_load(text)) == [
-        "name", "task", "corpus", "textbooks", "teacher", "student", "distil", "adapt", "undistilled", "seeds",
+        "name", "task", "corpus", "textbooks", "teacher", "student", "distil", "adapt", "baselines", "seeds",
     ]  # fmt: skip
     # Each field has its comment above or beside it.
     for above, line in pairwise(lines):
@@ -138,21 +138,23 @@ def test_a_new_recipe_reads_well(own):
 
 
 def test_a_new_recipe_is_checked_planned_and_run(own, hornbook, tmp_path):
-    assert json.loads(hornbook("run", own, "--check", "--json").stdout) == {"recipe": "reviews", "fine": True}
+    assert json.loads(hornbook("run", own, "--check", "--json").stdout) == {
+        "recipe": "reviews", "fine": True, "unchecked": [],
+    }  # fmt: skip
     assert hornbook("run", own, "--check").stdout == f"{own}: fine\n"
     runs = tmp_path / "runs"
     planned = hornbook("run", own, "--dry-run", "--runs", runs, *SMALL, "--json")
     stages = json.loads(planned.stdout)["stages"]
     assert [stage["stage"] for stage in stages].count("student") == 2
     assert not runs.exists()
-    assert "12 stages, 0 finished" in hornbook("run", own, "--dry-run", "--runs", runs, *SMALL).stdout
+    assert "13 stages, 0 finished" in hornbook("run", own, "--dry-run", "--runs", runs, *SMALL).stdout
     # In a process of its own, for what libraries write past Python's streams.
     line = [sys.executable, "-m", "hornbook", "run", str(own), "--runs", str(runs), *SMALL, "--json"]
     done = subprocess.run(line, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout.splitlines()[-1])
     assert len(done.stdout.splitlines()) == 1
-    assert [row["name"] for row in report["rows"]] == ["teacher", "contextualized", "undistilled"]
+    assert [row["name"] for row in report["rows"]] == ["teacher", "contextualized", "undistilled", "tf-idf"]
     assert report == json.loads((runs / "reviews" / "report.json").read_text())
     assert not [sign for sign in ("\r", "\x1b", "it/s", "%|", "Writing", "Loading", "Warning") if sign in done.stderr]
     again = hornbook("run", own, "--runs", runs, *SMALL)
@@ -160,6 +162,70 @@ def test_a_new_recipe_is_checked_planned_and_run(own, hornbook, tmp_path):
     assert "contextualized" in again.stdout
     assert f"report: {runs / 'reviews' / 'report.json'}" in again.stdout
     assert "model:" not in again.stderr, "every stage was to be reused"
+
+
+def test_a_check_says_what_the_hub_could_not_be_asked(own, hornbook):
+    words = ("run", own, "--check", "--teacher.model", "someone/bert")
+    unchecked, fine = hornbook(*words).stdout.splitlines()
+    assert unchecked.startswith(f"{own}: not checked: someone/bert: no such folder, and no such model in the hub's")
+    assert fine == f"{own}: fine, as far as it could be checked"
+    answer = json.loads(hornbook(*words, "--json").stdout)
+    assert answer["fine"]
+    assert answer["unchecked"] == [unchecked.removeprefix(f"{own}: not checked: ")]
+
+
+@pytest.mark.parametrize("command", ["finetune", "adapt", "evaluate", "textbook build"])
+def test_a_stage_takes_every_setting_of_a_task(command):
+    names = {"folder": "glue-folder", "kind": "task-kind", "label_names": "task-label-names"}
+    wanted = {f"--{names.get(field, field).replace('_', '-')}" for field in TaskConfig.model_fields} - {"--source"}
+    found = options(typer.main.get_command(app))
+    assert wanted <= {option for name, p in found if name == f"hornbook {command}" for option in p.opts}
+
+
+def test_the_settings_of_a_task_count(hornbook, tiny_teacher, tmp_path):
+    """The columns' names are digits and words that YAML would read as something else."""
+    for split, rows in (("train", 20), ("dev", 6), ("test", 4)):
+        lines = [f"good film {i}\tbad plot {split}\t{i % 3}" for i in range(rows)]
+        (tmp_path / f"{split}.tsv").write_text("\n".join(["no\tnull\t1", *lines]) + "\n")
+    columns = ("--text", "no", "--text-pair", "null", "--label", "1", "--task-label-names", "[low, middle, high]")
+    splits = ("--dev", tmp_path / "dev.tsv", "--test", tmp_path / "test.tsv", "--train-rows", 9)
+    words = ("--task", tmp_path / "train.tsv", "--model", tiny_teacher, "--out", tmp_path / "out", "--epochs", 1)
+    result = hornbook("finetune", *words, *columns, *splits, "--json")
+    assert result.exit_code == 0, result.stderr
+    (manifest,) = (tmp_path / pipeline.STORE / "task").glob("*/manifest.json")
+    task = json.loads(manifest.read_text())
+    assert task["info"]["labels"] == ["low", "middle", "high"]
+    assert task["info"]["pair"]
+    assert task["counts"] == {"train_rows": 9, "dev_rows": 6, "test_rows": 4}
+
+
+def test_a_student_is_adapted_to_its_teacher(stages, hornbook, reviews, tmp_path):
+    at = stages["corpus"]["folder"].parent
+    words = ("adapt", "--task", reviews, "--student", at / "student", "--epochs", 1, "--teacher", at / "teacher")
+    by_teacher = hornbook(*words, "--labels", "teacher", "--out", tmp_path / "a", "--json")
+    assert by_teacher.exit_code == 0, by_teacher.stderr
+    units = ("--textbook", at / "general", "--textbook-units", 20)
+    by_both = hornbook(*words, "--labels", "both", *units, "--out", tmp_path / "b", "--json")
+    assert by_both.exit_code == 0, by_both.stderr
+    more = [json.loads(result.stdout)["counts"]["steps"] for result in (by_teacher, by_both)]
+    assert more[1] > more[0]
+    made = [json.loads(p.read_text()) for p in (tmp_path / pipeline.STORE / "outputs").glob("*/manifest.json")]
+    assert sorted(manifest["counts"]["units"] for manifest in made) == [0, 20]
+
+
+@pytest.mark.parametrize("words", [("corpus", "build", "nope.txt", "--out", "out"), ("corpus", "bogus")])
+def test_of_several_processes_the_first_complains(words, hornbook, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    said = {}
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        result = hornbook(*words)
+        assert result.exit_code == 2
+        said[rank] = result.stderr
+    assert said["0"].startswith("hornbook: ")
+    assert said["1"] == ""
+    if "nope.txt" in words:
+        assert type(hornbook(*words, "--debug").exception).__name__ == "HornbookError"
 
 
 def test_the_quickstart_plans_and_answers_in_json(own, hornbook, monkeypatch, tmp_path):
@@ -172,10 +238,10 @@ def test_the_quickstart_plans_and_answers_in_json(own, hornbook, monkeypatch, tm
     monkeypatch.setattr(import_module("hornbook.demo"), "quickstart_recipe", recipe)
     words = ("quickstart", "--dry-run", "--full", "--runs", tmp_path / "runs")
     answer = json.loads(hornbook(*words, "--json").stdout)
-    assert len(answer["stages"]) == 12
+    assert len(answer["stages"]) == 13
     assert answer["free_megabytes"] > 0
     assert asked == {"runs": tmp_path / "runs", "cache": None, "full": True}
-    assert "12 stages" in hornbook(*words).stdout
+    assert "13 stages" in hornbook(*words).stdout
 
 
 def test_help_comes_without_heavy_imports():

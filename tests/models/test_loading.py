@@ -47,7 +47,7 @@ def test_dropout_can_be_set_in_every_family(kind, tmp_path):
     labels = ("a", "b", "c")
     for load in (
         lambda **more: load_encoder(str(tmp_path), **more),
-        lambda **more: load_classifier(str(tmp_path), labels, **more),
+        lambda **more: load_classifier(str(tmp_path), labels, "classification", **more),
     ):
         assert 0.1 in dropouts(load())  # the model's own
         assert (
@@ -71,7 +71,7 @@ def test_dropout_does_not_change_the_weights(folder):
 
 
 def test_a_classifier_has_the_labels_asked_for_and_the_weights_of_the_folder(folder):
-    model = load_classifier(str(folder), ("no", "yes", "maybe"))
+    model = load_classifier(str(folder), ("no", "yes", "maybe"), "classification")
     assert model.config.id2label == {0: "no", 1: "yes", 2: "maybe"}
     assert model.config.label2id == {"no": 0, "yes": 1, "maybe": 2}
     assert (model.config.num_labels, model.classifier.out_features) == (3, 3)
@@ -79,7 +79,7 @@ def test_a_classifier_has_the_labels_asked_for_and_the_weights_of_the_folder(fol
     assert all(torch.equal(tensor, base[name]) for name, tensor in model.bert.state_dict().items())
     model.save_pretrained(folder)
     assert load_ready_classifier(str(folder)).config.id2label[1] == "yes"
-    other = load_classifier(str(folder), ())  # a head of another size begins anew
+    other = load_classifier(str(folder), (), "regression")  # a head of another size begins anew
     assert (other.config.problem_type, other.classifier.out_features) == ("regression", 1)
     assert all(torch.equal(tensor, base[name]) for name, tensor in other.bert.state_dict().items())
 
@@ -100,7 +100,7 @@ def test_code_of_the_models_own_is_never_run_and_never_asked_about(folder, monke
         assert "wants to run program code of its own (trust_remote_code), which is never" in message_of(
             load, str(folder)
         )
-    assert "program code of its own" in message_of(load_classifier, str(folder), ("a", "b"))
+    assert "program code of its own" in message_of(load_classifier, str(folder), ("a", "b"), "classification")
 
 
 def test_a_tokenizer_with_code_of_its_own(folder, monkeypatch):
@@ -120,7 +120,7 @@ def test_pickled_weights_are_refused_with_the_way_out(folder):
     said = message_of(load_encoder, str(folder))
     assert "only pickled weights, which are never loaded" in said
     assert "save_pretrained(FOLDER)" in said
-    assert said == message_of(load_classifier, str(folder), ("a",))
+    assert said == message_of(load_classifier, str(folder), ("a",), "classification")
     (folder / "pytorch_model.bin").unlink()
     assert message_of(load_encoder, str(folder)).endswith("no model.safetensors in it")
 

@@ -7,7 +7,7 @@ from transformers import BertConfig, BertModel, RobertaForSequenceClassification
 
 from hornbook.errors import HornbookError
 from hornbook.models.families import sizes_of
-from hornbook.models.loading import load_config, model_key
+from hornbook.models.loading import label_settings, load_config, model_key
 from hornbook.models.student import check_student, even_layers, init_key, new_student, student_config
 from hornbook.models.taps import Tapped, projection_taps
 from hornbook.recipe import StudentConfig
@@ -78,12 +78,16 @@ def test_a_random_bert_is_what_transformers_makes_of_the_sizes_and_the_seed():
     assert same(student, expected)
 
 
+def classes(*names):
+    return label_settings(names, "classification")
+
+
 def test_nothing_of_the_teachers_own_widths_is_left():
     student = new_student(ALL["electra"].config(), StudentConfig(layers=1, hidden=64), 0)
     assert student.config.embedding_size == 64
     assert not hasattr(student, "embeddings_project")
     deberta = ALL["deberta-v2"].config(attention_head_size=6)
-    student = new_student(deberta, StudentConfig(layers=1, hidden=64), 0, labels=("a", "b"))
+    student = new_student(deberta, StudentConfig(layers=1, hidden=64), 0, head=classes("a", "b"))
     assert student.config.pooler_hidden_size == 64
     assert student.base_model.encoder.layer[0].attention.self.query_proj.out_features == 64
     assert student(**batch()).logits.shape == (2, 2)
@@ -135,14 +139,14 @@ def test_a_student_with_a_head_has_the_same_base_weights(kind, init):
     encoder = ALL[kind]
     size = StudentConfig(layers=2, hidden=24, init=init)
     make = lambda **more: new_student(encoder.config(), size, 3, encoder.family, encoder=encoder.model(), **more)  # noqa: E731
-    plain, headed = make(), make(labels=("no", "yes", "maybe"))
+    plain, headed = make(), make(head=classes("no", "yes", "maybe"))
     inner = headed.base_model.state_dict()
     assert inner
     assert all(torch.equal(tensor, plain.state_dict()[name]) for name, tensor in inner.items())
     assert headed(**batch()).logits.shape == (2, 3)
     assert headed.config.id2label == {0: "no", 1: "yes", 2: "maybe"}
-    assert same(headed, make(labels=("no", "yes", "maybe")))
-    assert make(labels=()).config.problem_type == "regression"
+    assert same(headed, make(head=classes("no", "yes", "maybe")))
+    assert make(head=label_settings((), "regression")).config.problem_type == "regression"
 
 
 @pytest.mark.parametrize(
@@ -214,7 +218,7 @@ def test_a_student_begins_as_one_distilled_before(general, tiny_teacher):
     student = new_student(load_config(tiny_teacher), size, seed=9)
     assert same(student, BertModel.from_pretrained(general))
     assert {m.p for m in student.modules() if isinstance(m, torch.nn.Dropout)} == {0.25}
-    headed = new_student(load_config(tiny_teacher), size, seed=9, labels=("a", "b"))
+    headed = new_student(load_config(tiny_teacher), size, seed=9, head=classes("a", "b"))
     assert same(headed.bert, student)
     assert headed.config.num_labels == 2
 

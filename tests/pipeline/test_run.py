@@ -26,7 +26,7 @@ def recipe(reviews, general_text, tiny_teacher) -> Recipe:
         "student": {"layers": 1, "hidden": 16, "heads": 2},
         "distil": {"tokens": 3000, "learning_rate": 5e-3},
         "adapt": {"epochs": 2, "batch": 8},
-        "undistilled": True,
+        "baselines": ["undistilled"],
         "seeds": [0, 1],
         "threads": 1,
     }
@@ -199,5 +199,5 @@ def test_pairs_and_regression_in_other_families(family, score, tiny_teacher, gen
 
 def _with_teacher(recipe: Recipe, teacher: dict) -> Recipe:
     values = yaml.safe_load(recipe.model_dump_json())
-    values |= {"name": "ready", "teacher": teacher, "seeds": [0], "undistilled": False}
+    values |= {"name": "ready", "teacher": teacher, "seeds": [0], "baselines": []}
     return validate(Recipe, values, "test")

@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from hornbook.report.tables import markdown_table, plan_table, results_table, summary
+from hornbook.report.tables import lines, markdown_table, plan_table, results_table
 
 
 def row(name: str, seed: int, dev: float, test: float | None = 0.5) -> dict:
@@ -23,19 +23,19 @@ ROWS = [row("teacher", 0, 0.9), row("general", 0, 0.80), row("general", 1, 0.84)
 
 
 def test_seeds_are_one_line_with_mean_and_spread():
-    teacher, general = summary(ROWS)
-    assert teacher == ("teacher", "", "22.7 M", "90.0", "50.0", "1,000", "10")
-    assert general == ("general", "1,000 units", "22.7 M", "82.0 ± 2.0", "50.0 ± 0.0", "1,001", "10")
+    teacher, general = lines(ROWS)
+    assert teacher == ("teacher", "", "22.7 M", "90.0", "50.0", "100.0%", "1,000", "10")
+    assert general == ("general", "1,000 units", "22.7 M", "82.0 ± 2.0", "50.0 ± 0.0", "91.1%", "1,001", "10")
 
 
 def test_a_task_without_test_says_so():
-    assert summary([row("teacher", 0, 0.9, None)])[0][4] == "none"
+    assert lines([row("teacher", 0, 0.9, None)])[0][4] == "none"
 
 
 def test_markdown_has_a_line_for_each_model():
-    lines = markdown_table(ROWS).splitlines()
-    assert len(lines) == 4
-    assert all(line.count("|") == 8 for line in lines)
+    table = markdown_table(ROWS).splitlines()
+    assert len(table) == 4
+    assert all(line.count("|") == 9 for line in table)
 
 
 def test_tables_name_the_metric_and_what_is_left():

@@ -1,11 +1,22 @@
+import itertools
 import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import f1_score, matthews_corrcoef
 
-from hornbook.tasks.metrics import check_against_chance, classification_scores, scores, wilson_interval
+from hornbook.tasks.metrics import (
+    calibration_error,
+    check_against_chance,
+    classification_scores,
+    confusion,
+    probabilities,
+    scores,
+    wilson_interval,
+)
 
 
 def test_scores_equal_their_libraries():
@@ -36,12 +47,111 @@ def test_wilsons_interval_by_hand():
     assert (round(low, 3), round(high, 3)) == (0.490, 0.943)
 
 
+def outputs_right_in(gold, share):
+    """Logits of two classes, right about the first rows of each class."""
+    right = np.concatenate([np.arange(n) < round(share * n) for n in np.bincount(gold)])
+    return np.eye(2)[np.where(right, gold, 1 - gold)]
+
+
 def test_chance_is_the_majority_class_or_zero():
-    gold = np.array([0.0] * 60 + [1.0] * 40)
-    assert check_against_chance("classification", gold, {"accuracy": 0.60}).chance == 0.6
-    assert not check_against_chance("classification", gold, {"accuracy": 0.65}).passed
-    assert check_against_chance("classification", gold, {"accuracy": 0.75}).passed
-    assert not check_against_chance("regression", gold, {"spearman": 0.1}).passed
-    found = check_against_chance("regression", gold, {"spearman": 0.5})
+    gold = np.array([0] * 60 + [1] * 40)
+    assert check_against_chance("classification", gold, np.eye(2)[np.zeros(100, int)]).chance == 0.6
+    assert not check_against_chance("classification", gold, outputs_right_in(gold, 0.65)).passed
+    assert check_against_chance("classification", gold, outputs_right_in(gold, 0.75)).passed
+    random = np.random.default_rng(0)
+    target = random.normal(size=100)
+    assert not check_against_chance("regression", target, random.normal(size=(100, 1))).passed
+    found = check_against_chance("regression", target, (target + random.normal(size=100))[:, None])
     assert found.passed
-    assert found.low == pytest.approx(math.tanh(math.atanh(0.5) - 1.96 / math.sqrt(97)), abs=1e-3)
+    assert found.low == pytest.approx(math.tanh(math.atanh(found.score) - 1.96 / math.sqrt(97)), abs=1e-3)
+
+
+def test_chance_of_several_labels_is_the_best_constant_answer():
+    random = np.random.default_rng(0)
+    gold = (random.random((300, 4)) < [0.7, 0.5, 0.2, 0.05]).astype(np.float32)
+    constants = [np.tile(answer, (300, 1)) for answer in itertools.product([0, 1], repeat=4)]
+    best = max(f1_score(gold, answer, average="micro", zero_division=0) for answer in constants)
+    perfect = check_against_chance("multilabel", gold, gold * 2 - 1)
+    assert perfect.chance == pytest.approx(best)
+    assert (perfect.score, perfect.low, perfect.high) == (1, 1, 1)
+    lazy = check_against_chance("multilabel", gold, np.tile([1, 1, -1, -1], (300, 1)))
+    assert not lazy.passed
+    assert lazy.low < lazy.score < lazy.high
+    assert lazy.score == pytest.approx(scores("multilabel", gold, np.tile([1, 1, -1, -1], (300, 1)))["micro_f1"])
+
+
+@given(st.integers(1, 30), st.integers(1, 4), st.integers(0, 1000))
+def test_scores_of_several_labels_count_by_hand(rows, labels, seed):
+    random = np.random.default_rng(seed)
+    gold, outputs = random.integers(0, 2, (rows, labels)), random.normal(size=(rows, labels))
+    found = scores("multilabel", gold.astype(np.float32), outputs)
+    of_label = []
+    for j in range(labels):
+        counts = [0, 0, 0]  # true positives, false positives, false negatives
+        for i in range(rows):
+            said = outputs[i, j] > 0
+            counts[0] += said and gold[i, j] == 1
+            counts[1] += said and gold[i, j] == 0
+            counts[2] += (not said) and gold[i, j] == 1
+        of_label.append(counts)
+    f1 = lambda tp, fp, fn: 2 * tp / (2 * tp + fp + fn) if tp else 0.0  # noqa: E731
+    assert found["micro_f1"] == pytest.approx(f1(*np.sum(of_label, axis=0)))
+    assert found["macro_f1"] == pytest.approx(np.mean([f1(*counts) for counts in of_label]))
+    assert found["accuracy"] == np.mean([(gold[i] == (outputs[i] > 0)).all() for i in range(rows)])
+    if labels > 1:
+        for average in ("micro", "macro"):
+            expected = f1_score(gold, outputs > 0, average=average, zero_division=0)
+            assert found[f"{average}_f1"] == pytest.approx(expected)
+
+
+@given(st.sampled_from(["classification", "multilabel"]), st.integers(1, 40), st.integers(2, 4), st.integers(0, 1000))
+def test_calibration_error_bin_by_bin(kind, rows, labels, seed):
+    random = np.random.default_rng(seed)
+    outputs = random.normal(size=(rows, labels)) * 3
+    if kind == "classification":
+        gold = random.integers(0, labels, rows)
+        decisions = []
+        for row, right in zip(outputs, gold, strict=True):
+            shares = np.exp(row) / np.exp(row).sum()
+            decisions.append((shares.max(), shares.argmax() == right))
+    else:
+        gold = random.integers(0, 2, (rows, labels))
+        shares = 1 / (1 + np.exp(-outputs))
+        decisions = [(max(p, 1 - p), (p > 0.5) == g) for p, g in zip(shares.ravel(), gold.ravel(), strict=True)]
+    expected = 0.0
+    for low in range(15):
+        inside = [d for d in decisions if low / 15 <= d[0] < (low + 1) / 15 or (low == 14 and d[0] == 1)]
+        if inside:
+            distance = np.mean([c for c, _ in inside]) - np.mean([right for _, right in inside])
+            expected += abs(distance) * len(inside) / len(decisions)
+    assert calibration_error(kind, gold, outputs) == pytest.approx(expected, abs=1e-9)
+    assert calibration_error("regression", gold, outputs) is None
+
+
+def test_probabilities():
+    outputs = np.array([[0.0, math.log(3)]])
+    assert probabilities("classification", outputs)[0] == pytest.approx([0.25, 0.75])
+    assert probabilities("multilabel", outputs)[0] == pytest.approx([0.5, 0.75])
+    assert probabilities("regression", outputs[:, 1:])[0] == pytest.approx([math.log(3)])
+
+
+def test_confusion():
+    gold, outputs = np.array([0, 1, 1, 2]), np.eye(3)[[0, 1, 2, 2]]
+    table = confusion("classification", gold, outputs, ("a", "b", "c"))
+    assert table.to_pydict() == {"gold": ["a", "b", "c"], "a": [1, 0, 0], "b": [0, 1, 0], "c": [0, 1, 1]}
+    several = confusion(
+        "multilabel", np.array([[1, 0], [1, 1], [0, 1]]), np.array([[1, 1], [-1, 1], [1, -1]]), ("a", "b")
+    )
+    assert several.to_pydict() == {
+        "label": ["a", "b"],
+        "true_positives": [1, 1],
+        "false_positives": [1, 1],
+        "true_negatives": [0, 0],
+        "false_negatives": [1, 1],
+    }
+    assert confusion("regression", gold, outputs, ()) is None
+
+
+def test_an_undefined_correlation_is_told(caplog):
+    scores("regression", np.array([1.0, 2.0]), np.array([[1.0], [1.0]]))
+    assert caplog.messages == ["all predictions are the same: their correlation is undefined and counts as 0"]

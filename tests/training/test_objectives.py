@@ -29,7 +29,8 @@ def test_logits_follow_hinton():
 
 
 def test_a_regression_is_compared_by_its_distance():
-    found = Logits(temperature=2.0)({"logits": torch.tensor([[1.0], [3.0]])}, {"logits": torch.zeros(2, 1)}, MASK)
+    loss = Logits(temperature=2.0, kind="regression")
+    found = loss({"logits": torch.tensor([[1.0], [3.0]])}, {"logits": torch.zeros(2, 1)}, MASK)
     assert found["logits"].item() == 5.0
 
 

@@ -62,7 +62,12 @@ def test_the_shares_of_several_processes_make_up_the_step(lengths, batch, most, 
     seen, weight = [], 0.0
     for process in range(processes):
         data = StepDataset(
-            encoded, plan, np.arange(len(lengths)), most_tokens=most, process=process, processes=processes
+            encoded,
+            plan,
+            {"labels": np.arange(len(lengths))},
+            most_tokens=most,
+            process=process,
+            processes=processes,
         )
         for part in data[1]:
             weight += part.weight / processes

@@ -24,6 +24,7 @@ _DEBUG = Annotated[bool, typer.Option("--debug", help="Show the traceback of an 
 # What Typer raises for a wrong command line; where the class stands depends on Typer's version.
 _UsageError: Any = typer.BadParameter.__base__
 _INTERRUPTED = 130
+_LIST = "[A,B,…]"
 _NO_BARS = ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS", "TQDM_DISABLE")
 
 
@@ -60,9 +61,8 @@ def command(function: Callable[..., Answer]) -> Callable[..., None]:
         logging.getLogger("hornbook").setLevel(logging.INFO)
         if not sys.stderr.isatty():
             os.environ.update(dict.fromkeys(_NO_BARS, "1"))
-        first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
         if "quiet" in inspect.signature(function).parameters:
-            kwargs["quiet"] = json_ or not first
+            kwargs["quiet"] = json_ or not _speaks()
         try:
             answer = function(*args, **kwargs)
         except BrokenPipeError:
@@ -75,7 +75,7 @@ def command(function: Callable[..., Answer]) -> Callable[..., None]:
         except KeyboardInterrupt:
             _complain("stopped; the same command goes on from what is finished")
             raise typer.Exit(_INTERRUPTED) from None
-        if json_ and first:
+        if json_ and _speaks():
             typer.echo(json.dumps(answer, ensure_ascii=False, default=str))
 
     signature = inspect.signature(function)
@@ -88,30 +88,42 @@ def command(function: Callable[..., Answer]) -> Callable[..., None]:
 
 
 def with_settings(
-    *models: type[BaseModel], leave_out: tuple[str, ...] = ()
+    *models: type[BaseModel],
+    leave_out: tuple[str, ...] = (),
+    names: Mapping[str, str] | None = None,
+    into: str = "settings",
 ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
     """Give a function an option for every field of settings models, named and explained as the field.
 
-    The function gets those that were set as `settings`, a mapping of field names to parsed values.
+    The function gets those that were set as one argument, a mapping of field names to parsed values.
 
     Args:
         models: the settings; the first to name a field explains it.
         leave_out: fields that the command takes in another way.
+        names: the option's name of a field, where it is not the field's own.
+        into: the name of the argument.
     """
+    fields: dict[str, Any] = {}
     options: dict[str, inspect.Parameter] = {}
     for model in models:
         for name, about in model.model_fields.items():
-            if name not in leave_out:
-                options.setdefault(name, _option(name, about, f"{model.__name__.removesuffix('Config')} settings"))
+            if name not in leave_out and name not in fields:
+                fields[name] = about
+                panel = f"{model.__name__.removesuffix('Config')} settings"
+                options[name] = _option((names or {}).get(name, name), about, panel)
 
     def decorate(function: Callable[..., Answer]) -> Callable[..., Answer]:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Answer:
-            given = {name: kwargs.pop(name) for name in options}
-            settings = {name: parse_value(text, _flag(name)) for name, text in given.items() if text is not None}
-            return function(*args, settings=settings, **kwargs)
+            given = {name: kwargs.pop(option.name) for name, option in options.items()}
+            settings = {
+                name: _value(text, fields[name].annotation, _flag(options[name].name))
+                for name, text in given.items()
+                if text is not None
+            }
+            return function(*args, **{into: settings}, **kwargs)
 
-        own = [p for name, p in inspect.signature(function).parameters.items() if name != "settings"]
+        own = [p for name, p in inspect.signature(function).parameters.items() if name != into]
         return _with_signature(call, [*own, *options.values()])
 
     return decorate
@@ -140,8 +152,14 @@ def _field(name: str) -> str:
     return ".".join(part if i == own else part.replace("-", "_") for i, part in enumerate(parts))
 
 
+def _speaks() -> bool:
+    """Whether this process prints: of those that torchrun starts, the first."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _complain(message: str) -> None:
-    typer.echo(f"hornbook: {' '.join(message.split())}", err=True)
+    if _speaks():
+        typer.echo(f"hornbook: {' '.join(message.split())}", err=True)
 
 
 def _system_error(error: OSError) -> str:
@@ -157,7 +175,7 @@ def _flag(name: str) -> str:
 
 def _option(name: str, about: Any, panel: str) -> inspect.Parameter:
     # The bracket is escaped, or rich would take it for a style.
-    default = "" if about.default is None or about.is_required() else f" \\[default: {about.default}]"
+    default = "" if about.default in (None, (), {}) or about.is_required() else f" \\[default: {about.default}]"
     option = typer.Option(
         _flag(name),
         help=f"{' '.join((about.description or '').split())}{default}",
@@ -169,13 +187,22 @@ def _option(name: str, about: Any, panel: str) -> inspect.Parameter:
     )
 
 
+def _value(text: str, annotation: Any, flag: str) -> Any:
+    """Return what an option's text means: text as it stands where the field takes text, else read as YAML."""
+    kinds = _legal(annotation).split("|")
+    is_text = "TEXT" in kinds and not (_LIST in kinds and text.startswith("["))
+    return text if is_text else parse_value(text, flag)
+
+
 def _legal(annotation: Any) -> str:
-    """Say what kind of value a field takes: NUMBER, TEXT, a list, or the words that are legal."""
+    """Say what kind of value a field takes: NUMBER, TEXT, a list, a mapping, or the words that are legal."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return "|".join(map(str, inner))
     if origin is tuple:
-        return "[A,B,…]"
+        return _LIST
+    if origin is dict:
+        return "{A: B,…}"
     if origin is Annotated:
         return _legal(inner[0])
     if inner:

@@ -29,10 +29,16 @@ _Seed = Annotated[int, typer.Option("--seed", min=0, max=(1 << 32) - 1, help="Se
 _Task = Annotated[
     str, typer.Option("--task", help="A labelled file, folder, `glue/NAME`, hub name, or prepared task.")
 ]
-_GlueFolder = Annotated[str | None, typer.Option("--glue-folder", help="Where GLUE stands, instead of the hub.")]
 _Text = Annotated[str | None, typer.Option("--text", help="The column with the text.")]
 _TextPair = Annotated[str | None, typer.Option("--text-pair", help="The column with the second text.")]
 _Label = Annotated[str, typer.Option("--label", help="The column with the label.")]
+_LabelNames = Annotated[
+    str | None,
+    typer.Option("--label-names", help="The task's name of each of the classifier's labels: {its: task's, …}."),
+]
+# Every setting of a task but --task itself; three go by longer names than in a recipe, where they stand under task:.
+_TASK_OPTIONS = {"folder": "glue_folder", "kind": "task_kind", "label_names": "task_label_names"}
+_with_task = with_settings(settings_of.TaskConfig, leave_out=("source",), names=_TASK_OPTIONS, into="task_settings")
 
 
 def main() -> None:
@@ -53,9 +59,11 @@ def _run(
 
     recipe = settings_of.load_recipe(file, overrides(context.args))
     if check:
-        pipeline.check(recipe)
-        _say(f"{file}: fine", quiet)
-        return {"recipe": recipe.name, "fine": True}
+        unchecked = pipeline.check(recipe)
+        for line in unchecked:
+            _say(f"{file}: not checked: {line}", quiet)
+        _say(f"{file}: fine{', as far as it could be checked' if unchecked else ''}", quiet)
+        return {"recipe": recipe.name, "fine": True, "unchecked": unchecked}
     return _ran(recipe, runs, dry_run, quiet)
 
 
@@ -94,6 +102,7 @@ def _corpus_build(
     return _made(corpus.build(settings_of.validate(settings_of.CorpusConfig, values, "corpus build"), out), quiet)
 
 
+@_with_task
 @with_settings(settings_of.ContextualizedConfig, settings_of.GeneralConfig, leave_out=("kind",))
 def _textbook_build(
     corpus: Annotated[Path, typer.Option("--corpus", help="A finished corpus.")],
@@ -102,11 +111,8 @@ def _textbook_build(
     task: Annotated[
         str | None, typer.Option("--task", help="The task of a contextualized textbook: as for `hornbook finetune`.")
     ] = None,
-    glue_folder: _GlueFolder = None,
-    text: _Text = None,
-    text_pair: _TextPair = None,
-    label: _Label = "label",
     *,
+    task_settings: dict[str, Any],
     settings: dict[str, Any],
     quiet: bool = False,
 ) -> Answer:
@@ -117,21 +123,19 @@ def _textbook_build(
     config = settings_of.textbook_config({"kind": kind, **settings}, "textbook build")
     if config.kind == "contextualized" and task is None:
         raise HornbookError("textbook build: a contextualized textbook needs --task")
-    prepared = _prepared(task, out, glue_folder, text, text_pair, label) if task else None
+    prepared = _prepared(task, out, task_settings) if task else None
     return _made(textbook.build(config, corpus=load(corpus, "corpus"), task=prepared, like=None, out=out), quiet)
 
 
+@_with_task
 @with_settings(settings_of.FinetuneConfig)
 def _finetune(
     task: _Task,
     model: Annotated[str, typer.Option("--model", help="A model folder or hub name.")],
     out: _Out,
-    glue_folder: _GlueFolder = None,
-    text: _Text = None,
-    text_pair: _TextPair = None,
-    label: _Label = "label",
     seed: _Seed = 0,
     *,
+    task_settings: dict[str, Any],
     settings: dict[str, Any],
     quiet: bool = False,
 ) -> Answer:
@@ -139,8 +143,7 @@ def _finetune(
     from hornbook.training.finetune import finetune
 
     config = settings_of.validate(settings_of.FinetuneConfig, settings, "finetune")
-    prepared = _prepared(task, out, glue_folder, text, text_pair, label)
-    return _made(finetune(model, prepared, out, config, seed=seed), quiet)
+    return _made(finetune(model, _prepared(task, out, task_settings), out, config, seed=seed), quiet)
 
 
 @with_settings(settings_of.StudentConfig, settings_of.DistilConfig)
@@ -168,28 +171,52 @@ def _distil(
     return _made(distil(teacher, textbook, out, student, config, seed=seed, family=paths), quiet)
 
 
+@_with_task
 @with_settings(settings_of.AdaptConfig)
 def _adapt(
     task: _Task,
     student: Annotated[str, typer.Option("--student", help="A distilled student.")],
     out: _Out,
-    glue_folder: _GlueFolder = None,
-    text: _Text = None,
-    text_pair: _TextPair = None,
-    label: _Label = "label",
+    teacher: Annotated[
+        str | None, typer.Option("--teacher", help="A classifier of the task, for the labels `teacher` and `both`.")
+    ] = None,
+    textbook: Annotated[
+        Path | None, typer.Option("--textbook", help="A finished textbook, for --textbook-units.")
+    ] = None,
+    label_names: _LabelNames = None,
     seed: _Seed = 0,
     *,
+    task_settings: dict[str, Any],
     settings: dict[str, Any],
     quiet: bool = False,
 ) -> Answer:
-    """Adapt a distilled student to its task."""
+    """Adapt a distilled student to its task: to gold labels, a teacher's outputs, or both."""
+    from hornbook.artifact import Store, load
+    from hornbook.pipeline import STORE
     from hornbook.training.finetune import adapt
+    from hornbook.training.outputs import teacher_outputs
 
     config = settings_of.validate(settings_of.AdaptConfig, settings, "adapt")
-    prepared = _prepared(task, out, glue_folder, text, text_pair, label)
-    return _made(adapt(student, prepared, out, config, seed=seed), quiet)
+    if (teacher is None) != (config.labels == "gold"):
+        raise HornbookError("adapt: --teacher goes with --labels teacher or both, and these with it")
+    if (textbook is None) != (config.textbook_units == 0):
+        raise HornbookError("adapt: --textbook goes with --textbook-units, and that with it")
+    prepared = _prepared(task, out, task_settings)
+    outputs = None
+    if teacher is not None:
+        outputs = teacher_outputs(
+            teacher,
+            prepared,
+            Store(out.parent / STORE),
+            textbook=load(textbook, "textbook") if textbook else None,
+            units=config.textbook_units,
+            max_length=config.max_length,
+            label_names=_names(label_names),
+        )
+    return _made(adapt(student, prepared, out, config, outputs=outputs, seed=seed), quiet)
 
 
+@_with_task
 @with_settings(settings_of.EvaluateConfig)
 def _evaluate(
     task: _Task,
@@ -198,15 +225,9 @@ def _evaluate(
     teacher: Annotated[
         str | None, typer.Option("--teacher", help="A classifier whose speed is measured beside.")
     ] = None,
-    label_names: Annotated[
-        str | None,
-        typer.Option("--label-names", help="The task's name of each of the model's labels: {its: task's, …}."),
-    ] = None,
-    glue_folder: _GlueFolder = None,
-    text: _Text = None,
-    text_pair: _TextPair = None,
-    label: _Label = "label",
+    label_names: _LabelNames = None,
     *,
+    task_settings: dict[str, Any],
     settings: dict[str, Any],
     quiet: bool = False,
 ) -> Answer:
@@ -214,10 +235,8 @@ def _evaluate(
     from hornbook.evaluation.evaluate import evaluate
 
     config = settings_of.validate(settings_of.EvaluateConfig, settings, "evaluate")
-    prepared = _prepared(task, out, glue_folder, text, text_pair, label)
-    names = _mapping(label_names, "--label-names", "{the model's label: the task's label, …}")
-    names = {str(its): str(task_name) for its, task_name in names.items()} if names else None
-    return _made(evaluate(model, prepared, out, config, teacher=teacher, label_names=names), quiet)
+    prepared = _prepared(task, out, task_settings)
+    return _made(evaluate(model, prepared, out, config, teacher=teacher, label_names=_names(label_names)), quiet)
 
 
 def _quickstart(
@@ -246,21 +265,30 @@ def _ran(recipe: settings_of.Recipe, runs: Path, dry_run: bool, quiet: bool) -> 
     started = time.monotonic()
     outcome = pipeline.run(recipe, runs)
     _print(results_table(outcome.rows), quiet)
+    for remark in outcome.remarks:
+        _say(remark, quiet)
     _say(f"report: {outcome.folder / pipeline.REPORT} ({pipeline.timed(started)})", quiet)
     return outcome.as_json()
 
 
-def _prepared(task: str, out: Path, folder: str | None, text: str | None, text_pair: str | None, label: str) -> Any:
+def _prepared(task: str, out: Path, given: dict[str, Any]) -> Any:
     """Return a prepared task: opened where `task` is one, else made in the store beside `out`."""
     from hornbook import tasks
     from hornbook.artifact import MANIFEST, Store, load
     from hornbook.pipeline import STORE
 
     if (Path(task) / MANIFEST).is_file():
+        if given:
+            raise HornbookError(f"{task}: is prepared already; leave out its setting {next(iter(given))!r}")
         return load(task, "task")
-    values = {"source": task, "folder": folder, "text": text, "text_pair": text_pair, "label": label}
-    config = settings_of.validate(settings_of.TaskConfig, values, "--task")
+    config = settings_of.validate(settings_of.TaskConfig, {"source": task, **given}, "--task")
     return tasks.prepare(config, Store(out.parent / STORE))
+
+
+def _names(text: str | None) -> dict[str, str] | None:
+    """Return the task's name of each of a classifier's labels."""
+    names = _mapping(text, "--label-names", "{the model's label: the task's label, …}")
+    return {str(its): str(task_name) for its, task_name in names.items()} if names else None
 
 
 def _mapping(text: str | None, flag: str, form: str) -> dict[Any, Any] | None:

@@ -70,7 +70,7 @@ def write_recipe(
         "student": {"layers": int(size[1]), "hidden": int(size[2]), "dropout": 0.0},
         "distil": _defaults(DistilConfig, ("tokens", "batch", "learning_rate")),
         "adapt": _defaults(AdaptConfig, ("epochs", "learning_rate")),
-        "undistilled": True,
+        "baselines": ["undistilled", "tf-idf"],
         "seeds": [0],
     }
     recipe = validate(Recipe, values, "hornbook new")

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from hornbook.artifact import fingerprint
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, Unreachable, is_out_of_reach
 
 TEXT = (".txt", ".text", ".md")
 JSON = (".jsonl", ".json")
@@ -331,7 +331,8 @@ def _hub_dataset(place: str) -> HubDataset:
     try:
         revision = HfApi().dataset_info(name).sha
     except Exception as error:  # the hub's client raises many kinds: offline, no such name, no access
-        raise HornbookError(f"{place}: the hub dataset cannot be reached: {_one_line(error)}") from None
+        kind = Unreachable if is_out_of_reach(error) else HornbookError
+        raise kind(f"{place}: the hub dataset cannot be reached: {_one_line(error)}") from None
     return HubDataset(name, config or None, str(revision))
 
 

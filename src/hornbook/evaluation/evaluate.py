@@ -1,11 +1,13 @@
 """Scores on every split with gold labels, size, and speed beside the teacher's."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from hornbook.artifact import Artifact, Place, Work, load, make
+from hornbook.evaluation.record import record, scored_splits
 from hornbook.models.encode import encode
 from hornbook.models.loading import (
     Model,
@@ -18,10 +20,13 @@ from hornbook.models.loading import (
 from hornbook.models.predict import best_device, predict, sentences_per_second
 from hornbook.recipe import EvaluateConfig
 from hornbook.tasks import Task, open_task
-from hornbook.tasks.metrics import ChanceCheck, check_against_chance, scores
+from hornbook.tasks.metrics import ChanceCheck
 from hornbook.training.finetune import encode_split
 
-VERSION = 1
+logger = logging.getLogger("hornbook")
+
+VERSION = 2
+_MUCH_CUT = 0.01
 
 
 def evaluate(
@@ -44,8 +49,9 @@ def evaluate(
         label_names: the task's name for each of the model's labels, where they differ.
 
     Returns:
-        the artefact, stage "evaluation": `info["scores"]` by split, parameters with and without embeddings,
-        bytes of weights; `measured["sentences_per_second"]`.
+        the artefact, stage "evaluation": predictions and confusions (see `record`); `info["scores"]` by split,
+        "calibration_error" on dev, "share_cut" of the inputs by split; parameters with and without embeddings, bytes
+        of weights; `measured["sentences_per_second"]`.
 
     Raises:
         HornbookError: the model is no classifier, or its labels are not the task's.
@@ -81,16 +87,15 @@ def _build(
     device = best_device()
     model.to(device)
     columns = label_order(model.config.id2label, task.labels, label_names, path)
-    by_split: dict[str, dict[str, float]] = {}
-    for split in task.splits:
-        if split == "train":
-            continue
-        encoded, gold = encode_split(task, split, tokenizer, config.max_length)
-        outputs = predict(model, encoded, config.batch)[:, columns]
-        by_split[split] = scores(task.kind, gold, outputs)
-        if split == "dev":
-            work.info["chance"] = _described(check_against_chance(task.kind, gold, by_split[split]))
-    work.info |= {"task": task.name, "metric": task.metric, "scores": by_split}
+    outputs, shares = {}, {}
+    for split in scored_splits(task):
+        encoded, _ = encode_split(task, split, tokenizer, config.max_length)
+        outputs[split] = predict(model, encoded, config.batch)[:, columns]
+        shares[split] = encoded.cut / len(encoded)
+    if shares["dev"] > _MUCH_CUT:
+        logger.warning("%.1f%% of dev's inputs are cut at max_length %d", 100 * shares["dev"], config.max_length)
+    record(work, task, outputs)
+    work.info["share_cut"] = shares
     parameters, embeddings = count_parameters(model)
     work.counts = {"parameters": parameters, "parameters_without_embeddings": parameters - embeddings}
     work.counts["weight_bytes"] = sum(p.numel() * p.element_size() for p in model.parameters())
@@ -117,8 +122,3 @@ def count_parameters(model: Any) -> tuple[int, int]:
         sum(p.numel() for p in model.parameters()),
         sum(p.numel() for module in embeddings[:1] for p in module.parameters()),
     )
-
-
-def _described(check: ChanceCheck) -> dict[str, Any]:
-    rounded = {name: round(getattr(check, name), 6) for name in ("score", "low", "high", "chance")}
-    return {**rounded, "metric": check.metric}

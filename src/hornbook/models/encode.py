@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -33,6 +34,7 @@ class Encoded:
         lengths: tokens of each sequence, shape (sequences,).
         second: where the second text of a pair begins in each sequence; its length where there is none.
         pad: the id to pad with.
+        cut: how many sequences were longer than allowed and lost their end.
     """
 
     values: NDArray[np.int32]
@@ -40,6 +42,7 @@ class Encoded:
     lengths: NDArray[np.int64]
     second: NDArray[np.int32]
     pad: int
+    cut: int = 0
 
     def __len__(self) -> int:
         """Return the number of sequences."""
@@ -111,6 +114,7 @@ def encode(texts: Sequence[str], pairs: Sequence[str | None] | None, tokenizer: 
         lengths=np.diff(offsets),
         second=table["second"].to_numpy(),
         pad=tokenizer.pad_token_id,
+        cut=int(pc.sum(table["cut"]).as_py() or 0),
     )
 
 

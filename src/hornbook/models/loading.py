@@ -7,11 +7,17 @@ from typing import Any
 import xxhash
 
 from hornbook.artifact import MANIFEST, Artifact, fingerprint, load
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, Unreachable, is_out_of_reach
 from hornbook.models.families import most_tokens, set_dropout
 from hornbook.recipe import FamilyConfig
+from hornbook.tasks.labels import Kind
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_PROBLEM_TYPES: dict[Kind, str] = {
+    "classification": "single_label_classification",
+    "multilabel": "multi_label_classification",
+    "regression": "regression",
+}
 
 
 Model = Artifact | Path | str
@@ -125,15 +131,21 @@ def load_encoder(model: str, *, dropout: float | None = None, family: FamilyConf
 
 
 def load_classifier(
-    model: str, labels: Sequence[str], *, dropout: float | None = None, family: FamilyConfig | None = None
+    model: str,
+    labels: Sequence[str],
+    kind: Kind,
+    *,
+    dropout: float | None = None,
+    family: FamilyConfig | None = None,
 ) -> Any:
-    """Return a model with a head for these labels (none: one output, regression), in float32.
+    """Return a model with a head for a task, in float32.
 
     A head that is missing or of another size begins at random.
 
     Args:
         model: a folder or hub name.
-        labels: the names of the labels, in order.
+        labels: the names of the labels, in order; none for a regression.
+        kind: of the task.
         dropout: the probability of all its dropout; by default the model's own.
         family: its family, if not as in the table; needed only to set dropout.
 
@@ -142,17 +154,26 @@ def load_classifier(
     """
     from transformers import AutoModelForSequenceClassification
 
-    return _load(AutoModelForSequenceClassification, model, dropout, family, label_settings(labels))
+    return _load(AutoModelForSequenceClassification, model, dropout, family, label_settings(labels, kind))
 
 
-def label_settings(labels: Sequence[str]) -> dict[str, Any]:
-    """Return what the configuration of a classifier says about its labels (none: one output, regression)."""
+def label_settings(labels: Sequence[str], kind: Kind) -> dict[str, Any]:
+    """Return what the configuration of a classifier says about its task; a regression has one output, "score"."""
+    names = ("score",) if kind == "regression" else tuple(labels)
     return {
-        "num_labels": len(labels) or 1,
-        "id2label": dict(enumerate(labels)) if labels else {0: "score"},
-        "label2id": {name: i for i, name in enumerate(labels)} if labels else {"score": 0},
-        "problem_type": "single_label_classification" if labels else "regression",
+        "num_labels": len(names),
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: i for i, name in enumerate(names)},
+        "problem_type": _PROBLEM_TYPES[kind],
     }
+
+
+def kind_of(config: Any) -> Kind:
+    """Return the kind of task of a classifier, by its Hugging Face configuration."""
+    by_type = {problem: kind for kind, problem in _PROBLEM_TYPES.items()}
+    if config.problem_type in by_type:
+        return by_type[config.problem_type]
+    return "regression" if config.num_labels == 1 else "classification"
 
 
 def load_ready_classifier(model: str) -> Any:
@@ -283,16 +304,19 @@ def _unloadable(model: str, error: Exception) -> HornbookError:
         )
     if "cannot be loaded with `safetensors`" in str(error):
         if is_offline_mode():
-            return HornbookError(
+            return Unreachable(
                 f"{model}: no model.safetensors in the hub's cache on this machine; pickles do not count"
             )
         return _only_pickles(model)
     if Path(model).exists():
         return HornbookError(f"{model}: cannot be loaded: {' '.join(str(error).split())[:300]}")
+    if model.startswith((".", "/", "~")):
+        return HornbookError(f"{model}: no such folder; name a model folder or a hub name")
     if is_offline_mode():
-        return HornbookError(
+        return Unreachable(
             f"{model}: no such folder, and no such model in the hub's cache on this machine; name a model folder, "
             "or unset HF_HUB_OFFLINE so that it can be downloaded"
         )
     said = " ".join(str(error).split())[:300]
-    return HornbookError(f"{model}: no such folder, and the hub could not give it: {said}")
+    kind = Unreachable if is_out_of_reach(error) else HornbookError
+    return kind(f"{model}: no such folder, and the hub could not give it: {said}")

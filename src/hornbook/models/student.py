@@ -1,7 +1,7 @@
 """The student: the teacher's family and tokenizer, at any size."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +11,6 @@ from hornbook.errors import HornbookError
 from hornbook.models.families import Sizes, family_of, habit_of, set_dropout, size_values, sizes_of
 from hornbook.models.loading import (
     Model,
-    label_settings,
     load_config,
     load_encoder,
     model_key,
@@ -103,7 +102,7 @@ def new_student(
     seed: int,
     family: FamilyConfig | None = None,
     *,
-    labels: Sequence[str] | None = None,
+    head: Mapping[str, Any] | None = None,
     encoder: Any = None,
 ) -> Any:
     """Return a student. What of its weights is random depends on its sizes and `seed` alone.
@@ -113,8 +112,8 @@ def new_student(
         student: its sizes and how it begins.
         seed: of its random weights.
         family: the teacher's, if not as in the table.
-        labels: give it a head for these labels, which begins at random (none: one output, regression); by
-            default it is a base encoder.
+        head: give it a head, which begins at random, for these labels (`label_settings`); by default it is a
+            base encoder.
         encoder: the teacher, from which `init: layers` copies, with or without a head.
 
     Raises:
@@ -129,7 +128,7 @@ def new_student(
             base = _copied_layers(base_encoder(encoder), config, family)
         else:
             base = load_encoder(student.init, dropout=student.dropout, family=family)
-        return base if labels is None else _with_head(base, labels)
+        return base if head is None else _with_head(base, head)
 
 
 def init_key(student: StudentConfig) -> str | None:
@@ -225,7 +224,7 @@ def _begin(load: Any, init: str) -> Any:
     try:
         return load(init)
     except HornbookError as error:
-        raise HornbookError(f"student.init is neither {RANDOM} nor {LAYERS}: {error}") from None
+        raise type(error)(f"student.init is neither {RANDOM} nor {LAYERS}: {error}") from None
 
 
 def _from_config(config: Any) -> Any:
@@ -252,12 +251,12 @@ def _copied_layers(teacher: Any, config: Any, family: FamilyConfig | None) -> An
     return student
 
 
-def _with_head(base: Any, labels: Sequence[str]) -> Any:
+def _with_head(base: Any, head: Mapping[str, Any]) -> Any:
     """Return a classifier around the weights of a base encoder."""
     from transformers import AutoModelForSequenceClassification
 
     config = copy.deepcopy(base.config)
-    for name, value in label_settings(labels).items():
+    for name, value in head.items():
         setattr(config, name, value)
     classifier: Any = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
     inner = base_encoder(classifier)

@@ -186,6 +186,17 @@ def freeze(model: M) -> M:
     return model.eval()
 
 
+def multiply_in_bfloat16(model: nn.Module) -> None:
+    """Cast the linear layers of a frozen model to bfloat16, in place, for use under autocast.
+
+    Autocast keeps the casts of weights that learn for the length of a step, but makes those of frozen weights anew in
+    each forward pass. The numbers are the same.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            module.to(torch.bfloat16)
+
+
 def _part(output: Any, tap: Tap) -> Tensor:
     if not isinstance(output, Tensor) or output.shape[-1] % tap.parts:
         gives = f"{output.shape[-1]} numbers a token" if isinstance(output, Tensor) else f"a {type(output).__name__}"

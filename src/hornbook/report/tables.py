@@ -1,6 +1,5 @@
 """Tables for the terminal and for Markdown."""
 
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,31 +7,31 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from hornbook.report.summary import summarise
+
 Row = dict[str, Any]
 
-HEADINGS = ("model", "textbook", "parameters", "dev", "test", "sentences/s", "seconds")
+HEADINGS = ("model", "textbook", "parameters", "dev", "test", "of teacher", "sentences/s", "seconds")
 
 
-def summary(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+def lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     """Return the lines of the results: one for each model's name, the mean and spread over its seeds.
 
     Args:
         rows: as in `report.json`.
     """
-    by_name: dict[str, list[Row]] = {}
-    for row in rows:
-        by_name.setdefault(row["name"], []).append(row)
     return [
         (
-            name,
-            same[0]["textbook"] or "",
-            f"{same[0]['parameters'] / 1e6:.1f} M",
-            _score([row["dev"] for row in same]),
-            _score([row["test"] for row in same if row["test"] is not None]),
-            f"{statistics.mean(row['sentences_per_second'] for row in same):,.0f}",
-            f"{statistics.mean(row['seconds'] for row in same):,.0f}",
+            row["name"],
+            row["textbook"] or "",
+            f"{row['parameters'] / 1e6:.1f} M",
+            _score(row["dev"]),
+            _score(row["test"]),
+            "" if row["share_of_teacher"] is None else f"{100 * row['share_of_teacher']:.1f}%",
+            f"{row['sentences_per_second']:,.0f}",
+            f"{row['seconds']:,.0f}",
         )
-        for name, same in by_name.items()
+        for row in summarise(rows)
     ]
 
 
@@ -43,15 +42,15 @@ def results_table(rows: Sequence[Row]) -> Group:
     table = Table()
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right", no_wrap=True)
-    for line in summary(rows):
+    for line in lines(rows):
         table.add_row(*line)
     return Group(Text(title), table)
 
 
 def markdown_table(rows: Sequence[Row]) -> str:
     """Return the same lines as a Markdown table."""
-    lines = [HEADINGS, tuple("---" if h in HEADINGS[:2] else "---:" for h in HEADINGS), *summary(rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    rules = tuple("---" if heading in HEADINGS[:2] else "---:" for heading in HEADINGS)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (HEADINGS, rules, *lines(rows)))
 
 
 def plan_table(stages: Sequence[Row], free_megabytes: int) -> Group:
@@ -72,8 +71,8 @@ def plan_table(stages: Sequence[Row], free_megabytes: int) -> Group:
     return Group(Text(title), table)
 
 
-def _score(values: Sequence[float]) -> str:
-    if not values:
+def _score(found: Row | None) -> str:
+    if found is None:
         return "none"
-    mean = f"{100 * statistics.mean(values):.1f}"
-    return f"{mean} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else mean
+    mean = f"{100 * found['mean']:.1f}"
+    return mean if found["spread"] is None else f"{mean} ± {100 * found['spread']:.1f}"

@@ -1,7 +1,10 @@
 """The eight GLUE tasks (Wang et al. 2019) as data; their metrics are inferred from the paper's Table 2."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+from hornbook.errors import HornbookError
 
 HUB_NAME = "nyu-mll/glue"
 NO_TEST = "none (GLUE's test labels are not public)"
@@ -17,6 +20,7 @@ class GlueTask:
         labels: the names of the labels 0, 1, 2; empty for regression.
         metric: the headline metric on dev: accuracy, matthews or spearman.
         dev: the stored split that serves as dev.
+        range: the least and the greatest legal score, for regression.
     """
 
     text: str
@@ -24,6 +28,7 @@ class GlueTask:
     labels: tuple[str, ...]
     metric: str = "accuracy"
     dev: str = "validation"
+    range: tuple[float, float] | None = None
 
     @property
     def kind(self) -> Literal["classification", "regression"]:
@@ -37,6 +42,22 @@ class GlueTask:
         return given | ({"dev_mismatched": "validation_mismatched"} if self.dev == "validation_matched" else {})
 
 
+def glue_average(scores: Mapping[str, float]) -> float:
+    """Return AVG: the mean of the headline scores of the eight tasks (facts, 5).
+
+    Args:
+        scores: by the names of the tasks.
+
+    Raises:
+        HornbookError: a task is missing, or there is another.
+    """
+    if missing := [name for name in GLUE if name not in scores]:
+        raise HornbookError(f"GLUE's average needs all eight tasks; {', '.join(missing)} missing")
+    if strange := [name for name in scores if name not in GLUE]:
+        raise HornbookError(f"{strange[0]}: no GLUE task; the tasks are {', '.join(GLUE)}")
+    return sum(scores.values()) / len(scores)
+
+
 _ENTAILMENT = ("entailment", "not_entailment")
 
 GLUE = {
@@ -45,7 +66,7 @@ GLUE = {
     "rte": GlueTask("sentence1", "sentence2", _ENTAILMENT),
     "mrpc": GlueTask("sentence1", "sentence2", ("not_equivalent", "equivalent")),
     "cola": GlueTask("sentence", None, ("unacceptable", "acceptable"), metric="matthews"),
-    "stsb": GlueTask("sentence1", "sentence2", (), metric="spearman"),
+    "stsb": GlueTask("sentence1", "sentence2", (), metric="spearman", range=(0, 5)),
     "qqp": GlueTask("question1", "question2", ("not_duplicate", "duplicate")),
     "qnli": GlueTask("question", "sentence", _ENTAILMENT),
 }

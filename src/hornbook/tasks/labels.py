@@ -8,9 +8,11 @@ from itertools import chain
 from typing import Any, Literal
 
 from hornbook.errors import HornbookError
+from hornbook.tasks.multilabel import read_label_sets
 from hornbook.tasks.rows import Rows
 
-Kind = Literal["classification", "regression"]
+Kind = Literal["classification", "multilabel", "regression"]
+Values = list[int] | list[float] | list[list[float]]
 _WHOLE = re.compile(r"[+-]?\d+")
 
 
@@ -19,36 +21,46 @@ class Labels:
     """The labels of all splits.
 
     Attributes:
-        kind: classes or scores.
+        kind: classes, sets of labels, or scores.
         names: the classes' names by index; empty for regression.
-        values: the class index or score of each row, by split.
+        values: the class index or score of each row, or its 0 or 1 for each label, by split.
     """
 
     kind: Kind
     names: tuple[str, ...]
-    values: dict[str, list[int] | list[float]]
+    values: Mapping[str, Values]
 
 
 def read_labels(
     splits: Mapping[str, Rows],
-    column: str,
-    kind: Literal["auto", "classification", "regression"],
+    column: str | Sequence[str],
+    kind: Literal["auto", "classification", "multilabel", "regression"],
     names: Sequence[str] | None,
+    separator: str | None = None,
 ) -> Labels:
     """Return the labels of all splits.
 
-    Strings that are all numbers count as numbers, booleans as the classes false and true. With `auto`, numbers
-    with fractions are scores and everything else is a class.
+    Strings that are all numbers count as numbers, booleans as the classes false and true. With `auto`, lists are
+    sets of labels, numbers with fractions are scores, and everything else is a class.
 
     Args:
         splits: the rows of each split.
-        column: the column with the labels.
-        kind: classes, scores, or to be found out.
+        column: the column with the labels; several, of 0 and 1, are a set of labels.
+        kind: classes, sets of labels, scores, or to be found out.
         names: the classes' names in their order, if they are stated.
+        separator: what stands between the labels of a set, where they are one text.
 
     Raises:
         HornbookError: labels are missing, of mixed types, NaN, out of range, of one class only, or not in train.
     """
+    several = not isinstance(column, str) or separator is not None
+    if several or kind == "multilabel" or (kind == "auto" and _holds_lists(splits["train"].column(str(column)))):
+        if kind not in ("auto", "multilabel"):
+            raise HornbookError(
+                f"{splits['train'].where}: several labels for a text are of kind multilabel, not {kind}"
+            )
+        return Labels("multilabel", *read_label_sets(splits, column, separator, names))
+    assert isinstance(column, str)
     stored = {split: _present(rows, column) for split, rows in splits.items()}
     values = _typed(stored, splits, column)
     types = {type(value) for value in chain.from_iterable(values.values())}
@@ -63,6 +75,10 @@ def read_labels(
     named, indices = _classes(values, splits, column, names)
     _check_classes(named, indices, splits, column)
     return Labels(kind, named, indices)
+
+
+def _holds_lists(values: Sequence[Any]) -> bool:
+    return any(hasattr(value, "__iter__") and not isinstance(value, str | bytes) for value in values)
 
 
 def _present(rows: Rows, column: str) -> list[Any]:

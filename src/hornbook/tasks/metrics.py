@@ -1,13 +1,22 @@
-"""The scores of a task: GLUE's for GLUE tasks, else accuracy and macro-F1, or Spearman and Pearson (facts, 5)."""
+"""The scores of a task: GLUE's for GLUE tasks, else accuracy and macro-F1, micro- and macro-F1, or Spearman and
+Pearson (facts, 5); how well probabilities are calibrated; and what knowing nothing would score."""
 
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from hornbook.tasks.labels import Kind
+
+logger = logging.getLogger("hornbook")
+
 Z95 = 1.959963984540054
+_RESAMPLES = 1000
 
 
 def classification_scores(gold: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, float]:
@@ -30,10 +39,12 @@ def classification_scores(gold: NDArray[np.int64], predicted: NDArray[np.int64])
 
 
 def regression_scores(gold: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict[str, float]:
-    """Return Spearman and Pearson correlation; undefined ones (a constant side) count as 0."""
+    """Return Spearman and Pearson correlation; undefined ones (a constant side) count as 0, and a line says so."""
     from scipy.stats import pearsonr, spearmanr
 
     if len(gold) < 2 or np.ptp(gold) == 0 or np.ptp(predicted) == 0:
+        what = "scores" if len(gold) < 2 or np.ptp(gold) == 0 else "predictions"
+        logger.warning("all %s are the same: their correlation is undefined and counts as 0", what)
         return {"spearman": 0.0, "pearson": 0.0}
     return {
         "spearman": float(spearmanr(gold, predicted).statistic),
@@ -41,17 +52,106 @@ def regression_scores(gold: NDArray[np.float64], predicted: NDArray[np.float64])
     }
 
 
-def scores(kind: str, gold: NDArray[np.float64], outputs: NDArray[np.float64]) -> dict[str, float]:
+def multilabel_scores(gold: NDArray[Any], predicted: NDArray[Any]) -> dict[str, float]:
+    """Return micro-F1, macro-F1 (0 for a label that nobody names), and accuracy: the share of examples all right.
+
+    Args:
+        gold: 0 or 1, shape (examples, labels).
+        predicted: the same shape.
+    """
+    # scikit-learn takes a single column of labels for two classes, and micro-F1 is another figure then
+    right, named = (gold * predicted).sum(axis=0), (gold + predicted).sum(axis=0)
+    return {
+        "micro_f1": float(2 * right.sum() / max(named.sum(), 1)),
+        "macro_f1": float((2 * right / np.maximum(named, 1)).mean()),
+        "accuracy": float((gold == predicted).all(axis=1).mean()),
+    }
+
+
+def scores(kind: Kind, gold: NDArray[Any], outputs: NDArray[Any]) -> dict[str, float]:
     """Return the scores of a model's outputs.
 
     Args:
-        kind: "classification" or "regression".
-        gold: labels, shape (examples,).
-        outputs: logits, shape (examples, classes), or (examples, 1) for regression.
+        kind: of the task.
+        gold: see `Task.gold`.
+        outputs: logits, shape (examples, labels), or (examples, 1) for regression.
+    """
+    found = predicted(kind, outputs)
+    if kind == "regression":
+        return regression_scores(gold, found)
+    return multilabel_scores(gold, found) if kind == "multilabel" else classification_scores(gold, found)
+
+
+def predicted(kind: Kind, outputs: NDArray[Any]) -> NDArray[Any]:
+    """Return what outputs predict: class indices or scores of shape (examples,), or 0 and 1 for each label.
+
+    In multi-label tasks a label is predicted where its probability is above one half.
     """
     if kind == "regression":
-        return regression_scores(gold, outputs[:, 0])
-    return classification_scores(gold.astype(np.int64), outputs.argmax(axis=1))
+        return outputs[:, 0]
+    return (outputs > 0).astype(np.int64) if kind == "multilabel" else outputs.argmax(axis=1)
+
+
+def probabilities(kind: Kind, outputs: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the probabilities of classes or labels, shaped as the outputs; scores stay as they are."""
+    from scipy.special import expit, softmax
+
+    if kind == "regression":
+        return np.asarray(outputs, np.float64)
+    return np.asarray(expit(outputs) if kind == "multilabel" else softmax(outputs, axis=1), np.float64)
+
+
+def calibration_error(kind: Kind, gold: NDArray[Any], outputs: NDArray[Any], bins: int = 15) -> float | None:
+    """Return the expected calibration error (Guo et al. 2017, section 2); None for regression.
+
+    Predictions are sorted by their confidence into bins of equal width; the error is the mean distance between
+    confidence and accuracy in a bin, weighted by its predictions. In multi-label tasks every label of every example
+    is a prediction.
+
+    Args:
+        kind: of the task.
+        gold: see `Task.gold`.
+        outputs: logits, shape (examples, labels).
+        bins: how many.
+    """
+    if kind == "regression":
+        return None
+    shares = probabilities(kind, outputs)
+    right = (predicted(kind, outputs) == gold).ravel()
+    confidence = np.maximum(shares, 1 - shares).ravel() if kind == "multilabel" else shares.max(axis=1)
+    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    distance = np.bincount(place, weights=right - confidence, minlength=bins)
+    return float(np.abs(distance).sum() / len(confidence))
+
+
+def confusion(kind: Kind, gold: NDArray[Any], outputs: NDArray[Any], labels: Sequence[str]) -> pa.Table | None:
+    """Return which labels are taken for which; None for regression.
+
+    Args:
+        kind: of the task.
+        gold: see `Task.gold`.
+        outputs: logits, shape (examples, labels).
+        labels: their names.
+
+    Returns:
+        a row for each gold class with the number of examples for each predicted class; in multi-label tasks a row for
+        each label with its true and false positives and negatives.
+    """
+    if kind == "regression":
+        return None
+    found = predicted(kind, outputs)
+    if kind == "multilabel":
+        counts = {
+            f"{'true' if right else 'false'}_{'positives' if said else 'negatives'}": (
+                ((found == said) & ((gold == found) == right)).sum(axis=0)
+            )
+            for said in (1, 0)
+            for right in (True, False)
+        }
+        return pa.table({"label": list(labels), **counts})
+    table = np.zeros((len(labels), len(labels)), np.int64)
+    np.add.at(table, (gold, found), 1)
+    return pa.table([list(labels), *table.T], names=["gold", *labels])
 
 
 @dataclass(frozen=True)
@@ -59,11 +159,11 @@ class ChanceCheck:
     """Whether a model is better than knowing nothing.
 
     Attributes:
-        score: accuracy, or Spearman correlation.
+        score: accuracy, micro-F1, or Spearman correlation.
         low: lower end of its 95% interval.
         high: upper end of it.
-        chance: the majority class's accuracy, or 0.
-        metric: which of the two scores it is.
+        chance: the majority class's accuracy, the best micro-F1 of naming the same labels every time, or 0.
+        metric: which of the scores it is.
     """
 
     score: float
@@ -78,21 +178,42 @@ class ChanceCheck:
         return self.low > self.chance
 
 
-def check_against_chance(kind: str, gold: NDArray[np.float64], measured: Mapping[str, float]) -> ChanceCheck:
-    """Compare accuracy with the majority class's, or a correlation with 0.
+def check_against_chance(kind: Kind, gold: NDArray[Any], outputs: NDArray[Any]) -> ChanceCheck:
+    """Compare accuracy with the majority class's, micro-F1 with that of constant labels, or a correlation with 0.
 
-    The interval is Wilson's for accuracy and Fisher's for a correlation.
+    The interval is Wilson's for accuracy, Fisher's for a correlation, and for micro-F1 that of 1,000 resamples of the
+    examples.
+
+    Args:
+        kind: of the task.
+        gold: see `Task.gold`.
+        outputs: logits, shape (examples, labels).
     """
     n = len(gold)
     if kind == "regression":
-        score = measured["spearman"]
+        score = scores(kind, gold, outputs)["spearman"]
         centre = math.atanh(min(max(score, -0.999999), 0.999999))
         half = Z95 / math.sqrt(max(n - 3, 1))
         return ChanceCheck(score, math.tanh(centre - half), math.tanh(centre + half), 0.0, "Spearman")
-    score = measured["accuracy"]
+    found = predicted(kind, outputs)
+    if kind == "multilabel":
+        return _multilabel_check(gold, found)
+    score = float((found == gold).mean())
     _, counts = np.unique(gold, return_counts=True)
     low, high = wilson_interval(score, n)
     return ChanceCheck(score, low, high, float(counts.max() / n), "accuracy")
+
+
+def _multilabel_check(gold: NDArray[Any], found: NDArray[Any]) -> ChanceCheck:
+    # Of each example: labels that are right, and twice the denominator of F1: labels predicted and labels given.
+    right, said = (gold * found).sum(axis=1), (gold + found).sum(axis=1)
+    drawn = np.random.default_rng(0).integers(0, len(gold), (_RESAMPLES, len(gold)))
+    resampled = 2 * right[drawn].sum(axis=1) / np.maximum(said[drawn].sum(axis=1), 1)
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    frequent = np.cumsum(-np.sort(-gold.sum(axis=0)))  # examples that the m most frequent labels are right about
+    constant = 2 * frequent / (len(gold) * np.arange(1, gold.shape[1] + 1) + gold.sum())
+    score = 2 * right.sum() / max(said.sum(), 1)
+    return ChanceCheck(float(score), float(low), float(high), float(constant.max()), "micro-F1")
 
 
 def wilson_interval(share: float, n: int) -> tuple[float, float]:

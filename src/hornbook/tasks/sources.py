@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hornbook.artifact import fingerprint
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, Unreachable, is_out_of_reach
 from hornbook.recipe import TaskConfig
 from hornbook.tasks.glue import GLUE, HUB_NAME, GlueTask
 from hornbook.tasks.rows import Rows, is_readable, read_rows, stem
@@ -56,7 +56,7 @@ def locate(config: TaskConfig) -> Source:
         files = {"train": path} | {split: Path(name) for split, name in others.items() if name}
         return _local(stem(path), files)
     _refuse_missing(path)
-    return _hub(config.source, config.source, config.subset, None, config.label)
+    return _hub(config.source, config.source, config.subset, None, _label(config))
 
 
 def _refuse_missing(path: Path) -> None:
@@ -98,7 +98,7 @@ def _glue(config: TaskConfig) -> Source:
         raise HornbookError(f"{config.source}: no GLUE task {name!r}{hint}; the tasks are {', '.join(GLUE)}")
     glue = GLUE[name]
     if config.folder is None:
-        return _hub(config.source, HUB_NAME, name, glue, config.label)
+        return _hub(config.source, HUB_NAME, name, glue, _label(config))
     folder = Path(config.folder) / name
     return _local(config.source, {ours: folder / f"{theirs}.parquet" for ours, theirs in glue.splits.items()}, glue)
 
@@ -130,8 +130,13 @@ def _read_hub(name: str, repository: str, subset: str | None, glue: GlueTask | N
     return splits
 
 
+def _label(config: TaskConfig) -> str:
+    return config.label if isinstance(config.label, str) else config.label[0]
+
+
 def _from_dataset(where: str, dataset: Any) -> Rows:
-    names = {name: tuple(f.names) for name, f in dataset.features.items() if hasattr(f, "names")}
+    inner = {name: getattr(f, "feature", f) for name, f in dataset.features.items()}  # a list's elements
+    names = {name: tuple(f.names) for name, f in inner.items() if hasattr(f, "names")}
     return Rows(where, {name: list(dataset[name]) for name in dataset.column_names}, names)
 
 
@@ -145,6 +150,7 @@ def _hub_errors(name: str) -> Iterator[None]:
 
         said = " ".join(str(error).split())
         advice = "name a file or folder" + (", or unset HF_HUB_OFFLINE" if is_offline_mode() else "")
-        raise HornbookError(
+        kind = Unreachable if is_out_of_reach(error) else HornbookError
+        raise kind(
             f"{name}: not a file or folder here, and the hub dataset could not be read ({said}); {advice}"
         ) from error

@@ -5,6 +5,7 @@ one row of exact, and so is the split's size.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,15 +19,19 @@ _DEV_AT, _TEST_AT = 3, 8
 Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
-def strata(labels: Sequence[int] | Sequence[float], kind: Kind) -> Indices:
-    """Return the stratum of each row: its class, or the decile of its score.
+def strata(labels: Sequence[Any], kind: Kind) -> Indices:
+    """Return the stratum of each row: its class, its rarest label (0: it has none), or the decile of its score.
 
     Args:
-        labels: class indices or scores, one a row.
-        kind: which of the two.
+        labels: class indices, rows of 0 and 1 for each label, or scores, one a row.
+        kind: which of these.
     """
     if kind == "classification":
         return np.asarray(labels, dtype=np.int64)
+    if kind == "multilabel":
+        present = np.asarray(labels, dtype=np.int64)
+        frequency = np.where(present == 1, present.sum(axis=0), len(present) + 1)
+        return np.where(present.any(axis=1), frequency.argmin(axis=1) + 1, 0)
     ranks = np.empty(len(labels), dtype=np.int64)
     ranks[np.argsort(np.asarray(labels), kind="stable")] = np.arange(len(labels))
     return ranks * _BINS // len(labels)

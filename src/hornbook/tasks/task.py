@@ -1,5 +1,6 @@
 """The task artefact: labelled text in Parquet files, one a split, and what is known about it."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,19 +10,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from hornbook.artifact import Artifact, Place, Work, load, make, result_config
 from hornbook.errors import HornbookError
 from hornbook.recipe import TaskConfig
+from hornbook.tasks.doubts import Doubt, doubts
 from hornbook.tasks.glue import NO_TEST
 from hornbook.tasks.labels import Kind, Labels, read_labels
 from hornbook.tasks.rows import Rows
 from hornbook.tasks.sources import Source, locate
 from hornbook.tasks.split import Indices, sample_rows, split_rows, strata
 
-VERSION = 1
+logger = logging.getLogger("hornbook")
+
+VERSION = 2
 # Where the data lies does not change what it is: its content counts, by the keys of the inputs.
 _PLACES = ("source", "folder", "dev", "test", "subset")
+_METRICS: dict[Kind, str] = {"classification": "accuracy", "multilabel": "micro_f1", "regression": "spearman"}
 _FEWEST_ROWS = 10
 _FEWEST_OF_A_LABEL = 2
 
@@ -32,12 +38,12 @@ class Task:
 
     Attributes:
         name: of the task.
-        kind: classification or regression.
+        kind: classification, multilabel or regression.
         labels: the classes' names by index; empty for regression.
         pair: whether a case is a pair of texts.
-        metric: the headline metric: accuracy, matthews or spearman.
+        metric: the headline metric: accuracy, micro_f1, matthews or spearman.
         splits: those that exist of train, dev, test, dev_mismatched.
-        majority_share: the accuracy on dev of always naming its most frequent class; 0 for regression.
+        majority_share: the accuracy on dev of always naming its most frequent class; 0 where there are no classes.
         artifact: the folder behind it.
     """
 
@@ -58,7 +64,7 @@ class Task:
     def split(self, name: str) -> pa.Table:
         """Return a split: columns text (string), text_pair (string, null for single texts), label.
 
-        The label is the class index (int64) or the score (float64).
+        The label is the class index (int64), a list of 0 or 1 for each label (float32), or the score (float64).
 
         Raises:
             HornbookError: the task has no such split.
@@ -66,6 +72,21 @@ class Task:
         if name not in self.splits:
             raise HornbookError(f"{self.artifact.path}: no split {name!r}; it has {', '.join(self.splits)}")
         return pq.read_table(self.artifact.file(f"{name}.parquet"))
+
+    def gold(self, name: str) -> NDArray[Any]:
+        """Return the gold labels of a split as an array.
+
+        Class indices (int64) or scores (float64) of shape (rows,); in a multi-label task 0 or 1 (float32) of shape
+        (rows, labels).
+
+        Raises:
+            HornbookError: the task has no such split.
+        """
+        labels = self.split(name)["label"]
+        if self.kind != "multilabel":
+            return np.asarray(labels.to_numpy())
+        values = labels.combine_chunks().values.to_numpy()
+        return np.array(values, np.float32).reshape(-1, len(self.labels))
 
     def anchors(self) -> list[str]:
         """Return each distinct text of train, in order of first appearance.
@@ -135,25 +156,27 @@ def check(config: TaskConfig) -> Labels:
 
 
 def _build(config: TaskConfig, source: Source, work: Work) -> None:
-    tables, labels, pair, how = _read(config, source)
+    tables, labels, pair, how, found = _read(config, source)
     for split, table in tables.items():
         pq.write_table(table, work.path / f"{split}.parquet", compression="zstd")
         work.counts[f"{split}_rows"] = len(table)
-    plain_metric = "accuracy" if labels.kind == "classification" else "spearman"
+    work.counts |= {doubt.name: doubt.rows for doubt in found}
     work.info |= {
         "name": source.name,
         "kind": labels.kind,
         "labels": list(labels.names),
         "pair": pair,
-        "metric": source.glue.metric if source.glue else plain_metric,
+        "metric": source.glue.metric if source.glue else _METRICS[labels.kind],
         "splits": list(tables),
         "split": how,
         "majority_share_of_dev": _majority_share(tables["dev"], labels.kind),
     }
 
 
-def _read(config: TaskConfig, source: Source) -> tuple[dict[str, pa.Table], Labels, bool, dict[str, str]]:
-    """Return the splits, the labels as stored, whether texts come in pairs, and where each split is from."""
+def _read(
+    config: TaskConfig, source: Source
+) -> tuple[dict[str, pa.Table], Labels, bool, dict[str, str], list[Doubt]]:
+    """Return the splits, the labels as stored, whether texts come in pairs, where each split is from, and doubts."""
     given = source.read()
     labels = _labels(config, source, given)
     text, text_pair = _text_columns(config, source, given["train"])
@@ -167,16 +190,19 @@ def _read(config: TaskConfig, source: Source) -> tuple[dict[str, pa.Table], Labe
         how["train"] += f", {config.train_rows} rows sampled, stratified, seed {config.split_seed}"
     if source.glue is not None:
         how["test"] = NO_TEST
-    return tables, labels, text_pair is not None, how
+    found = doubts(given, tables, source.glue.range if source.glue else None)
+    for doubt in found:
+        logger.warning("%s: %s", source.name, doubt.message)
+    return tables, labels, text_pair is not None, how, found
 
 
 def _labels(config: TaskConfig, source: Source, given: Mapping[str, Rows]) -> Labels:
-    stated = given["train"].class_names.get(config.label)
+    stated = given["train"].class_names.get(config.label) if isinstance(config.label, str) else None
     known = source.glue.labels or None if source.glue else None
     kind = config.kind
     if kind == "auto" and source.glue is not None:
         kind = source.glue.kind
-    return read_labels(given, config.label, kind, config.label_names or known or stated)
+    return read_labels(given, config.label, kind, config.label_names or known or stated, config.label_separator)
 
 
 def _text_columns(config: TaskConfig, source: Source, train: Rows) -> tuple[str, str | None]:
@@ -196,8 +222,8 @@ def _text_columns(config: TaskConfig, source: Source, train: Rows) -> tuple[str,
 def _table(rows: Rows, text: str, text_pair: str | None, labels: list[Any], kind: Kind) -> pa.Table:
     texts = rows.texts(text)
     pairs = rows.texts(text_pair) if text_pair else [None] * len(texts)
-    label = pa.int64() if kind == "classification" else pa.float64()
-    schema = pa.schema([("text", pa.string()), ("text_pair", pa.string()), ("label", label)])
+    types = {"classification": pa.int64(), "multilabel": pa.list_(pa.float32()), "regression": pa.float64()}
+    schema = pa.schema([("text", pa.string()), ("text_pair", pa.string()), ("label", types[kind])])
     return pa.table([texts, pairs, labels], schema=schema)
 
 
@@ -223,7 +249,7 @@ def _check_size(groups: Indices, labels: Labels, where: str) -> None:
         raise HornbookError(
             f"{where}: {len(groups)} rows are too few to split; give {_FEWEST_ROWS} or more, or a dev file"
         )
-    if labels.kind == "regression":
+    if labels.kind != "classification":
         return
     rows = np.bincount(groups, minlength=len(labels.names))
     for name, count in zip(labels.names, rows, strict=True):
@@ -236,18 +262,27 @@ def _check_size(groups: Indices, labels: Labels, where: str) -> None:
 
 def _sample(train: pa.Table, labels: Labels, rows: int, seed: int, where: str) -> pa.Table:
     """Return a stratified sample of train that still holds every label."""
-    groups = strata(train.column("label").to_numpy(), labels.kind)
-    kept = sample_rows(groups, rows, seed)
-    lost = np.setdiff1d(groups, groups[kept])
-    if labels.kind == "classification" and len(lost):
+    kept = sample_rows(strata(train.column("label").to_pylist(), labels.kind), rows, seed)
+    sample = train.take(pa.array(kept))
+    lost = np.flatnonzero((_frequencies(train, labels) > 0) & (_frequencies(sample, labels) == 0))
+    if len(lost):
         raise HornbookError(
             f"{where}: train_rows: {rows} rows hold none of label {labels.names[lost[0]]!r}; give more"
         )
-    return train.take(pa.array(kept))
+    return sample
+
+
+def _frequencies(table: pa.Table, labels: Labels) -> NDArray[np.int64]:
+    """Return how many rows have each label; nothing for regression."""
+    stored = table.column("label").to_pylist()
+    if labels.kind == "multilabel":
+        return np.asarray(np.array(stored, np.int64).reshape(-1, len(labels.names)).sum(axis=0))
+    found = stored if labels.kind == "classification" else []
+    return np.bincount(np.array(found, np.int64), minlength=len(labels.names))
 
 
 def _majority_share(dev: pa.Table, kind: Kind) -> float:
-    """Return the share of the most frequent class; 0 for regression."""
-    if kind == "regression":
+    """Return the share of the most frequent class; 0 where there are none."""
+    if kind != "classification":
         return 0.0
     return float(np.bincount(dev.column("label").to_numpy()).max() / len(dev))

@@ -8,23 +8,27 @@ from hornbook.errors import HornbookError
 from hornbook.models.families import Sizes, sizes_of
 from hornbook.models.loading import (
     Model,
+    kind_of,
+    label_settings,
     load_config,
     load_encoder,
     load_ready_classifier,
     load_tokenizer,
     model_key,
     model_path,
+    ready_config,
     tokenizer_key,
 )
 from hornbook.models.student import LAYERS, check_student, init_key, new_student
-from hornbook.models.taps import LOGITS, PROJECTIONS, Tapped, freeze, only_reached, projection_taps
+from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16, only_reached, projection_taps
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
 from hornbook.training.finetune import save_model
 from hornbook.training.objectives import Distillation, Logits, Objective, Relations
 from hornbook.training.processes import make_together, process
 from hornbook.training.relations import relation_heads
 from hornbook.training.steps import StepDataset, StepPlan
-from hornbook.training.tokens import encode_textbook, open_tokens
+from hornbook.training.tokens import VERSION as TOKENS_VERSION
+from hornbook.training.tokens import encode_textbook, most_tokens_read, open_tokens
 from hornbook.training.trainer import train, use_bfloat16, write_log
 
 VERSION = 2
@@ -74,6 +78,8 @@ def distil(
 
     def build(work: Work) -> None:
         check_sizes(teacher, student, config, family)
+        if "logits" in config.objectives:
+            ready_config(model_path(teacher))
         tokens = book
         if book.stage == "textbook":
             folder = work.resume / "tokens"
@@ -107,20 +113,24 @@ def _build(
 ) -> None:
     tokenizer = load_tokenizer(path)
     sizes = sizes_of(load_config(path), family)
-    heads = relation_heads(config.relation_heads, sizes.hidden, size.hidden)
-    objectives: dict[Objective, float] = {
-        Relations(heads) if name == "relations" else Logits(config.temperature): weight
-        for name, weight in config.objectives.items()
-    }
-    needed = {tap for objective in objectives for tap in objective.taps}
-    logits, projections = LOGITS in needed, not needed.isdisjoint(PROJECTIONS)
+    logits, projections = "logits" in config.objectives, "relations" in config.objectives
     teacher = freeze(load_ready_classifier(path) if logits else load_encoder(path))
-    names = [teacher.config.id2label[i] for i in range(teacher.config.num_labels)] if logits else None
-    student = new_student(teacher.config, size, seed, family, labels=names, encoder=teacher)
+    heads = relation_heads(config.relation_heads, sizes.hidden, size.hidden) if projections else None
+    objectives: dict[Objective, float] = {}
+    if heads is not None:
+        objectives[Relations(heads)] = config.objectives["relations"]
+    head = None
+    if logits:
+        kind = kind_of(teacher.config)
+        objectives[Logits(config.temperature, kind)] = config.objectives["logits"]
+        head = label_settings([teacher.config.id2label[i] for i in range(teacher.config.num_labels)], kind)
+    student = new_student(teacher.config, size, seed, family, head=head, encoder=teacher)
     layer = config.teacher_layer or default_teacher_layer(teacher.config.model_type, sizes)
     teaching = Tapped(teacher, projection_taps(teacher, layer, family) if projections else {}, logits)
     learning = Tapped(student, projection_taps(student, size.layers, family) if projections else {}, logits)
     bfloat16 = use_bfloat16(config.precision)
+    if bfloat16:
+        multiply_in_bfloat16(teacher)
     encoded = open_tokens(tokens, tokenizer.pad_token_id)
     if (longest := int(encoded.lengths.max())) > tokenizer.model_max_length:
         raise HornbookError(
@@ -188,12 +198,12 @@ def check_sizes(
     """Check, before anything costly runs, that teacher, student and objectives fit together.
 
     Raises:
-        HornbookError: the teacher's family is unknown, heads do not divide a width, the layer is not there, or
-            its logits are asked for and it has none.
+        HornbookError: the teacher's family is unknown, heads do not divide a width, or the layer is not there.
     """
     check_student(teacher, student, family)
     sizes = sizes_of(load_config(teacher), family)
-    relation_heads(config.relation_heads, sizes.hidden, student.hidden)
+    if "relations" in config.objectives:
+        relation_heads(config.relation_heads, sizes.hidden, student.hidden)
     if config.teacher_layer is not None and config.teacher_layer > sizes.layers:
         raise HornbookError(
             f"distil.teacher_layer: there is no layer {config.teacher_layer}; the teacher has {sizes.layers}"
@@ -212,7 +222,7 @@ def _counted(config: DistilConfig) -> dict[str, Any]:
     settings = result_config(config)
     if config.steps is not None:
         settings.pop("tokens")
-    if LOGITS not in config.objectives:
+    if "logits" not in config.objectives:
         settings.pop("temperature")
     return settings
 
@@ -220,9 +230,16 @@ def _counted(config: DistilConfig) -> dict[str, Any]:
 def _check_same_reading(tokens: Artifact, teacher: Model, config: DistilConfig) -> None:
     if tokens.manifest["inputs"]["tokenizer"] != tokenizer_key(teacher):
         raise HornbookError(f"{tokens.path}: these token ids are those of another tokenizer than the teacher's")
+    if tokens.manifest["stage_version"] != TOKENS_VERSION:
+        raise HornbookError(f"{tokens.path}: these token ids are of another version of hornbook; make them anew")
     made = tokens.manifest["config"]
     for name, wanted in (("max_length", config.max_length), ("pack", config.pack)):
         if made[name] != wanted:
             raise HornbookError(
                 f"{tokens.path}: these token ids were made with {name} {made[name]}, but distil.{name} is {wanted}"
             )
+    if made["limit"] > (limit := most_tokens_read(teacher, config.max_length)):
+        raise HornbookError(
+            f"{tokens.path}: these token ids are for a model that takes {made['limit']} tokens; the teacher takes "
+            f"{limit}"
+        )

@@ -1,5 +1,8 @@
-"""Fine-tuning on gold labels: the teacher before, the student after the distillation."""
+"""Fitting a classifier to its task: the teacher before, the student after the distillation."""
 
+import json
+import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hornbook.artifact import Artifact, Place, Work, load, result_config
+from hornbook.artifact import MANIFEST, RUN, Artifact, Place, Work, load, result_config
+from hornbook.errors import HornbookError
 from hornbook.models.encode import Batch, Encoded, encode, model_inputs
 from hornbook.models.loading import (
     Model,
@@ -23,12 +27,19 @@ from hornbook.models.loading import (
 from hornbook.models.predict import predict
 from hornbook.recipe import AdaptConfig, FamilyConfig, FinetuneConfig
 from hornbook.tasks import Task, open_task
+from hornbook.tasks.labels import Kind
 from hornbook.tasks.metrics import scores
-from hornbook.training.processes import make_together, process
+from hornbook.training.labels import balanced_weights, gold_loss, soft_loss
+from hornbook.training.outputs import Outputs, open_outputs
+from hornbook.training.processes import CELL, make_together, process
 from hornbook.training.steps import StepDataset, StepPlan
 from hornbook.training.trainer import Loss, train, use_bfloat16, write_log
 
-VERSION = 2
+logger = logging.getLogger("hornbook")
+
+VERSION = 3
+GOLD, TEACHER = "gold", "teacher"
+_GOLD_WEIGHT, _TEACHER_WEIGHT = "gold_weight", "teacher_weight"
 
 
 def finetune(
@@ -40,7 +51,9 @@ def finetune(
     seed: int = 0,
     family: FamilyConfig | None = None,
 ) -> Artifact:
-    """Fine-tune an encoder on a task's gold labels and keep the pass that is best on dev.
+    """Fine-tune an encoder on a task's gold labels and keep the weights that are best on dev.
+
+    With a grid, every combination is trained, one after the other, and the best on dev is the result.
 
     Args:
         model: a model folder or hub name.
@@ -51,26 +64,13 @@ def finetune(
         family: what the model's configuration calls its dropouts, for a family that is not in the table.
 
     Returns:
-        the artefact, stage "model".
+        the artefact, stage "model". Its info: `best_dev`, at `best_step`; `share_cut`, of the train split's texts;
+        with a grid `grid`, the scores of all combinations, and `chosen`.
 
     Raises:
         HornbookError: the model cannot be loaded or the task has no dev split.
     """
-    config = config or FinetuneConfig()
-    task = task if isinstance(task, Artifact) else load(task, "task")
-
-    def build(work: Work) -> None:
-        _build(work, model_path(model), open_task(task), config, seed, family)
-
-    return make_together(
-        out,
-        stage="model",
-        version=VERSION,
-        config={"seed": seed, **result_config(config)},
-        inputs={"model": model_key(model), "task": task.key, "tokenizer": tokenizer_key(model)},
-        build=build,
-        seed=seed,
-    )
+    return _fit(model, task, out, config or FinetuneConfig(), None, seed, family)
 
 
 def adapt(
@@ -79,68 +79,226 @@ def adapt(
     out: Place,
     config: AdaptConfig | None = None,
     *,
+    outputs: Artifact | None = None,
     seed: int = 0,
     family: FamilyConfig | None = None,
 ) -> Artifact:
-    """Adapt a distilled student to its task: fine-tuning, with settings fit for small models; see `finetune`."""
-    return finetune(student, task, out, config or AdaptConfig(), seed=seed, family=family)
+    """Adapt a student to its task, to gold labels, a teacher's outputs or both (paper, section 2.2, step 3).
+
+    As `finetune`, with settings fit for small models.
+
+    Args:
+        student: a distilled student, or any model folder or hub name.
+        task: a prepared task.
+        out: the artefact's folder.
+        config: settings; `labels` says what the student is fitted to.
+        outputs: what a teacher says of the task's texts (see `teacher_outputs`), unless `labels` is gold.
+        seed: of the new head, the order of the data and dropout.
+        family: as for `finetune`.
+
+    Returns:
+        the artefact, stage "model"; see `finetune`.
+
+    Raises:
+        HornbookError: as `finetune`; or the outputs are missing, or those for another task.
+    """
+    config = config or AdaptConfig()
+    if config.labels == GOLD:
+        outputs = None
+    elif outputs is None:
+        raise HornbookError(f"adapt.labels: {config.labels} needs a teacher")
+    return _fit(student, task, out, config, outputs, seed, family)
+
+
+def _fit(
+    model: Model,
+    task: Artifact | Path | str,
+    out: Place,
+    config: FinetuneConfig,
+    outputs: Artifact | None,
+    seed: int,
+    family: FamilyConfig | None,
+) -> Artifact:
+    task = task if isinstance(task, Artifact) else load(task, "task")
+    inputs = {"model": model_key(model), "task": task.key, "tokenizer": tokenizer_key(model)}
+    if outputs is not None:
+        if outputs.manifest["inputs"]["task"] != task.key:
+            raise HornbookError(f"{outputs.path}: these outputs are those for another task than {task.path}")
+        inputs["outputs"] = outputs.key
+
+    def build(work: Work) -> None:
+        if config.grid:
+            _build_grid(work, model, task, config, outputs, seed, family)
+        else:
+            _build(work, model_path(model), open_task(task), config, outputs, seed, family)
+
+    return make_together(
+        out,
+        stage="model",
+        version=VERSION,
+        config={
+            "seed": seed,
+            "family": result_config(family) if family and config.dropout is not None else None,
+            **_counted(config),
+        },
+        inputs=inputs,
+        build=build,
+        seed=seed,
+    )
+
+
+def _counted(config: FinetuneConfig) -> dict[str, Any]:
+    """Return the settings that count in this run: not those for labels that are not used."""
+    settings = result_config(config)
+    if isinstance(config, AdaptConfig) and not config.grid:
+        unused = {GOLD: ("gold_weight", "temperature", "textbook_units"), TEACHER: ("gold_weight",), "both": ()}
+        for name in unused[config.labels]:
+            settings.pop(name)
+    return settings
+
+
+def _build_grid(
+    work: Work,
+    model: Model,
+    task: Artifact,
+    config: FinetuneConfig,
+    outputs: Artifact | None,
+    seed: int,
+    family: FamilyConfig | None,
+) -> None:
+    cells = config.cells()
+    rows, made = [], []
+    for i, cell in enumerate(cells):
+        made.append(_fit(model, task, work.resume / f"{CELL}{i}", cell, outputs, seed, family))
+        chosen = {name: getattr(cell, name) for name in config.grid}
+        rows.append({**chosen, "dev": made[-1].info["best_dev"]})
+        logger.info("%d of %d in the grid: %s", i + 1, len(cells), json.dumps(rows[-1]))
+    best = max(range(len(cells)), key=lambda i: rows[i]["dev"])
+    shutil.copytree(made[best].path, work.path, ignore=shutil.ignore_patterns(MANIFEST, RUN), dirs_exist_ok=True)
+    work.counts = dict(made[best].counts)
+    work.info = {**made[best].info, "grid": rows, "chosen": {name: rows[best][name] for name in config.grid}}
+    work.measured["cells"] = [artifact.measured["seconds"] for artifact in made]
 
 
 def _build(
-    work: Work, model: str, task: Task, config: FinetuneConfig, seed: int, family: FamilyConfig | None
+    work: Work,
+    model: str,
+    task: Task,
+    config: FinetuneConfig,
+    outputs: Artifact | None,
+    seed: int,
+    family: FamilyConfig | None,
 ) -> None:
     tokenizer = load_tokenizer(model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        classifier = load_classifier(model, task.labels, dropout=config.dropout, family=family)
-    train_set, train_labels = encode_split(task, "train", tokenizer, config.max_length)
-    dev_set, dev_labels = encode_split(task, "dev", tokenizer, config.max_length)
-    plan = StepPlan(train_set.lengths, config.batch, seed, epochs=config.epochs)
+        classifier = load_classifier(model, task.labels, task.kind, dropout=config.dropout, family=family)
+    said = None if outputs is None else open_outputs(outputs)
+    learned, columns = training_data(task, tokenizer, config, said)
+    dev_set, dev_gold = encode_split(task, "dev", tokenizer, config.max_length)
+    plan = StepPlan(learned.lengths, config.batch, seed, epochs=config.epochs)
 
     def score() -> float:
-        return scores(task.kind, dev_labels, predict(classifier, dev_set))[task.metric]
+        return scores(task.kind, dev_gold, predict(classifier, dev_set))[task.metric]
 
     index, count = process()
-    labels = train_labels if task.labels else train_labels.astype(np.float32)
     most_tokens = config.micro_batch_tokens
+    dataset = StepDataset(learned, plan, columns, most_tokens=most_tokens, process=index, processes=count)
     log = train(
         classifier,
-        StepDataset(train_set, plan, labels, most_tokens=most_tokens, process=index, processes=count),
-        label_loss(bool(task.labels)),
+        dataset,
+        task_loss(task.kind, config.temperature if isinstance(config, AdaptConfig) else 1.0),
         config,
-        description=f"fine-tune {Path(model).name}",
+        description=f"fit {Path(model).name}",
         folder=work.resume,
         seed=seed,
         score=score,
+        score_steps=config.evaluate_steps,
+        patience=config.patience,
     )
     write_log(log, work.path / "log.csv")
     work.measured["bfloat16"] = use_bfloat16(config.precision)
     save_model(classifier, tokenizer, work.path)
-    work.counts = {"steps": plan.count, "tokens": plan.tokens, "parameters": classifier.num_parameters()}
-    work.info = {"task": task.name, "best_dev": max(row["score"] for row in log if "score" in row)}
+    steps = int(log[-1]["step"])
+    tokens = sum(dataset.tokens(step) for step in range(steps)) if steps < plan.count else plan.tokens
+    work.counts = {"steps": steps, "tokens": tokens, "parameters": classifier.num_parameters()}
+    best = max((row for row in log if "score" in row), key=lambda row: row["score"])
+    work.info = {
+        "task": task.name,
+        "metric": task.metric,
+        "best_dev": best["score"],
+        "best_step": int(best["step"]),
+        "share_cut": learned.cut / len(learned),
+    }
 
 
 def encode_split(task: Task, split: str, tokenizer: Any, max_length: int) -> tuple[Encoded, NDArray[Any]]:
-    """Return a split's token ids and its labels (int64 class indices, or float64 scores)."""
+    """Return a split's token ids and its gold labels (see `Task.gold`)."""
     table = task.split(split)
     pairs = table["text_pair"].to_pylist() if task.pair else None
-    return encode(table["text"].to_pylist(), pairs, tokenizer, max_length), table["label"].to_numpy()
+    return encode(table["text"].to_pylist(), pairs, tokenizer, max_length), task.gold(split)
 
 
-def label_loss(classification: bool) -> Loss:
-    """Return cross-entropy, or mean squared error for regression, averaged over the sequences."""
+def training_data(
+    task: Task, tokenizer: Any, config: FinetuneConfig, outputs: Outputs | None = None
+) -> tuple[Encoded, dict[str, NDArray[Any]]]:
+    """Return what a classifier learns from: token ids, and the columns of `task_loss`.
+
+    Args:
+        task: its train split, and its gold labels.
+        tokenizer: the classifier's.
+        config: lengths, weights of classes, and which labels count how much.
+        outputs: a teacher's; where they hold units of a textbook, these come after the train split, without gold
+            labels.
+    """
+    train, gold = task.split("train"), task.gold("train")
+    texts = train["text"].to_pylist()
+    pairs = train["text_pair"].to_pylist() if task.pair else None
+    gold = gold.astype(np.float32) if task.kind == "regression" else gold
+    balanced = config.class_weights == "balanced"
+    weights = balanced_weights(task.kind, gold, len(task.labels)) if balanced else np.ones(gold.shape, np.float32)
+    if outputs is None or not isinstance(config, AdaptConfig):
+        return encode(texts, pairs, tokenizer, config.max_length), {GOLD: gold, _GOLD_WEIGHT: weights}
+    texts += outputs.texts
+    if pairs is not None:
+        pairs += outputs.pairs or []
+    share = config.gold_weight if config.labels == "both" else 0.0
+    without = np.zeros((len(outputs.texts), *gold.shape[1:]), gold.dtype)
+    columns: dict[str, NDArray[Any]] = {
+        TEACHER: np.concatenate([outputs.train, outputs.units]) if outputs.texts else outputs.train,
+        # where there is no gold label, the teacher's outputs are all there is
+        _TEACHER_WEIGHT: np.repeat([1 - share, 1.0], [len(gold), len(without)]).astype(np.float32),
+    }
+    if share:
+        columns |= {
+            GOLD: np.concatenate([gold, without]),
+            _GOLD_WEIGHT: np.concatenate([weights * np.float32(share), without.astype(np.float32)]),
+        }
+    return encode(texts, pairs, tokenizer, config.max_length), columns
+
+
+def task_loss(kind: Kind, temperature: float = 1.0) -> Loss:
+    """Return the loss of a classifier on a batch: weighted sums over its sequences, averaged.
+
+    The batch's columns: "gold" and "gold_weight", labels and what each counts; "teacher" and "teacher_weight",
+    another classifier's outputs and what each row of them counts; one of both, or both.
+    """
 
     def loss(model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-        logits = model(**model_inputs(getattr(model, "module", model), batch)).logits.float()
-        if classification:
-            return {"labels": nn.functional.cross_entropy(logits, batch["labels"])}
-        return {"labels": nn.functional.mse_loss(logits[:, 0], batch["labels"])}
+        outputs = model(**model_inputs(getattr(model, "module", model), batch)).logits.float()
+        losses = {}
+        if GOLD in batch:
+            losses[GOLD] = (gold_loss(kind, outputs, batch[GOLD]) * batch[_GOLD_WEIGHT]).mean()
+        if TEACHER in batch:
+            of_teacher = soft_loss(kind, outputs, batch[TEACHER], temperature)
+            losses[TEACHER] = (of_teacher * batch[_TEACHER_WEIGHT]).mean()
+        return losses
 
     return loss
 
 
 def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Save a model and its tokenizer in Hugging Face format, in float32."""
+    """Save a model with its tokenizer in Hugging Face format."""
     quiet_transformers()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

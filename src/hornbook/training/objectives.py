@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from hornbook.models.encode import Batch, model_inputs
 from hornbook.models.taps import LOGITS, Tapped
+from hornbook.tasks.labels import Kind
+from hornbook.training.labels import soft_loss
 from hornbook.training.relations import RELATIONS, relation_loss
 
 
@@ -51,30 +53,23 @@ class Relations:
 
 @dataclass(frozen=True)
 class Logits:
-    """A classifier's outputs (Hinton et al. 2015, section 2); the mean squared error for a regression.
+    """A classifier's outputs; see `soft_loss`.
 
     Attributes:
-        temperature: both models' logits are divided by it, and the loss multiplied by its square, so that its
-            gradients keep their size.
+        temperature: both models' logits are divided by it.
+        kind: of the teacher's task.
     """
 
     temperature: float
+    kind: Kind = "classification"
     taps: tuple[str, ...] = (LOGITS,)
 
     def __call__(
         self, teacher: Mapping[str, Tensor], student: Mapping[str, Tensor], mask: Tensor
     ) -> dict[str, Tensor]:
-        """Return KL(teacher || student) of the softened outputs; see `Objective`."""
+        """Return the mean of `soft_loss`; see `Objective`."""
         expected, found = teacher[LOGITS].float(), student[LOGITS].float()
-        if expected.shape[-1] == 1:
-            return {LOGITS: nn.functional.mse_loss(found, expected)}
-        divergence = nn.functional.kl_div(
-            torch.log_softmax(found / self.temperature, dim=-1),
-            torch.log_softmax(expected / self.temperature, dim=-1),
-            reduction="batchmean",
-            log_target=True,
-        )
-        return {LOGITS: divergence * self.temperature**2}
+        return {LOGITS: soft_loss(self.kind, found, expected, self.temperature).mean()}
 
 
 class Distillation:

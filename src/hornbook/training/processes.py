@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
-from hornbook.artifact import RESUME, Artifact, Place, Work, make
+from hornbook.artifact import MANIFEST, RESUME, Artifact, Place, Work, make
 from hornbook.errors import TrainingError
 
 logger = logging.getLogger("hornbook")
+
+CELL = "cell-"
 
 
 def process() -> tuple[int, int]:
@@ -50,8 +52,9 @@ def make_together(out: Place, *, build: Callable[[Work], None], **identity: Any)
     def attempt(work: Work) -> None:
         try:
             build(work)
-        except TrainingError:
-            work.forget()
+        except BaseException as error:
+            if isinstance(error, TrainingError) or not _worth_resuming(work.resume):
+                work.forget()
             raise
 
     if count == 1:
@@ -75,3 +78,8 @@ def make_together(out: Place, *, build: Callable[[Work], None], **identity: Any)
             finally:
                 agreed(None)  # what is wrong with the input is so in all processes: wait for the first one's end
     return make(out, build=build, **identity)
+
+
+def _worth_resuming(resume: Path) -> bool:
+    """Whether an unfinished training left a checkpoint or a whole cell of its grid; token ids are soon made again."""
+    return any(next(resume.glob(pattern), None) for pattern in ("checkpoint-*", f"{CELL}*/{MANIFEST}"))

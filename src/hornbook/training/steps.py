@@ -1,6 +1,6 @@
 """Which sequences make an optimiser step, and how it is cut: a function of lengths, settings, seed and step alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -114,23 +114,23 @@ class StepDataset(Dataset[list[MicroBatch]]):
         self,
         encoded: Encoded,
         plan: StepPlan,
-        labels: NDArray[Any] | None = None,
+        columns: Mapping[str, NDArray[Any]] | None = None,
         *,
         most_tokens: int,
         process: int = 0,
         processes: int = 1,
     ) -> None:
-        """Draw from `encoded` (and `labels`, one a sequence) as `plan` says.
+        """Draw from `encoded` as `plan` says.
 
         Args:
             encoded: the sequences.
             plan: which of them make a step.
-            labels: one for each sequence.
+            columns: what else goes into a batch, by name; arrays with one row for each sequence.
             most_tokens: in a micro-batch, padding counted.
             process: which of several processes this is; each takes every so-manieth sequence of a step.
             processes: how many there are.
         """
-        self.encoded, self.plan, self.labels = encoded, plan, labels
+        self.encoded, self.plan, self.columns = encoded, plan, columns or {}
         self.most_tokens, self.process, self.processes = most_tokens, process, processes
 
     def __len__(self) -> int:
@@ -156,9 +156,7 @@ class StepDataset(Dataset[list[MicroBatch]]):
 
     def _batch(self, indices: NDArray[np.int64]) -> Batch:
         batch = self.encoded.batch(indices)
-        if self.labels is not None:
-            batch["labels"] = torch.from_numpy(self.labels[indices])
-        return batch
+        return batch | {name: torch.from_numpy(values[indices]) for name, values in self.columns.items()}
 
 
 def only(items: Sequence[list[MicroBatch]]) -> list[MicroBatch]:

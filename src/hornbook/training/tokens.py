@@ -67,7 +67,7 @@ def encode_textbook(
         stage=STAGE,
         version=VERSION,
         # Two models may share a tokenizer and have positions for different lengths.
-        config={"max_length": max_length, "limit": _limit(model, max_length), "pack": pack},
+        config={"max_length": max_length, "limit": most_tokens_read(model, max_length), "pack": pack},
         inputs={"textbook": textbook.key, "tokenizer": tokenizer_key(model)},
         build=build,
     )
@@ -152,8 +152,11 @@ def _texts(book: Textbook, pack: Pack, counter: Counter) -> Iterator[Texts]:
         counter.advance(batch.num_rows)
 
 
-def _limit(model: Model, max_length: int) -> int:
-    """Return how many tokens of a sequence the model takes; of one not made yet we suppose that it takes all."""
+def most_tokens_read(model: Model, max_length: int) -> int:
+    """Return how many tokens of a sequence the model takes, `max_length` or fewer.
+
+    Of a model that is not made yet we suppose that it takes all.
+    """
     if isinstance(model, Artifact) and model.planned:
         return max_length
     return int(min(max_length, load_tokenizer(model_path(model)).model_max_length))

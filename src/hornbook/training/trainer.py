@@ -1,9 +1,10 @@
 """One Trainer for all training: a whole optimiser step at a time, checkpoints that a killed run goes on from."""
 
+import difflib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ import pyarrow.csv
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, SequentialSampler
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_pt_utils import nested_gather
 
 from hornbook.artifact import checksum, write_json
 from hornbook.errors import HornbookError, TrainingError
 from hornbook.models.encode import Batch
+from hornbook.models.taps import Tapped
 from hornbook.progress import Counter, progress
 from hornbook.recipe import TrainingConfig
 from hornbook.training.processes import agreed, process, wait_for_all
@@ -63,8 +65,10 @@ class _StepTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader[Any]:
         # Every process goes through all steps and computes its own share of each.
         dataset: Any = self.train_dataset
-        pinned = self.args.dataloader_pin_memory
-        return DataLoader(dataset, sampler=SequentialSampler(dataset), collate_fn=only, pin_memory=pinned)
+        settings: dict[str, Any] = {}
+        if self.args.device.type == "cuda":  # the next step is cut while the GPU computes this one
+            settings = {"pin_memory": True, "num_workers": 1}
+        return DataLoader(dataset, sampler=SequentialSampler(dataset), collate_fn=only, **settings)
 
     def training_step(self, model: nn.Module, inputs: Any, *_: Any, **__: Any) -> Tensor:
         parts: list[MicroBatch] = inputs
@@ -74,7 +78,8 @@ class _StepTrainer(Trainer):
             # Processes exchange gradients once a step, with the last micro-batch.
             more = i + 1 < len(parts)
             with self.accelerator.no_sync(model) if more else nullcontext():
-                losses = self._loss(model, self._prepare_inputs(batch))
+                here = {name: part.to(self.args.device, non_blocking=True) for name, part in batch.items()}
+                losses = self._loss(model, here)
                 loss = torch.stack(list(losses.values())).sum() * weight
                 self.accelerator.backward(loss)
             total += loss.detach()
@@ -112,6 +117,7 @@ class _StepTrainer(Trainer):
             metrics = {"eval_score": self._score()}
             self._scored = (self.state.global_step, metrics)
             self.log(metrics)
+            self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
 
@@ -123,7 +129,8 @@ class _Watch(TrainerCallback):
         self.saved = time.monotonic()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.counter.done += sum(self.dataset.tokens(step) for step in range(state.global_step))
+        if state.global_step:
+            self.counter.skip(sum(self.dataset.tokens(step) for step in range(state.global_step)))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.counter.advance(self.dataset.tokens(state.global_step - 1), _note(state.log_history))
@@ -131,6 +138,8 @@ class _Watch(TrainerCallback):
             control.should_log = True  # a checkpoint is taken here
         if state.global_step == state.max_steps:
             control.should_log = True  # no step stays unseen
+            if args.eval_steps:
+                control.should_evaluate = control.should_save = True
         # Only where the losses are written too, so that a resumed run writes the same table.
         if state.global_step % LOG_STEPS == 0 and agreed(time.monotonic() - self.saved > self.seconds):
             control.should_save = True
@@ -153,13 +162,29 @@ class _Watch(TrainerCallback):
         self.saved = time.monotonic()
 
 
+def check_report_to(names: Sequence[str]) -> None:
+    """Check that the trackers a recipe names are known to the Trainer and installed.
+
+    Raises:
+        HornbookError: one is not.
+    """
+    from transformers.integrations import integration_utils
+
+    known = list(integration_utils.INTEGRATION_TO_CALLBACK)
+    installed = integration_utils.get_available_reporting_integrations() if names else []  # type: ignore[no-untyped-call]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise HornbookError(f"report_to: no tracker {name!r}; the nearest is {near!r} of {', '.join(known)}")
+        if name not in installed:
+            package = "'hornbook[tensorboard]'" if name == _TENSORBOARD else name
+            raise HornbookError(f"report_to: {name} is not installed; pip install {package}")
+
+
 def _tensorboard(folder: Path) -> TrainerCallback:
     """Write curves beside the artefact that is being made: `tensorboard/NAME`, which outlives the run."""
-    from transformers.integrations.integration_utils import TensorBoardCallback, is_tensorboard_available
-
-    if not is_tensorboard_available():  # type: ignore[no-untyped-call]
-        raise HornbookError("report_to: tensorboard is not installed; pip install 'hornbook[tensorboard]'")
     from torch.utils.tensorboard import SummaryWriter
+    from transformers.integrations.integration_utils import TensorBoardCallback
 
     name = folder.parent.name.removeprefix(".").removesuffix(".partial")
     callback: TrainerCallback = TensorBoardCallback(SummaryWriter(str(folder.parents[1] / _TENSORBOARD / name)))  # type: ignore[no-untyped-call]
@@ -204,12 +229,14 @@ def train(
     folder: Path,
     seed: int,
     score: Callable[[], float] | None = None,
+    score_steps: int | None = None,
+    patience: int | None = None,
     adam_epsilon: float = 1e-8,
     must_fall: bool = False,
 ) -> list[dict[str, float]]:
     """Train `model` in place over all steps of `dataset`; go on from the last whole checkpoint in `folder`.
 
-    With `score` (on dev) the weights after the best pass over the data are kept, else the last ones.
+    With `score` (on dev) the weights that score best are kept, else the last ones.
 
     Args:
         model: what learns.
@@ -219,7 +246,9 @@ def train(
         description: what the progress line says.
         folder: where checkpoints stand while it runs.
         seed: of dropout.
-        score: called after each pass; higher is better.
+        score: called now and then and at the end; higher is better.
+        score_steps: steps between its calls; by default one pass over the data.
+        patience: stop after so many calls without a better score.
         adam_epsilon: AdamW's epsilon.
         must_fall: stop a long run whose loss has not fallen some time after its warm-up.
 
@@ -228,11 +257,13 @@ def train(
         "padding" (a share), "tokens_per_second"; or "step" and "score".
 
     Raises:
+        HornbookError: a tracker is not installed.
         TrainingError: the loss is not a number, or does not fall.
     """
+    check_report_to(config.report_to)
     scored: dict[str, Any] = {}
     if score is not None:
-        every = dataset.plan.per_epoch
+        every = min(score_steps or dataset.plan.per_epoch, len(dataset))
         scored = {
             "eval_strategy": "steps",
             "eval_steps": every,
@@ -241,7 +272,13 @@ def train(
             "load_best_model_at_end": True,
             "metric_for_best_model": "eval_score",
             "greater_is_better": True,
+            "restore_callback_states_from_checkpoint": patience is not None,
         }
+    callbacks: list[TrainerCallback] = []
+    if patience is not None:
+        callbacks.append(EarlyStoppingCallback(patience))
+    if _TENSORBOARD in config.report_to and process()[0] == 0:
+        callbacks.append(_tensorboard(folder))
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=1,
@@ -261,7 +298,7 @@ def train(
         report_to=[name for name in config.report_to if name != _TENSORBOARD] or "none",
         save_total_limit=2,  # the older one goes only when the newer one is known to be whole
         remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
+        ddp_find_unused_parameters=not isinstance(model, Tapped),  # of a tapped model only what is reached learns
         **({"save_strategy": "no"} | scored),
     )
     # A step comes whole out of the dataset: several GPUs take part through torchrun, not through DataParallel.
@@ -275,10 +312,7 @@ def train(
             data_collator=only,
             loss=loss,
             score=score,
-            callbacks=[
-                _Watch(counter, dataset, config.checkpoint_minutes, must_fall),
-                *([_tensorboard(folder)] if _TENSORBOARD in config.report_to else []),
-            ],
+            callbacks=[_Watch(counter, dataset, config.checkpoint_minutes, must_fall), *callbacks],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=_last_checkpoint(folder))

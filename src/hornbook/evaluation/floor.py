@@ -1,0 +1,132 @@
+"""The floor: logistic regression on word counts, which any student should beat."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hornbook.artifact import Artifact, Place, Work, load, make
+from hornbook.evaluation.record import record, scored_splits
+from hornbook.progress import progress
+from hornbook.recipe import EvaluateConfig
+from hornbook.tasks import Task, open_task
+from hornbook.tasks.metrics import scores
+
+VERSION = 1
+STRENGTHS = (0.1, 1.0, 10.0)
+"""What is tried, the best on dev is kept: the inverse strength of the penalty (scikit-learn's C)."""
+_MANY_ROWS = 1000
+_MOST_FEATURES = 200_000
+
+
+def floor(task: Artifact | str, out: Place, config: EvaluateConfig | None = None) -> Artifact:
+    """Fit logistic regression on TF-IDF weights of words and pairs of neighbouring words, and score it.
+
+    Weights are of sublinear term frequency; words that occur once are left out where train has over 1,000 rows. A
+    pair of texts gives the weights of both, and their products, which say what both have in common. Several labels
+    get one regression each; scores get ridge regression.
+
+    Args:
+        task: a prepared task.
+        out: the artefact's folder.
+        config: how many sentences speed is measured on.
+
+    Returns:
+        the artefact, stage "evaluation", as of `evaluate`; the speed counts the words too. `info["strength"]` is the
+        one of `STRENGTHS` that was best on dev.
+    """
+    config = config or EvaluateConfig()
+    task = task if isinstance(task, Artifact) else load(task, "task")
+
+    def build(work: Work) -> None:
+        _build(work, open_task(task), config)
+
+    return make(
+        out,
+        stage="evaluation",
+        version=VERSION,
+        config={"floor": "tf-idf", "speed_sentences": config.speed_sentences},
+        inputs={"task": task.key},
+        build=build,
+    )
+
+
+def _build(work: Work, task: Task, config: EvaluateConfig) -> None:
+    featurise = features(task)
+    train, dev = featurise("train", None), featurise("dev", None)
+    fitted: list[tuple[float, float, Any]] = []
+    with progress("fit the floor", len(STRENGTHS), "fits") as counter:
+        for strength in STRENGTHS:
+            model = _fitted(task, train, strength)
+            score = scores(task.kind, task.gold("dev"), outputs_of(task, model, dev))[task.metric]
+            fitted.append((score, strength, model))
+            counter.advance()
+    _, strength, model = max(fitted, key=lambda found: found[0])
+    record(work, task, {split: outputs_of(task, model, featurise(split, None)) for split in scored_splits(task)})
+    work.info |= {"strength": strength, "share_cut": dict.fromkeys(scored_splits(task), 0.0)}
+    parameters = _parameters(model)
+    work.counts = {
+        "parameters": parameters,
+        "parameters_without_embeddings": parameters,
+        "weight_bytes": 8 * parameters,
+    }
+    started = time.perf_counter()
+    sentences = outputs_of(task, model, featurise("dev", config.speed_sentences))
+    work.measured["device"] = "cpu"
+    work.measured["sentences_per_second"] = {"model": round(len(sentences) / (time.perf_counter() - started), 1)}
+
+
+def features(task: Task) -> Callable[[str, int | None], Any]:
+    """Return a function from a split and a number of its rows (None: all) to their features, a sparse matrix."""
+    from scipy.sparse import hstack
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    train = task.split("train")
+    columns = ["text", "text_pair"] if task.pair else ["text"]
+    words = TfidfVectorizer(
+        sublinear_tf=True,
+        ngram_range=(1, 2),
+        min_df=2 if len(train) > _MANY_ROWS else 1,
+        max_features=_MOST_FEATURES,
+        token_pattern=r"(?u)\b\w+\b",
+    )
+    words.fit([text for name in columns for text in train[name].to_pylist()])
+
+    def of_split(split: str, rows: int | None) -> Any:
+        table = task.split(split).slice(0, rows)
+        parts = [words.transform(table[name].to_pylist()) for name in columns]
+        return hstack([*parts, parts[0].multiply(parts[1])], format="csr") if task.pair else parts[0]
+
+    return of_split
+
+
+def outputs_of(task: Task, model: Any, found: Any) -> NDArray[np.float64]:
+    """Return a fitted model's outputs as logits, shape (rows, labels); scores for a regression."""
+    if task.kind == "regression":
+        return np.asarray(model.predict(found), np.float64)[:, None]
+    decision = np.asarray(model.decision_function(found), np.float64)
+    if task.kind == "classification" and len(task.labels) == 2:
+        return np.stack([-decision / 2, decision / 2], axis=1)  # so that softmax gives the sigmoid of the decision
+    return decision if decision.ndim == 2 else decision[:, None]
+
+
+def _fitted(task: Task, found: Any, strength: float) -> Any:
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.multiclass import OneVsRestClassifier
+
+    gold = task.gold("train")
+    if task.kind == "regression":
+        return Ridge(alpha=1 / strength).fit(found, gold)
+    one = LogisticRegression(C=strength, max_iter=1000)
+    return (
+        OneVsRestClassifier(one).fit(found, gold.astype(np.int64))
+        if task.kind == "multilabel"
+        else one.fit(found, gold)
+    )
+
+
+def _parameters(model: Any) -> int:
+    parts = getattr(model, "estimators_", [model])
+    return sum(np.size(getattr(part, name, ())) for part in parts for name in ("coef_", "intercept_"))

@@ -1,0 +1,83 @@
+"""What in a task's rows is likely a mistake, but may be meant: counted and told, and kept."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from hornbook.tasks.rows import Rows
+
+_ID_COLUMNS = ("id", "idx")
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Something doubtful.
+
+    Attributes:
+        name: under which it is counted in the task's manifest.
+        rows: how many rows it is about.
+        message: one line for the user.
+    """
+
+    name: str
+    rows: int
+    message: str
+
+
+def doubts(
+    given: Mapping[str, Rows], tables: Mapping[str, pa.Table], score_range: tuple[float, float] | None
+) -> list[Doubt]:
+    """Return what is doubtful: ids that occur twice, scores out of range, contradictions, splits that share texts.
+
+    Texts are compared with case and white space made equal; of pairs both texts count.
+
+    Args:
+        given: the rows as they were stored, by split.
+        tables: the splits of the task: text, text_pair, label.
+        score_range: the least and the greatest legal score, where that is known.
+    """
+    found: list[Doubt] = []
+    for split, rows in given.items():
+        for column in _ID_COLUMNS:
+            if twice := _repeated(rows.columns.get(column, ())):
+                message = f"{rows.where}: column {column!r}: {twice} rows repeat an id of a row before; they are kept"
+                found.append(Doubt(f"{split}_repeated_ids", twice, message))
+    keys = {
+        split: [_key(row) for row in table.select(["text", "text_pair"]).to_pylist()]
+        for split, table in tables.items()
+    }
+    for split, table in tables.items():
+        labels = table.column("label").to_pylist()
+        if score_range is not None and (
+            strange := sum(not score_range[0] <= score <= score_range[1] for score in labels)
+        ):
+            message = f"{split}: {strange} scores lie outside {score_range[0]:g} to {score_range[1]:g}; they are kept"
+            found.append(Doubt(f"{split}_scores_out_of_range", strange, message))
+    if against := _contradictions(keys["train"], tables["train"].column("label").to_pylist()):
+        message = f"train: {against} rows have a text that stands there with another label too; they are kept"
+        found.append(Doubt("train_contradictions", against, message))
+    train = set(keys["train"])
+    for split in ("dev", "test", "dev_mismatched"):
+        if shared := sum(key in train for key in keys.get(split, ())):
+            message = (
+                f"{split}: {shared} of {len(keys[split])} texts stand in train too: its scores flatter; they are kept"
+            )
+            found.append(Doubt(f"train_in_{split}", shared, message))
+    return found
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(" ".join(text.lower().split()) for text in (row["text"], row["text_pair"]) if text is not None)
+
+
+def _repeated(values: Any) -> int:
+    return len(values) - len({str(value) for value in values})
+
+
+def _contradictions(keys: list[tuple[str, ...]], labels: list[Any]) -> int:
+    """Return how many rows have a text that occurs with more than one label."""
+    different = Counter(key for key, _ in {(key, str(label)) for key, label in zip(keys, labels, strict=True)})
+    return sum(different[key] > 1 for key in keys)

@@ -1,0 +1,89 @@
+"""What a classifier's outputs are compared with: gold labels, or another classifier's outputs."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hornbook.errors import HornbookError
+from hornbook.tasks.labels import Kind
+
+
+def gold_loss(kind: Kind, outputs: Tensor, gold: Tensor) -> Tensor:
+    """Return cross-entropy, binary cross-entropy of each label, or squared error; nothing is averaged.
+
+    Args:
+        kind: of the task.
+        outputs: logits, shape (sequences, labels); one column for a regression.
+        gold: class indices or scores, shape (sequences,); for multi-label tasks 0 or 1, shape (sequences, labels).
+
+    Returns:
+        shape (sequences,), or (sequences, labels) for multi-label tasks.
+    """
+    if kind == "classification":
+        return nn.functional.cross_entropy(outputs, gold, reduction="none")
+    if kind == "multilabel":
+        return nn.functional.binary_cross_entropy_with_logits(outputs, gold, reduction="none")
+    return nn.functional.mse_loss(outputs[:, 0], gold, reduction="none")
+
+
+def soft_loss(kind: Kind, outputs: Tensor, expected: Tensor, temperature: float) -> Tensor:
+    """Return how far outputs are from a teacher's (Hinton et al. 2015, section 2).
+
+    KL(teacher || student) of the softened outputs, times the squared temperature, so that gradients keep their size;
+    it differs from the soft cross-entropy by the teacher's own entropy, which no student can change. In multi-label
+    tasks each label is a choice of two, and the mean over labels is taken; in a regression it is the squared error.
+
+    Args:
+        kind: of the task.
+        outputs: logits, shape (sequences, labels).
+        expected: the teacher's, of the same shape.
+        temperature: both are divided by it.
+
+    Returns:
+        shape (sequences,).
+    """
+    if kind == "regression":
+        return (outputs - expected).square().mean(dim=-1)
+    found, wanted = _log_shares(kind, outputs / temperature), _log_shares(kind, expected / temperature)
+    divergence = (wanted.exp() * (wanted - found)).sum(dim=-1)
+    if kind == "multilabel":
+        divergence = divergence.mean(dim=-1)
+    return divergence * temperature**2
+
+
+def _log_shares(kind: Kind, logits: Tensor) -> Tensor:
+    """Return log probabilities of classes, or for each label of its absence and presence."""
+    if kind == "multilabel":
+        logsigmoid = nn.functional.logsigmoid
+        return torch.stack([logsigmoid(-logits), logsigmoid(logits)], dim=-1)
+    return torch.log_softmax(logits, dim=-1)
+
+
+def balanced_weights(kind: Kind, gold: NDArray[Any], labels: int) -> NDArray[np.float32]:
+    """Return a weight for each gold label so that all classes count the same in sum (mean 1).
+
+    Args:
+        kind: of the task.
+        gold: as in `gold_loss`, of the whole train split.
+        labels: how many there are.
+
+    Returns:
+        the shape of `gold`.
+
+    Raises:
+        HornbookError: the task is a regression.
+    """
+    if kind == "regression":
+        raise HornbookError("class_weights: a regression has no classes; set it to none")
+    if kind == "classification":
+        counts = np.bincount(gold, minlength=labels)
+        weights = len(gold) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        return np.asarray(weights[gold], np.float32)
+    present = gold.mean(axis=0, keepdims=True)
+    share = np.where(gold == 1, present, 1 - present)
+    # a label that all rows or none have is not learned from a weight
+    both = (present > 0) & (present < 1)
+    return np.where(both, 0.5 / share, 1.0).astype(np.float32)

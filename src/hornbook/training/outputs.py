@@ -1,0 +1,149 @@
+"""What a teacher says of the task's own sentences and of a textbook's units: labels for students."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from hornbook.artifact import Artifact, Place, Work, make
+from hornbook.errors import HornbookError
+from hornbook.models.encode import encode
+from hornbook.models.loading import Model, label_order, load_ready_classifier, load_tokenizer, model_key, model_path
+from hornbook.models.predict import best_device, predict
+from hornbook.progress import progress
+from hornbook.tasks import Task, open_task
+from hornbook.textbook import open_textbook
+
+STAGE = "outputs"
+VERSION = 1
+_TRAIN, _UNITS = "train.parquet", "units.parquet"
+_ROWS = 16_384
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """A teacher's outputs.
+
+    Attributes:
+        train: of the task's train split in its order, shape (rows, labels), in the order of the task's labels.
+        units: of a textbook's units, shape (units, labels).
+        texts: the units.
+        pairs: their second texts, if the task is one of pairs.
+    """
+
+    train: NDArray[np.float32]
+    units: NDArray[np.float32]
+    texts: list[str]
+    pairs: list[str] | None
+
+
+def teacher_outputs(
+    teacher: Model,
+    task: Artifact,
+    out: Place,
+    *,
+    textbook: Artifact | None = None,
+    units: int = 0,
+    max_length: int = 128,
+    label_names: dict[str, str] | None = None,
+    seed: int = 0,
+) -> Artifact:
+    """Let a teacher label the task's train split, and units of a textbook drawn at random.
+
+    For a task of pairs the units are set side by side, two by two.
+
+    Args:
+        teacher: a classifier: a model folder or hub name.
+        task: a prepared task.
+        out: the artefact's folder.
+        textbook: a finished textbook, where `units` is not 0.
+        units: how many of its units to label; of a smaller textbook all.
+        max_length: longer texts are cut to this many tokens.
+        label_names: the task's name for each of the teacher's labels, where they differ.
+        seed: of the draw of units.
+
+    Returns:
+        the artefact, stage "outputs".
+
+    Raises:
+        HornbookError: the teacher is no classifier, or its labels are not the task's; units without a textbook.
+    """
+    if units and textbook is None:
+        raise HornbookError("adapt.textbook_units: no textbook is given to draw units from")
+
+    def build(work: Work) -> None:
+        _build(work, model_path(teacher), open_task(task), textbook, units, max_length, label_names, seed)
+
+    inputs = {"teacher": model_key(teacher), "task": task.key}
+    if units and textbook is not None:
+        inputs["textbook"] = textbook.key
+    return make(
+        out,
+        stage=STAGE,
+        version=VERSION,
+        config={"units": units, "max_length": max_length, "label_names": label_names, "seed": seed},
+        inputs=inputs,
+        build=build,
+        seed=seed,
+    )
+
+
+def open_outputs(artifact: Artifact) -> Outputs:
+    """Return a teacher's outputs.
+
+    Raises:
+        HornbookError: a file is missing or changed.
+    """
+    train, units = (pq.read_table(artifact.file(name)) for name in (_TRAIN, _UNITS))
+    pairs = units["text_pair"].to_pylist() if artifact.info["pair"] else None
+    return Outputs(_matrix(train), _matrix(units), units["text"].to_pylist(), pairs)
+
+
+def _build(
+    work: Work,
+    path: str,
+    task: Task,
+    textbook: Artifact | None,
+    units: int,
+    max_length: int,
+    label_names: dict[str, str] | None,
+    seed: int,
+) -> None:
+    model, tokenizer = load_ready_classifier(path), load_tokenizer(path)
+    model.to(best_device())
+    columns = label_order(model.config.id2label, task.labels, label_names, path)
+    train = task.split("train").select(["text", "text_pair"])
+    drawn = _drawn(textbook, units, task.pair, seed) if textbook is not None and units else train.slice(0, 0)
+    with progress("ask the teacher", len(train) + len(drawn), "texts") as counter:
+        for name, table in ((_TRAIN, train), (_UNITS, drawn)):
+            found = [np.zeros((0, len(columns)))]
+            for start in range(0, len(table), _ROWS):
+                part = table.slice(start, _ROWS)
+                pairs = part["text_pair"].to_pylist() if task.pair else None
+                encoded = encode(part["text"].to_pylist(), pairs, tokenizer, max_length)
+                found.append(predict(model, encoded)[:, columns])
+                counter.advance(len(part))
+            values = pa.array(list(np.concatenate(found).astype(np.float32)), pa.list_(pa.float32()))
+            # the task has its own texts already
+            kept = pa.table({"outputs": values}) if name == _TRAIN else table.append_column("outputs", values)
+            pq.write_table(kept, work.path / name, compression="zstd")
+    work.counts = {"train_rows": len(train), "units": len(drawn)}
+    work.info = {"pair": task.pair, "labels": list(task.labels)}
+
+
+def _drawn(textbook: Artifact, units: int, pair: bool, seed: int) -> pa.Table:
+    """Return units of a textbook as texts, or two by two as pairs, drawn at random."""
+    texts = [text for batch in open_textbook(textbook).batches(["text"]) for text in batch["text"].to_pylist()]
+    needed = min(units * (2 if pair else 1), len(texts))
+    order = np.random.default_rng(seed).permutation(len(texts))[:needed]
+    first = [texts[i] for i in (order[0 : needed - needed % 2 : 2] if pair else order)]
+    second = [texts[i] for i in order[1:needed:2]] if pair else [None] * len(first)
+    return pa.table({"text": pa.array(first, pa.string()), "text_pair": pa.array(second, pa.string())})
+
+
+def _matrix(table: pa.Table) -> NDArray[np.float32]:
+    rows: Any = table["outputs"].to_pylist()
+    return np.array(rows, np.float32) if rows else np.zeros((0, 0), np.float32)

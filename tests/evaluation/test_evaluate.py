@@ -1,0 +1,97 @@
+"""What an evaluation leaves, beside what transformers itself says of each text."""
+
+import csv
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from transformers import pipeline
+
+from hornbook import tasks
+from hornbook.evaluation.evaluate import evaluate
+from hornbook.recipe import EvaluateConfig, FinetuneConfig, TaskConfig
+from hornbook.tasks import open_task
+from hornbook.training.finetune import finetune
+
+SMALL = EvaluateConfig(speed_sentences=8)
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory, reviews):
+    return tasks.prepare(TaskConfig(source=str(reviews)), tmp_path_factory.mktemp("t") / "task")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, tiny_teacher, task):
+    config = FinetuneConfig(epochs=1, learning_rate=2e-3, batch=8)
+    return finetune(str(tiny_teacher), task, tmp_path_factory.mktemp("m") / "model", config)
+
+
+def rows_of(evaluation, split):
+    return pq.read_table(evaluation.file(f"predictions-{split}.parquet")).to_pylist()
+
+
+def test_predictions_are_those_of_a_transformers_pipeline(tmp_path, model, task):
+    evaluation = evaluate(model, task, tmp_path / "e", SMALL)
+    classify = pipeline("text-classification", str(model.path), top_k=None)
+    for split in ("dev", "test"):
+        table = open_task(task).split(split)
+        rows = rows_of(evaluation, split)
+        assert [row["text"] for row in rows] == table["text"].to_pylist()
+        assert [row["gold"] for row in rows] == [open_task(task).labels[i] for i in table["label"].to_pylist()]
+        assert rows[0].keys() == {"text", "gold", "predicted", "probabilities"}
+        for row in rows:
+            said = {answer["label"]: answer["score"] for answer in classify([row["text"]])[0]}
+            assert row["probabilities"] == pytest.approx([said["negative"], said["positive"]], abs=1e-4)
+            assert row["predicted"] == max(said, key=said.get)
+        right = np.mean([row["gold"] == row["predicted"] for row in rows])
+        assert evaluation.info["scores"][split]["accuracy"] == pytest.approx(right)
+    with evaluation.file("confusion-dev.csv").open() as file:
+        table = {
+            line["gold"]: {name: int(line[name]) for name in ("negative", "positive")}
+            for line in csv.DictReader(file)
+        }
+    for row in (found := rows_of(evaluation, "dev")):
+        table[row["gold"]][row["predicted"]] -= 1
+    assert all(count == 0 for line in table.values() for count in line.values())
+    assert len(found) == 20
+    assert 0 <= evaluation.info["calibration_error"] <= 1
+    assert evaluation.info["share_cut"] == {"dev": 0.0, "test": 0.0}
+
+
+def test_inputs_that_are_cut_are_told(tmp_path, caplog, model, task):
+    evaluation = evaluate(model, task, tmp_path / "e", EvaluateConfig(speed_sentences=8, max_length=8))
+    assert 0 < evaluation.info["share_cut"]["dev"] < 1
+    assert any("of dev's inputs are cut at max_length 8" in message for message in caplog.messages)
+
+
+def test_scores_and_sets_of_labels(tmp_path, tiny_teacher):
+    rows = [
+        {"text": f"good film {i}", "other": "bad plot", "score": i / 10, "label": ["a", "b"][: i % 3]}
+        for i in range(40)
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", "utf-8")
+    source = {"source": str(tmp_path / "rows.jsonl")}
+    for name, settings in (("scores", {"label": "score", "text_pair": "other"}), ("sets", {})):
+        task = tasks.prepare(TaskConfig(**source, **settings), tmp_path / f"task-{name}")
+        model = finetune(str(tiny_teacher), task, tmp_path / f"model-{name}", FinetuneConfig(epochs=1))
+        evaluation = evaluate(model, task, tmp_path / f"e-{name}", SMALL)
+        found = rows_of(evaluation, "dev")
+        gold = open_task(task).gold("dev")
+        if name == "scores":
+            assert [row["gold"] for row in found] == gold.tolist()
+            assert found[0].keys() == {"text", "text_pair", "gold", "predicted"}
+            assert evaluation.info["calibration_error"] is None
+            assert "confusion-dev.csv" not in evaluation.manifest["files"]
+            answer = pipeline("text-classification", str(model.path), function_to_apply="none")
+            said = answer({"text": found[0]["text"], "text_pair": found[0]["text_pair"]})
+            assert found[0]["predicted"] == pytest.approx(
+                (said if isinstance(said, dict) else said[0])["score"], abs=1e-4
+            )
+        else:
+            assert [row["gold"] for row in found] == [[n for n, g in zip("ab", r, strict=True) if g] for r in gold]
+            assert all((row["probabilities"][0] > 0.5) == ("a" in row["predicted"]) for row in found)
+            answer = pipeline("text-classification", str(model.path), top_k=None)([found[0]["text"]])[0]
+            said = {label["label"]: label["score"] for label in answer}
+            assert found[0]["probabilities"] == pytest.approx([said["a"], said["b"]], abs=1e-4)

@@ -1,0 +1,41 @@
+import pytest
+
+from hornbook.report.summary import remarks, summarise
+
+
+def row(name: str, seed: int, dev: float, textbook: str | None = None) -> dict:
+    measured = {"parameters": 1000, "sentences_per_second": 10.0, "seconds": 1.0}
+    return {"name": name, "seed": seed, "dev": dev, "test": None, "textbook": textbook, **measured}
+
+
+def test_mean_median_spread_and_share_of_the_teacher_that_taught():
+    teachers = [row("teacher", 0, 0.8), row("teacher", 1, 0.9)]
+    students = [row("book", seed, dev, "10 units") for seed, dev in ((0, 0.6), (1, 0.7), (2, 0.86))]
+    teacher, student = summarise([*teachers, *students])
+    assert student["dev"] == pytest.approx({"mean": 0.72, "median": 0.7, "spread": 0.131149}, rel=1e-4)
+    assert student["share_of_teacher"] == pytest.approx(0.8)
+    assert teacher["share_of_teacher"] == pytest.approx(0.85 / 0.9)
+    assert (student["test"], student["seeds"]) == (None, [0, 1, 2])
+
+
+def test_without_a_teachers_score_there_is_no_share_of_it():
+    (student,) = summarise([row("book", 0, 0.6, "10 units")])
+    assert student["share_of_teacher"] is None
+    assert student["dev"]["spread"] is None
+
+
+@pytest.mark.parametrize(
+    ("dev", "said"),
+    [
+        (0.9, []),
+        (0.8, ["does not beat the floor: logistic regression on word counts has 80.0"]),
+        (0.6, ["does not beat the floor", "gained nothing: the same student has 70.0 on dev without it"]),
+    ],
+)
+def test_a_student_that_is_not_worth_its_cost_is_named(dev, said):
+    rows = [row("book", 0, dev, "10 units"), row("undistilled", 0, 0.7), row("tf-idf", 0, 0.8), row("logits", 0, 0.1)]
+    found = remarks(rows)
+    assert len(found) == len(said)
+    for line, part in zip(found, said, strict=True):
+        assert line.startswith("book: ")
+        assert part in line

@@ -1,0 +1,60 @@
+"""What is likely a mistake in a task's rows is counted and told, and kept."""
+
+import pytest
+
+from hornbook import tasks
+from hornbook.recipe import TaskConfig
+
+
+def prepared(tmp_path, files, **settings):
+    for name, rows in files.items():
+        (tmp_path / f"{name}.tsv").write_text("\n".join(["\t".join(map(str, row)) for row in rows]) + "\n", "utf-8")
+    return tasks.prepare(TaskConfig(source=str(tmp_path / "train.tsv"), **settings), tmp_path / "task")
+
+
+def test_repeated_ids_contradictions_and_shared_texts(tmp_path, caplog):
+    train = [("id", "text", "label"), *((i, f"text {i}", "yn"[i % 2]) for i in range(20)), (19, "Text  3", "y")]
+    dev = [("id", "text", "label"), (0, "TEXT 5", "n"), (1, "another", "y")]
+    task = prepared(tmp_path, {"train": train, "dev": dev}, dev=str(tmp_path / "dev.tsv"))
+    assert task.counts == {
+        "train_rows": 21,
+        "dev_rows": 2,
+        "train_repeated_ids": 1,
+        "train_contradictions": 2,
+        "train_in_dev": 1,
+    }
+    assert len(caplog.messages) == 3
+    assert all(message.endswith("they are kept") for message in caplog.messages)
+    assert any("dev: 1 of 2 texts stand in train too" in message for message in caplog.messages)
+
+
+def test_a_pair_is_shared_only_as_a_whole(tmp_path):
+    train = [("text", "other", "label"), *((f"a {i}", f"b {i}", "yn"[i % 2]) for i in range(20))]
+    dev = [("text", "other", "label"), ("a 1", "b 2", "y"), ("a 3", "b 3", "n")]
+    task = prepared(tmp_path, {"train": train, "dev": dev}, dev=str(tmp_path / "dev.tsv"), text_pair="other")
+    assert task.counts["train_in_dev"] == 1
+
+
+def test_scores_outside_their_range_are_counted(tmp_path, caplog):
+    folder = tmp_path / "stsb"
+    folder.mkdir()
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {"sentence1": [f"a {i}" for i in range(20)], "sentence2": [f"b {i}" for i in range(20)]}
+    for split, scores in (("train", [0.5, 5.5, -1.0, *[2.5] * 17]), ("validation", [1.5] * 19 + [5.0])):
+        pq.write_table(pa.table({**columns, "label": scores}), folder / f"{split}.parquet")
+    task = tasks.prepare(TaskConfig(source="glue/stsb", folder=str(tmp_path)), tmp_path / "task")
+    assert task.counts["train_scores_out_of_range"] == 2
+    assert "dev_scores_out_of_range" not in task.counts
+    assert "glue/stsb: train: 2 scores lie outside 0 to 5; they are kept" in caplog.messages
+
+
+@pytest.mark.parametrize("side", ["text", "other"])
+def test_an_empty_side_of_a_pair_is_an_error(tmp_path, side):
+    from hornbook.errors import HornbookError
+
+    row = ("", "b") if side == "text" else ("a", "")
+    train = [("text", "other", "label"), *((f"a {i}", f"b {i}", "yn"[i % 2]) for i in range(20)), (*row, "y")]
+    with pytest.raises(HornbookError, match=rf"column '{side}': 1 empty text \(the first in row 21\)"):
+        prepared(tmp_path, {"train": train}, text_pair="other")
