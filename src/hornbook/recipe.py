@@ -74,11 +74,22 @@ class TaskConfig(_Settings):
     """`auto`: multi-label where rows hold lists, regression where labels are numbers with fractions, else
     classification."""
     label_names: tuple[str, ...] | None = None
-    """Names for the labels 0, 1, 2 …, where the file holds whole numbers."""
+    """The labels' names in their order; where the file holds whole numbers, the names of 0, 1, 2 …"""
     train_rows: Count | None = Field(default=None, ge=1)
     """Keep a seeded sample of this many rows of train (for experiments with few labels)."""
     split_seed: Seed = 0
     """Seed of the stratified 80/10/10 split, where dev or test are not given, and of `train_rows`."""
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> "TaskConfig":
+        if not self.label:
+            raise ValueError("label names no column")
+        for field, names in (("label", self.label), ("label_names", self.label_names)):
+            if isinstance(names, tuple) and len(set(names)) < len(names):
+                raise ValueError(f"{field} holds a name twice")
+        if isinstance(self.label, tuple) and self.label_separator is not None:
+            raise ValueError("label_separator is for one column of labels; label names several")
+        return self
 
 
 class CorpusConfig(_Settings):

@@ -85,6 +85,18 @@ def test_two_processes_learn_what_one_learns(tmp_path, tiny_teacher, book):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
 
 
+def test_two_processes_that_diverge_stop_together_with_one_line(tmp_path, tiny_teacher, book):
+    size = ("--layers", 1, "--hidden", 16, "--heads", 2, "--steps", 300, "--learning-rate", 1e9, "--clip", 1e9)
+    arguments = ("distil", "--teacher", tiny_teacher, "--textbook", book, *size, "--out", tmp_path / "student")
+    command = [*TORCHRUN, "-m", "hornbook", *map(str, arguments)]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode != 0
+    told = [line for line in done.stderr.splitlines() if line.startswith("hornbook: ")]
+    assert len(told) == 1
+    assert "the loss is nan" in told[0] or "the loss is inf" in told[0]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_whole_recipe_runs_in_two_processes(tmp_path, tiny_teacher, reviews, general_text):
     values = {
         "name": "small",

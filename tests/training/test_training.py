@@ -164,6 +164,22 @@ def test_a_stopped_run_goes_on_to_the_same_weights_and_log(tmp_path, monkeypatch
     assert not (tmp_path / ".again.partial").exists()
 
 
+@pytest.mark.parametrize("patience", [None, 2])
+def test_a_stopped_fine_tuning_goes_on_to_the_same_weights_and_log(
+    tmp_path, monkeypatch, tiny_teacher, task, patience
+):
+    config = FinetuneConfig(
+        epochs=6, batch=8, learning_rate=1e-3, evaluate_steps=10, patience=patience, checkpoint_minutes=1e-9
+    )
+    whole = finetune(str(tiny_teacher), task, tmp_path / "whole", config)
+    with stopped_at(25, monkeypatch):
+        finetune(str(tiny_teacher), task, tmp_path / "again", config)
+    again = finetune(str(tiny_teacher), task, tmp_path / "again", config)
+    assert same(weights(whole), weights(again))
+    assert (whole.path / "log.csv").read_bytes() == (again.path / "log.csv").read_bytes()
+    assert whole.info == again.info
+
+
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path, teacher, book):
     config = DistilConfig(tokens=None, steps=60, learning_rate=1e9, clip=1e9)
     with pytest.raises(HornbookError, match=r"the loss is nan at step .* learning rate"):

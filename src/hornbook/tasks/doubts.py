@@ -1,7 +1,7 @@
 """What in a task's rows is likely a mistake, but may be meant: counted and told, and kept."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,8 +73,9 @@ def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(" ".join(text.lower().split()) for text in (row["text"], row["text_pair"]) if text is not None)
 
 
-def _repeated(values: Any) -> int:
-    return len(values) - len({str(value) for value in values})
+def _repeated(values: Sequence[Any]) -> int:
+    given = [str(value) for value in values if value not in (None, "")]
+    return len(given) - len(set(given))
 
 
 def _contradictions(keys: list[tuple[str, ...]], labels: list[Any]) -> int:

@@ -78,7 +78,7 @@ def read_labels(
 
 
 def _holds_lists(values: Sequence[Any]) -> bool:
-    return any(hasattr(value, "__iter__") and not isinstance(value, str | bytes) for value in values)
+    return any(isinstance(value, list) for value in values)
 
 
 def _present(rows: Rows, column: str) -> list[Any]:

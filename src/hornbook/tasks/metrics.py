@@ -205,11 +205,14 @@ def check_against_chance(kind: Kind, gold: NDArray[Any], outputs: NDArray[Any]) 
 
 
 def _multilabel_check(gold: NDArray[Any], found: NDArray[Any]) -> ChanceCheck:
-    # Of each example: labels that are right, and twice the denominator of F1: labels predicted and labels given.
+    gold = gold.astype(np.int64)
+    # Of each example: labels that are right, and the denominator of F1: labels predicted and labels given.
     right, said = (gold * found).sum(axis=1), (gold + found).sum(axis=1)
-    drawn = np.random.default_rng(0).integers(0, len(gold), (_RESAMPLES, len(gold)))
-    resampled = 2 * right[drawn].sum(axis=1) / np.maximum(said[drawn].sum(axis=1), 1)
-    low, high = np.quantile(resampled, [0.025, 0.975])
+    # Examples with the same two counts are alike: a resample is how often each such group is drawn.
+    groups, sizes = np.unique(np.stack([right, said]), axis=1, return_counts=True)
+    drawn = np.random.default_rng(0).multinomial(len(gold), sizes / len(gold), _RESAMPLES)
+    resampled_right, resampled_said = groups @ drawn.T
+    low, high = np.quantile(2 * resampled_right / np.maximum(resampled_said, 1), [0.025, 0.975])
     frequent = np.cumsum(-np.sort(-gold.sum(axis=0)))  # examples that the m most frequent labels are right about
     constant = 2 * frequent / (len(gold) * np.arange(1, gold.shape[1] + 1) + gold.sum())
     score = 2 * right.sum() / max(said.sum(), 1)

@@ -21,7 +21,7 @@ def read_label_sets(
         column: a column of lists, or of text to be split at `separator`; or several columns of 0 and 1, whose names
             are the labels.
         separator: what stands between the labels in a column of text.
-        names: the labels' names in their order, if they are stated; numbers in lists count into them.
+        names: the labels' names in their order, if they are stated; whole numbers count into them.
 
     Raises:
         HornbookError: labels are missing or not as described, not among `names`, the same in all rows of train, or
@@ -36,7 +36,7 @@ def read_label_sets(
         if names is not None:
             raise HornbookError(f"{splits['train'].where}: label_names: several columns of labels name them already")
         names = column
-    order = tuple(names or sorted(set(chain.from_iterable(chain.from_iterable(sets.values())))))
+    order = tuple(names or _sorted(set(chain.from_iterable(chain.from_iterable(sets.values())))))
     _check(sets, splits, where, order)
     values = {split: [[float(name in labels) for name in order] for labels in found] for split, found in sets.items()}
     return order, values
@@ -47,21 +47,32 @@ def _of_column(rows: Rows, column: str, separator: str | None, names: Sequence[s
     for i, value in enumerate(rows.column(column)):
         if separator is not None and isinstance(value, str):
             value = [part.strip() for part in value.split(separator) if part.strip()]
-        if value is None or isinstance(value, str) or not hasattr(value, "__iter__"):
+        if not isinstance(value, list):
             raise HornbookError(
                 f"{rows.where}: column {column!r}, row {i + 1}: {value!r} is no list of labels"
                 f"{'' if separator is not None else '; labels in one text need label_separator'}"
             )
-        found.append({_name(label, names, rows, column, i) for label in value})
+        labels = {_name(label, names, rows, column, i) for label in value}
+        if len(labels) < len(value) and isinstance(value[0], int):
+            raise HornbookError(
+                f"{rows.where}: column {column!r}, row {i + 1}: a list with a number twice; lists hold the labels that"
+                " a row has, not 0 or 1 for each"
+            )
+        found.append(labels)
     return found
 
 
 def _name(label: Any, names: Sequence[str] | None, rows: Rows, column: str, row: int) -> str:
-    if names is not None and isinstance(label, int) and 0 <= label < len(names):
-        return names[label]
-    if not isinstance(label, str | int) or not str(label).strip():
+    text = str(label).strip() if isinstance(label, str | int) and not isinstance(label, bool) else ""
+    if not text:
         raise HornbookError(f"{rows.where}: column {column!r}, row {row + 1}: {label!r} is no label")
-    return str(label).strip()
+    is_number = names is not None and text.isdecimal() and (isinstance(label, int) or text not in names)
+    return names[int(text)] if names is not None and is_number and int(text) < len(names) else text
+
+
+def _sorted(names: set[str]) -> list[str]:
+    """Sort names; numbers by their size."""
+    return sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names)
 
 
 def _of_columns(rows: Rows, columns: Sequence[str]) -> list[set[str]]:

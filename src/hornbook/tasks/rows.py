@@ -197,7 +197,8 @@ def _stated_class_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ..
     """Return the label names that the datasets library leaves in a Parquet file's metadata."""
     try:
         features = json.loads(metadata[b"huggingface"])["info"]["features"]
-        return {name: tuple(about["names"]) for name, about in features.items() if "names" in about}
+        inner = {name: about.get("feature", about) for name, about in features.items() if isinstance(about, dict)}
+        return {name: tuple(about["names"]) for name, about in inner.items() if "names" in about}
     except (KeyError, ValueError, TypeError):
         return {}
 

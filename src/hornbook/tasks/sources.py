@@ -125,7 +125,8 @@ def _read_hub(name: str, repository: str, subset: str | None, glue: GlueTask | N
     if "train" not in stored or stored["train"] not in loaded:
         raise HornbookError(f"{name}: the hub dataset has no train split; its splits are {', '.join(loaded)}")
     splits = {ours: _from_dataset(f"{name} ({theirs})", loaded[theirs]) for ours, theirs in stored.items()}
-    if "test" in splits and set(splits["test"].columns.get(label, ())) == {-1}:
+    test = splits["test"].columns.get(label) if "test" in splits else None
+    if test and all(value == -1 for value in test):
         del splits["test"]
     return splits
 

@@ -85,8 +85,7 @@ class Task:
         labels = self.split(name)["label"]
         if self.kind != "multilabel":
             return np.asarray(labels.to_numpy())
-        values = labels.combine_chunks().values.to_numpy()
-        return np.array(values, np.float32).reshape(-1, len(self.labels))
+        return np.array(labels.combine_chunks().flatten(), np.float32).reshape(-1, len(self.labels))
 
     def anchors(self) -> list[str]:
         """Return each distinct text of train, in order of first appearance.
@@ -241,6 +240,8 @@ def _complete(
     shares = {"train": 80 if with_test else 90, "dev": 10, "test": 10}
     how |= {split: f"{shares[split]}% of the rows, stratified, seed {seed}" for split in parts}
     cut = {split: tables["train"].take(pa.array(rows)) for split, rows in parts.items()}
+    if (lost := _lost(tables["train"], cut["train"], labels)) is not None:
+        raise HornbookError(f"{where}: the split leaves train no row of label {lost!r}; give more, or a dev file")
     return {**tables, **cut}, how
 
 
@@ -264,12 +265,15 @@ def _sample(train: pa.Table, labels: Labels, rows: int, seed: int, where: str) -
     """Return a stratified sample of train that still holds every label."""
     kept = sample_rows(strata(train.column("label").to_pylist(), labels.kind), rows, seed)
     sample = train.take(pa.array(kept))
-    lost = np.flatnonzero((_frequencies(train, labels) > 0) & (_frequencies(sample, labels) == 0))
-    if len(lost):
-        raise HornbookError(
-            f"{where}: train_rows: {rows} rows hold none of label {labels.names[lost[0]]!r}; give more"
-        )
+    if (lost := _lost(train, sample, labels)) is not None:
+        raise HornbookError(f"{where}: train_rows: {rows} rows hold none of label {lost!r}; give more")
     return sample
+
+
+def _lost(whole: pa.Table, part: pa.Table, labels: Labels) -> str | None:
+    """Return the first label that rows of the whole have and none of the part."""
+    lost = np.flatnonzero((_frequencies(whole, labels) > 0) & (_frequencies(part, labels) == 0))
+    return labels.names[lost[0]] if len(lost) else None
 
 
 def _frequencies(table: pa.Table, labels: Labels) -> NDArray[np.int64]:
