@@ -28,6 +28,12 @@ def test_repeated_ids_contradictions_and_shared_texts(tmp_path, caplog):
     assert any("dev: 1 of 2 texts stand in train too" in message for message in caplog.messages)
 
 
+def test_rows_without_an_id_repeat_none(tmp_path):
+    rows = [("idx", "text", "label"), *((i % 18 or "", f"text {i}", "yn"[i % 2]) for i in range(40))]
+    # 0, 18 and 36 have none; 1 to 17 come a second time, 1 to 3 a third
+    assert prepared(tmp_path, {"train": rows}).counts["train_repeated_ids"] == 20
+
+
 def test_a_pair_is_shared_only_as_a_whole(tmp_path):
     train = [("text", "other", "label"), *((f"a {i}", f"b {i}", "yn"[i % 2]) for i in range(20))]
     dev = [("text", "other", "label"), ("a 1", "b 2", "y"), ("a 3", "b 3", "n")]

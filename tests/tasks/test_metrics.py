@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import f1_score, matthews_corrcoef
@@ -13,25 +13,45 @@ from hornbook.tasks.metrics import (
     check_against_chance,
     classification_scores,
     confusion,
+    multilabel_scores,
     probabilities,
     scores,
     wilson_interval,
 )
 
 
-def test_scores_equal_their_libraries():
-    random = np.random.default_rng(0)
-    gold, logits = random.integers(0, 3, 60), random.normal(size=(60, 3))
-    found = scores("classification", gold.astype(float), logits)
-    predicted = logits.argmax(1)
-    assert found["accuracy"] == np.mean(gold == predicted)
-    assert found["macro_f1"] == f1_score(gold, predicted, average="macro")
-    assert found["matthews"] == matthews_corrcoef(gold, predicted)
-    assert "f1" not in found
-    target, output = random.normal(size=50), random.normal(size=(50, 1))
-    found = scores("regression", target, output)
-    assert found["spearman"] == spearmanr(target, output[:, 0]).statistic
-    assert found["pearson"] == pearsonr(target, output[:, 0]).statistic
+@pytest.mark.filterwarnings("ignore:A single label was found")
+@given(st.integers(1, 40), st.integers(2, 4), st.integers(0, 1000))
+def test_scores_of_classes_by_hand_and_by_their_library(rows, classes, seed):
+    random = np.random.default_rng(seed)
+    gold, logits = random.integers(0, classes, rows), random.normal(size=(rows, classes))
+    said = logits.argmax(1)
+    found = scores("classification", gold, logits)
+    seen = sorted({*gold, *said})
+    f1 = {c: 2 * np.sum((gold == c) & (said == c)) / (np.sum(gold == c) + np.sum(said == c)) for c in seen}
+    # Matthews is the correlation of the two one-hot tables (Gorodkin 2004); undefined counts as 0
+    one, two = (np.eye(classes)[x] - np.eye(classes)[x].mean(axis=0) for x in (gold, said))
+    spread = math.sqrt((one**2).sum() * (two**2).sum())
+    assert found["accuracy"] == np.mean(gold == said)
+    assert found["macro_f1"] == pytest.approx(np.mean(list(f1.values())))
+    assert found["macro_f1"] == pytest.approx(f1_score(gold, said, average="macro"))
+    assert found["matthews"] == pytest.approx((one * two).sum() / spread if spread > 1e-9 else 0.0, abs=1e-9)
+    assert found["matthews"] == pytest.approx(matthews_corrcoef(gold, said))
+    assert ("f1" in found) == (set(seen) <= {0, 1})
+    assert found.get("f1", 0) == pytest.approx(f1.get(1, 0) if "f1" in found else 0)
+
+
+@given(st.integers(3, 40), st.booleans(), st.integers(0, 1000))
+def test_correlations_by_hand_and_by_their_library(rows, with_ties, seed):
+    random = np.random.default_rng(seed)
+    target, output = random.normal(size=(2, rows)).round(0 if with_ties else 9)
+    assume(np.ptp(target) > 0 and np.ptp(output) > 0)
+    found = scores("regression", target, output[:, None])
+    ranks = [np.array([np.sum(x < v) + (np.sum(x == v) + 1) / 2 for v in x]) for x in (target, output)]
+    assert found["pearson"] == pytest.approx(np.corrcoef(target, output)[0, 1], abs=1e-9)
+    assert found["spearman"] == pytest.approx(np.corrcoef(*ranks)[0, 1], abs=1e-9)
+    assert found["pearson"] == pytest.approx(pearsonr(target, output).statistic)
+    assert found["spearman"] == pytest.approx(spearmanr(target, output).statistic)
 
 
 def test_one_class_predicted_has_no_correlation_and_constants_count_as_zero():
@@ -78,6 +98,19 @@ def test_chance_of_several_labels_is_the_best_constant_answer():
     assert not lazy.passed
     assert lazy.low < lazy.score < lazy.high
     assert lazy.score == pytest.approx(scores("multilabel", gold, np.tile([1, 1, -1, -1], (300, 1)))["micro_f1"])
+
+
+def test_the_interval_of_micro_f1_is_that_of_rows_drawn_again():
+    random = np.random.default_rng(1)
+    gold = random.random((200, 3)) < [0.6, 0.3, 0.1]
+    outputs = np.where(random.random((200, 3)) < 0.8, gold, ~gold) * 2.0 - 1
+    found = check_against_chance("multilabel", gold.astype(np.float32), outputs)
+    drawn = []
+    for _ in range(4000):
+        rows = random.integers(0, 200, 200)
+        drawn.append(multilabel_scores(gold[rows].astype(int), (outputs[rows] > 0).astype(int))["micro_f1"])
+    assert (found.low, found.high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.01)
+    assert found == check_against_chance("multilabel", gold.astype(np.float32), outputs)
 
 
 @given(st.integers(1, 30), st.integers(1, 4), st.integers(0, 1000))

@@ -6,11 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hornbook import tasks
 from hornbook.errors import HornbookError
 from hornbook.recipe import TaskConfig
 from hornbook.tasks import open_task
+from hornbook.tasks.split import strata
 
 NAMES = ("blame", "film", "praise")
 SETS = [[name for j, name in enumerate(NAMES) if i >> j & 1] for i in range(80)]
@@ -61,6 +64,51 @@ def test_names_give_the_order_and_numbers_count_into_them(tmp_path):
     task = opened(tmp_path, lists(tmp_path / "n.jsonl", numbered), label_names=("x", "y"))
     assert task.labels == ("x", "y")
     assert task.gold("train").mean() == pytest.approx(0.5, abs=0.1)
+    rows = [f"t {i}\t{','.join(map(str, s))}" for i, s in enumerate(numbered)]
+    (tmp_path / "n.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n", "utf-8")
+    as_text = opened(tmp_path, tmp_path / "n.tsv", label_names=("x", "y"), label_separator=",")
+    assert as_text.split("train").equals(task.split("train"))
+
+
+def test_numbers_without_names_are_sorted_by_size(tmp_path):
+    assert opened(tmp_path, lists(tmp_path / "n.jsonl", [[2], [10], [1, 2], []] * 10)).labels == ("1", "2", "10")
+
+
+def test_names_stated_for_the_elements_of_lists_are_used(tmp_path, monkeypatch):
+    import datasets
+
+    names = datasets.ClassLabel(names=["no", "yes"])
+    features = {"text": datasets.Value("string"), "label": datasets.Sequence(names)}
+    rows = {"text": [f"t {i}" for i in range(40)], "label": [[0], [1], [0, 1], []] * 10}
+    stored = datasets.Dataset.from_dict(rows, features=datasets.Features(features))
+    stored.to_parquet(str(tmp_path / "p.parquet"))
+    assert opened(tmp_path, tmp_path / "p.parquet").labels == ("no", "yes")
+    splits = datasets.DatasetDict({"train": stored, "validation": stored, "test": stored})
+    monkeypatch.setattr(datasets, "load_dataset_builder", lambda *_: type("Builder", (), {"hash": "0"})())
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: splits)
+    task = open_task(tasks.prepare(TaskConfig(source="someone/something"), tmp_path / "hub"))
+    assert (task.labels, task.splits) == (("no", "yes"), ("train", "dev", "test"))
+
+
+def test_a_single_label_is_legal_where_some_rows_have_it_and_some_not(tmp_path):
+    task = opened(tmp_path, lists(tmp_path / "one.jsonl", [["toxic"], [], []] * 20))
+    assert (task.labels, task.gold("dev").shape) == (("toxic",), (6, 1))
+
+
+def test_a_split_or_sample_that_takes_a_label_from_train_is_refused(tmp_path):
+    alone = [[f"rare {i}"] for i in range(20)]  # each its own stratum: some of them fall to dev
+    with pytest.raises(HornbookError, match="the split leaves train no row of label 'rare"):
+        opened(tmp_path, lists(tmp_path / "split.jsonl", [["usual"]] * 50 + alone))
+    source = lists(tmp_path / "sample.jsonl", [["usual"]] * 200 + [["rare"]] * 2)
+    with pytest.raises(HornbookError, match="train_rows: 5 rows hold none of label 'rare'"):
+        opened(tmp_path, source, dev=str(source), train_rows=5)
+
+
+@given(st.lists(st.lists(st.integers(0, 1), min_size=3, max_size=3), min_size=1, max_size=40))
+def test_the_stratum_is_the_rarest_label_of_a_row(rows):
+    frequency = [sum(row[j] for row in rows) for j in range(3)]
+    expected = [min((frequency[j], j + 1) for j in range(3) if row[j])[1] if any(row) else 0 for row in rows]
+    assert strata(rows, "multilabel").tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -74,6 +122,10 @@ def test_names_give_the_order_and_numbers_count_into_them(tmp_path):
         ([["a", "b"]] * 20, {}, "all rows have the same labels; there is nothing to learn"),
         ([["a"], None] * 10, {}, r"row 2: None is no list of labels"),
         ([["a"], [""]] * 10, {}, r"row 2: '' is no label"),
+        ([["a"], {"b": 1}] * 10, {}, r"row 2: \{'b': 1\} is no list of labels"),
+        ([[True, False], [False, True]] * 10, {}, "row 1: True is no label"),
+        ([[0, 1, 0], [1, 0, 0]] * 10, {}, "row 1: a list with a number twice; .* not 0 or 1 for each"),
+        ([[], []] * 10, {}, "all rows have the same labels; there is nothing to learn"),
         (["a|b", "b"] * 10, {"kind": "multilabel"}, "labels in one text need label_separator"),
         (
             [["a"], ["b"]] * 10,
@@ -100,10 +152,31 @@ def test_a_label_found_only_in_dev_is_refused(tmp_path):
         )
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"label": ()}, "label names no column"),
+        ({"label": ("a", "a")}, "label holds a name twice"),
+        ({"label_names": ("a", "a")}, "label_names holds a name twice"),
+        ({"label": ("a", "b"), "label_separator": ","}, "label_separator is for one column"),
+    ],
+)
+def test_settings_that_name_no_labels_are_refused(settings, said):
+    with pytest.raises(ValueError, match=said):
+        TaskConfig(source="a.csv", **settings)
+
+
+def empty_cell(path):
+    path.write_text("text,a,b\none,1,0\ntwo,0,\n", "utf-8")
+    return path
+
+
 def test_columns_hold_truth_values_only(tmp_path):
     (tmp_path / "c.csv").write_text("text,a,b\none,1,0\ntwo,0,maybe\n", "utf-8")
     with pytest.raises(HornbookError, match="column 'b', row 2: 'maybe' is neither 0 nor 1"):
         opened(tmp_path, tmp_path / "c.csv", label=("a", "b"))
     (tmp_path / "c.csv").write_text("text,a,b\none,1,0\ntwo,0,True\n", "utf-8")
+    with pytest.raises(HornbookError, match="column 'b', row 2: '' is neither 0 nor 1"):
+        opened(tmp_path, empty_cell(tmp_path / "e.csv"), label=("a", "b"))
     with pytest.raises(HornbookError, match="several columns of labels name them already"):
         opened(tmp_path, tmp_path / "c.csv", label=("a", "b"), label_names=("x", "y"))

@@ -165,6 +165,8 @@ def test_labels_of_every_type(tmp_path, labels, settings, names, indices):
     task = opened(tmp_path, source, dev=str(source), **settings)
     assert task.labels == names
     assert task.split("train").column("label").to_pylist() == indices
+    assert task.gold("train").tolist() == indices
+    assert task.gold("train").dtype == ("int64" if names else "float64")
 
 
 def test_names_that_a_parquet_file_states_are_used(tmp_path):

@@ -55,8 +55,8 @@ def _of_column(rows: Rows, column: str, separator: str | None, names: Sequence[s
         labels = {_name(label, names, rows, column, i) for label in value}
         if len(labels) < len(value) and isinstance(value[0], int):
             raise HornbookError(
-                f"{rows.where}: column {column!r}, row {i + 1}: a list with a number twice; lists hold the labels that"
-                " a row has, not 0 or 1 for each"
+                f"{rows.where}: column {column!r}, row {i + 1}: a list with a number twice; lists hold the"
+                " labels that a row has, not 0 or 1 for each"
             )
         found.append(labels)
     return found
@@ -66,8 +66,9 @@ def _name(label: Any, names: Sequence[str] | None, rows: Rows, column: str, row:
     text = str(label).strip() if isinstance(label, str | int) and not isinstance(label, bool) else ""
     if not text:
         raise HornbookError(f"{rows.where}: column {column!r}, row {row + 1}: {label!r} is no label")
-    is_number = names is not None and text.isdecimal() and (isinstance(label, int) or text not in names)
-    return names[int(text)] if names is not None and is_number and int(text) < len(names) else text
+    if names is None or (isinstance(label, str) and label.strip() in names):
+        return text
+    return names[int(text)] if text.isdecimal() and int(text) < len(names) else text
 
 
 def _sorted(names: set[str]) -> list[str]:
