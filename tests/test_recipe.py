@@ -10,6 +10,7 @@ from hornbook.recipe import (
     Recipe,
     TrainingConfig,
     load_recipe,
+    parse_value,
     textbook_config,
     validate,
 )
@@ -106,3 +107,10 @@ def test_committed_recipes_are_recipes(path: Path):
 def test_home_is_expanded():
     recipe = validate(Recipe, {**SMALLEST, "corpus": {"sources": ["news=~/n.txt", "~/m.txt", "x.txt"]}}, "here")
     assert recipe.corpus.sources == (f"news={Path.home()}/n.txt", f"{Path.home()}/m.txt", "x.txt")
+
+
+@pytest.mark.parametrize("mark", ["|", ",", ";", "/", ">", "||"])
+def test_a_lone_mark_on_the_command_line_is_itself(mark):
+    assert parse_value(mark, "--task.label-separator") == mark
+    assert parse_value("~", "--x") is None
+    assert parse_value("-1", "--x") == -1

@@ -35,6 +35,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 M = TypeVar("M", bound=BaseModel)
 _UNION_BRANCHES = {"contextualized", "general", "constrained-int", "literal['auto']", "function-before"}
 # How pydantic says that settings were wanted.
+# Marks that YAML would take for its own: a block (`|`, `>`), a tag, an alias.
+_LONE_MARK = re.compile(r"[|>,;:/!&*%@#+-]{1,3}")
 _DICTIONARY = re.compile(r"a valid dictionary( or instance of \w+| or object to extract fields from)?")
 NOT_IN_KEY: dict[str, Any] = {"changes_result": False}
 
@@ -447,11 +449,13 @@ def load_recipe(path: Path | str, overrides: Mapping[str, str] | None = None) ->
 
 
 def parse_value(text: str, where: str) -> Any:
-    """Return what a setting's text on the command line means, read as YAML.
+    """Return what a setting's text on the command line means, read as YAML; a lone mark (`|`) is itself.
 
     Raises:
         HornbookError: it is not YAML; names `where`.
     """
+    if _LONE_MARK.fullmatch(text):
+        return text
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
