@@ -11,8 +11,8 @@ layers, from the shortest steps to the longest. Rounds differ in their order, an
 
 Figures are medians over rounds, in sequences a second, without what a training begins with and ends with.
 `padding_share` is that of whole passes; it does not depend on the machine. `padding_share_computed` is that of the
-steps computed. The last line of the output is one JSON object: the figures of the first task and, under `others`,
-those of the others.
+steps computed, and `rounds` the speed in each round: where they differ much, something else was running. The last
+line of the output is one JSON object: the figures of the first task and, under `others`, those of the others.
 """
 
 import argparse
@@ -103,7 +103,8 @@ def measure(setting: Any, ways: Sequence[str], rounds: int, count: int) -> dict[
                 shares[name].setdefault(way, []).append(padding_share(setting, way, of))
             say(f"round {turn}: {way} {speeds[way][-1]:.0f}/s")
     means = {n: {way: round(float(np.mean(values[way])), 4) for way in ways} for n, values in shares.items()}
-    return figures(speeds) | means
+    each = {way: [round(speed, 1) for speed in speeds[way]] for way in ways}
+    return figures(speeds) | means | {"rounds": each}
 
 
 def padding_share(setting: Any, way: str, steps: Sequence[Any]) -> float:

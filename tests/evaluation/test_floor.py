@@ -77,3 +77,12 @@ def test_pairs_scores_and_sets_of_labels(tmp_path):
     assert found["scores"]["calibration_error"] is None
     assert found["sets"]["metric"] == "micro_f1"
     assert found["sets"]["chance"]["score"] == pytest.approx(found["sets"]["scores"]["dev"]["micro_f1"], abs=1e-5)
+
+
+def test_a_label_that_no_row_has_keeps_its_column(tmp_path):
+    rows = [
+        {"text": f"this is {'no' if i % 2 else 'yes'} for {i % 7} all", "label": 2 if i % 2 else 0} for i in range(60)
+    ]
+    artifact = floor(prepared(tmp_path, rows, label_names=("yes", "perhaps", "no")), tmp_path / "floor")
+    assert artifact.info["scores"]["test"]["accuracy"] == 1.0
+    assert probabilities(artifact)[:, 1].tolist() == [0.0] * 6

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,10 @@ STRENGTHS = (0.1, 1.0, 10.0)
 """What is tried, the best on dev is kept: the inverse strength of the penalty (scikit-learn's C)."""
 _MANY_ROWS = 1000
 _MOST_FEATURES = 200_000
+_NEVER = -1e3  # a logit whose probability is 0
 
 
-def floor(task: Artifact | str, out: Place, config: EvaluateConfig | None = None) -> Artifact:
+def floor(task: Artifact | Path | str, out: Place, config: EvaluateConfig | None = None) -> Artifact:
     """Fit logistic regression on TF-IDF weights of words and pairs of neighbouring words, and score it.
 
     Weights are of sublinear term frequency; words that occur once are left out where train has over 1,000 rows. A
@@ -107,9 +109,15 @@ def outputs_of(task: Task, model: Any, found: Any) -> NDArray[np.float64]:
     if task.kind == "regression":
         return np.asarray(model.predict(found), np.float64)[:, None]
     decision = np.asarray(model.decision_function(found), np.float64)
-    if task.kind == "classification" and len(task.labels) == 2:
-        return np.stack([-decision / 2, decision / 2], axis=1)  # so that softmax gives the sigmoid of the decision
-    return decision if decision.ndim == 2 else decision[:, None]
+    if task.kind == "multilabel":
+        return decision if decision.ndim == 2 else decision[:, None]
+    if decision.ndim == 1:
+        decision = np.stack(
+            [-decision / 2, decision / 2], axis=1
+        )  # so that softmax gives the sigmoid of the decision
+    outputs = np.full((len(decision), len(task.labels)), _NEVER)
+    outputs[:, model.classes_] = decision  # a label may be named and occur in no row
+    return outputs
 
 
 def _fitted(task: Task, found: Any, strength: float) -> Any:
