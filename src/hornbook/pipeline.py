@@ -96,7 +96,8 @@ def plan(recipe: Recipe, runs: Path | str = "runs") -> list[dict[str, Any]]:
     store = Store(Path(runs) / STORE, dry=True)
     for _ in _rows(recipe, store, None):
         pass
-    return [_estimated(stage, recipe, store) for stage in _stages(store)]
+    taught = {artifact.key for artifact in store.asked if "textbook" in artifact.manifest["inputs"]}
+    return [_estimated(stage, recipe, store, stage["key"] in taught) for stage in _stages(store)]
 
 
 def check(recipe: Recipe) -> list[str]:
@@ -380,10 +381,12 @@ _ROUGH: dict[str, tuple[float, float]] = {
 }
 
 
-def _estimated(stage: dict[str, Any], recipe: Recipe, store: Store) -> dict[str, Any]:
+def _estimated(stage: dict[str, Any], recipe: Recipe, store: Store, taught: bool) -> dict[str, Any]:
     if stage["reused"]:
         return {**stage, "estimated_seconds": 0, "estimated_megabytes": 0}
     seconds, megabytes = _ROUGH[stage["stage"]]
+    if stage["stage"] == "student" and not taught:
+        return {**stage, "estimated_seconds": 1, "estimated_megabytes": megabytes}
     finished = sorted((store.root / stage["stage"]).glob(f"*/{RUN}"), key=lambda p: p.stat().st_mtime)
     if finished:
         from hornbook.artifact import load

@@ -10,6 +10,7 @@ from transformers import pipeline
 
 from hornbook import tasks
 from hornbook.evaluation.evaluate import evaluate
+from hornbook.evaluation.floor import floor
 from hornbook.recipe import EvaluateConfig, FinetuneConfig, TaskConfig
 from hornbook.tasks import open_task
 from hornbook.training.finetune import finetune
@@ -30,6 +31,15 @@ def model(tmp_path_factory, tiny_teacher, task):
 
 def rows_of(evaluation, split):
     return pq.read_table(evaluation.file(f"predictions-{split}.parquet")).to_pylist()
+
+
+def slow_calibration_error(rows):
+    bins = {}
+    for row in rows:
+        confidence = max(row["probabilities"])
+        bins.setdefault(min(int(confidence * 15), 14), []).append((confidence, row["gold"] == row["predicted"]))
+    distances = [abs(sum(right - confidence for confidence, right in inside)) for inside in bins.values()]
+    return sum(distances) / len(rows)
 
 
 def test_predictions_are_those_of_a_transformers_pipeline(tmp_path, model, task):
@@ -56,14 +66,40 @@ def test_predictions_are_those_of_a_transformers_pipeline(tmp_path, model, task)
         table[row["gold"]][row["predicted"]] -= 1
     assert all(count == 0 for line in table.values() for count in line.values())
     assert len(found) == 20
-    assert 0 <= evaluation.info["calibration_error"] <= 1
+    assert evaluation.info["calibration_error"] == pytest.approx(slow_calibration_error(found), abs=1e-4)
+    assert evaluation.info["labels"] == ["negative", "positive"]
     assert evaluation.info["share_cut"] == {"dev": 0.0, "test": 0.0}
 
 
 def test_inputs_that_are_cut_are_told(tmp_path, caplog, model, task):
     evaluation = evaluate(model, task, tmp_path / "e", EvaluateConfig(speed_sentences=8, max_length=8))
-    assert 0 < evaluation.info["share_cut"]["dev"] < 1
+    texts = open_task(task).split("dev")["text"].to_pylist()
+    longer = [len(text.split()) > 8 - 2 for text in texts]  # words are tokens here; two are special
+    assert 0 < np.mean(longer) < 1
+    assert evaluation.info["share_cut"]["dev"] == pytest.approx(np.mean(longer))
     assert any("of dev's inputs are cut at max_length 8" in message for message in caplog.messages)
+
+
+def test_the_message_names_the_limit_that_cut(tmp_path, caplog, model):
+    rows = [{"text": "good film " * 40 + str(i), "label": i % 2} for i in range(40)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", "utf-8")
+    names = ("negative", "positive")
+    long = tasks.prepare(TaskConfig(source=str(tmp_path / "rows.jsonl"), label_names=names), tmp_path / "task")
+    evaluation = evaluate(model, long, tmp_path / "e", EvaluateConfig(speed_sentences=8, max_length=512))
+    assert evaluation.info["share_cut"]["dev"] == 1.0
+    assert any("100.0% of dev's inputs are cut at max_length 64" in message for message in caplog.messages)
+
+
+def test_the_floor_leaves_what_a_model_does(tmp_path, model, task):
+    ours, floors = evaluate(model, task, tmp_path / "e", SMALL), floor(task, tmp_path / "f", SMALL)
+    assert floors.info.keys() - ours.info.keys() == {"strength"}
+    assert ours.info.keys() <= floors.info.keys()
+    assert ours.counts.keys() == floors.counts.keys()
+    assert ours.measured.keys() == floors.measured.keys()
+    assert ours.manifest["files"].keys() == floors.manifest["files"].keys()
+    for split in ("dev", "test"):
+        name = f"predictions-{split}.parquet"
+        assert pq.read_schema(ours.file(name)) == pq.read_schema(floors.file(name))
 
 
 def test_scores_and_sets_of_labels(tmp_path, tiny_teacher):

@@ -9,7 +9,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from hornbook import tasks
-from hornbook.evaluation.floor import floor
+from hornbook.errors import HornbookError
+from hornbook.evaluation.floor import features, floor
 from hornbook.recipe import TaskConfig
 from hornbook.tasks import open_task
 
@@ -86,3 +87,39 @@ def test_a_label_that_no_row_has_keeps_its_column(tmp_path):
     artifact = floor(prepared(tmp_path, rows, label_names=("yes", "perhaps", "no")), tmp_path / "floor")
     assert artifact.info["scores"]["test"]["accuracy"] == 1.0
     assert probabilities(artifact)[:, 1].tolist() == [0.0] * 6
+
+
+@pytest.mark.filterwarnings("ignore:Label")
+def test_labels_that_no_row_or_every_row_has_are_certain(tmp_path):
+    rows = [{"text": f"{'good' if i % 2 else 'bad'} {i}", "label": ["all", *["good"] * (i % 2)]} for i in range(60)]
+    artifact = floor(prepared(tmp_path, rows, label_names=("none", "good", "all")), tmp_path / "floor")
+    found = probabilities(artifact)
+    assert np.unique(found[:, [0, 2]], axis=0).tolist() == [[0.0, 1.0]]
+    task = open_task(tmp_path / "task")
+    words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
+    taught = words.fit_transform(task.split("train")["text"].to_pylist())
+    model = LogisticRegression(C=artifact.info["strength"], max_iter=1000).fit(taught, task.gold("train")[:, 1])
+    expected = model.predict_proba(words.transform(task.split("dev")["text"].to_pylist()))[:, 1]
+    assert found[:, 1] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_single_label_has_one_column(tmp_path):
+    rows = [{"text": f"{'good' if i % 2 else 'bad'} {i}", "label": ["good"] * (i % 2)} for i in range(60)]
+    artifact = floor(prepared(tmp_path, rows), tmp_path / "floor")
+    assert artifact.info["scores"]["dev"]["micro_f1"] == 1.0
+    table = pq.read_table(artifact.file("predictions-dev.parquet")).to_pylist()
+    assert all((row["probabilities"][0] > 0.5) == (row["gold"] == ["good"]) for row in table)
+
+
+def test_texts_without_words_are_told(tmp_path):
+    rows = [{"text": "!" * (1 + i % 5), "label": i % 2} for i in range(60)]
+    with pytest.raises(HornbookError, match="no words to count"):
+        floor(prepared(tmp_path, rows), tmp_path / "floor")
+    assert not (tmp_path / "floor").exists()
+
+
+def test_many_texts_leave_out_words_of_one(tmp_path):
+    for rows, widths in ((800, range(800, 9999)), (1400, range(2, 8))):
+        (folder := tmp_path / str(rows)).mkdir()
+        made = [{"text": f"{'good' if i % 2 else 'bad'} rare{i}", "label": i % 2} for i in range(rows)]
+        assert features(open_task(prepared(folder, made)))("dev", None).shape[1] in widths

@@ -93,7 +93,8 @@ def _build(
         outputs[split] = predict(model, encoded, config.batch)[:, columns]
         shares[split] = encoded.cut / len(encoded)
     if shares["dev"] > _MUCH_CUT:
-        logger.warning("%.1f%% of dev's inputs are cut at max_length %d", 100 * shares["dev"], config.max_length)
+        limit = min(config.max_length, tokenizer.model_max_length)
+        logger.warning("%.1f%% of dev's inputs are cut at max_length %d", 100 * shares["dev"], limit)
     record(work, task, outputs)
     work.info["share_cut"] = shares
     parameters, embeddings = count_parameters(model)

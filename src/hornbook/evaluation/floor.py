@@ -9,26 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hornbook.artifact import Artifact, Place, Work, load, make
+from hornbook.errors import HornbookError
 from hornbook.evaluation.record import record, scored_splits
 from hornbook.progress import progress
 from hornbook.recipe import EvaluateConfig
 from hornbook.tasks import Task, open_task
 from hornbook.tasks.metrics import scores
 
-VERSION = 1
+VERSION = 2
 STRENGTHS = (0.1, 1.0, 10.0)
-"""What is tried, the best on dev is kept: the inverse strength of the penalty (scikit-learn's C)."""
+"""What is tried, the best on dev is kept: the penalty's inverse strength (scikit-learn's C, ridge's 1 / alpha)."""
 _MANY_ROWS = 1000
 _MOST_FEATURES = 200_000
-_NEVER = -1e3  # a logit whose probability is 0
+_NEVER = -1e3  # a logit whose probability is 0; that of its negative is 1
 
 
 def floor(task: Artifact | Path | str, out: Place, config: EvaluateConfig | None = None) -> Artifact:
     """Fit logistic regression on TF-IDF weights of words and pairs of neighbouring words, and score it.
 
-    Weights are of sublinear term frequency; words that occur once are left out where train has over 1,000 rows. A
-    pair of texts gives the weights of both, and their products, which say what both have in common. Several labels
-    get one regression each; scores get ridge regression.
+    Weights are of sublinear term frequency; words in only one text are left out where train has over 1,000 rows, and
+    the 200,000 most frequent are kept. A pair of texts gives the weights of both, and their products, which say what
+    both have in common. Several labels get one regression each; scores get ridge regression.
 
     Args:
         task: a prepared task.
@@ -38,6 +39,9 @@ def floor(task: Artifact | Path | str, out: Place, config: EvaluateConfig | None
     Returns:
         the artefact, stage "evaluation", as of `evaluate`; the speed counts the words too. `info["strength"]` is the
         one of `STRENGTHS` that was best on dev.
+
+    Raises:
+        HornbookError: the texts of train hold no words to count.
     """
     config = config or EvaluateConfig()
     task = task if isinstance(task, Artifact) else load(task, "task")
@@ -81,7 +85,11 @@ def _build(work: Work, task: Task, config: EvaluateConfig) -> None:
 
 
 def features(task: Task) -> Callable[[str, int | None], Any]:
-    """Return a function from a split and a number of its rows (None: all) to their features, a sparse matrix."""
+    """Return a function from a split and a number of its rows (None: all) to their features, a sparse matrix.
+
+    Raises:
+        HornbookError: the texts of train hold no words to count.
+    """
     from scipy.sparse import hstack
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -94,7 +102,14 @@ def features(task: Task) -> Callable[[str, int | None], Any]:
         max_features=_MOST_FEATURES,
         token_pattern=r"(?u)\b\w+\b",
     )
-    words.fit([text for name in columns for text in train[name].to_pylist()])
+    texts = [text for name in columns for text in train[name].to_pylist()]
+    try:
+        words.fit(texts)
+    except ValueError:  # scikit-learn's for an empty vocabulary
+        raise HornbookError(
+            f"{task.artifact.path}: the texts of train hold no words to count, or none that two of them share; "
+            "leave out the baseline tf-idf"
+        ) from None
 
     def of_split(split: str, rows: int | None) -> Any:
         table = task.split(split).slice(0, rows)
@@ -108,13 +123,16 @@ def outputs_of(task: Task, model: Any, found: Any) -> NDArray[np.float64]:
     """Return a fitted model's outputs as logits, shape (rows, labels); scores for a regression."""
     if task.kind == "regression":
         return np.asarray(model.predict(found), np.float64)[:, None]
-    decision = np.asarray(model.decision_function(found), np.float64)
     if task.kind == "multilabel":
-        return decision if decision.ndim == 2 else decision[:, None]
+        from scipy.special import logit
+
+        # of a single label scikit-learn has two columns, "no" before "yes"
+        shares = np.asarray(model.predict_proba(found), np.float64)[:, -len(task.labels) :]
+        return np.asarray(np.clip(logit(shares), _NEVER, -_NEVER), np.float64)
+    decision = np.asarray(model.decision_function(found), np.float64)
     if decision.ndim == 1:
-        decision = np.stack(
-            [-decision / 2, decision / 2], axis=1
-        )  # so that softmax gives the sigmoid of the decision
+        # so that softmax gives the sigmoid of the decision
+        decision = np.stack([-decision / 2, decision / 2], axis=1)
     outputs = np.full((len(decision), len(task.labels)), _NEVER)
     outputs[:, model.classes_] = decision  # a label may be named and occur in no row
     return outputs
