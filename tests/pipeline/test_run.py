@@ -197,6 +197,44 @@ def test_pairs_and_regression_in_other_families(family, score, tiny_teacher, gen
     assert 0 < student["parameters"] < teacher["parameters"]
 
 
+def test_baselines_teachers_of_several_seeds_and_labels_of_the_teacher(recipe, tiny_teacher, tmp_path):
+    values = yaml.safe_load(recipe.model_dump_json())
+    values |= {
+        "textbooks": {"contextualized": values["textbooks"]["contextualized"]},
+        "baselines": ["undistilled", "logits", "released", "tf-idf"],
+        "released": str(tiny_teacher),
+        "seeds": [0],
+    }
+    values["teacher"] |= {"seeds": [3, 4]}
+    values["adapt"] |= {"labels": "both", "textbook_units": 30}
+    whole = validate(Recipe, values, "test")
+    outcome = pipeline.run(whole, tmp_path)
+    names = [(row["name"], row["seed"]) for row in outcome.rows]
+    baselines = [("undistilled", 0), ("logits", 0), ("released", 0), ("tf-idf", 0)]
+    assert names == [("teacher", 3), ("teacher", 4), ("contextualized", 0), *baselines]
+    by_name = {row["name"]: row for row in outcome.rows}
+    assert by_name["tf-idf"]["dev"] == 1.0  # a word decides
+    assert any(remark.startswith("contextualized: its dev score") for remark in outcome.remarks) == (
+        by_name["contextualized"]["dev"] <= 1.0
+    )
+    adapted = json.loads((tmp_path / "small" / "student-contextualized-seed0" / "manifest.json").read_text())
+    assert adapted["config"]["labels"] == "both"
+    plain = json.loads((tmp_path / "small" / "student-logits-seed0" / "manifest.json").read_text())
+    assert plain["config"]["labels"] == "teacher"
+    released = json.loads((tmp_path / "small" / "student-released-seed0" / "manifest.json").read_text())
+    assert (released["config"]["labels"], "outputs" in released["inputs"]) == ("gold", False)
+    # units of the textbook for the student that had one, the task's own texts for the others
+    counts = [
+        json.loads((Path(stage["folder"]) / "manifest.json").read_text())["counts"]
+        for stage in outcome.stages
+        if stage["stage"] == "outputs"
+    ]
+    assert sorted(found["units"] for found in counts) == [0, 30]
+    assert (tmp_path / "small" / "evaluation-tf-idf" / "confusion-dev.csv").is_file()
+    assert [stage["key"] for stage in pipeline.plan(whole, tmp_path)] == [stage["key"] for stage in outcome.stages]
+    assert "do not deploy" in (tmp_path / "small" / "report.md").read_text()
+
+
 def _with_teacher(recipe: Recipe, teacher: dict) -> Recipe:
     values = yaml.safe_load(recipe.model_dump_json())
     values |= {"name": "ready", "teacher": teacher, "seeds": [0], "baselines": []}
