@@ -209,7 +209,7 @@ def _build(
         dataset,
         task_loss(task.kind, config.temperature if isinstance(config, AdaptConfig) else 1.0),
         config,
-        description=f"fit {Path(model).name}",
+        description="adapt" if isinstance(config, AdaptConfig) else "fine-tune",
         folder=work.resume,
         seed=seed,
         score=score,
