@@ -1,6 +1,7 @@
 """Recipe -> stages -> artefacts: the only place that knows the order."""
 
 import logging
+import math
 import os
 import shutil
 import time
@@ -10,19 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hornbook.artifact import RUN, Artifact, Store, write_json
+from hornbook.artifact import RUN, Artifact, Store, load, write_json
 from hornbook.errors import HornbookError, Unreachable
 from hornbook.recipe import AdaptConfig, GeneralConfig, Recipe, TextbookConfig
-from hornbook.report.summary import remarks, summarise
-from hornbook.report.tables import markdown_table
+from hornbook.report.summary import LOGITS, RELEASED, TEACHER, TF_IDF, remarks, summarise
+from hornbook.report.tables import markdown_table, title
 
 logger = logging.getLogger("hornbook")
 
 STORE = "artifacts"
 REPORT = "report.json"
 TABLE = "report.md"
-TEACHER = "teacher"
-LOGITS, RELEASED, TF_IDF = "logits", "released", "tf-idf"
 
 
 @dataclass
@@ -79,7 +78,7 @@ def run(recipe: Recipe, runs: Path | str = "runs") -> Outcome:
     outcome.stages = _stages(store)
     outcome.summary, outcome.remarks = summarise(outcome.rows), remarks(outcome.rows)
     write_json(folder / REPORT, outcome.as_json())
-    lines = [markdown_table(outcome.rows), *(f"* {remark}" for remark in outcome.remarks)]
+    lines = [title(outcome.rows), markdown_table(outcome.rows), *(f"* {remark}" for remark in outcome.remarks)]
     (folder / TABLE).write_text("\n\n".join(lines) + "\n", "utf-8")
     return outcome
 
@@ -87,8 +86,8 @@ def run(recipe: Recipe, runs: Path | str = "runs") -> Outcome:
 def plan(recipe: Recipe, runs: Path | str = "runs") -> list[dict[str, Any]]:
     """Return the stages a run of the recipe would ask for: stage, key, whether reused, an estimate of the rest.
 
-    Seconds and bytes are those of the latest finished artefact of the same stage in the same store (training
-    scaled by its budget), else rough figures for a small task on two cores.
+    Seconds and bytes are those of the finished artefact in the same store that is most like it (a distillation's
+    scaled by its budget, a grid's by its combinations), else rough figures for a small task and model on two cores.
 
     Raises:
         HornbookError: a source of the recipe is missing.
@@ -96,8 +95,8 @@ def plan(recipe: Recipe, runs: Path | str = "runs") -> list[dict[str, Any]]:
     store = Store(Path(runs) / STORE, dry=True)
     for _ in _rows(recipe, store, None):
         pass
-    taught = {artifact.key for artifact in store.asked if "textbook" in artifact.manifest["inputs"]}
-    return [_estimated(stage, recipe, store, stage["key"] in taught) for stage in _stages(store)]
+    by_key = {artifact.key: artifact for artifact in store.asked}
+    return [_estimated(by_key[stage["key"]], stage, store) for stage in _stages(store)]
 
 
 def check(recipe: Recipe) -> list[str]:
@@ -117,7 +116,9 @@ def check(recipe: Recipe) -> list[str]:
     unchecked: dict[str, None] = {}  # in order; several checks may ask for one name
     labels = None
     with _noting(unchecked):
-        labels = tasks.check(recipe.task).names
+        found = tasks.check(recipe.task)
+        labels = found.names
+        _check_kind(recipe, found.kind)
     for source in recipe.corpus.sources:
         with _noting(unchecked):
             corpus.build(recipe.corpus.model_copy(update={"sources": (source,)}), Store(nowhere, dry=True))
@@ -154,6 +155,8 @@ def _rows(recipe: Recipe, store: Store, folder: Path | None) -> Iterator[dict[st
         check_sizes(recipe.teacher.model, recipe.student, recipe.distil, family)
         _use_threads(recipe.threads)
     task = _linked(tasks.prepare(recipe.task, store), folder, "task")
+    if not store.dry:
+        _check_kind(recipe, task.info["kind"])
     teacher, rows = _teacher(recipe, task, store, folder)
     yield from rows
     students = _Students(recipe, task, teacher, store, folder)
@@ -172,6 +175,13 @@ def _rows(recipe: Recipe, store: Store, folder: Path | None) -> Iterator[dict[st
             student = distil(teacher, tokens, store, recipe.student, recipe.distil, seed=seed, family=family)
             yield from students.adapted(name, student, [books[name], tokens, student], seed, book=books[name])
     yield from _baselines(recipe, students)
+
+
+def _check_kind(recipe: Recipe, kind: str) -> None:
+    """Refuse settings that do not go with the task's kind, before anything costly runs."""
+    for name, config in (("teacher.finetune", recipe.teacher.finetune), ("adapt", recipe.adapt)):
+        if kind == "regression" and any(cell.class_weights != "none" for cell in config.cells()):
+            raise HornbookError(f"{name}.class_weights: a regression has no classes; set it to none")
 
 
 def _teacher(
@@ -301,6 +311,8 @@ def _row(name: str, book: Artifact | None, scored: Artifact, made: list[Artifact
         "metric": metric,
         "scores": scored.info["scores"],
         "calibration_error": scored.info["calibration_error"],
+        "share_cut": scored.info["share_cut"]["dev"],
+        "grid": made[-1].info.get("grid") if made else None,
         "sentences_per_second": scored.measured["sentences_per_second"]["model"],
         "teacher_sentences_per_second": scored.measured["sentences_per_second"].get("teacher"),
         "seconds": round(sum(artifact.measured["seconds"] for artifact in made), 1),
@@ -368,7 +380,7 @@ def _stages(store: Store) -> list[dict[str, Any]]:
 
 
 # Seconds and megabytes of a stage when nothing like it was run before: 10,000 short texts, 400,000 units,
-# a teacher of 6x384 on two cores. Training counts by the token.
+# a teacher of 6x384 on two cores. Distillation is by a million tokens.
 _ROUGH: dict[str, tuple[float, float]] = {
     "task": (1, 1),
     "model": (60, 90),
@@ -379,26 +391,64 @@ _ROUGH: dict[str, tuple[float, float]] = {
     "outputs": (60, 1),
     "student": (250, 40),
 }
+_TOKENS_OF_A_UNIT = 25
 
 
-def _estimated(stage: dict[str, Any], recipe: Recipe, store: Store, taught: bool) -> dict[str, Any]:
+def _estimated(artifact: Artifact, stage: dict[str, Any], store: Store) -> dict[str, Any]:
+    """Return a stage with its estimated time and disk, and whether these are of a run like it or rough."""
     if stage["reused"]:
-        return {**stage, "estimated_seconds": 0, "estimated_megabytes": 0}
-    seconds, megabytes = _ROUGH[stage["stage"]]
-    if stage["stage"] == "student" and not taught:
-        return {**stage, "estimated_seconds": 1, "estimated_megabytes": megabytes}
-    finished = sorted((store.root / stage["stage"]).glob(f"*/{RUN}"), key=lambda p: p.stat().st_mtime)
-    if finished:
-        from hornbook.artifact import load
+        return {**stage, "estimated_seconds": 0, "estimated_megabytes": 0, "rough": False}
+    like = _most_like(artifact, store)
+    if like is None:
+        seconds, megabytes = _ROUGH[artifact.stage]
+        if artifact.stage == "student":
+            seconds *= _budget(artifact, _TOKENS_OF_A_UNIT) / 1e6 if _is_taught(artifact) else 0.004
+    else:
+        seconds = like.measured["seconds"]
+        megabytes = sum(file["bytes"] for file in like.manifest["files"].values()) / 1e6
+        if _is_taught(artifact):
+            per_unit = like.counts["tokens"] / (like.counts["steps"] * like.manifest["config"]["batch"])
+            seconds *= _budget(artifact, per_unit) / like.counts["tokens"]
+    seconds *= _cells(artifact) / (1 if like is None else _cells(like))
+    return {
+        **stage,
+        "estimated_seconds": max(round(seconds), 1),
+        "estimated_megabytes": round(megabytes, 1),
+        "rough": like is None,
+    }
 
-        last = load(finished[-1].parent)
-        seconds = last.measured["seconds"]
-        megabytes = sum(file["bytes"] for file in last.manifest["files"].values()) / 1e6
-        if stage["stage"] == "student" and recipe.distil.tokens and last.counts.get("tokens"):
-            seconds *= recipe.distil.tokens / last.counts["tokens"]
-    elif stage["stage"] == "student" and recipe.distil.tokens:
-        seconds *= recipe.distil.tokens / 1e6
-    return {**stage, "estimated_seconds": round(seconds), "estimated_megabytes": round(megabytes, 1)}
+
+def _most_like(artifact: Artifact, store: Store) -> Artifact | None:
+    """Return the finished artefact of the same stage and kinds of inputs that agrees most, the newest of equals."""
+    found: list[tuple[int, float, Artifact]] = []
+    for run_file in (store.root / artifact.stage).glob(f"*/{RUN}"):
+        other = load(run_file.parent)
+        if other.manifest["inputs"].keys() != artifact.manifest["inputs"].keys():
+            continue
+        same = sum(
+            other.manifest[part].get(name) == value
+            for part in ("inputs", "config")
+            for name, value in artifact.manifest[part].items()
+        )
+        found.append((same, run_file.stat().st_mtime, other))
+    return max(found, key=lambda one: one[:2])[2] if found else None
+
+
+def _is_taught(artifact: Artifact) -> bool:
+    return artifact.stage == "student" and "textbook" in artifact.manifest["inputs"]
+
+
+def _budget(artifact: Artifact, tokens_of_a_unit: float) -> float:
+    """Return the tokens of a distillation, of one with a budget in steps by the mean length of a unit."""
+    config = artifact.manifest["config"]
+    if config["steps"] is None:
+        return float(config["tokens"])
+    return float(config["steps"] * config["batch"] * tokens_of_a_unit)
+
+
+def _cells(artifact: Artifact) -> int:
+    """Return how many trainings a fine-tuning is: its grid's combinations."""
+    return math.prod(len(values) for values in artifact.manifest["config"].get("grid", {}).values())
 
 
 def _use_threads(threads: int | None) -> None:

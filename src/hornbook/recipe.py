@@ -22,6 +22,11 @@ def _whole_number(value: Any) -> Any:
     return int(number) if isinstance(number, float) and number.is_integer() else value
 
 
+def _all_text(value: Any) -> Any:
+    """Accept {1: good} where names are meant: YAML reads 1 as a number."""
+    return {str(its): str(ours) for its, ours in value.items()} if isinstance(value, dict) else value
+
+
 def _at_home(value: str) -> str:
     """Expand `~` in a path, also behind `NAME=`."""
     name, named, path = value.rpartition("=")
@@ -34,9 +39,11 @@ Count = Annotated[int, BeforeValidator(_whole_number)]
 Share = Annotated[float, Field(ge=0, le=1)]
 M = TypeVar("M", bound=BaseModel)
 _UNION_BRANCHES = {"contextualized", "general", "constrained-int", "literal['auto']", "function-before"}
-# How pydantic says that settings were wanted.
 # Marks that YAML would take for its own: a block (`|`, `>`), a tag, an alias.
-_LONE_MARK = re.compile(r"[|>,;:/!&*%@#+-]{1,3}")
+_LONE_MARK = re.compile(r"[\s|>,;:/!&*%@#+-]+")
+# Outputs of a teacher are asked for once for all cells of a grid.
+_ONE_IN_GRID = {"grid", "labels", "textbook_units"}
+# How pydantic says that settings were wanted.
 _DICTIONARY = re.compile(r"a valid dictionary( or instance of \w+| or object to extract fields from)?")
 NOT_IN_KEY: dict[str, Any] = {"changes_result": False}
 
@@ -79,6 +86,9 @@ class TaskConfig(_Settings):
     """The labels' names in their order; where the file holds whole numbers, the names of 0, 1, 2 …"""
     train_rows: Count | None = Field(default=None, ge=1)
     """Keep a seeded sample of this many rows of train (for experiments with few labels)."""
+    metric: Literal["auto", "accuracy", "macro_f1", "micro_f1", "matthews", "f1", "spearman", "pearson"] = "auto"
+    """What counts on dev and heads the report; `macro_f1` where labels are rare. `auto`: GLUE's own, else accuracy,
+    `micro_f1` for several labels, `spearman` for scores."""
     split_seed: Seed = 0
     """Seed of the stratified 80/10/10 split, where dev or test are not given, and of `train_rows`."""
 
@@ -198,7 +208,7 @@ class FinetuneConfig(TrainingConfig):
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Dropout while it learns; by default the model's own."""
     class_weights: Literal["none", "balanced"] = "none"
-    """`balanced`: a case counts the more, the rarer its label is in train (mean weight 1)."""
+    """`balanced`: a gold label counts the more, the rarer it is in train (mean weight 1)."""
     evaluate_steps: Count | None = Field(default=None, ge=1)
     """Optimiser steps between two looks at dev; by default one pass over the data."""
     patience: Count | None = Field(default=None, ge=1)
@@ -210,17 +220,20 @@ class FinetuneConfig(TrainingConfig):
     @model_validator(mode="after")
     def _check_grid(self) -> Self:
         if self.grid:
+            fields = type(self).model_fields
+            legal = [name for name in fields if name not in _ONE_IN_GRID and not fields[name].json_schema_extra]
             for name, values in self.grid.items():
-                if name not in type(self).model_fields or name == "grid":
-                    near = difflib.get_close_matches(name, type(self).model_fields, n=1, cutoff=0.0)
-                    raise ValueError(f"grid: no setting {name!r}; the nearest is {near[0]!r}")
+                if name not in legal:
+                    near = difflib.get_close_matches(name, legal, n=1, cutoff=0.0)
+                    raise ValueError(f"grid: no setting {name!r} that could vary; the nearest is {near[0]!r}")
                 if not values:
                     raise ValueError(f"grid: {name}: give at least one value")
             try:
                 self.cells()
             except ValidationError as error:
                 first = error.errors()[0]
-                raise ValueError(f"grid: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+                place = ["grid", *map(str, first["loc"])]
+                raise ValueError(f"{': '.join(place)}: {first['msg'].removeprefix('Value error, ')}") from None
         return self
 
     def cells(self) -> list[Self]:
@@ -255,6 +268,8 @@ class AdaptConfig(FinetuneConfig):
     def _check_labels(self) -> Self:
         if self.textbook_units and self.labels == "gold":
             raise ValueError("textbook_units: a textbook has no gold labels; set labels to teacher or both")
+        if self.labels == "teacher" and self.class_weights != "none":
+            raise ValueError("class_weights: weigh gold labels, but labels is teacher; set it to none")
         return self
 
 
@@ -290,7 +305,7 @@ class TeacherConfig(_Settings):
     """Any encoder that `AutoModelForSequenceClassification` loads: a folder or a hub name."""
     kind: Literal["task", "ready", "general"] = "task"
     """`task`: fine-tuned here; `ready`: a classifier of this task already; `general`: taken as it is."""
-    label_names: dict[str, str] | None = None
+    label_names: Annotated[dict[str, str], BeforeValidator(_all_text)] | None = None
     """For a ready teacher: the task's name of each of the teacher's labels, where they differ."""
     finetune: FinetuneConfig = FinetuneConfig()
     """How it is fine-tuned."""
@@ -414,7 +429,9 @@ class Recipe(_Settings):
             )
         if self.teacher.kind == "general" and "logits" in self.distil.objectives:
             raise ValueError("distil.objectives: a general teacher has no logits; teacher.kind must be task or ready")
-        longest = max(self.adapt.max_length, self.teacher.finetune.max_length)
+        if self.teacher.label_names is not None and self.teacher.kind != "ready":
+            raise ValueError("teacher.label_names: only a teacher of kind ready comes with labels of its own")
+        longest = max(cell.max_length for config in (self.adapt, self.teacher.finetune) for cell in config.cells())
         if self.evaluate.max_length < longest:
             raise ValueError(
                 f"evaluate.max_length ({self.evaluate.max_length}) is less than the {longest} of training"

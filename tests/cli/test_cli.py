@@ -297,3 +297,14 @@ def test_the_functions_have_the_names_of_the_commands():
     code = "import hornbook; print([hornbook.quickstart.__name__ for _ in range(2)], hornbook.corpus_build.__name__)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert shown.stdout == "['quickstart', 'quickstart'] build\n"
+
+
+def test_a_new_recipe_knows_what_sort_of_labels_there_are(hornbook, tmp_path, tiny_teacher, general_text):
+    rows = ["text,label", *(f"film {i},{'|'.join(['good', 'old'][: i % 3])}" for i in range(40))]
+    (tmp_path / "rows.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    out = tmp_path / "own.yaml"
+    given = ("--task", tmp_path / "rows.csv", "--teacher", tiny_teacher, "--corpus", general_text, "--out", out)
+    done = hornbook("new", *given, "--label-separator", "|")
+    assert done.exit_code == 0, done.stderr
+    assert load_recipe(out).task.label_separator == "|"
+    assert hornbook("run", out, "--check").exit_code == 0

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from transformers import pipeline
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from hornbook import tasks
 from hornbook.evaluation.evaluate import evaluate
@@ -131,3 +131,21 @@ def test_scores_and_sets_of_labels(tmp_path, tiny_teacher):
             answer = pipeline("text-classification", str(model.path), top_k=None)([found[0]["text"]])[0]
             said = {label["label"]: label["score"] for label in answer}
             assert found[0]["probabilities"] == pytest.approx([said["a"], said["b"]], abs=1e-4)
+
+
+def test_each_models_speed_is_measured_on_its_own_token_ids(tmp_path, tiny_teacher, model, task):
+    # a teacher that knows fewer words: ids of the other's vocabulary would lie beyond its embeddings
+    folder = tmp_path / "small"
+    reader = AutoTokenizer.from_pretrained(tiny_teacher)
+    words = json.loads(reader.backend_tokenizer.to_str())
+    words["model"]["vocab"] = {word: i for word, i in words["model"]["vocab"].items() if i < 10}
+    reader.backend_tokenizer.from_str(json.dumps(words)).save(str(tmp_path / "tokenizer.json"))
+    small = AutoModelForSequenceClassification.from_pretrained(model.path)
+    small.resize_token_embeddings(10)
+    small.save_pretrained(folder)
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        if (tiny_teacher / name).is_file():
+            (folder / name).write_bytes((tiny_teacher / name).read_bytes())
+    (folder / "tokenizer.json").write_bytes((tmp_path / "tokenizer.json").read_bytes())
+    evaluation = evaluate(model, task, tmp_path / "e", SMALL, teacher=folder)
+    assert set(evaluation.measured["sentences_per_second"]) == {"model", "teacher"}

@@ -91,6 +91,39 @@ def test_a_plan_names_the_stages_before_any_is_run(recipe, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
+def test_a_plan_counts_by_what_was_run_before(outcome, recipe, runs, tmp_path):
+    seconds = {stage["key"]: stage["seconds"] for stage in outcome.stages}
+    longer = recipe.model_copy(update={"distil": recipe.distil.model_copy(update={"tokens": 3_000_000})})
+    students = [stage for stage in pipeline.plan(longer, runs) if stage["stage"] == "student" and not stage["reused"]]
+    assert len(students) == 4  # those that are never distilled are there already
+    measured = [seconds[stage["key"]] for stage in outcome.stages if stage["stage"] == "student"][:4]
+    for stage in students:
+        assert not stage["rough"]
+        assert 700 * min(measured) < stage["estimated_seconds"] < 1100 * max(measured)
+    by_steps = recipe.distil.model_copy(update={"tokens": None, "steps": 400_000, "batch": 256})
+    paper = pipeline.plan(recipe.model_copy(update={"distil": by_steps}), tmp_path)
+    assert all(stage["rough"] for stage in paper)
+    taught = [stage for stage in paper if stage["stage"] == "student"][:4]
+    assert all(stage["estimated_seconds"] == 250 * 400_000 * 256 * 25 / 1e6 for stage in taught)
+    grid = recipe.teacher.finetune.model_copy(update={"grid": {"batch": (8, 16), "epochs": (1, 2)}})
+    tried = recipe.model_copy(update={"teacher": recipe.teacher.model_copy(update={"finetune": grid})})
+    teacher = next(stage for stage in pipeline.plan(tried, tmp_path) if stage["stage"] == "model")
+    assert teacher["estimated_seconds"] == 4 * 60
+
+
+def test_settings_that_do_not_go_with_the_task_are_refused_first(tmp_path, recipe):
+    rows = ["text\tlabel", *(f"film {i}\t{i / 10}" for i in range(40))]
+    (tmp_path / "scores.tsv").write_text("\n".join(rows) + "\n", "utf-8")
+    values = yaml.safe_load(recipe.model_dump_json())
+    values["task"] = {"source": str(tmp_path / "scores.tsv")}
+    values["adapt"] |= {"class_weights": "balanced"}
+    wrong = validate(Recipe, values, "test")
+    for refuse in (pipeline.check, lambda one: pipeline.run(one, tmp_path / "runs")):
+        with pytest.raises(HornbookError, match=r"adapt\.class_weights: a regression has no classes"):
+            refuse(wrong)
+    assert not list((tmp_path / "runs").rglob("model.safetensors"))
+
+
 def test_a_teacher_at_chance_level_stops_the_run(recipe, runs, tmp_path):
     finetune = recipe.teacher.finetune.model_copy(update={"epochs": 1, "learning_rate": 1e-9})
     hopeless = recipe.model_copy(update={"teacher": recipe.teacher.model_copy(update={"finetune": finetune})})
@@ -214,9 +247,7 @@ def test_baselines_teachers_of_several_seeds_and_labels_of_the_teacher(recipe, t
     assert names == [("teacher", 3), ("teacher", 4), ("contextualized", 0), *baselines]
     by_name = {row["name"]: row for row in outcome.rows}
     assert by_name["tf-idf"]["dev"] == 1.0  # a word decides
-    assert any(remark.startswith("contextualized: its dev score") for remark in outcome.remarks) == (
-        by_name["contextualized"]["dev"] <= 1.0
-    )
+    assert any(remark.startswith("contextualized: its dev score") for remark in outcome.remarks)
     adapted = json.loads((tmp_path / "small" / "student-contextualized-seed0" / "manifest.json").read_text())
     assert adapted["config"]["labels"] == "both"
     plain = json.loads((tmp_path / "small" / "student-logits-seed0" / "manifest.json").read_text())

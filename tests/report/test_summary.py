@@ -3,8 +3,9 @@ import pytest
 from hornbook.report.summary import remarks, summarise
 
 
-def row(name: str, seed: int, dev: float, textbook: str | None = None) -> dict:
-    measured = {"parameters": 1000, "sentences_per_second": 10.0, "seconds": 1.0}
+def row(name: str, seed: int, dev: float, textbook: str | None = None, **more) -> dict:
+    measured = {"parameters": 1000, "sentences_per_second": 10.0, "seconds": 1.0, "calibration_error": 0.1}
+    measured |= {"share_cut": 0.0, "grid": None, **more}
     return {"name": name, "seed": seed, "dev": dev, "test": None, "textbook": textbook, **measured}
 
 
@@ -28,14 +29,32 @@ def test_without_a_teachers_score_there_is_no_share_of_it():
     ("dev", "said"),
     [
         (0.9, []),
-        (0.8, ["does not beat the floor: logistic regression on word counts has 80.0"]),
-        (0.6, ["does not beat the floor", "gained nothing: the same student has 70.0 on dev without it"]),
+        (0.85, ["gained nothing over the teacher's outputs on the task's own texts: these alone give 85.0 on dev"]),
+        (0.8, ["does not beat the floor: logistic regression on word counts has 80.0", "these alone give 85.0"]),
+        (
+            0.6,
+            ["does not beat the floor", "gained nothing: the same student has 70.0 on dev without it", "these alone"],
+        ),
     ],
 )
 def test_a_student_that_is_not_worth_its_cost_is_named(dev, said):
-    rows = [row("book", 0, dev, "10 units"), row("undistilled", 0, 0.7), row("tf-idf", 0, 0.8), row("logits", 0, 0.1)]
+    rows = [
+        row("book", 0, dev, "10 units"),
+        row("undistilled", 0, 0.7),
+        row("tf-idf", 0, 0.8),
+        row("logits", 0, 0.85),
+    ]
     found = remarks(rows)
     assert len(found) == len(said)
     for line, part in zip(found, said, strict=True):
         assert line.startswith("book: ")
         assert part in line
+
+
+def test_grids_and_inputs_that_are_cut_are_told():
+    grid = [{"batch": 16, "dev": 0.75}, {"batch": 32, "dev": None, "failed": "the loss is nan"}]
+    rows = [row("teacher", 3, 0.9, share_cut=0.25, grid=grid)]
+    assert remarks(rows) == [
+        "teacher: 25.0% of dev's inputs are longer than max_length and are cut",
+        "teacher, seed 3: the grid's dev scores: batch 16: 75.0; batch 32: failed",
+    ]

@@ -13,6 +13,9 @@ def row(name: str, seed: int, dev: float, test: float | None = 0.5) -> dict:
         "dev": dev,
         "test": test,
         "metric": "accuracy",
+        "calibration_error": 0.05,
+        "share_cut": 0.0,
+        "grid": None,
         "sentences_per_second": 1000.0 + seed,
         "seconds": 10.0,
         "seed": seed,
@@ -24,8 +27,8 @@ ROWS = [row("teacher", 0, 0.9), row("general", 0, 0.80), row("general", 1, 0.84)
 
 def test_seeds_are_one_line_with_mean_and_spread():
     teacher, general = lines(ROWS)
-    assert teacher == ("teacher", "", "22.7 M", "90.0", "50.0", "100.0%", "1,000", "10")
-    assert general == ("general", "1,000 units", "22.7 M", "82.0 ± 2.0", "50.0 ± 0.0", "91.1%", "1,001", "10")
+    assert teacher == ("teacher", "", "22.7 M", "90.0", "50.0", "100.0%", "5.0", "1,000", "10")
+    assert general == ("general", "1,000 units", "22.7 M", "82.0 ± 2.0", "50.0 ± 0.0", "91.1%", "5.0", "1,001", "10")
 
 
 def test_a_task_without_test_says_so():
@@ -35,17 +38,19 @@ def test_a_task_without_test_says_so():
 def test_markdown_has_a_line_for_each_model():
     table = markdown_table(ROWS).splitlines()
     assert len(table) == 4
-    assert all(line.count("|") == 9 for line in table)
+    assert all(line.count("|") == 10 for line in table)
 
 
 def test_tables_name_the_metric_and_what_is_left():
     console = Console(width=140, record=True, file=io.StringIO())
     console.print(results_table(ROWS))
     stage = {"stage": "corpus", "key": "k" * 32, "reused": False, "estimated_seconds": 90, "estimated_megabytes": 2.0}
+    stage["rough"] = True
     console.print(
         plan_table([stage, {**stage, "reused": True, "estimated_seconds": 0, "estimated_megabytes": 0}], 5000)
     )
     text = console.export_text()
-    assert "accuracy, %, mean ± standard deviation of 3 seeds" in text
+    assert "accuracy, %, mean ± standard deviation over seeds" in text
     assert "82.0 ± 2.0" in text
-    assert "2 stages, 1 finished; about 2 min and 2 MB to go (5,000 MB free)" in text
+    assert "2 stages, 1 finished; about 2 min and 2 MB to go (5,000 MB free); ~: nothing like it was run" in text
+    assert "~90" in text

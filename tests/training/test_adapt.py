@@ -13,9 +13,19 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from hornbook import corpus, tasks, textbook
 from hornbook.artifact import load
 from hornbook.errors import HornbookError
-from hornbook.recipe import AdaptConfig, CorpusConfig, FinetuneConfig, GeneralConfig, StudentConfig, TaskConfig
+from hornbook.models.loading import load_classifier
+from hornbook.recipe import (
+    AdaptConfig,
+    CorpusConfig,
+    FinetuneConfig,
+    GeneralConfig,
+    StudentConfig,
+    TaskConfig,
+    validate,
+)
 from hornbook.tasks import open_task
 from hornbook.training import finetune as finetune_module
+from hornbook.training import trainer as trainer_module
 from hornbook.training.distil import untaught_student
 from hornbook.training.finetune import adapt, finetune, training_data
 from hornbook.training.outputs import open_outputs, teacher_outputs
@@ -145,7 +155,7 @@ def test_outputs_are_needed_and_must_be_the_tasks(tmp_path, reviews, student, ta
     with pytest.raises(HornbookError, match=r"adapt\.labels: teacher needs a teacher"):
         adapt(student, task, tmp_path / "s", AdaptConfig(labels="teacher"))
     other = tasks.prepare(TaskConfig(source=str(reviews), split_seed=1), tmp_path / "other")
-    with pytest.raises(HornbookError, match="those for another task"):
+    with pytest.raises(HornbookError, match="holds no teacher's outputs for the task"):
         adapt(student, other, tmp_path / "s", AdaptConfig(labels="teacher"), outputs=outputs["plain"])
 
 
@@ -184,6 +194,79 @@ def test_a_grid_keeps_its_best_and_all_scores_and_goes_on(tmp_path, monkeypatch,
     assert all(torch.equal(expected[name], got[name]) for name in expected)
     assert not list(tmp_path.glob(".*"))
     assert load(model.path).manifest["files"].keys() == alone.manifest["files"].keys()
+
+
+def test_a_grid_stopped_in_its_first_cell_goes_on_from_its_checkpoint(tmp_path, monkeypatch, tiny_teacher, task):
+    config = FinetuneConfig(
+        epochs=2, batch=8, evaluate_steps=10, checkpoint_minutes=1e-9, grid={"learning_rate": [1e-3, 1e-2]}
+    )
+    step = trainer_module._StepTrainer.training_step
+    steps = []
+
+    def counted(self, *given, **more):
+        steps.append(self.state.global_step)
+        if len(steps) == 25:
+            raise KeyboardInterrupt
+        return step(self, *given, **more)
+
+    monkeypatch.setattr(trainer_module._StepTrainer, "training_step", counted)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(str(tiny_teacher), task, tmp_path / "grid", config)
+    model = finetune(str(tiny_teacher), task, tmp_path / "grid", config)
+    assert steps[25] == 20
+    assert len(model.info["grid"]) == 2
+
+
+def test_a_cell_that_diverges_is_noted_and_the_others_count(tmp_path, tiny_teacher, task):
+    config = FinetuneConfig(epochs=1, batch=8, clip=1e30, grid={"learning_rate": [1e12, 5e-3]})
+    model = finetune(str(tiny_teacher), task, tmp_path / "grid", config)
+    failed, fine = model.info["grid"]
+    assert failed["dev"] is None
+    assert "the loss is" in failed["failed"]
+    assert model.info["chosen"] == {"learning_rate": 5e-3}
+    assert fine["dev"] == model.info["best_dev"]
+    hopeless = FinetuneConfig(epochs=1, batch=8, clip=1e30, grid={"learning_rate": [1e12, 1e13]})
+    with pytest.raises(HornbookError, match=r"every combination in the grid failed; the first: the loss is"):
+        finetune(str(tiny_teacher), task, tmp_path / "hopeless", hopeless)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"grid": {"labels": ["gold", "teacher"]}}, "grid: no setting 'labels' that could vary"),
+        (
+            {"grid": {"learning_rte": [1e-3]}},
+            "no setting 'learning_rte' that could vary; the nearest is 'learning_rate'",
+        ),
+        ({"grid": {"batch": [0]}}, "grid: batch: "),
+        ({"grid": {"batch": []}}, "batch: give at least one value"),
+        (
+            {"labels": "teacher", "class_weights": "balanced"},
+            "class_weights: weigh gold labels, but labels is teacher",
+        ),
+        ({"textbook_units": 5}, "a textbook has no gold labels"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings, said):
+    with pytest.raises(HornbookError, match=said) as caught:
+        validate(AdaptConfig, settings, "adapt")
+    assert "Value error" not in str(caught.value)
+
+
+def test_a_head_for_other_labels_begins_anew(tmp_path, teacher, task):
+    folder = tmp_path / "swapped"
+    model = AutoModelForSequenceClassification.from_pretrained(teacher.path)
+    model.config.id2label = {0: "positive", 1: "negative"}
+    model.config.label2id = {"positive": 0, "negative": 1}
+    model.save_pretrained(folder)
+    own, labels = model.classifier.weight, open_task(task).labels
+    torch.manual_seed(0)
+    anew = load_classifier(str(folder), labels, "classification")
+    assert not torch.equal(anew.classifier.weight, own)
+    assert anew.config.id2label == dict(enumerate(labels))
+    assert torch.equal(anew.bert.embeddings.word_embeddings.weight, model.bert.embeddings.word_embeddings.weight)
+    kept = load_classifier(str(teacher.path), labels, "classification")
+    assert torch.equal(kept.classifier.weight, own)
 
 
 def test_training_stops_early_and_keeps_its_best(tmp_path, monkeypatch, student, task):

@@ -29,9 +29,6 @@ _Seed = Annotated[int, typer.Option("--seed", min=0, max=(1 << 32) - 1, help="Se
 _Task = Annotated[
     str, typer.Option("--task", help="A labelled file, folder, `glue/NAME`, hub name, or prepared task.")
 ]
-_Text = Annotated[str | None, typer.Option("--text", help="The column with the text.")]
-_TextPair = Annotated[str | None, typer.Option("--text-pair", help="The column with the second text.")]
-_Label = Annotated[str, typer.Option("--label", help="The column with the label.")]
 _LabelNames = Annotated[
     str | None,
     typer.Option("--label-names", help="The task's name of each of the classifier's labels: {its: task's, …}."),
@@ -67,22 +64,21 @@ def _run(
     return _ran(recipe, runs, dry_run, quiet)
 
 
+@_with_task
 def _new(
     task: Annotated[Path, typer.Option("--task", help="The labelled file.")],
     teacher: Annotated[str, typer.Option("--teacher", help="A model folder or hub name.")],
     corpus: Annotated[list[str], typer.Option("--corpus", help="A source of general text; may be repeated.")],
     student: Annotated[str, typer.Option("--student", help="LAYERSxHIDDEN, such as 6x384.")] = "6x384",
-    text: _Text = None,
-    text_pair: _TextPair = None,
-    label: _Label = "label",
     out: Annotated[Path, typer.Option("--out", help="The recipe file to write.")] = Path("recipe.yaml"),
+    *,
+    task_settings: dict[str, Any],
     quiet: bool = False,
 ) -> Answer:
     """Write a commented recipe for one's own data."""
     from hornbook.cli.new import write_recipe
 
-    columns = {"text": text, "text_pair": text_pair, "label": label}
-    write_recipe(out, task=task, teacher=teacher, corpus=corpus, student=student, columns=columns)
+    write_recipe(out, task=task, teacher=teacher, corpus=corpus, student=student, settings=task_settings)
     _say(f"wrote {out}; next: hornbook run {out} --check, then hornbook run {out}", quiet)
     return {"recipe": str(out)}
 

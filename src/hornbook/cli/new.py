@@ -31,7 +31,7 @@ def write_recipe(
     teacher: str,
     corpus: Sequence[str],
     student: str,
-    columns: Mapping[str, str | None],
+    settings: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a recipe with the settings that matter first, each explained by its comment.
 
@@ -41,7 +41,7 @@ def write_recipe(
         teacher: a model folder or hub name.
         corpus: sources of general text.
         student: the size, "6x384".
-        columns: the task's columns: `text`, `text_pair`, `label`.
+        settings: of the task, such as its columns `text`, `text_pair` and `label`.
 
     Raises:
         HornbookError: the size is not understood, the task or a source is missing or wrong, or `out` is there
@@ -59,7 +59,7 @@ def write_recipe(
         raise HornbookError(f"{task}: no such file")
     values: dict[str, Any] = {
         "name": re.sub(r"[^A-Za-z0-9._-]+", "-", task.stem).strip("-.") or "mine",
-        "task": {"source": str(task), **{k: v for k, v in columns.items() if v is not None}},
+        "task": {"source": str(task), "label": "label", **(settings or {})},
         "corpus": {"sources": list(corpus), "unit": "sentence"},
         "textbooks": {"contextualized": _defaults(ContextualizedConfig, ("kind", "k", "share", "min_units"))},
         "teacher": {

@@ -100,13 +100,19 @@ def _build(
     parameters, embeddings = count_parameters(model)
     work.counts = {"parameters": parameters, "parameters_without_embeddings": parameters - embeddings}
     work.counts["weight_bytes"] = sum(p.numel() * p.element_size() for p in model.parameters())
-    models = {"model": model}
-    if teacher is not None:
-        models["teacher"] = load_ready_classifier(model_path(teacher)).to(device)
     table = task.split("dev").slice(0, config.speed_sentences)
     pairs = table["text_pair"].to_pylist() if task.pair else None
-    sample = encode(table["text"].to_pylist(), pairs, tokenizer, config.max_length)
-    speeds = sentences_per_second(models, sample, config.batch)
+    measured = {"model": (model, tokenizer)}
+    if teacher is not None:
+        where = model_path(teacher)
+        measured["teacher"] = (load_ready_classifier(where).to(device), load_tokenizer(where))
+    speeds = sentences_per_second(
+        {
+            name: (one, encode(table["text"].to_pylist(), pairs, reader, config.max_length))
+            for name, (one, reader) in measured.items()
+        },
+        config.batch,
+    )
     work.measured["device"] = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
     work.measured["sentences_per_second"] = {name: round(speed, 1) for name, speed in speeds.items()}
 

@@ -140,7 +140,7 @@ def load_classifier(
 ) -> Any:
     """Return a model with a head for a task, in float32.
 
-    A head that is missing or of another size begins at random.
+    A head that is missing, of another size or for other labels begins at random.
 
     Args:
         model: a folder or hub name.
@@ -154,7 +154,16 @@ def load_classifier(
     """
     from transformers import AutoModelForSequenceClassification
 
-    return _load(AutoModelForSequenceClassification, model, dropout, family, label_settings(labels, kind))
+    settings = label_settings(labels, kind)
+    own = load_config(model)
+    loaded = _load(AutoModelForSequenceClassification, model, dropout, family, settings)
+    if _has_head(own) and dict(own.id2label) != settings["id2label"]:
+        # Outputs that were learned for other labels, or for these in another order, are no beginning.
+        fresh: Any = AutoModelForSequenceClassification.from_config(loaded.config, trust_remote_code=False)  # type: ignore[no-untyped-call]
+        for name, module in fresh.named_children():
+            if name != fresh.base_model_prefix:
+                setattr(loaded, name, module)
+    return loaded
 
 
 def label_settings(labels: Sequence[str], kind: Kind) -> dict[str, Any]:
@@ -195,12 +204,16 @@ def ready_config(model: str) -> Any:
         HornbookError: it cannot be loaded, or it has no classification head.
     """
     config = load_config(model)
-    if not any("SequenceClassification" in name for name in config.architectures or ()):
+    if not _has_head(config):
         has = ", ".join(config.architectures or ()) or "no head"
         raise HornbookError(
             f"{model}: not a classifier ({has}): fine-tune it first (in a recipe: teacher.kind task or general)"
         )
     return config
+
+
+def _has_head(config: Any) -> bool:
+    return any("SequenceClassification" in name for name in config.architectures or ())
 
 
 def label_order(

@@ -33,16 +33,15 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def sentences_per_second(
-    models: Mapping[str, Any], encoded: Encoded, batch: int, repeats: int = 3
-) -> dict[str, float]:
+def sentences_per_second(models: Mapping[str, tuple[Any, Encoded]], batch: int, repeats: int = 3) -> dict[str, float]:
     """Return how many sequences a second each model classifies: the best of some interleaved rounds.
 
-    Tokenisation is not counted. Taking turns spares each model the other's luck with a noisy machine.
+    Each model has the token ids of its own tokenizer; tokenisation is not counted. Taking turns spares each model the
+    other's luck with a noisy machine.
     """
     best = dict.fromkeys(models, 0.0)
     for _ in range(repeats):
-        for name, model in models.items():
+        for name, (model, encoded) in models.items():
             started = time.perf_counter()
             predict(model, encoded, batch)
             best[name] = max(best[name], len(encoded) / (time.perf_counter() - started))

@@ -6,7 +6,9 @@ from typing import Any
 
 Row = dict[str, Any]
 
-TEACHER, FLOOR, UNDISTILLED = "teacher", "tf-idf", "undistilled"
+TEACHER = "teacher"
+UNDISTILLED, LOGITS, RELEASED, TF_IDF = "undistilled", "logits", "released", "tf-idf"
+_MUCH_CUT = 0.01
 
 
 def summarise(rows: Sequence[Row]) -> list[Row]:
@@ -18,7 +20,8 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
     Returns:
         rows with name, textbook, parameters, seeds, "dev" and "test" (mean, median, spread: the standard deviation
         over seeds, None for one seed; test None where there is none), "share_of_teacher" (of the mean dev score;
-        None without a teacher's), sentences_per_second and seconds (means).
+        None without a teacher's), calibration_error (on dev; None for a regression), share_cut (of dev's inputs),
+        sentences_per_second and seconds (means).
     """
     by_name: dict[str, list[Row]] = {}
     for row in rows:
@@ -34,6 +37,8 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
             "test": _spread([row["test"] for row in same if row["test"] is not None]),
             # the best of several teachers on dev is the one that taught
             "share_of_teacher": statistics.mean(row["dev"] for row in same) / max(taught) if taught else None,
+            "calibration_error": _mean([row["calibration_error"] for row in same]),
+            "share_cut": statistics.mean(row["share_cut"] for row in same),
             "sentences_per_second": statistics.mean(row["sentences_per_second"] for row in same),
             "seconds": statistics.mean(row["seconds"] for row in same),
         }
@@ -42,24 +47,56 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
 
 
 def remarks(rows: Sequence[Row]) -> list[str]:
-    """Return what a reader of the rows must not overlook: students that do not beat what is cheaper than they are."""
+    """Return what a reader of the rows must not overlook, in plain words.
+
+    Distilled students that do not beat what is cheaper than they are, inputs that are cut, and how the combinations
+    of a grid came out.
+    """
     by_name = {row["name"]: row for row in summarise(rows)}
     said = []
     for name, row in by_name.items():
-        if row["textbook"] is None:
-            continue
-        score = row["dev"]["mean"]
-        if FLOOR in by_name and score <= (other := by_name[FLOOR]["dev"]["mean"]):
+        if row["textbook"] is not None:
+            score = row["dev"]["mean"]
+            for baseline, words in _BASELINES.items():
+                if baseline in by_name and score <= (other := by_name[baseline]["dev"]["mean"]):
+                    said.append(f"{name}: {words.format(own=_percent(score), other=_percent(other))}")
+        if row["share_cut"] > _MUCH_CUT:
             said.append(
-                f"{name}: its dev score ({_percent(score)}) does not beat the floor: logistic regression on word "
-                f"counts has {_percent(other)} and costs next to nothing; do not deploy this student"
+                f"{name}: {_percent(row['share_cut'])}% of dev's inputs are longer than max_length and are cut"
             )
-        if UNDISTILLED in by_name and score <= (other := by_name[UNDISTILLED]["dev"]["mean"]):
-            said.append(
-                f"{name}: distillation gained nothing: the same student has {_percent(other)} on dev without it, "
-                f"{_percent(score)} with it; give it more tokens or a larger corpus"
-            )
+    for row in rows:
+        if row["grid"]:
+            cells = "; ".join(_cell(cell) for cell in row["grid"])
+            said.append(f"{row['name']}, seed {row['seed']}: the grid's dev scores: {cells}")
     return said
+
+
+# What is said of a distilled student whose dev score is not above the baseline's.
+_BASELINES = {
+    TF_IDF: (
+        "its dev score ({own}) does not beat the floor: logistic regression on word counts has {other} and costs "
+        "next to nothing; do not deploy this student"
+    ),
+    UNDISTILLED: (
+        "distillation gained nothing: the same student has {other} on dev without it, {own} with it; give it more "
+        "tokens or a larger corpus"
+    ),
+    LOGITS: (
+        "the textbook gained nothing over the teacher's outputs on the task's own texts: these alone give {other} on "
+        "dev, the textbook {own}"
+    ),
+    RELEASED: "its dev score ({own}) does not beat the released model ({other}), which needs no distillation",
+}
+
+
+def _cell(cell: Row) -> str:
+    chosen = ", ".join(f"{name} {value}" for name, value in cell.items() if name not in ("dev", "failed"))
+    return f"{chosen}: {'failed' if cell['dev'] is None else _percent(cell['dev'])}"
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if known else None
 
 
 def _percent(score: float) -> str:

@@ -11,7 +11,17 @@ from hornbook.report.summary import summarise
 
 Row = dict[str, Any]
 
-HEADINGS = ("model", "textbook", "parameters", "dev", "test", "of teacher", "sentences/s", "seconds")
+HEADINGS = (
+    "model",
+    "textbook",
+    "parameters",
+    "dev",
+    "test",
+    "of teacher",
+    "calibration error",
+    "sentences/s",
+    "seconds",
+)
 
 
 def lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
@@ -28,6 +38,7 @@ def lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
             _score(row["dev"]),
             _score(row["test"]),
             "" if row["share_of_teacher"] is None else f"{100 * row['share_of_teacher']:.1f}%",
+            "" if row["calibration_error"] is None else f"{100 * row['calibration_error']:.1f}",
             f"{row['sentences_per_second']:,.0f}",
             f"{row['seconds']:,.0f}",
         )
@@ -37,14 +48,18 @@ def lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
 
 def results_table(rows: Sequence[Row]) -> Group:
     """Return the results as a table for the terminal; scores in percent, ± the standard deviation of seeds."""
-    seeds = len({row["seed"] for row in rows})
-    title = f"{rows[0]['metric']}, %" + (f", mean ± standard deviation of {seeds} seeds" if seeds > 1 else "")
     table = Table()
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right", no_wrap=True)
     for line in lines(rows):
         table.add_row(*line)
-    return Group(Text(title), table)
+    return Group(Text(title(rows)), table)
+
+
+def title(rows: Sequence[Row]) -> str:
+    """Return what the scores in a table of results are."""
+    seeds = any(row["dev"]["spread"] is not None for row in summarise(rows))
+    return f"{rows[0]['metric']}, %" + (", mean ± standard deviation over seeds" if seeds else "")
 
 
 def markdown_table(rows: Sequence[Row]) -> str:
@@ -61,12 +76,16 @@ def plan_table(stages: Sequence[Row], free_megabytes: int) -> Group:
         f"{len(stages)} stages, {sum(s['reused'] for s in stages)} finished; about {seconds / 60:.0f} min and "
         f"{megabytes:,.0f} MB to go ({free_megabytes:,} MB free)"
     )
+    if any(stage["rough"] for stage in stages):
+        title += "; ~: nothing like it was run here, a figure of small tasks and models on two cores"
     table = Table()
     for heading in ("stage", "key", "state", "seconds", "MB"):
         table.add_column(heading, justify="right" if heading in {"seconds", "MB"} else "left")
     for stage in stages:
         state = "finished" if stage["reused"] else "to do"
-        left = ("", "") if stage["reused"] else (str(stage["estimated_seconds"]), str(stage["estimated_megabytes"]))
+        about = "~" if stage["rough"] else ""
+        left = [] if stage["reused"] else [stage["estimated_seconds"], stage["estimated_megabytes"]]
+        left = [f"{about}{figure}" for figure in left] or ["", ""]
         table.add_row(stage["stage"], stage["key"][:16], state, *left)
     return Group(Text(title), table)
 

@@ -1,7 +1,7 @@
 """What in a task's rows is likely a mistake, but may be meant: counted and told, and kept."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,10 @@ class Doubt:
 
 
 def doubts(
-    given: Mapping[str, Rows], tables: Mapping[str, pa.Table], score_range: tuple[float, float] | None
+    given: Mapping[str, Rows],
+    tables: Mapping[str, pa.Table],
+    score_range: tuple[float, float] | None,
+    used: Collection[str | None] = (),
 ) -> list[Doubt]:
     """Return what is doubtful: ids that occur twice, scores out of range, contradictions, splits that share texts.
 
@@ -38,10 +41,11 @@ def doubts(
         given: the rows as they were stored, by split.
         tables: the splits of the task: text, text_pair, label.
         score_range: the least and the greatest legal score, where that is known.
+        used: the columns of texts and labels, which are no ids whatever their names.
     """
     found: list[Doubt] = []
     for split, rows in given.items():
-        for column in _ID_COLUMNS:
+        for column in set(_ID_COLUMNS).difference(used):
             if twice := _repeated(rows.columns.get(column, ())):
                 message = f"{rows.where}: column {column!r}: {twice} rows repeat an id of a row before; they are kept"
                 found.append(Doubt(f"{split}_repeated_ids", twice, message))

@@ -19,12 +19,13 @@ Z95 = 1.959963984540054
 _RESAMPLES = 1000
 
 
-def classification_scores(gold: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, float]:
+def classification_scores(gold: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> dict[str, float]:
     """Return accuracy, macro-F1 and Matthews correlation, and F1 of class 1 where there are two classes.
 
     Args:
         gold: class indices, shape (examples,).
         predicted: the same shape.
+        classes: how many there are.
     """
     from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
@@ -33,7 +34,7 @@ def classification_scores(gold: NDArray[np.int64], predicted: NDArray[np.int64])
         "macro_f1": float(f1_score(gold, predicted, average="macro", zero_division=0.0)),
         "matthews": float(matthews_corrcoef(gold, predicted)),
     }
-    if set(np.unique(gold)) | set(np.unique(predicted)) <= {0, 1}:
+    if classes == 2:
         scores["f1"] = float(f1_score(gold, predicted, zero_division=0.0))
     return scores
 
@@ -79,7 +80,9 @@ def scores(kind: Kind, gold: NDArray[Any], outputs: NDArray[Any]) -> dict[str, f
     found = predicted(kind, outputs)
     if kind == "regression":
         return regression_scores(gold, found)
-    return multilabel_scores(gold, found) if kind == "multilabel" else classification_scores(gold, found)
+    if kind == "multilabel":
+        return multilabel_scores(gold, found)
+    return classification_scores(gold, found, outputs.shape[1])
 
 
 def predicted(kind: Kind, outputs: NDArray[Any]) -> NDArray[Any]:

@@ -27,7 +27,12 @@ logger = logging.getLogger("hornbook")
 VERSION = 2
 # Where the data lies does not change what it is: its content counts, by the keys of the inputs.
 _PLACES = ("source", "folder", "dev", "test", "subset")
-_METRICS: dict[Kind, str] = {"classification": "accuracy", "multilabel": "micro_f1", "regression": "spearman"}
+# What may head the report, the default first.
+_METRICS: dict[Kind, tuple[str, ...]] = {
+    "classification": ("accuracy", "macro_f1", "matthews"),
+    "multilabel": ("micro_f1", "macro_f1", "accuracy"),
+    "regression": ("spearman", "pearson"),
+}
 _FEWEST_ROWS = 10
 _FEWEST_OF_A_LABEL = 2
 
@@ -151,11 +156,15 @@ def check(config: TaskConfig) -> Labels:
     Raises:
         HornbookError: as `prepare`.
     """
-    return _read(config, locate(config))[1]
+    source = locate(config)
+    labels = _read(config, source)[1]
+    _metric(config, source, labels)
+    return labels
 
 
 def _build(config: TaskConfig, source: Source, work: Work) -> None:
     tables, labels, pair, how, found = _read(config, source)
+    metric = _metric(config, source, labels)
     for split, table in tables.items():
         pq.write_table(table, work.path / f"{split}.parquet", compression="zstd")
         work.counts[f"{split}_rows"] = len(table)
@@ -165,11 +174,20 @@ def _build(config: TaskConfig, source: Source, work: Work) -> None:
         "kind": labels.kind,
         "labels": list(labels.names),
         "pair": pair,
-        "metric": source.glue.metric if source.glue else _METRICS[labels.kind],
+        "metric": metric,
         "splits": list(tables),
         "split": how,
         "majority_share_of_dev": _majority_share(tables["dev"], labels.kind),
     }
+
+
+def _metric(config: TaskConfig, source: Source, labels: Labels) -> str:
+    if config.metric == "auto":
+        return source.glue.metric if source.glue else _METRICS[labels.kind][0]
+    legal = _METRICS[labels.kind] + (("f1",) if len(labels.names) == 2 and labels.kind == "classification" else ())
+    if config.metric not in legal:
+        raise HornbookError(f"{source.name}: metric: {config.metric} is none of this task's: {', '.join(legal)}")
+    return config.metric
 
 
 def _read(
@@ -189,7 +207,8 @@ def _read(
         how["train"] += f", {config.train_rows} rows sampled, stratified, seed {config.split_seed}"
     if source.glue is not None:
         how["test"] = NO_TEST
-    found = doubts(given, tables, source.glue.range if source.glue else None)
+    used = {text, text_pair, *([config.label] if isinstance(config.label, str) else config.label)}
+    found = doubts(given, tables, source.glue.range if source.glue else None, used)
     for doubt in found:
         logger.warning("%s: %s", source.name, doubt.message)
     return tables, labels, text_pair is not None, how, found

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hornbook.artifact import MANIFEST, RUN, Artifact, Place, Work, load, result_config
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, TrainingError
 from hornbook.models.encode import Batch, Encoded, encode, model_inputs
 from hornbook.models.loading import (
     Model,
@@ -30,6 +30,7 @@ from hornbook.tasks import Task, open_task
 from hornbook.tasks.labels import Kind
 from hornbook.tasks.metrics import scores
 from hornbook.training.labels import balanced_weights, gold_loss, soft_loss
+from hornbook.training.outputs import STAGE as OUTPUTS
 from hornbook.training.outputs import Outputs, open_outputs
 from hornbook.training.processes import CELL, make_together, process
 from hornbook.training.steps import StepDataset, StepPlan
@@ -122,8 +123,8 @@ def _fit(
     task = task if isinstance(task, Artifact) else load(task, "task")
     inputs = {"model": model_key(model), "task": task.key, "tokenizer": tokenizer_key(model)}
     if outputs is not None:
-        if outputs.manifest["inputs"]["task"] != task.key:
-            raise HornbookError(f"{outputs.path}: these outputs are those for another task than {task.path}")
+        if outputs.stage != OUTPUTS or outputs.manifest["inputs"]["task"] != task.key:
+            raise HornbookError(f"{outputs.path}: holds no teacher's outputs for the task {task.path}")
         inputs["outputs"] = outputs.key
 
     def build(work: Work) -> None:
@@ -167,17 +168,25 @@ def _build_grid(
     family: FamilyConfig | None,
 ) -> None:
     cells = config.cells()
-    rows, made = [], []
+    rows: list[dict[str, Any]] = []
+    made: list[tuple[Artifact, dict[str, Any]]] = []
     for i, cell in enumerate(cells):
-        made.append(_fit(model, task, work.resume / f"{CELL}{i}", cell, outputs, seed, family))
         chosen = {name: getattr(cell, name) for name in config.grid}
-        rows.append({**chosen, "dev": made[-1].info["best_dev"]})
+        try:
+            fitted = _fit(model, task, work.resume / f"{CELL}{i}", cell, outputs, seed, family)
+        except TrainingError as error:  # others may do better
+            rows.append({**chosen, "dev": None, "failed": str(error)})
+        else:
+            rows.append({**chosen, "dev": fitted.info["best_dev"]})
+            made.append((fitted, chosen))
         logger.info("%d of %d in the grid: %s", i + 1, len(cells), json.dumps(rows[-1]))
-    best = max(range(len(cells)), key=lambda i: rows[i]["dev"])
-    shutil.copytree(made[best].path, work.path, ignore=shutil.ignore_patterns(MANIFEST, RUN), dirs_exist_ok=True)
-    work.counts = dict(made[best].counts)
-    work.info = {**made[best].info, "grid": rows, "chosen": {name: rows[best][name] for name in config.grid}}
-    work.measured["cells"] = [artifact.measured["seconds"] for artifact in made]
+    if not made:
+        raise TrainingError(f"every combination in the grid failed; the first: {rows[0]['failed']}")
+    best, chosen = max(made, key=lambda found: found[0].info["best_dev"])
+    shutil.copytree(best.path, work.path, ignore=shutil.ignore_patterns(MANIFEST, RUN), dirs_exist_ok=True)
+    work.counts = dict(best.counts)
+    work.info = {**best.info, "grid": rows, "chosen": chosen}
+    work.measured["cells"] = [artifact.measured["seconds"] for artifact, _ in made]
 
 
 def _build(

@@ -81,5 +81,6 @@ def make_together(out: Place, *, build: Callable[[Work], None], **identity: Any)
 
 
 def _worth_resuming(resume: Path) -> bool:
-    """Whether an unfinished training left a checkpoint or a whole cell of its grid; token ids are soon made again."""
-    return any(next(resume.glob(pattern), None) for pattern in ("checkpoint-*", f"{CELL}*/{MANIFEST}"))
+    """Whether a training left a checkpoint, or a grid one or a whole cell; token ids are soon made again."""
+    patterns = ("checkpoint-*", f"{CELL}*/{MANIFEST}", f".{CELL}*/{RESUME}/checkpoint-*")
+    return any(next(resume.glob(pattern), None) for pattern in patterns)

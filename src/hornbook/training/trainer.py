@@ -162,6 +162,15 @@ class _Watch(TrainerCallback):
         self.saved = time.monotonic()
 
 
+class _Patience(EarlyStoppingCallback):
+    """Stops early, also where a run that goes on had run out of patience already."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        super().on_train_begin(args, state, control, **more)  # type: ignore[no-untyped-call]
+        if self.early_stopping_patience_counter >= self.early_stopping_patience:
+            control.should_training_stop = True
+
+
 def check_report_to(names: Sequence[str]) -> None:
     """Check that the trackers a recipe names are known to the Trainer and installed.
 
@@ -276,7 +285,7 @@ def train(
         }
     callbacks: list[TrainerCallback] = []
     if patience is not None:
-        callbacks.append(EarlyStoppingCallback(patience))
+        callbacks.append(_Patience(patience))
     if _TENSORBOARD in config.report_to and process()[0] == 0:
         callbacks.append(_tensorboard(folder))
     arguments = TrainingArguments(
