@@ -51,7 +51,9 @@ def results_table(rows: Sequence[Row]) -> Group:
     """Return the results as a table for the terminal; scores in percent, ± the standard deviation of seeds."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in HEADINGS:
-        table.add_column(heading.replace(" ", "\n"), justify="left" if heading in HEADINGS[:2] else "right", no_wrap=True)
+        table.add_column(
+            heading.replace(" ", "\n"), justify="left" if heading in HEADINGS[:2] else "right", no_wrap=True
+        )
     for line in lines(rows):
         table.add_row(*line)
     return Group(Text(title(rows)), table)
