@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,16 @@ WORDS = [
     *("this", "that", "she", "he", "they", "love", "hate", "city", "river", "train", "garden", "night", "day"),
     *("small", "big"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """Undo what a command sets up for its own process: the level, and a handler of a stream that is closed by then."""
+    root, own = logging.getLogger(), logging.getLogger("hornbook")
+    handlers, level = list(root.handlers), own.level
+    yield
+    root.handlers[:] = handlers
+    own.setLevel(level)
 
 
 @pytest.fixture(scope="session")
