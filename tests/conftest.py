@@ -22,7 +22,7 @@ WORDS = [
 
 @pytest.fixture(autouse=True)
 def own_logging() -> Iterator[None]:
-    """Undo what a command sets up for its own process: the level, and a handler of a stream that is closed by then."""
+    """Undo what a command sets up for its own process: the level, and a handler whose stream is closed by then."""
     root, own = logging.getLogger(), logging.getLogger("hornbook")
     handlers, level = list(root.handlers), own.level
     yield
