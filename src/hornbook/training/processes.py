@@ -1,8 +1,10 @@
 """One training in several processes, as torchrun starts them: the first writes, all compute."""
 
+import atexit
 import logging
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,21 @@ def process() -> tuple[int, int]:
     """Return which of several processes this is, and how many there are; (0, 1) outside torchrun."""
     if not torch.distributed.is_torchelastic_launched():
         return 0, 1
-    state = PartialState(cpu=not torch.cuda.is_available())  # joins the group at its first use
+    state = _joined()
     return int(state.process_index), int(state.num_processes)
+
+
+@cache
+def _joined() -> PartialState:
+    """Join the group of processes; it is left at the end, for its threads may not outlive the interpreter."""
+    state = PartialState(cpu=not torch.cuda.is_available())
+    atexit.register(_leave)
+    return state
+
+
+def _leave() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def agreed(value: Any) -> Any:

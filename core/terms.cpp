@@ -1,0 +1,257 @@
+// Texts to term ids, and blocks of them turned over: hornbook/corpus/inverted.py says what they hold.
+#include "terms.h"
+
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+
+#include "texts.h"
+#include "words.h"
+
+namespace hornbook {
+namespace {
+
+uint64_t mix(uint64_t a, uint64_t b) {
+    const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
+    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+uint64_t load(const char* p, size_t bytes) {
+    uint64_t value = 0;
+    std::memcpy(&value, p, bytes);
+    return value;
+}
+
+uint32_t hash(std::string_view word) {
+    constexpr uint64_t one = 0x9E3779B97F4A7C15u, two = 0xD6E8FEB86659FD93u;
+    uint64_t h = word.size() * one;
+    const char* p = word.data();
+    size_t left = word.size();
+    for (; left > 8; left -= 8, p += 8) h = mix(h ^ load(p, 8), two);
+    h = mix(h ^ load(p, left), one);
+    return static_cast<uint32_t>(h ^ h >> 32);
+}
+
+// Words numbered in the order in which they first come.
+class Numbering {
+  public:
+    Numbering() : slots_(1 << 16, Slot{0, none}) {}
+
+    uint32_t operator()(std::string_view word) {
+        const uint32_t h = hash(word);
+        const size_t mask = slots_.size() - 1;
+        for (size_t at = h & mask;; at = (at + 1) & mask) {
+            const Slot slot = slots_[at];
+            if (slot.id == none) return take_in(word, h, at);
+            if (slot.hash == h && (*this)[slot.id] == word) return slot.id;
+        }
+    }
+
+    std::string_view operator[](uint32_t id) const {
+        return {bytes_.data() + starts_[id], starts_[id + 1] - starts_[id]};
+    }
+
+    uint32_t size() const { return static_cast<uint32_t>(starts_.size() - 1); }
+
+  private:
+    static constexpr uint32_t none = UINT32_MAX;
+    struct Slot {
+        uint32_t hash, id;
+    };
+
+    uint32_t take_in(std::string_view word, uint32_t h, size_t at) {
+        const uint32_t id = size();
+        bytes_.append(word);
+        starts_.push_back(bytes_.size());
+        slots_[at] = {h, id};
+        if (2 * size() > slots_.size()) grow();
+        return id;
+    }
+
+    void grow() {
+        std::vector<Slot> old(2 * slots_.size(), Slot{0, none});
+        old.swap(slots_);
+        const size_t mask = slots_.size() - 1;
+        for (const Slot& slot : old) {
+            if (slot.id == none) continue;
+            size_t at = slot.hash & mask;
+            while (slots_[at].id != none) at = (at + 1) & mask;
+            slots_[at] = slot;
+        }
+    }
+
+    std::vector<Slot> slots_;
+    std::vector<uint64_t> starts_{0};
+    std::string bytes_;
+};
+
+Characters characters(const In<uint8_t>& kind, const In<uint32_t>& lower) {
+    if (kind.size() != lower.size() || kind.size() < 128) throw std::invalid_argument("kinds and lower case differ");
+    return {{kind.data(), kind.data() + kind.size()}, {lower.data(), lower.data() + lower.size()}};
+}
+
+// The terms of units, and blocks of these units turned over.
+class UnitTerms {
+  public:
+    UnitTerms(const In<uint8_t>& kind, const In<uint32_t>& lower) : characters_(characters(kind, lower)), text_(characters_) {}
+
+    // Takes in units; returns those with unusual characters, which stay empty until `put`.
+    std::vector<size_t> add(const In<int32_t>& offsets, const In<uint8_t>& data) {
+        nb::gil_scoped_release release;
+        const Texts texts(offsets, data);
+        std::vector<size_t> unusual;
+        for (size_t i = 0; i < texts.size; ++i) {
+            const size_t start = ids_.size();
+            if (text_.read(texts[i])) {
+                text_.scan<false>([&](std::string_view word) { ids_.push_back(numbers_(word)); }, [] {});
+            } else {
+                unusual.push_back(units_.size());
+            }
+            units_.push_back({start, ids_.size()});
+        }
+        return unusual;
+    }
+
+    // Says which terms a unit holds.
+    void put(size_t unit, const std::vector<std::string_view>& terms) {
+        const size_t start = ids_.size();
+        for (const std::string_view term : terms) ids_.push_back(numbers_(term));
+        units_.at(unit) = {start, ids_.size()};
+    }
+
+    // Every term once, in the order of its bytes, as Arrow holds texts.
+    std::tuple<Out<int32_t>, Out<uint8_t>> vocabulary() {
+        std::vector<int32_t> offsets{0};
+        std::vector<uint8_t> data;
+        {
+            nb::gil_scoped_release release;
+            std::vector<uint32_t> order(numbers_.size());
+            std::iota(order.begin(), order.end(), 0u);
+            std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return numbers_[a] < numbers_[b]; });
+            rank_.resize(order.size());
+            for (size_t i = 0; i < order.size(); ++i) {
+                rank_[order[i]] = static_cast<uint32_t>(i);
+                const std::string_view word = numbers_[order[i]];
+                data.insert(data.end(), word.begin(), word.end());
+                if (data.size() > INT32_MAX) throw std::length_error("a vocabulary of over 2 GB");
+                offsets.push_back(static_cast<int32_t>(data.size()));
+            }
+        }
+        return {give(std::move(offsets)), give(std::move(data))};
+    }
+
+    // Turns over the units from `first` to before `last`; place[i] is the id of the i-th term of the vocabulary, or
+    // below 0 where it is dropped. `terms` is the number of ids.
+    auto block(size_t first, size_t last, const In<int32_t>& place, size_t terms) {
+        if (last > units_.size() || first > last || last - first > 65536 || place.size() != rank_.size())
+            throw std::invalid_argument("no such block");
+        Block block;
+        {
+            nb::gil_scoped_release release;
+            block = turn_over(first, last, place.data(), terms);
+        }
+        return std::make_tuple(give(std::move(block.order)), give(std::move(block.lengths)),
+                               give(std::move(block.length_ends)), give(std::move(block.terms)),
+                               give(std::move(block.ends)), give(std::move(block.rows)),
+                               give(std::move(block.repeat_terms)), give(std::move(block.repeat_ends)),
+                               give(std::move(block.repeat_rows)), give(std::move(block.repeat_counts)));
+    }
+
+  private:
+    struct Span {
+        size_t start, end;
+    };
+    struct Block {
+        std::vector<uint32_t> order, lengths, length_ends, terms, ends;
+        std::vector<uint16_t> rows;
+        std::vector<uint32_t> repeat_terms, repeat_ends;
+        std::vector<uint16_t> repeat_rows;
+        std::vector<uint32_t> repeat_counts;
+    };
+
+    Block turn_over(size_t first, size_t last, const int32_t* place, size_t terms) {
+        const size_t n = last - first;
+        Block block;
+        // Term ids unit by unit, those dropped left out.
+        std::vector<uint32_t> ids;
+        std::vector<size_t> starts{0};
+        std::vector<uint32_t> length(n);
+        for (size_t i = 0; i < n; ++i) {
+            const Span span = units_[first + i];
+            for (size_t at = span.start; at < span.end; ++at) {
+                const int32_t id = place[rank_[ids_[at]]];
+                if (id >= 0) ids.push_back(static_cast<uint32_t>(id));
+            }
+            starts.push_back(ids.size());
+            length[i] = static_cast<uint32_t>(starts[i + 1] - starts[i]);
+        }
+        block.order.resize(n);
+        std::iota(block.order.begin(), block.order.end(), 0u);
+        std::stable_sort(block.order.begin(), block.order.end(),
+                         [&](uint32_t a, uint32_t b) { return length[a] < length[b]; });
+        for (size_t row = 0; row < n; ++row) {
+            const uint32_t here = length[block.order[row]];
+            if (row == 0 || here != block.lengths.back()) {
+                block.lengths.push_back(here);
+                block.length_ends.push_back(0);
+            }
+            block.length_ends.back() = static_cast<uint32_t>(row + 1);
+        }
+        // By term, then row: a term that a unit repeats has its row several times, side by side.
+        std::vector<uint32_t> next(terms + 1, 0);
+        for (const uint32_t id : ids) ++next[id + 1];
+        for (size_t t = 0; t < terms; ++t) next[t + 1] += next[t];
+        std::vector<uint16_t> rows(ids.size());
+        for (size_t row = 0; row < n; ++row) {
+            const size_t unit = block.order[row];
+            for (size_t at = starts[unit]; at < starts[unit + 1]; ++at) rows[next[ids[at]]++] = static_cast<uint16_t>(row);
+        }
+        block.rows.reserve(rows.size());
+        for (size_t t = 0, at = 0; t < terms; ++t) {
+            const size_t end = next[t];  // by now where the next term starts
+            if (at == end) continue;
+            const size_t repeats = block.repeat_rows.size();
+            while (at < end) {
+                const size_t start = at;
+                while (at < end && rows[at] == rows[start]) ++at;
+                block.rows.push_back(rows[start]);
+                if (at - start > 1) {
+                    block.repeat_rows.push_back(rows[start]);
+                    block.repeat_counts.push_back(static_cast<uint32_t>(at - start));
+                }
+            }
+            block.terms.push_back(static_cast<uint32_t>(t));
+            block.ends.push_back(static_cast<uint32_t>(block.rows.size()));
+            if (block.repeat_rows.size() > repeats) {
+                block.repeat_terms.push_back(static_cast<uint32_t>(t));
+                block.repeat_ends.push_back(static_cast<uint32_t>(block.repeat_rows.size()));
+            }
+        }
+        return block;
+    }
+
+    const Characters characters_;
+    Lowered text_;
+    Numbering numbers_;
+    std::vector<uint32_t> ids_;
+    std::vector<Span> units_;
+    std::vector<uint32_t> rank_;
+};
+
+}  // namespace
+
+void bind_terms(nb::module_& module) {
+    nb::class_<UnitTerms>(module, "UnitTerms")
+        .def(nb::init<const In<uint8_t>&, const In<uint32_t>&>(), nb::arg("kind"), nb::arg("lower"))
+        .def("add", &UnitTerms::add, nb::arg("offsets"), nb::arg("data"))
+        .def("put", &UnitTerms::put, nb::arg("unit"), nb::arg("terms"))
+        .def("vocabulary", &UnitTerms::vocabulary)
+        .def("block", &UnitTerms::block, nb::arg("first"), nb::arg("last"), nb::arg("place"), nb::arg("terms"));
+}
+
+}  // namespace hornbook
