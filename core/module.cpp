@@ -1,9 +1,11 @@
 // The compiled core. Each part has a slow reference in Python that defines what it must do.
 #include <nanobind/nanobind.h>
 
+#include "search.h"
 #include "terms.h"
 
 NB_MODULE(_core, module) {
     module.doc() = "The compiled core of hornbook.";
     hornbook::bind_terms(module);
+    hornbook::bind_search(module);
 }

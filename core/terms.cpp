@@ -1,6 +1,7 @@
 // Texts to term ids, and blocks of them turned over: hornbook/corpus/inverted.py says what they hold.
 #include "terms.h"
 
+#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 

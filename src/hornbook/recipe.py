@@ -122,6 +122,10 @@ class CorpusConfig(_Settings):
     """Longer units are dropped (words)."""
     shard_units: Count = Field(default=250_000, ge=1)
     """Units in a shard file."""
+    stem: Literal["none", "english"] = "none"
+    """Retrieval compares words as they are, or by their English stems (Snowball)."""
+    stop_words: Literal["keep", "drop"] = "keep"
+    """Whether English function words count as terms of a unit."""
 
     @model_validator(mode="after")
     def _check_lengths(self) -> "CorpusConfig":

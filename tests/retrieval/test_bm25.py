@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hornbook.errors import HornbookError
 from hornbook.retrieval.bm25 import retrieve, statistics
-from hornbook.retrieval.words import terms
+from hornbook.terms.words import terms
 
 
 class Listed:

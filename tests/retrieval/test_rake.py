@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from rake_nltk import Rake
 
 from hornbook.retrieval.rake import keywords, phrases
-from hornbook.retrieval.stop_words import STOP_WORDS
+from hornbook.terms.stop_words import STOP_WORDS
 
 MARKS = [".", ",", "!", "?", ";", "(", ")", "-", '"', "…"]
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from hornbook.errors import HornbookError
 from hornbook.recipe import ContextualizedConfig, GeneralConfig
-from hornbook.retrieval.words import tokens
+from hornbook.terms.words import tokens
 from hornbook.textbook import build, general, open_textbook
 from hornbook.textbook.general import draw
 

@@ -24,15 +24,17 @@ import pyarrow.parquet as pq
 
 from hornbook.artifact import Artifact, Place, Work, make, result_config
 from hornbook.corpus.deduplicate import HashPartitions, hash_texts
+from hornbook.corpus.inverted import invert, write
 from hornbook.corpus.parallel import Workers
 from hornbook.corpus.sources import Documents, Source, find_sources, read_documents, source_key
-from hornbook.corpus.store import ROW_GROUP_UNITS, SCHEMA, STAGE, shard_name
+from hornbook.corpus.store import ROW_GROUP_UNITS, SCHEMA, STAGE, shard_name, term_names
 from hornbook.corpus.units import count_words, cut
 from hornbook.errors import HornbookError
 from hornbook.progress import progress
 from hornbook.recipe import CorpusConfig
+from hornbook.terms import Analysis
 
-VERSION = 1
+VERSION = 2
 HISTOGRAM_BINS = 32
 
 
@@ -76,7 +78,8 @@ def build(config: CorpusConfig, out: Place) -> Artifact:
 
     Args:
         config: the sources and how they are cut.
-        out: the artefact's folder; holds shards `units-NNNNN.parquet` with columns `unit` (id), `text`, `source`.
+        out: the artefact's folder; holds shards `units-NNNNN.parquet` with columns `unit` (id), `text`, `source`, and
+            beside each its terms, see `corpus.inverted`.
 
     Returns:
         The artefact. Its counts: documents, units, duplicates, too_short, too_long, words. Its info: `sources`
@@ -207,9 +210,9 @@ def _write_all(
     sources: Counter[str] = Counter()
     lengths = np.zeros(0, dtype=np.int64)
     plan = plan_shards(parts, keep, config.shard_units)
-    jobs = ((folder / shard_name(number), rows) for number, rows in enumerate(plan))
+    write_shard = partial(_write_shard, folder, Analysis(config.stem, config.stop_words))
     with progress("corpus: writing shards", total=int(keep.sum())) as counter:
-        for done in workers.map(_write_shard, jobs):
+        for done in workers.map(write_shard, enumerate(plan)):
             sources.update(done.sources)
             lengths = _add(lengths, done.lengths)
             peaks.update([done.peak])
@@ -234,18 +237,21 @@ def plan_shards(parts: Iterable[_Part], keep: npt.NDArray[np.bool_], shard_units
         yield shard
 
 
-def _write_shard(job: tuple[Path, _Rows]) -> _Written:
-    path, rows = job
+def _write_shard(folder: Path, analysis: Analysis, job: tuple[int, _Rows]) -> _Written:
+    """Write a shard's text, its dictionary and its blocks."""
+    number, rows = job
+    units: list[pa.RecordBatch] = []
     sources: Counter[str] = Counter()
     lengths = np.zeros(0, dtype=np.int64)
     held = SCHEMA.empty_table()
     options = {"compression": "zstd", "use_dictionary": ["source"], "write_statistics": ["unit"]}
-    with pq.ParquetWriter(path, SCHEMA, **options) as writer:
+    with pq.ParquetWriter(folder / shard_name(number), SCHEMA, **options) as writer:
         for part, positions in rows:
             table = _take(part, positions)
             lengths = _add(lengths, np.bincount(table.column("words").to_numpy()))
             for entry in table.column("source").value_counts().to_pylist():
                 sources[entry["values"]] += entry["counts"]
+            units += table.select(["unit", "text"]).to_batches()
             held = pa.concat_tables([held, table.select(SCHEMA.names)])
             whole = len(held) // ROW_GROUP_UNITS * ROW_GROUP_UNITS
             if whole:
@@ -253,6 +259,7 @@ def _write_shard(job: tuple[Path, _Rows]) -> _Written:
                 held = held.slice(whole)
         if len(held):
             writer.write_table(held)
+    write(invert(units, analysis), *(folder / name for name in term_names(number)))
     return _Written(dict(sources), lengths, _peak())
 
 

@@ -1,4 +1,4 @@
-"""The corpus at rest: Parquet shards that are streamed, or asked for the text of some units."""
+"""The corpus at rest: shards that are streamed, searched, or asked for the text of some units."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hornbook.artifact import Artifact, load
+from hornbook.corpus.inverted import ShardFiles
 from hornbook.errors import HornbookError
+from hornbook.terms import Analysis
 
 STAGE = "corpus"
 SCHEMA = pa.schema([("unit", pa.int64()), ("text", pa.string()), ("source", pa.string())])
@@ -20,8 +22,13 @@ ROW_GROUP_UNITS = 16_384
 
 
 def shard_name(number: int) -> str:
-    """Return the file name of a shard, counted from 0."""
+    """Return the file name of a shard's text, counted from 0."""
     return f"units-{number:05d}.parquet"
+
+
+def term_names(number: int) -> tuple[str, str]:
+    """Return the file names of a shard's dictionary and of its blocks."""
+    return f"terms-{number:05d}.arrow", f"blocks-{number:05d}.arrow"
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,26 @@ class Corpus:
         """
         files: Mapping[str, Any] = self.artifact.manifest["files"]
         return [self.artifact.file(name) for name in sorted(files) if name.startswith("units-")]
+
+    @property
+    def analysis(self) -> Analysis:
+        """How words became terms."""
+        config = self.artifact.manifest["config"]
+        return Analysis(config.get("stem", "none"), config.get("stop_words", "keep"))
+
+    def inverted(self) -> list[ShardFiles]:
+        """Return where the terms of each shard lie, in the order of unit ids.
+
+        Raises:
+            HornbookError: a file is missing or changed.
+        """
+        found = []
+        for number, path in enumerate(self.shards()):
+            if term_names(number)[0] not in self.artifact.manifest["files"]:
+                raise HornbookError(f"{self.artifact.path}: made by another version of hornbook; build the corpus again")
+            dictionary, blocks = (self.artifact.file(name) for name in term_names(number))
+            found.append(ShardFiles(path.stem, dictionary, blocks))
+        return found
 
     def batches(self, columns: Sequence[str] | None = None, batch_units: int = 65_536) -> Iterator[pa.RecordBatch]:
         """Stream the units in the order of their ids.

@@ -3,8 +3,8 @@
 from collections import Counter
 from itertools import groupby
 
-from hornbook.retrieval.stop_words import STOP_WORDS
-from hornbook.retrieval.words import is_term, tokens
+from hornbook.terms.stop_words import STOP_WORDS
+from hornbook.terms.words import is_term, tokens
 
 
 def phrases(text: str) -> list[tuple[float, tuple[str, ...]]]:

@@ -12,7 +12,7 @@ from hornbook.corpus import Corpus
 from hornbook.errors import HornbookError
 from hornbook.progress import progress
 from hornbook.recipe import GeneralConfig
-from hornbook.retrieval.words import tokens
+from hornbook.terms.words import tokens
 from hornbook.textbook import store
 
 PAGE_UNITS = 100_000

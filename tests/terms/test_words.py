@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hornbook.retrieval.stop_words import STOP_WORDS
-from hornbook.retrieval.words import END, is_term, terms, terms_of_all, tokens
+from hornbook.terms.stop_words import STOP_WORDS
+from hornbook.terms.words import END, is_term, terms, terms_of_all, tokens
 
 # What Elasticsearch's documentation and the Unicode Standard Annex 29 (rules WB5 to WB13) say.
 BROKEN = [

@@ -12,18 +12,18 @@ END = "\0"
 
 # Combining marks, soft hyphen and zero-width joiner belong to the letter before them. Only the basic plane:
 # with rarer marks in the set the regular expression is seven times slower.
-_MARKS = "".join(chr(c) for c in range(0x300, 0x10000) if unicodedata.category(chr(c))[0] == "M") + "\u00ad\u200d"
-_LETTER = r"[^\W\d_]"
-_BETWEEN_LETTERS = r".:'·․‧‘’"
-_BETWEEN_DIGITS = r".,;'․‘’"
+MARKS = "".join(chr(c) for c in range(0x300, 0x10000) if unicodedata.category(chr(c))[0] == "M") + "\u00ad\u200d"
+LETTER = r"[^\W\d_]"
+BETWEEN_LETTERS = r".:'·․‧‘’"
+BETWEEN_DIGITS = r".,;'․‘’"
 _WORD = rf"""
     _*[^\W_]\w*
     (?:
-        [{_MARKS}]+\w*
+        [{MARKS}]+\w*
       | [.,:;'·․‧‘’]
-        (?: (?<={_LETTER}[{_BETWEEN_LETTERS}])(?={_LETTER})
-          | (?<=[{_MARKS}][{_BETWEEN_LETTERS}])(?={_LETTER})
-          | (?<=\d[{_BETWEEN_DIGITS}])(?=\d)
+        (?: (?<={LETTER}[{BETWEEN_LETTERS}])(?={LETTER})
+          | (?<=[{MARKS}][{BETWEEN_LETTERS}])(?={LETTER})
+          | (?<=\d[{BETWEEN_DIGITS}])(?=\d)
         )
         \w+
     )*

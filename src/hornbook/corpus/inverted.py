@@ -1,0 +1,230 @@
+"""The terms of a shard at rest: a sorted dictionary, and blocks of units by term. All of it is memory-mapped.
+
+Two Arrow files beside the shard's text, so that a shard stands alone:
+
+* `terms-NNNNN.arrow`: every term of the shard in the order of its bytes (its place is its id) and in how many units it
+  stands.
+* `blocks-NNNNN.arrow`: a record batch of one row for each `BLOCK_UNITS` units, see `Block`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from hornbook.core import core
+from hornbook.errors import HornbookError
+from hornbook.terms import Analysis, terms
+from hornbook.terms.characters import tables
+
+BLOCK_UNITS = 32_768
+VERSION = 1
+_TERMS = pa.schema([("term", pa.string()), ("units", pa.int64())])
+
+
+@dataclass(frozen=True)
+class Block:
+    """Units by term. A row stands for a unit; the rows stand by rising length, equal lengths by rising unit id.
+
+    Attributes:
+        units: the unit id of each row, [rows] int64.
+        lengths: the lengths (terms) that units have, rising, [lengths] uint32.
+        length_ends: the row before which each length ends, [lengths] uint32.
+        terms: the ids of the terms that stand in the block, rising, [terms] uint32.
+        ends: where the rows of each term end in `rows`, [terms] uint32.
+        rows: the rows of each term in turn, rising, [postings] uint16.
+        repeat_terms: the ids of the terms that some unit holds more than once, rising, [repeated terms] uint32.
+        repeat_ends: where the rows of each of these end in `repeat_rows`, [repeated terms] uint32.
+        repeat_rows: the rows that hold them more than once, rising, [repeats] uint16.
+        repeat_counts: how often, [repeats] uint32.
+    """
+
+    units: NDArray[np.int64]
+    lengths: NDArray[np.uint32]
+    length_ends: NDArray[np.uint32]
+    terms: NDArray[np.uint32]
+    ends: NDArray[np.uint32]
+    rows: NDArray[np.uint16]
+    repeat_terms: NDArray[np.uint32]
+    repeat_ends: NDArray[np.uint32]
+    repeat_rows: NDArray[np.uint16]
+    repeat_counts: NDArray[np.uint32]
+
+
+_KINDS = dict(
+    zip((field.name for field in fields(Block)), ("i8", "u4", "u4", "u4", "u4", "u2", "u4", "u4", "u2", "u4"), strict=True)
+)
+_BLOCKS = pa.schema([(name, pa.list_(pa.from_numpy_dtype(np.dtype(kind)))) for name, kind in _KINDS.items()])
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """The terms of a shard.
+
+    Attributes:
+        dictionary: its terms in the order of their bytes, [terms].
+        frequency: in how many units each stands, [terms] int64.
+        blocks: its units by term.
+    """
+
+    dictionary: pa.StringArray
+    frequency: NDArray[np.int64]
+    blocks: Sequence[Block]
+
+    @cached_property
+    def units(self) -> int:
+        """How many units it has."""
+        return sum(len(block.units) for block in self.blocks)
+
+    @cached_property
+    def length(self) -> int:
+        """How many terms its units have together."""
+        return sum(int(np.diff(block.length_ends, prepend=0) @ block.lengths.astype(np.int64)) for block in self.blocks)
+
+
+@dataclass(frozen=True)
+class ShardFiles:
+    """Where the terms of a shard lie.
+
+    Attributes:
+        name: of the shard in its corpus.
+        terms: the path of its dictionary.
+        blocks: the path of its blocks.
+    """
+
+    name: str
+    terms: Path
+    blocks: Path
+
+    def open(self) -> Inverted:
+        """Map the shard's terms into memory.
+
+        Raises:
+            HornbookError: a file is not what `write` makes.
+        """
+        return read(self.terms, self.blocks)
+
+
+def invert(batches: Iterable[pa.RecordBatch], analysis: Analysis, block_units: int = BLOCK_UNITS) -> Inverted:
+    """Return the terms of a shard.
+
+    Args:
+        batches: its units, with the columns `unit` (int64, rising) and `text` (string).
+        analysis: how words become terms.
+        block_units: units in a block at most, up to 65,536.
+    """
+    compiled = core()
+    held = _Slowly() if compiled is None else compiled.UnitTerms(*tables())
+    ids, count = [np.empty(0, np.int64)], 0
+    for batch in batches:
+        texts = batch.column("text")
+        for row in held.add(*text_buffers(texts)):
+            held.put(row, terms(texts[row - count].as_py()))
+        ids.append(batch.column("unit").to_numpy())
+        count += batch.num_rows
+    units = np.concatenate(ids)
+    words = _texts(*held.vocabulary()).to_pylist()
+    found = analysis.terms(words)
+    # A str sorts by code points, which is the order of its bytes in UTF-8.
+    dictionary = sorted({term for term in found if term is not None})
+    place_of = {term: place for place, term in enumerate(dictionary)}
+    place = np.array([-1 if term is None else place_of[term] for term in found], np.int32)
+    frequency = np.zeros(len(dictionary), np.int64)
+    blocks = []
+    for first in range(0, count, block_units):
+        order, *rest = held.block(first, min(first + block_units, count), place, len(dictionary))
+        blocks.append(Block(units[first + order], *rest))
+        frequency[blocks[-1].terms] += np.diff(blocks[-1].ends, prepend=0)
+    return Inverted(pa.array(dictionary, pa.string()), frequency, blocks)
+
+
+def write(inverted: Inverted, terms_path: Path, blocks_path: Path) -> None:
+    """Write the two files of a shard."""
+    table = pa.table([inverted.dictionary, inverted.frequency], schema=_TERMS)
+    with pa.OSFile(str(terms_path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    with pa.OSFile(str(blocks_path), "wb") as file, pa.ipc.new_file(file, _BLOCKS) as writer:
+        for block in inverted.blocks:
+            columns = [_row(getattr(block, name), kind) for name, kind in _KINDS.items()]
+            writer.write_batch(pa.record_batch(columns, schema=_BLOCKS))
+
+
+def read(terms_path: Path, blocks_path: Path) -> Inverted:
+    """Map the two files of a shard into memory.
+
+    Raises:
+        HornbookError: a file is not what `write` makes.
+    """
+    table = _mapped(terms_path, _TERMS).read_all().combine_chunks()
+    dictionary = table.column("term").chunk(0) if len(table) else pa.array([], pa.string())
+    file = _mapped(blocks_path, _BLOCKS)
+    batches = [file.get_batch(number) for number in range(file.num_record_batches)]
+    blocks = [Block(*(column.values.to_numpy() for column in batch.columns)) for batch in batches]
+    return Inverted(dictionary, table.column("units").to_numpy(), blocks)
+
+
+def text_buffers(texts: pa.StringArray) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Return where texts end and their bytes: text i is `data[offsets[i]:offsets[i + 1]]`; without a copy."""
+    _, offsets, data = texts.buffers()
+    ends = np.zeros(1, np.int32) if offsets is None else np.frombuffer(offsets, np.int32)
+    ends = ends[texts.offset : texts.offset + len(texts) + 1]
+    return ends, np.empty(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
+
+
+def _texts(offsets: NDArray[np.int32], data: NDArray[np.uint8]) -> pa.StringArray:
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+def _row(values: NDArray[np.generic], kind: str) -> pa.ListArray:
+    return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), pa.array(values.astype(kind, copy=False)))
+
+
+def _mapped(path: Path, schema: pa.Schema) -> pa.ipc.RecordBatchFileReader:
+    try:
+        file = pa.ipc.open_file(pa.memory_map(str(path)))
+    except (OSError, pa.ArrowException) as error:
+        raise HornbookError(f"{path}: cannot be read ({error}); build the corpus again") from None
+    if not file.schema.equals(schema):
+        raise HornbookError(f"{path}: made by another version of hornbook; build the corpus again")
+    return file
+
+
+class _Slowly:
+    """What the compiled core's `UnitTerms` does, in Python: the definition."""
+
+    def __init__(self) -> None:
+        self._units: list[list[str]] = []
+        self._rank: dict[str, int] = {}
+
+    def add(self, offsets: NDArray[np.int32], data: NDArray[np.uint8]) -> list[int]:
+        self._units += [terms(text) for text in _texts(offsets, data).to_pylist()]
+        return []
+
+    def vocabulary(self) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+        words = sorted({term for unit in self._units for term in unit})
+        self._rank = {word: rank for rank, word in enumerate(words)}
+        return text_buffers(pa.array(words, pa.string()))
+
+    def block(self, first: int, last: int, place: NDArray[np.int32], terms: int) -> Iterator[NDArray[np.generic]]:
+        counts = []
+        for unit in self._units[first:last]:
+            ids = (int(place[self._rank[word]]) for word in unit)
+            counts.append(Counter(term for term in ids if term >= 0))
+        order = sorted(range(last - first), key=lambda unit: (counts[unit].total(), unit))
+        lengths, length_ends = np.unique([counts[unit].total() for unit in order], return_counts=True)
+        postings = sorted((term, row, tf) for row, unit in enumerate(order) for term, tf in counts[unit].items())
+        every, repeated = (np.array(part, np.int64).reshape(-1, 3) for part in (postings, [p for p in postings if p[2] > 1]))
+        yield np.array(order, np.uint32)
+        yield lengths.astype(np.uint32)
+        yield np.cumsum(length_ends).astype(np.uint32)
+        for part in (every, repeated):
+            there, of_each = np.unique(part[:, 0], return_counts=True)
+            yield there.astype(np.uint32)
+            yield np.cumsum(of_each).astype(np.uint32)
+            yield part[:, 1].astype(np.uint16)
+        yield repeated[:, 2].astype(np.uint32)

@@ -1,0 +1,285 @@
+"""The best units of a corpus for very many queries: exact, and the same however the corpus is cut into shards.
+
+All queries are known before the corpus is read, so it is streamed past them and never indexed as a whole:
+
+1. Statistics: the queries' terms are looked up in the dictionary of each shard, and the counts added up.
+2. A sample: some blocks of every shard are searched. What many enough of their units reach is, for each query, a bar
+   that its k-th hit will hardly fall short of.
+3. Every shard is searched for units that reach the bars, and what is found is merged.
+4. A query that found fewer than k units is searched again without its bar. So the bars save work and change nothing.
+
+A shard's answer hangs on the queries, the statistics and the bars alone, not on who searched what before: it can be
+kept when a run dies, and shards can be searched anywhere in any order.
+"""
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import psutil
+import xxhash
+from numpy.typing import NDArray
+
+from hornbook.core import core
+from hornbook.corpus.parallel import cores
+from hornbook.errors import HornbookError
+from hornbook.progress import Counter, progress
+from hornbook.retrieval import reference
+from hornbook.retrieval.bm25 import Found, Hits, Queries, Statistics
+from hornbook.retrieval.shard import Answer, Part, Plan, Shard, count, search
+from hornbook.terms import Analysis
+
+logger = logging.getLogger("hornbook")
+
+# One block of so many is sampled, and nothing where there are fewer than four times as many.
+SAMPLED = 10
+# The bar is set so low that this many standard deviations of a random sample separate it from the k-th hit.
+_DEVIATIONS = 4
+_HIT_BYTES = 16
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Corpus(Protocol):
+    """What can be searched."""
+
+    analysis: Analysis
+
+    def inverted(self) -> Sequence[Shard]:
+        """Return its shards."""
+
+
+class Spread(Protocol):
+    """A map over parts of a corpus.
+
+    Attributes:
+        width: how many parts are worked on at once.
+    """
+
+    width: int
+
+    def __call__(self, function: Callable[[Any, Item], Result], shared: Any, items: Sequence[Item]) -> Iterator[Result]:
+        """Yield `function(shared, item)` for each item, in the order of the items."""
+
+
+class Here:
+    """A map over parts of a corpus one by one, in this process."""
+
+    width = 1
+
+    def __call__(self, function: Callable[[Any, Item], Result], shared: Any, items: Sequence[Item]) -> Iterator[Result]:
+        """Yield `function(shared, item)` for each item."""
+        return map(partial(function, shared), items)
+
+
+HERE = Here()
+
+
+@dataclass(frozen=True)
+class Request:
+    """The queries of one task.
+
+    Attributes:
+        queries: the words of each; a repeated one counts as often as it is there.
+        k: how many hits each wants.
+    """
+
+    queries: Sequence[Sequence[str]]
+    k: int
+
+
+def retrieve(
+    corpus: Corpus,
+    queries: Sequence[Sequence[str]],
+    k: int,
+    k1: float = 1.2,
+    b: float = 0.75,
+    *,
+    threads: int | None = None,
+    spread: Spread = HERE,
+    keep: Path | None = None,
+) -> Hits:
+    """Return the k best units of each query, exactly; a unit that holds no term of a query is no hit of it.
+
+    See `retrieve_all`, which does the same for several tasks at once.
+    """
+    return retrieve_all(corpus, [Request(queries, k)], k1, b, threads=threads, spread=spread, keep=keep)[0]
+
+
+def retrieve_all(
+    corpus: Corpus,
+    requests: Sequence[Request],
+    k1: float = 1.2,
+    b: float = 0.75,
+    *,
+    threads: int | None = None,
+    spread: Spread = HERE,
+    keep: Path | None = None,
+) -> list[Hits]:
+    """Return the best units for the queries of several tasks, in one pass over the corpus.
+
+    Memory: the hits (queries x k x 16 bytes, four times over while they are merged) and one shard. The result hangs
+    on neither the shards nor the threads.
+
+    Args:
+        corpus: what is searched.
+        requests: the queries of each task, and how many hits they want.
+        k1: saturation of term frequency.
+        b: normalisation by unit length, 0 to 1.
+        threads: how many search a shard; by default one a core.
+        spread: where shards are searched.
+        keep: a folder for the answers of shards; those that an earlier run left there are used.
+
+    Returns:
+        The hits of each request.
+
+    Raises:
+        HornbookError: a k is below 1, or the hits do not fit into memory.
+    """
+    for request in requests:
+        if request.k < 1:
+            raise HornbookError(f"k is {request.k}, but a query needs room for at least one hit")
+    _check_memory(requests)
+    sizes = [len(request.queries) for request in requests]
+    k = np.repeat(np.array([request.k for request in requests], np.uint32), sizes)
+    words = [corpus.analysis.query(query) for request in requests for query in request.queries]
+    queries = Queries.of(words, k)
+    found = _retrieve(corpus.inverted(), queries, k1, b, threads or cores(), _Kept(keep, spread))
+    ends = np.cumsum([0, *sizes]).tolist()
+    return [Hits.of(found, first, last, request.k) for first, last, request in zip(ends, ends[1:], requests, strict=False)]
+
+
+def _retrieve(shards: Sequence[Shard], queries: Queries, k1: float, b: float, threads: int, kept: "_Kept") -> Found:
+    counted = list(kept.spread(count, queries, shards))
+    nothing = Statistics(0, 0, np.zeros(len(queries.terms), np.int64))
+    known = sum((shard.statistics for shard in counted), start=nothing)
+    plan = Plan(queries, known.idf, known.mean_length, np.zeros(len(queries)), k1, b, threads)
+    if not known.length or not len(queries):
+        return merge(queries.k, [], threads)
+    plan = replace(plan, bars=_bars(plan, shards, [shard.blocks for shard in counted], kept))
+    with progress("Retrieving", known.units) as counter:
+        found = _search(plan, [[(shard, None)] for shard in shards], kept, counter)
+    short = np.flatnonzero((found.counts < queries.k) & (plan.bars > 0))
+    if not len(short):
+        return found
+    with progress(f"Retrieving again for {len(short):,} of {len(queries):,} queries", known.units) as counter:
+        again = replace(plan, queries=queries.some(short), bars=np.zeros(len(short)))
+        full = _search(again, _groups([(shard, None) for shard in shards], kept.spread.width), kept, counter)
+    return _replace(found, short, full)
+
+
+def _bars(plan: Plan, shards: Sequence[Shard], blocks: Sequence[int], kept: "_Kept") -> NDArray[np.float64]:
+    """Return for each query a score that k units are likely to reach, 0 where the sample says nothing."""
+    firsts = np.cumsum([0, *blocks]).tolist()
+    bars, total = np.zeros(len(plan.queries)), firsts[-1]
+    if total < 4 * SAMPLED:
+        return bars
+    chosen = np.arange(SAMPLED // 2, total, SAMPLED)
+    own = [chosen[(chosen >= first) & (chosen < last)] - first for first, last in pairwise(firsts)]
+    parts = [(shard, numbers.tolist()) for shard, numbers in zip(shards, own, strict=True) if len(numbers)]
+    expected = plan.queries.k * (len(chosen) / total)
+    wanted = np.ceil(expected + _DEVIATIONS * np.sqrt(expected) + 1).astype(np.uint32)
+    with progress("Sampling") as counter:
+        sampled = replace(plan, queries=plan.queries.wanting(wanted))
+        found = _search(sampled, _groups(parts, kept.spread.width), kept, counter)
+    reached = found.counts == wanted
+    bars[reached] = found.scores[found.starts[1:][reached] - np.uint64(1)]
+    return bars
+
+
+def _groups(parts: Sequence[Part], count: int) -> list[Sequence[Part]]:
+    """Return neighbouring parts in `count` groups: within one, what is found first spares work on what follows."""
+    size = -(-len(parts) // count)
+    return [parts[first : first + size] for first in range(0, len(parts), size)]
+
+
+def _search(plan: Plan, groups: Sequence[Sequence[Part]], kept: "_Kept", counter: Counter) -> Found:
+    found, waiting = merge(plan.queries.k, [], plan.threads), list[Found]()
+    most = int(plan.queries.k.sum())
+    started, postings = time.monotonic(), 0
+    for answer in kept.search(plan, groups):
+        waiting.append(answer.found)
+        if sum(len(part.units) for part in waiting) > 2 * most:
+            found, waiting = merge(plan.queries.k, [found, *waiting], plan.threads), []
+        postings += answer.postings
+        counter.advance(answer.units, f"{postings / (time.monotonic() - started) / 1e6:,.0f} M postings/s")
+    return merge(plan.queries.k, [found, *waiting], plan.threads)
+
+
+def merge(k: NDArray[np.uint32], parts: Sequence[Found], threads: int) -> Found:
+    """Return the k best of the hits that were found for each query in several places."""
+    compiled = core()
+    if compiled is None:
+        return reference.merge(k, parts)
+    return Found(*compiled.merge(k, [(part.starts, part.units, part.scores) for part in parts], threads))
+
+
+def _replace(found: Found, chosen: NDArray[np.int64], other: Found) -> Found:
+    """Return the hits, those of the chosen queries taken from `other`, which holds only theirs."""
+    counts = found.counts
+    keep = np.repeat(~np.isin(np.arange(len(counts)), chosen), counts)
+    owners = np.concatenate([np.repeat(np.arange(len(counts)), counts)[keep], np.repeat(chosen, other.counts)])
+    order = np.argsort(owners, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(counts)))]).astype(np.uint64)
+    units, scores = (np.concatenate([one[keep], two])[order] for one, two in ((found.units, other.units), (found.scores, other.scores)))
+    return Found(starts, units, scores)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The answers of shards, kept in a folder while a run is not finished."""
+
+    folder: Path | None
+    spread: Spread
+
+    def search(self, plan: Plan, groups: Sequence[Sequence[Part]]) -> Iterator[Answer]:
+        """Yield the answer of each group, those first that are there already."""
+        if self.folder is None:
+            yield from self.spread(search, plan, groups)
+            return
+        paths = [self._path(plan, group) for group in groups]
+        yield from (_read(path) for path in paths if path.is_file())
+        missing = [(group, path) for group, path in zip(groups, paths, strict=True) if not path.is_file()]
+        answers = self.spread(search, plan, [group for group, _ in missing])
+        for (_, path), answer in zip(missing, answers, strict=True):
+            _write(path, answer)
+            yield answer
+
+    def _path(self, plan: Plan, group: Sequence[Part]) -> Path:
+        assert self.folder is not None
+        names = repr([(shard.name, blocks) for shard, blocks in group])
+        return self.folder / f"{plan.key}-{xxhash.xxh3_64_hexdigest(names)}.npz"
+
+
+def _write(path: Path, answer: Answer) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with temporary.open("wb") as file:
+        found = answer.found
+        np.savez(file, starts=found.starts, units=found.units, scores=found.scores, about=[answer.units, answer.postings])
+    temporary.replace(path)
+
+
+def _read(path: Path) -> Answer:
+    with np.load(path) as kept:
+        return Answer(Found(kept["starts"], kept["units"], kept["scores"]), *kept["about"].tolist())
+
+
+def _check_memory(requests: Sequence[Request]) -> None:
+    hits = sum(len(request.queries) * request.k for request in requests)
+    needed, free = 4 * _HIT_BYTES * hits, psutil.virtual_memory().available
+    if needed > free:
+        most = max(requests, key=lambda request: len(request.queries) * request.k)
+        raise HornbookError(
+            f"retrieval: {hits:,} hits ({len(most.queries):,} queries x k = {most.k:,}) need {math.ceil(needed / 1e9)} GB "
+            f"of memory, {free / 1e9:.0f} GB are free; lower k or take fewer anchors"
+        )

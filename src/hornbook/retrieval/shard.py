@@ -1,0 +1,122 @@
+"""One shard gone over with all queries: what every worker does, on this machine or on another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from hornbook.core import core
+from hornbook.corpus.inverted import Block, Inverted, text_buffers
+from hornbook.retrieval import reference
+from hornbook.retrieval.bm25 import Found, Queries, Statistics
+
+
+class Shard(Protocol):
+    """A shard of a corpus, here or elsewhere."""
+
+    name: str
+
+    def open(self) -> Inverted:
+        """Return its terms."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a shard is asked; the answer hangs on nothing else but the shard.
+
+    Attributes:
+        queries: their terms, and how many hits each wants at most.
+        idf: the weight of each term, [terms] float64.
+        mean_length: terms in a unit of the whole corpus, on average.
+        bars: for each query a score below which no unit is wanted, [queries] float64.
+        k1: saturation of term frequency.
+        b: normalisation by unit length.
+        threads: how many; does not change the answer.
+    """
+
+    queries: Queries
+    idf: NDArray[np.float64]
+    mean_length: float
+    bars: NDArray[np.float64]
+    k1: float
+    b: float
+    threads: int
+
+    @cached_property
+    def key(self) -> str:
+        """A key of everything that can change the answer."""
+        digest = xxhash.xxh3_128(repr((self.mean_length, self.k1, self.b)).encode())
+        queries = self.queries
+        for array in (queries.starts, queries.places, queries.counts, queries.k, self.idf, self.bars):
+            digest.update(array.tobytes() + b"\0")
+        digest.update("\0".join(queries.terms.to_pylist()).encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a shard holds for the queries.
+
+    Attributes:
+        found: the hits.
+        units: how many units were gone over.
+        postings: how many of their (term, unit) pairs hold a term of a query, summed over the queries.
+    """
+
+    found: Found
+    units: int
+    postings: int
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a shard adds to the statistics, and into how many blocks it is cut."""
+
+    statistics: Statistics
+    blocks: int
+
+
+def look_up(queries: Queries, shard: Inverted) -> NDArray[np.int32]:
+    """Return for each term of a shard its place among the queries' terms, -1 where no query holds it, [shard terms]."""
+    compiled = core()
+    if compiled is None:
+        return reference.look_up(shard.dictionary, queries.terms)
+    places: NDArray[np.int32] = compiled.look_up(*text_buffers(shard.dictionary), *text_buffers(queries.terms))
+    return places
+
+
+def count(queries: Queries, shard: Shard) -> Counted:
+    """Return what a shard adds to the statistics of the corpus; only its dictionary is read."""
+    opened = shard.open()
+    places = look_up(queries, opened)
+    frequency = np.zeros(len(queries.terms), np.int64)
+    frequency[places[places >= 0]] = opened.frequency[places >= 0]
+    return Counted(Statistics(opened.units, opened.length, frequency), len(opened.blocks))
+
+
+# A shard, and which of its blocks, None for all.
+Part = tuple[Shard, Sequence[int] | None]
+
+
+def search(plan: Plan, parts: Sequence[Part]) -> Answer:
+    """Return the best units of parts of a corpus, by rising unit ids, for each query, in no order.
+
+    These are at least those of the query's k best in the whole corpus that lie here and reach its bar.
+    """
+    compiled, queries = core(), plan.queries
+    arguments = (queries.starts, queries.places, queries.counts, plan.idf, queries.k, plan.bars)
+    scoring = (plan.k1, plan.b, plan.mean_length)
+    engine = reference.Search(*arguments, *scoring) if compiled is None else compiled.Search(*arguments, *scoring, plan.threads)
+    units = 0
+    for shard, numbers in parts:
+        opened = shard.open()
+        blocks = opened.blocks if numbers is None else [opened.blocks[number] for number in numbers]
+        units += sum(len(block.units) for block in blocks)
+        if compiled is not None:
+            blocks = [compiled.Block(*(getattr(block, field.name) for field in fields(Block))) for block in blocks]
+        engine.add(blocks, look_up(queries, opened))
+    return Answer(Found(*engine.hits()), units, engine.postings)
