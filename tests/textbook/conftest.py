@@ -5,9 +5,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from hornbook.artifact import Artifact, Work, make
-from hornbook.corpus.store import SCHEMA, STAGE, shard_name
+from hornbook.corpus.inverted import invert, write
+from hornbook.corpus.store import SCHEMA, STAGE, shard_name, term_names
 from hornbook.recipe import TaskConfig
 from hornbook.tasks import prepare
+from hornbook.terms import Analysis
 
 
 @pytest.fixture
@@ -22,6 +24,7 @@ def make_corpus(tmp_path) -> Callable[..., Artifact]:
             for number, start in enumerate(range(0, len(texts), shard_units)):
                 part = table.slice(start, shard_units)
                 pq.write_table(part, work.path / shard_name(number), row_group_size=16)
+                write(invert(part.to_batches(), Analysis()), *(work.path / name for name in term_names(number)))
             work.counts.update(units=len(texts))
             work.info.update(sources={name: names.count(name) for name in dict.fromkeys(names)})
 

@@ -257,7 +257,7 @@ class _Kept:
     def _path(self, plan: Plan, group: Sequence[Part]) -> Path:
         assert self.folder is not None
         names = repr([(shard.name, blocks) for shard, blocks in group])
-        return self.folder / f"{plan.key}-{xxhash.xxh3_64_hexdigest(names)}.npz"
+        return self.folder / f"{plan.key}-{xxhash.xxh3_64_hexdigest(names.encode())}.npz"
 
 
 def _write(path: Path, answer: Answer) -> None:

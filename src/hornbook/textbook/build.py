@@ -4,11 +4,12 @@ from hornbook.artifact import Artifact, Place, Work, make
 from hornbook.corpus import open_corpus
 from hornbook.errors import HornbookError
 from hornbook.recipe import ContextualizedConfig, GeneralConfig
+from hornbook.retrieval import HERE, Spread
 from hornbook.tasks import open_task
 from hornbook.textbook import contextualized, general
 from hornbook.textbook.store import STAGE, open_textbook
 
-VERSION = 1
+VERSION = 2
 
 
 def build(
@@ -18,6 +19,7 @@ def build(
     task: Artifact | None = None,
     like: Artifact | None = None,
     out: Place,
+    spread: Spread = HERE,
 ) -> Artifact:
     """Make a textbook.
 
@@ -27,11 +29,12 @@ def build(
         task: whose anchors draw a contextualized textbook; others do not need it.
         like: a textbook as large as which a general one is made, where its settings name no size.
         out: the artefact's folder.
+        spread: where the corpus's shards are searched; does not change the textbook.
 
     Returns:
         The artefact, one row a unit with the columns of `store.SCHEMA`, by rising unit id. Its counts: units,
-        corpus_units and, contextualized: k, anchors, anchors_without_keywords, anchors_with_fewer_hits (than
-        k), retrieved, duplicates (distinct units dropped for their text); general, by tokens: tokens. Its info:
+        corpus_units and, contextualized: k, anchors, anchors_without_keywords, anchors_with_unseen_keywords (no
+        hit), anchors_with_fewer_hits (than k, those without a hit among them), retrieved, duplicates (distinct units dropped for their text); general, by tokens: tokens. Its info:
         kind, share (of the corpus) and, contextualized, unique_over_retrieved.
 
     Raises:
@@ -40,10 +43,12 @@ def build(
     """
     if isinstance(config, GeneralConfig):
         return _general(config, corpus, like, out)
-    return _contextualized(config, corpus, task, out)
+    return _contextualized(config, corpus, task, out, spread)
 
 
-def _contextualized(config: ContextualizedConfig, corpus: Artifact, task: Artifact | None, out: Place) -> Artifact:
+def _contextualized(
+    config: ContextualizedConfig, corpus: Artifact, task: Artifact | None, out: Place, spread: Spread
+) -> Artifact:
     if task is None:
         raise HornbookError("a contextualized textbook needs a task, whose anchors draw it")
 
@@ -51,7 +56,7 @@ def _contextualized(config: ContextualizedConfig, corpus: Artifact, task: Artifa
         anchors = open_task(task).anchors()
         if not anchors:
             raise HornbookError(f"{task.path}: has no training text, so no anchors to retrieve for")
-        contextualized.build(config, open_corpus(corpus), anchors, work)
+        contextualized.build(config, open_corpus(corpus), anchors, work, spread)
 
     inputs = {"corpus": corpus.key, "task": task.key}
     return make(out, stage=STAGE, version=VERSION, config=config, inputs=inputs, build=fill)

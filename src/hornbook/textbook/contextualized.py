@@ -2,8 +2,9 @@
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,7 @@ from hornbook.artifact import Work
 from hornbook.corpus import Corpus
 from hornbook.errors import HornbookError
 from hornbook.recipe import ContextualizedConfig
-from hornbook.retrieval import Hits, keywords, retrieve
+from hornbook.retrieval import HERE, Hits, Spread, keywords, retrieve
 from hornbook.textbook import store
 
 logger = logging.getLogger("hornbook")
@@ -61,8 +62,19 @@ def smallest_k(drawn: Drawn, target: int) -> int:
     return int(np.partition(drawn.rank, reached - 1)[reached - 1])
 
 
-def build(config: ContextualizedConfig, corpus: Corpus, anchors: Sequence[str], work: Work) -> None:
+def build(
+    config: ContextualizedConfig, corpus: Corpus, anchors: Sequence[str], work: Work, spread: Spread = HERE
+) -> None:
     """Retrieve, merge, and write the units by rising id, each text once.
+
+    What a shard answered is kept under `resume/` while the textbook is not finished.
+
+    Args:
+        config: how many units are drawn, by which keywords and scores.
+        corpus: what they are drawn from.
+        anchors: the task's sentences.
+        work: where the textbook is written and what is known of it.
+        spread: where shards are searched.
 
     Raises:
         HornbookError: k is larger than the corpus, no anchor has a keyword, or no unit holds one.
@@ -75,7 +87,7 @@ def build(config: ContextualizedConfig, corpus: Corpus, anchors: Sequence[str], 
         raise HornbookError(
             f"none of the {len(anchors):,} anchors has a keyword left without stop words; nothing can be retrieved"
         )
-    k, hits = _retrieve(config, corpus, queries)
+    k, hits = _retrieve(config, corpus, queries, partial(retrieve, spread=spread, keep=work.resume / "retrieval"))
     drawn = merge(hits)
     if not len(drawn.units):
         raise HornbookError(
@@ -84,31 +96,42 @@ def build(config: ContextualizedConfig, corpus: Corpus, anchors: Sequence[str], 
         )
     units = store.write(work.path, _pages(corpus, drawn))
     retrieved = int(drawn.queries.sum())
+    found = (hits.units >= 0).sum(axis=1)
+    without, unseen = len(anchors) - len(queries), int((found == 0).sum())
+    fewer = int((found < k).sum())
     work.counts.update(
         units=units,
         k=k,
         anchors=len(anchors),
-        anchors_without_keywords=len(anchors) - len(queries),
-        anchors_with_fewer_hits=int((hits.units[:, -1] < 0).sum()),
+        anchors_without_keywords=without,
+        anchors_with_unseen_keywords=unseen,
+        anchors_with_fewer_hits=fewer,
         retrieved=retrieved,
         duplicates=len(drawn.units) - units,
         corpus_units=corpus.units,
     )
     work.info.update(kind=config.kind, share=units / corpus.units, unique_over_retrieved=units / retrieved)
     logger.info(
-        "contextualized textbook: k = %s, %s units, %.1f%% of the corpus, %.2f unique of retrieved; "
-        "%s anchors, %s without keywords, %s with fewer than k hits",
+        "contextualized textbook: k = %s, %s units, %.1f%% of the corpus, %.2f unique of retrieved",
         f"{k:,}",
         f"{units:,}",
         100 * units / corpus.units,
         units / retrieved,
+    )
+    logger.info(
+        "%s of %s anchors drew k units; %s have no keyword, the keywords of %s are not in the corpus, "
+        "those of %s are in fewer than k units",
+        f"{len(queries) - fewer:,}",
         f"{len(anchors):,}",
-        f"{len(anchors) - len(queries):,}",
-        f"{work.counts['anchors_with_fewer_hits']:,}",
+        f"{without:,}",
+        f"{unseen:,}",
+        f"{fewer - unseen:,}",
     )
 
 
-def _retrieve(config: ContextualizedConfig, corpus: Corpus, queries: Sequence[Sequence[str]]) -> tuple[int, Hits]:
+def _retrieve(
+    config: ContextualizedConfig, corpus: Corpus, queries: Sequence[Sequence[str]], retrieve: Callable[..., Hits]
+) -> tuple[int, Hits]:
     """Return k and the hits; for `auto` the smallest k that draws the wanted share of the corpus."""
     if config.k != "auto":
         return config.k, retrieve(corpus, queries, config.k, config.k1, config.b)
