@@ -2,8 +2,10 @@
 #include <nanobind/nanobind.h>
 
 #include "terms.h"
+#include "units.h"
 
 NB_MODULE(_core, module) {
     module.doc() = "The compiled core of hornbook.";
     hornbook::bind_terms(module);
+    hornbook::bind_units(module);
 }
