@@ -227,7 +227,8 @@ class Cutter {
         if (rule & uncertain || are_initials(word)) {
             size_t past = after;
             while (past < text.size() && kind(text, past) & (letter | digit)) past = behind(text, past);
-            return rules_of(text.substr(after, past - after)) & beginner && !(past < text.size() && text[past] == '.');
+            const bool initial = past < text.size() && text[past] == '.';
+            return !initial && rules_of(text.substr(after, past - after)) & beginner;
         }
         return true;
     }
@@ -310,7 +311,8 @@ auto cut_units(const In<int32_t>& offsets, const In<uint8_t>& data, const std::s
     const bool line = unit == "line", chunk = unit == "chunk";
     if (!(line || chunk || unit == "sentence") || !chunk_words || kinds.size() < 128)
         throw std::invalid_argument("no such unit");
-    Cutter cutter(kinds, rules, {line ? Unit::line : chunk ? Unit::chunk : Unit::sentence, chunk_words, min_words, max_words});
+    const Unit kind = line ? Unit::line : chunk ? Unit::chunk : Unit::sentence;
+    Cutter cutter(kinds, rules, {kind, chunk_words, min_words, max_words});
     std::vector<int32_t> beyond;
     {
         nb::gil_scoped_release release;
@@ -320,8 +322,9 @@ auto cut_units(const In<int32_t>& offsets, const In<uint8_t>& data, const std::s
         }
     }
     Units& units = cutter.units;
-    return std::make_tuple(give(std::move(units.offsets)), give(std::move(units.data)), give(std::move(units.words)),
-                           give(std::move(units.documents)), units.too_short, units.too_long, give(std::move(beyond)));
+    return std::make_tuple(give(std::move(units.offsets)), give(std::move(units.data)),
+                           give(std::move(units.words)), give(std::move(units.documents)), units.too_short,
+                           units.too_long, give(std::move(beyond)));
 }
 
 }  // namespace

@@ -5,7 +5,6 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -114,20 +113,21 @@ def kinds() -> NDArray[np.uint16]:
     """
     characters = "".join(map(chr, range(_SIZE)))
     table = np.zeros(_SIZE, np.uint16)
-    classes: dict[str, Any] = {r"\s": _SPACE, units.UNSEEN: _UNSEEN, units.LETTER: _LETTER, r"\d": _DIGIT}
-    for signs, kind in (
-        (units.ENDS, _END),
-        (units.CLOSING, _CLOSING),
-        (units.OPENING, _OPENING),
-        (units.JOINTS, _JOINT),
-        (units.SIGNS, _BEGINS),
-        (_JAMO, _UNUSUAL),
-    ):
-        classes[f"[{signs if kind == _UNUSUAL else re.escape(signs)}]"] = kind
-    for pattern, kind in classes.items():
+    classes = (
+        (r"\s", _SPACE),
+        (units.UNSEEN, _UNSEEN),
+        (f"[{_JAMO}]", _UNUSUAL),
+        (f"[{re.escape(units.ENDS)}]", _END),
+        (f"[{re.escape(units.CLOSING)}]", _CLOSING),
+        (f"[{re.escape(units.OPENING)}]", _OPENING),
+        (f"[{re.escape(units.SIGNS)}]", _BEGINS),
+        (units.LETTER, _LETTER | _BEGINS),
+        (r"\d", _DIGIT | _BEGINS),
+        (f"[{re.escape(units.JOINTS)}]", _JOINT),
+    )
+    for pattern, kind in classes:
         for run in re.finditer(f"{pattern}+", characters):
             table[slice(*run.span())] |= kind
-    table[(table & (_LETTER | _DIGIT)).astype(bool)] |= _BEGINS
     for code, character in enumerate(characters):
         if character.islower():
             table[code] &= ~np.uint16(_BEGINS)
