@@ -3,9 +3,11 @@
 
 #include "search.h"
 #include "terms.h"
+#include "units.h"
 
 NB_MODULE(_core, module) {
     module.doc() = "The compiled core of hornbook.";
     hornbook::bind_terms(module);
     hornbook::bind_search(module);
+    hornbook::bind_units(module);
 }

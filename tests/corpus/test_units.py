@@ -67,6 +67,12 @@ SENTENCES = [
     ["Acme Inc. Chairman Bob Lee of Smith & Co. left.", "He was sad."],
     ["The book (see J. Doe et al. 1999) is long.", "[It is.]", "‘Quite so.’", "«Oui.»", "Enough"],
     ["the film . it was lower-cased text ."],
+    ["The Minneapolis-St. Paul area has Mr./Mrs. Olsen and—Dr. Bell."],
+    ["He was near the end of World War I.", "Subsequently, A. A. Reed and I. B. Cole met Charles V. of Spain."],
+    ["The court heard Hill v. Dale (pg. 14) with Sens. Lee and Fox.", "It took 3 hrs. 20 min. in all."],
+    ["They saw the dog .", '" Was it yours ?', '" Nobody knew .', "( The dog did . )"],
+    ["It was built ca. 1850 for Rs. 900 or £4.50.", "#5 is new."],
+    ["She bought it from Smith/Jones Ltd.", "Finally, she sold it."],
 ]
 
 

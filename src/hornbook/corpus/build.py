@@ -23,12 +23,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hornbook.artifact import Artifact, Place, Work, make, result_config
+from hornbook.corpus.cutting import cut_documents
 from hornbook.corpus.deduplicate import HashPartitions, hash_texts
 from hornbook.corpus.inverted import invert, write
 from hornbook.corpus.parallel import Workers
 from hornbook.corpus.sources import Documents, Source, find_sources, read_documents, source_key
 from hornbook.corpus.store import ROW_GROUP_UNITS, SCHEMA, STAGE, shard_name, term_names
-from hornbook.corpus.units import count_words, cut
 from hornbook.errors import HornbookError
 from hornbook.progress import progress
 from hornbook.recipe import CorpusConfig
@@ -168,34 +168,25 @@ def _cut_all(
 def _cut_batch(config: CorpusConfig, job: tuple[Path, Documents]) -> _Cut:
     """Cut a batch of documents to units and write those of legal length to the part's file."""
     path, batch = job
-    texts: list[str] = []
-    words: list[int] = []
-    owners: list[int] = []
-    text_bytes = pc.sum(pc.binary_length(batch.texts)).as_py() or 0
-    counts: Counter[str] = Counter(documents=len(batch.texts), bytes=text_bytes)
-    for document, text in enumerate(batch.texts.to_pylist()):
-        for unit in cut(text or "", config.unit, config.chunk_words):
-            length = count_words(unit)
-            if length < config.min_words:
-                counts["too_short"] += 1
-            elif length > config.max_words:
-                counts["too_long"] += 1
-            else:
-                texts.append(unit)
-                words.append(length)
-                owners.append(document)
-    counts["units"] = len(texts)
-    source = (
-        pa.repeat(batch.sources, len(texts))
-        if isinstance(batch.sources, str)
-        else batch.sources.take(pa.array(owners, pa.int32()))
+    units = cut_documents(batch.texts, config.unit, config.chunk_words, config.min_words, config.max_words)
+    counts = Counter(
+        documents=len(batch.texts),
+        bytes=pc.sum(pc.binary_length(batch.texts)).as_py() or 0,
+        units=len(units.texts),
+        too_short=units.too_short,
+        too_long=units.too_long,
     )
-    table = pa.table({"text": pa.array(texts, pa.string()), "source": source, "words": pa.array(words, pa.int32())})
+    source = (
+        pa.repeat(batch.sources, len(units.texts))
+        if isinstance(batch.sources, str)
+        else batch.sources.take(pa.array(units.documents))
+    )
+    table = pa.table({"text": units.texts, "source": source, "words": units.words})
     # One thread: the process may have been forked, and there is one process a core.
     options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema, options=options) as writer:
         writer.write_table(table)
-    return _Cut(counts, hash_texts(texts), _peak())
+    return _Cut(counts, hash_texts(units.texts), _peak())
 
 
 def _write_all(

@@ -5,7 +5,6 @@ Hashes are spilled to partitions on disk by their value, so that equal texts mee
 one partition at a time is in memory.
 """
 
-from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -13,14 +12,15 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import xxhash
 
 _RECORD = np.dtype([("high", "<u8"), ("low", "<u8"), ("unit", "<i8")])
 
 
-def hash_texts(texts: Iterable[str]) -> npt.NDArray[np.uint64]:
+def hash_texts(texts: pa.StringArray) -> npt.NDArray[np.uint64]:
     """Return the xxh3_128 hashes of normalised texts, shape (texts, 2): high and low 64 bits."""
-    digests = b"".join(xxhash.xxh3_128_digest(text.encode()) for text in texts)
+    digests = b"".join(map(xxhash.xxh3_128_digest, texts.cast(pa.binary()).to_pylist()))
     return np.frombuffer(digests, dtype=">u8").astype(np.uint64).reshape(-1, 2)
 
 

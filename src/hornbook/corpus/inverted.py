@@ -18,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hornbook.core import core
+from hornbook.corpus.arrow import text_buffers, texts_of
 from hornbook.errors import HornbookError
 from hornbook.terms import Analysis, terms
 from hornbook.terms.characters import tables
@@ -128,7 +129,7 @@ def invert(batches: Iterable[pa.RecordBatch], analysis: Analysis, block_units: i
         ids.append(batch.column("unit").to_numpy())
         count += batch.num_rows
     units = np.concatenate(ids)
-    words = _texts(*held.vocabulary()).to_pylist()
+    words = texts_of(*held.vocabulary()).to_pylist()
     found = analysis.terms(words)
     # A str sorts by code points, which is the order of its bytes in UTF-8.
     dictionary = sorted({term for term in found if term is not None})
@@ -168,18 +169,6 @@ def read(terms_path: Path, blocks_path: Path) -> Inverted:
     return Inverted(dictionary, table.column("units").to_numpy(), blocks)
 
 
-def text_buffers(texts: pa.StringArray) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """Return where texts end and their bytes: text i is `data[offsets[i]:offsets[i + 1]]`; without a copy."""
-    _, offsets, data = texts.buffers()
-    ends = np.zeros(1, np.int32) if offsets is None else np.frombuffer(offsets, np.int32)
-    ends = ends[texts.offset : texts.offset + len(texts) + 1]
-    return ends, np.empty(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
-
-
-def _texts(offsets: NDArray[np.int32], data: NDArray[np.uint8]) -> pa.StringArray:
-    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
-
-
 def _row(values: NDArray[np.generic], kind: str) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), pa.array(values.astype(kind, copy=False)))
 
@@ -202,7 +191,7 @@ class _Slowly:
         self._rank: dict[str, int] = {}
 
     def add(self, offsets: NDArray[np.int32], data: NDArray[np.uint8]) -> list[int]:
-        self._units += [terms(text) for text in _texts(offsets, data).to_pylist()]
+        self._units += [terms(text) for text in texts_of(offsets, data).to_pylist()]
         return []
 
     def vocabulary(self) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:

@@ -15,12 +15,19 @@ Unit = Literal["sentence", "line", "chunk"]
 
 # Control characters that are no white space, marks that show nothing (soft hyphen, zero-width space, word joiner,
 # byte order mark), and halves of surrogate pairs, which UTF-8 cannot hold.
-_UNSEEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u2060\ufeff\ud800-\udfff]")
+UNSEEN = "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u2060\ufeff\ud800-\udfff]"
 _PARAGRAPH = re.compile(r"\n\s*\n")
-_END = re.compile(r"[.!?…][\"'”’)\]»]* ")
-_OPENING = "\"'“‘([«¿¡"
-_SIGNS = "$£€#"
-_DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]")
+_UNSEEN = re.compile(UNSEEN)
+ENDS = ".!?…"
+CLOSING = "\"'”’)]»"
+OPENING = "\"'“‘([«¿¡"
+SIGNS = "$£€#"
+# What stands behind one of these is a word of its own: "Minneapolis-St. Paul", "Mr./Mrs. Doe".
+JOINTS = "-–—/"
+_END = re.compile(f"[{ENDS}][{re.escape(CLOSING)}]* ")
+_JOINT = re.compile(f"[{JOINTS}]")
+LETTER = r"[^\W\d_]"
+_INITIALS = re.compile(rf"(?:{LETTER}\.)*{LETTER}")
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -28,27 +35,32 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+# Words of these lists are of ASCII letters.
 # A name follows, or more of the sentence: never its end.
-_TITLES = _words("""
-    mr mrs ms messrs mme mlle dr prof rev hon pres gov sen rep gen col maj capt cpt cmdr cdr lt sgt cpl adm brig
-    st ste mt vs v cf viz e.g i.e approx ca supt insp
+TITLES = _words("""
+    mr mrs ms messrs mme mlle dr drs fr prof profs rev revs hon pres gov govs sen sens rep reps gen gens col maj capt
+    cpt cmdr cdr lt sgt cpl adm brig supt insp st ste sts mt vs cf viz e.g i.e
     """)
 # Not the end of a sentence where a number follows.
-_NUMBERED = _words("""
-    no nos p pp vol vols fig figs sec secs art arts ch chap par ed eds eq eqs op lib bk pt nr
+NUMBERED = _words("""
+    no nos p pp pg pgs vol vols fig figs sec secs art arts sc ch chap par ed eds eq eqs op lib bk pt nr hr hrs rs
+    approx ca
     jan feb mar apr jun jul aug sep sept oct nov dec
     """)
 # The end of a sentence only where the next word is one that often begins one.
-_UNCERTAIN = _words("""
+UNCERTAIN = _words("""
     inc corp co cos ltd llc bros jr sr esq etc al ph.d jan feb mar apr jun jul aug sep sept oct nov dec
     dept univ assn bldg intl mfg mgr natl ave blvd ft
     """)
-_BEGINNERS = _words("""
-    a after all although an and another as at because before both but by despite during each even every few first
-    for from he her here his how however i if in indeed instead it its last later many meanwhile moreover most my
-    neither never no not now nor of on once one only or other our perhaps she since so some soon still such that
-    the their then there therefore these they this those though three thus to today two under unlike until we
-    what when where whether which while who why with without yes yet you your
+BEGINNERS = _words("""
+    a about according additionally after all although among an and another any anyway as at because before besides
+    both but by consequently despite during each even eventually every few finally first following for from
+    furthermore generally given he hence her here his how however i if in including indeed instead it its last later
+    likewise many meanwhile more moreover most my neither never nevertheless no none nonetheless nor not nothing now
+    of on once one only or other others our over perhaps recent recently several she similarly since so some
+    something sometimes soon specifically still subsequently such that the their then there therefore these they
+    this those though three through thus to today two under unfortunately unlike until upon we what when where
+    whether which while who why with without yes yet you your
     """)
 
 
@@ -107,33 +119,40 @@ def split_sentences(text: str) -> list[str]:
 
 def _is_end(text: str, start: int, mark: int, after: int) -> bool:
     """Say whether the sentence from `start` ends with the mark at `mark`; the next word stands at `after`."""
-    while after < len(text) and text[after] in _OPENING:
+    while after < len(text) and text[after] in OPENING:
+        after += 1
+    # A quotation mark or bracket that stands alone.
+    if after < len(text) and text[after] == " ":
         after += 1
     if after == len(text):
         return False
     following = text[after]
-    if not (following.isalnum() or following in _SIGNS) or following.islower():
+    if not (following.isalnum() or following in SIGNS) or following.islower():
         return False
     if text[mark] != "." or text[mark + 1] != " ":
         return True
-    word = text[max(text.rfind(" ", start, mark) + 1, start) : mark].lstrip(_OPENING)
-    return _ends_after(word, text, start, mark, after)
+    word = text[max(text.rfind(" ", start, mark) + 1, start) : mark]
+    return _ends_after(_JOINT.split(word)[-1].lstrip(OPENING), text, start, mark, after)
 
 
 def _ends_after(word: str, text: str, start: int, mark: int, after: int) -> bool:
     """Say whether a full stop after `word` ends a sentence before something that could begin one."""
     lower = word.lower()
-    if lower in _TITLES:
+    if lower in TITLES:
         return False
-    if word.isdigit():
+    if word.isdecimal():
         # "1. Introduction": the number alone would be the sentence.
         return mark - start > len(word)
-    if text[after].isdigit() and lower in _NUMBERED:
+    if text[after].isdecimal() and lower in NUMBERED:
         return False
-    single = len(word) == 1 and word.isalpha()
-    if single or lower in _UNCERTAIN or _DOTTED.fullmatch(word):
+    if lower in UNCERTAIN or _INITIALS.fullmatch(word):
         following = _WORD.match(text, after)
-        return following is not None and following.group().lower() in _BEGINNERS
+        # "A. A. Milne": an initial begins no sentence.
+        return (
+            following is not None
+            and following.group().lower() in BEGINNERS
+            and not text.startswith(".", following.end())
+        )
     return True
 
 

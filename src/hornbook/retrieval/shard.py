@@ -10,7 +10,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from hornbook.core import core
-from hornbook.corpus.inverted import Block, Inverted, text_buffers
+from hornbook.corpus.arrow import text_buffers
+from hornbook.corpus.inverted import Block, Inverted
 from hornbook.retrieval import reference
 from hornbook.retrieval.bm25 import Found, Queries, Statistics
 

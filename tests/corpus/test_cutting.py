@@ -1,0 +1,112 @@
+import random
+import unicodedata
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hornbook.corpus import cutting
+from hornbook.corpus.arrow import text_buffers
+from hornbook.corpus.cutting import cut_documents, cut_slowly
+from hornbook.corpus.units import BEGINNERS, NUMBERED, TITLES, UNCERTAIN, cut, normalise
+
+_core = pytest.importorskip("hornbook._core", reason="the compiled core is missing")
+
+KINDS = ["sentence", "line", "chunk"]
+LISTED = sorted(TITLES | NUMBERED | UNCERTAIN | BEGINNERS)
+# What a text is made of: words that rules ask for, in any case, and signs; joined with nothing between them.
+WORDS = st.sampled_from(
+    [*LISTED, "cat", "a.b", "4", "17", "²", "٣", "Ⅷ", "é", "Éric", "ǆ", "x_y", "_", "ª", "中", "😀"]
+)
+WORD = st.builds(lambda word, change: change(word), WORDS, st.sampled_from([str, str.title, str.upper]))
+SIGN = st.sampled_from([*".!?…\"'”’)]»“‘([«¿¡$£-–—/,_", ". ", ". ", ". ", ".) ", '." ', ' "', "...", ".."])
+BLANK = st.sampled_from([" ", " ", " ", "  ", "\n", "\n\n", "\n \n", "\r\n", "\t", "\x1c", "\x85", "\xa0", "\u2003"])
+ODD = st.sampled_from(
+    "\x00\x7f\xad\u200b\u2060\ufeff\u0301\u0327\u212a\u2126\u1100\u1161\u11a8\uac00\u0958\U00020000ßİıΣ"
+)
+PROSE = st.lists(st.one_of(WORD, SIGN, BLANK, BLANK), max_size=40).map("".join)
+ODD_PROSE = st.lists(st.one_of(WORD, SIGN, BLANK, ODD), max_size=25).map("".join)
+# Halves of surrogate pairs cannot be in Arrow texts.
+ANY = st.text(st.characters(exclude_categories=["Cs"]))
+DOCUMENTS = st.lists(st.one_of(st.none(), PROSE, ODD_PROSE, ANY), max_size=6)
+
+
+def slow_units(documents, unit, chunk_words, min_words, max_words):
+    """The texts, their words and their documents; how many are too short and too long."""
+    found = [(i, text) for i, document in enumerate(documents) for text in cut(document or "", unit, chunk_words)]
+    lengths = [len(text.split()) for _, text in found]
+    legal = [(text, n, i) for (i, text), n in zip(found, lengths, strict=True) if min_words <= n <= max_words]
+    return legal, sum(n < min_words for n in lengths), sum(n > max_words for n in lengths)
+
+
+def as_rows(units):
+    assert (units.words.dtype, units.documents.dtype, units.texts.type) == (np.int32, np.int32, pa.string())
+    units.texts.validate(full=True)
+    rows = zip(units.texts.to_pylist(), units.words.tolist(), units.documents.tolist(), strict=True)
+    return list(rows), units.too_short, units.too_long
+
+
+def beyond(texts):
+    """Return which texts the compiled core leaves to Python."""
+    buffers = text_buffers(pa.array(texts, pa.string()))
+    return _core.cut_units(*buffers, "line", 1, 0, 1, cutting.kinds(), cutting.rules())[-1].tolist()
+
+
+@given(DOCUMENTS, st.sampled_from(KINDS), st.integers(1, 9), st.integers(0, 3), st.integers(0, 12))
+def test_units_are_what_the_slow_one_says(documents, unit, chunk_words, min_words, extra):
+    limits = (unit, chunk_words, min_words, min_words + extra)
+    expected = slow_units(documents, *limits)
+    texts = pa.array(documents, pa.string())
+    assert as_rows(cut_documents(texts, *limits)) == expected
+    slow = cut_slowly(enumerate(document or "" for document in documents), *limits)
+    assert as_rows(slow) == expected
+
+
+@given(PROSE)
+def test_prose_without_odd_characters_is_not_left_to_python(text):
+    assert not beyond([text])
+
+
+def test_every_character_in_every_place():
+    characters = [chr(c) for c in range(0x21000) if not 0xD800 <= c < 0xE000]
+    documents = pa.array(
+        [
+            f"One {c}. Two{c} So.{c} {c}Go {c}. {c}{c} Mr{c}Dr. A{c}.B. The{c} (No{c}. 4 {c}\n{c}\n{c} V. {c}5"
+            for c in characters
+        ]
+    )
+    fast = cut_documents(documents, "sentence", 9, 0, 99)
+    slow = cut_slowly(enumerate(documents.to_pylist()), "sentence", 9, 0, 99)
+    assert fast.texts.equals(slow.texts)
+    np.testing.assert_array_equal(fast.words, slow.words)
+    np.testing.assert_array_equal(fast.documents, slow.documents)
+
+
+def test_ordinary_letters_are_done_and_composed():
+    assert beyond(["“Él est naïf…” – Ærøskøbing, ‘Łódź’, Αθήνα, Москва, 東京, 한국 😀", "cafe\u0301"]) == [1]
+    characters = [chr(c) for c in range(0x20000) if not 0xD800 <= c < 0xE000]
+    left = [characters[i] for i in beyond(characters)]
+    assert set(left) >= {c for c in characters if not unicodedata.is_normalized("NFC", f"a{c}")}
+    assert len(left) < 0.03 * len(characters)
+
+
+def test_slices_and_nulls():
+    documents = pa.array(["Not this one.", "One is.", None, "Cafe\u0301 two. Three.", "Not that one."])[1:4]
+    units = cut_documents(documents, "sentence", 9, 1, 9)
+    assert units.texts.to_pylist() == ["One is.", "Café two.", "Three."]
+    assert (units.documents.tolist(), units.too_short) == ([0, 2, 2], 1)
+    assert len(cut_documents(pa.array([], pa.string()), "chunk", 9, 1, 9).texts) == 0
+
+
+def test_without_the_compiled_core_the_units_are_the_same(monkeypatch):
+    draw = random.Random(0)
+    documents = pa.array([" ".join(draw.choices([*LISTED, "One.", "two.", "\n\n", "Mr."], k=200)) for _ in range(40)])
+    fast = [as_rows(cut_documents(documents, unit, 30, 2, 25)) for unit in KINDS]
+    monkeypatch.setattr(cutting, "core", lambda: None)
+    assert [as_rows(cut_documents(documents, unit, 30, 2, 25)) for unit in KINDS] == fast
+
+
+def test_the_rules_are_of_ascii_letters_in_lower_case():
+    assert all(word.isascii() and word == word.lower() == normalise(word) for word in cutting.rules())
