@@ -77,6 +77,7 @@ def test_what_is_counted(make_corpus, make_task, tmp_path):
         "k": 2,
         "anchors": 4,
         "anchors_without_keywords": 1,
+        "anchors_with_unseen_keywords": 1,
         "anchors_with_fewer_hits": 2,
         "retrieved": 3,
         "duplicates": 0,

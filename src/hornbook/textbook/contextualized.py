@@ -90,6 +90,7 @@ def build(
     k, hits = _retrieve(config, corpus, queries, partial(retrieve, spread=spread, keep=work.resume / "retrieval"))
     drawn = merge(hits)
     if not len(drawn.units):
+        work.forget()
         raise HornbookError(
             f"{corpus.artifact.path}: no unit holds a keyword of the {len(anchors):,} anchors; "
             "is this corpus in the task's language?"

@@ -1,0 +1,299 @@
+import logging
+import math
+import sys
+
+import numpy as np
+import psutil
+import pytest
+from corpora import Listed, listed, naive
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hornbook
+from hornbook.core import core
+from hornbook.errors import HornbookError
+from hornbook.retrieval import Request, engine, retrieve, retrieve_all, shard
+from hornbook.retrieval.bm25 import Found
+from hornbook.terms import Analysis, terms
+
+WORDS = ["a", "b", "c", "d", "e"]
+TEXTS = st.lists(st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join), min_size=1, max_size=40)
+QUERIES = st.lists(st.lists(st.sampled_from([*WORDS, "unseen"]), max_size=6), max_size=5)
+
+
+@pytest.fixture(params=["compiled", "reference"])
+def either(request, monkeypatch):
+    """Search by the compiled core, and by the reference alone."""
+    if request.param == "reference":
+        for room in (engine, shard):
+            monkeypatch.setattr(room, "core", lambda: None)
+
+
+def zipf(count, seed, words=60, most=15):
+    """Texts of words of which some are frequent and most are rare."""
+    random = np.random.default_rng(seed)
+    share = 1 / np.arange(1, words + 1)
+    names = [f"w{i}" for i in range(words)]
+    return [" ".join(random.choice(names, random.integers(0, most), p=share / share.sum())) for _ in range(count)]
+
+
+def test_the_core_is_built():
+    assert core() is not None, "the compiled core is missing: pip install -v -e . says why it could not be built"
+
+
+@given(
+    texts=TEXTS,
+    queries=QUERIES,
+    k=st.integers(1, 12),
+    k1=st.sampled_from([0.0, 0.9, 1.2]),
+    b=st.sampled_from([0.0, 0.4, 0.75, 1.0]),
+    shard_units=st.integers(1, 50),
+    block_units=st.integers(1, 20),
+    threads=st.integers(1, 3),
+)
+def test_equals_the_naive_loop_whatever_the_shards(texts, queries, k, k1, b, shard_units, block_units, threads):
+    corpus = Listed(texts, shard_units=shard_units, block_units=block_units)
+    hits = retrieve(corpus, queries, k, k1, b, threads=threads)
+    assert hits.units.shape == hits.scores.shape == (len(queries), k)
+    assert listed(hits) == naive(corpus, queries, k, k1, b)
+    assert np.array_equal(hits.units < 0, np.isneginf(hits.scores))
+
+
+@pytest.mark.usefixtures("either")
+def test_larger_corpus_equals_the_naive_loop():
+    texts = zipf(600, seed=0)
+    queries = [text.split() for text in zipf(12, seed=1)]
+    expected = naive(Listed(texts), queries, 25)
+    for shard_units, block_units in ((64, 16), (1000, 300)):
+        assert listed(retrieve(Listed(texts, None, shard_units, block_units), queries, 25)) == expected
+
+
+@pytest.mark.parametrize("k", [1, 10, 100, 1000])
+def test_blocks_large_enough_for_frequent_terms_equal_the_naive_loop(k):
+    # Terms in over 256 units of a block are held as bits too; lengths from 0 to 59, and repeats of many terms.
+    texts = zipf(6000, seed=2, words=400, most=60)
+    queries = [text.split() for text in zipf(8, seed=3, words=400, most=12)] + [["w0"], ["w0", "w0", "w1"], ["w399"]]
+    corpus = Listed(texts, shard_units=3500, block_units=2000)
+    assert listed(retrieve(corpus, queries, k)) == naive(corpus, queries, k)
+
+
+def test_queries_of_hundreds_of_terms():
+    texts = zipf(2000, seed=4, words=500, most=80)
+    queries = [[f"w{i}" for i in range(start, 500, 2)] * 2 for start in (0, 1)]
+    corpus = Listed(texts, shard_units=900, block_units=400)
+    assert listed(retrieve(corpus, queries, 30)) == naive(corpus, queries, 30)
+
+
+def test_units_of_more_than_65535_terms():
+    texts = ["x " * 70_000, "x y", "y " * 66_000 + "x", "x x y"]
+    corpus = Listed(texts)
+    assert listed(retrieve(corpus, [["x"], ["y", "x"]], 4)) == naive(corpus, [["x"], ["y", "x"]], 4)
+
+
+@given(data=st.data(), texts=TEXTS, queries=QUERIES, k=st.integers(1, 8))
+def test_the_compiled_search_equals_the_reference_at_any_bar(data, texts, queries, k):
+    corpus = Listed(texts, shard_units=30, block_units=7)
+    asked = engine.Queries.of(queries, np.full(len(queries), k, np.uint32))
+    known = sum((shard.count(asked, one).statistics for one in corpus.shards[1:]), shard.count(asked, corpus.shards[0]).statistics)
+    bars = np.array(data.draw(st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0]), min_size=len(queries), max_size=len(queries))))
+    plan = shard.Plan(asked, known.idf, known.mean_length or 1.0, bars, 1.2, 0.75, 2)
+    parts = [(one, None) for one in corpus.shards]
+    answer = shard.search(plan, parts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shard, "core", lambda: None)
+        expected = shard.search(plan, parts)
+    assert (answer.units, answer.postings) == (expected.units, expected.postings)
+    # The search orders nothing; a merge does.
+    got, wanted = (engine.merge(asked.k, [found], 1) for found in (answer.found, expected.found))
+    for name in ("starts", "units", "scores"):
+        assert np.array_equal(getattr(got, name), getattr(wanted, name)), name
+
+
+@given(
+    parts=st.lists(st.lists(st.lists(st.tuples(st.sampled_from([0.5, 1.0, 2.0]), st.integers(0, 99)), max_size=5), min_size=3, max_size=3), max_size=4),
+    k=st.lists(st.integers(1, 6), min_size=3, max_size=3),
+)
+def test_the_compiled_merge_equals_the_reference(parts, k):
+    found = []
+    for part in parts:
+        flat = [hit for query in part for hit in query]
+        starts = np.cumsum([0, *map(len, part)]).astype(np.uint64)
+        found.append(Found(starts, np.array([unit for _, unit in flat], np.int64), np.array([score for score, _ in flat], np.float64)))
+    merged, expected = engine.merge(np.array(k, np.uint32), found, 2), engine.reference.merge(np.array(k, np.uint32), found)
+    for name in ("starts", "units", "scores"):
+        assert np.array_equal(getattr(merged, name), getattr(expected, name)), name
+
+
+def test_by_hand():
+    # N = 3, lengths 3, 1, 2: mean 2. "cat" stands in 2 units: idf = ln(1 + 1.5 / 2.5) = ln 1.6.
+    # Unit 0: tf 2, 2 / (2 + 1.2 * (0.25 + 0.75 * 3 / 2)) = 2 / 3.65; unit 2: tf 1, 1 / (1 + 1.2) = 1 / 2.2.
+    hits = retrieve(Listed(["Cat, cat dog", "dog", "the cat"], [0, 1, 2]), [["cat"]], 3)
+    assert hits.units.tolist() == [[0, 2, -1]]
+    assert hits.scores[0, :2].tolist() == pytest.approx([math.log(1.6) * 2 / 3.65, math.log(1.6) / 2.2])
+
+
+@pytest.mark.usefixtures("either")
+def test_ties_go_to_the_lowest_ids_also_across_shards():
+    hits = retrieve(Listed(["x y"] * 20, list(range(20)), shard_units=5, block_units=3), [["x"]], 7)
+    assert hits.units.tolist() == [list(range(7))]
+
+
+def test_a_term_in_every_unit_still_finds():
+    corpus = Listed(["x " * (1 + i % 3) for i in range(50)], shard_units=20)
+    assert listed(retrieve(corpus, [["x"]], 9)) == naive(corpus, [["x"]], 9)
+
+
+@given(texts=TEXTS, queries=QUERIES, k=st.integers(1, 12), smaller=st.integers(1, 12))
+def test_cut_is_what_a_smaller_k_finds(texts, queries, k, smaller):
+    smaller = min(smaller, k)
+    cut, direct = retrieve(Listed(texts), queries, k).cut(smaller), retrieve(Listed(texts), queries, smaller)
+    assert np.array_equal(cut.units, direct.units)
+    assert np.array_equal(cut.scores, direct.scores)
+
+
+@given(texts=TEXTS, shard_units=st.integers(1, 50))
+def test_statistics_of_the_shards_add_up(texts, shard_units):
+    corpus = Listed(texts, shard_units=shard_units)
+    asked = engine.Queries.of([["a", "c", "unseen"]], np.array([1], np.uint32))
+    first, *rest = [shard.count(asked, one).statistics for one in corpus.shards]
+    known = sum(rest, first)
+    split = [text.split() for text in texts]
+    assert (known.units, known.length) == (len(texts), sum(map(len, split)))
+    assert known.frequency.tolist() == [sum(term in text for text in split) for term in ("a", "c", "unseen")]
+
+
+@given(texts=TEXTS, one=QUERIES, other=QUERIES, k=st.integers(1, 9))
+def test_tasks_in_one_pass_find_what_each_finds_alone(texts, one, other, k):
+    corpus = Listed(texts, shard_units=9)
+    together = retrieve_all(corpus, [Request(one, k), Request(other, 3)])
+    for hits, alone in zip(together, [retrieve(corpus, one, k), retrieve(corpus, other, 3)], strict=True):
+        assert np.array_equal(hits.units, alone.units)
+        assert np.array_equal(hits.scores, alone.scores)
+
+
+class Noting(engine.Here):
+    """A map that notes what it is asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, function, shared, items):
+        self.asked.append((function.__name__, len(items)))
+        return super().__call__(function, shared, items)
+
+
+# What is found hangs on which block is sampled: `rare` stands in the sampled blocks alone, so their bar is too high
+# for the others; `common` everywhere.
+def sampled_corpus():
+    texts = [f"common {'rare ' * (i // 5 % engine.SAMPLED == engine.SAMPLED // 2)}{'x ' * (i % 7)}" for i in range(1000)]
+    return Listed(texts, shard_units=200, block_units=5)
+
+
+@pytest.mark.parametrize("k", [3, 20, 300])
+@pytest.mark.usefixtures("either")
+def test_bars_from_a_sample_change_nothing(k):
+    corpus, noting = sampled_corpus(), Noting()
+    queries = [["common"], ["rare"], ["rare", "common"], ["x"], ["unseen"]]
+    assert listed(retrieve(corpus, queries, k, spread=noting)) == naive(corpus, queries, k)
+    assert [count for name, count in noting.asked if name == "search"][:2] == [1, 5]
+
+
+def test_a_bar_that_was_too_high_is_mended():
+    # All of the sampled blocks hold `rare`, which raises the bar above what the other units can reach.
+    corpus, noting = sampled_corpus(), Noting()
+    assert listed(retrieve(corpus, [["rare", "common"]], 120, spread=noting)) == naive(corpus, [["rare", "common"]], 120)
+    assert [name for name, _ in noting.asked] == ["count", "search", "search", "search"]
+
+
+def test_what_a_dead_run_left_is_used(tmp_path):
+    corpus = sampled_corpus()
+    queries = [text.split() for text in ("common rare", "x", "rare")]
+    expected = retrieve(corpus, queries, 20)
+
+    class Dying(engine.Here):
+        def __call__(self, function, shared, items):
+            for number, answer in enumerate(super().__call__(function, shared, items)):
+                if number == 3 and function is shard.search:
+                    raise KeyboardInterrupt
+                yield answer
+
+    with pytest.raises(KeyboardInterrupt):
+        retrieve(corpus, queries, 20, spread=Dying(), keep=tmp_path)
+    kept = sorted(tmp_path.iterdir())
+    assert len(kept) == 4  # the sample and three shards
+    noting = Noting()
+    again = retrieve(corpus, queries, 20, spread=noting, keep=tmp_path)
+    assert noting.asked[:3] == [("count", 5), ("search", 0), ("search", 2)]
+    assert np.array_equal(again.units, expected.units)
+    assert np.array_equal(again.scores, expected.scores)
+    # Other questions find nothing there that is theirs.
+    other = Noting()
+    retrieve(corpus, queries, 40, spread=other, keep=tmp_path)
+    assert other.asked[:3] == [("count", 5), ("search", 1), ("search", 5)]
+
+
+@pytest.mark.parametrize("queries", [[], [[]], [["unseen"], []]])
+@pytest.mark.usefixtures("either")
+def test_queries_without_a_known_term_find_nothing(queries):
+    hits = retrieve(Listed(["a b", ""]), queries, 2)
+    assert hits.units.tolist() == [[-1, -1]] * len(queries)
+
+
+@pytest.mark.usefixtures("either")
+def test_corpus_of_empty_texts_and_empty_corpus():
+    assert retrieve(Listed(["", " . "]), [["a"]], 1).units.tolist() == [[-1]]
+    assert retrieve(Listed([]), [["a"]], 1).units.tolist() == [[-1]]
+
+
+def test_stems_and_stop_words_are_the_same_in_corpus_and_query():
+    texts = ["The cat sleeps.", "Cats slept", "a sleeping cat", "the the the"]
+    corpus = Listed(texts, analysis=Analysis(stem="english", stop_words="drop"))
+    queries = [["sleeping", "the"], ["cats"]]
+    hits = retrieve(corpus, queries, 4)
+    assert listed(hits) == naive(corpus, queries, 4)
+    assert [len(found) for found in listed(hits)] == [2, 3]
+    assert corpus.shards[0].inverted.dictionary.to_pylist() == ["cat", "sleep", "slept"]
+    assert corpus.shards[0].inverted.length == 6
+
+
+def test_k_of_zero_is_refused():
+    with pytest.raises(HornbookError, match="k is 0"):
+        retrieve(Listed(["a"]), [["a"]], 0)
+
+
+def test_hits_without_room_are_refused_before_anything_is_read(monkeypatch):
+    class Unread:
+        analysis = Analysis()
+
+        def inverted(self):
+            raise AssertionError
+
+    class Memory:
+        available = 3_000_000_000
+
+    monkeypatch.setattr(psutil, "virtual_memory", Memory)
+    with pytest.raises(HornbookError, match=r"100,000,000 hits \(100 queries x k = 1,000,000\) need 7 GB .* 3 GB are free"):
+        retrieve(Unread(), [["a"]] * 100, 1_000_000)
+
+
+def test_without_the_core_a_warning_is_given_once(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "hornbook._core", None)
+    monkeypatch.delattr(hornbook, "_core", raising=False)
+    core.cache_clear()
+    with caplog.at_level(logging.WARNING, "hornbook"):
+        assert listed(retrieve(Listed(["a b", "b"]), [["b"]], 2)) == naive(Listed(["a b", "b"]), [["b"]], 2)
+    core.cache_clear()
+    assert [record.message for record in caplog.records if "compiled core is missing" in record.message] != []
+    assert len(caplog.records) == 1
+
+
+def test_scores_agree_with_bm25s():
+    bm25s = pytest.importorskip("bm25s", reason="bm25s is not installed")
+    random = np.random.default_rng(1)
+    texts = [" ".join(random.choice([f"w{i}" for i in range(50)], random.integers(1, 12))) for _ in range(300)]
+    queries = [random.choice([f"w{i}" for i in range(50)], 5, replace=False).tolist() for _ in range(20)]
+    peer = bm25s.BM25(method="lucene", k1=1.2, b=0.75)
+    peer.index([terms(text) for text in texts], show_progress=False)
+    _, scores = peer.retrieve(queries, k=20, show_progress=False)
+    ours = retrieve(Listed(texts, list(range(300))), queries, 20)
+    assert np.allclose(scores, np.maximum(ours.scores, 0), rtol=1e-5)
