@@ -1,6 +1,7 @@
 """What each character can be in a word, as tables for the compiled core, derived from the regular expression."""
 
 import re
+import sys
 from functools import cache
 
 import numpy as np
@@ -12,6 +13,7 @@ SIZE = 0x20000
 _LETTER, _DIGIT, _UNDERSCORE, _MARK, _BETWEEN_LETTERS, _BETWEEN_DIGITS, _SPACE, _UNUSUAL = (1 << i for i in range(8))
 # Its lower case hangs on what stands beside it.
 _SIGMA = "\u03a3"
+_CODE = f"utf-32-{sys.byteorder[0]}e"
 
 
 @cache
@@ -20,16 +22,18 @@ def tables() -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
 
     The kinds are those of core/words.h. A character is unusual where its lower case is not one character of its own.
     """
-    characters = "".join(map(chr, range(SIZE)))
+    codes = np.arange(SIZE, dtype=np.uint32)
+    characters = codes.tobytes().decode(_CODE, "surrogatepass")
     kinds = np.zeros(SIZE, np.uint8)
     classes = {LETTER: _LETTER, r"\d": _DIGIT, "_": _UNDERSCORE, f"[{MARKS}]": _MARK, r"\s": _SPACE}
     classes |= {f"[{BETWEEN_LETTERS}]": _BETWEEN_LETTERS, f"[{BETWEEN_DIGITS}]": _BETWEEN_DIGITS}
     for pattern, kind in classes.items():
         for run in re.finditer(f"(?:{pattern})+", characters):
             kinds[slice(*run.span())] |= kind
-    lowered = [character.lower() for character in characters]
-    unusual = [i for i, lower in enumerate(lowered) if len(lower) != 1 or ord(lower) >= SIZE]
-    kinds[[*unusual, ord(_SIGMA)]] = _UNUSUAL
+    lowered = list(map(str.lower, characters))
+    unusual = np.flatnonzero(np.fromiter(map(len, lowered), np.uint8, SIZE) != 1)
     for i in unusual:
         lowered[i] = characters[i]
-    return kinds, np.fromiter(map(ord, lowered), np.uint32, SIZE)
+    lower = np.frombuffer("".join(lowered).encode(_CODE, "surrogatepass"), np.uint32)
+    kinds[unusual] = kinds[lower >= SIZE] = kinds[ord(_SIGMA)] = _UNUSUAL
+    return kinds, np.where(lower < SIZE, lower, codes)
