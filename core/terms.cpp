@@ -6,90 +6,16 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 #include <stdexcept>
 #include <string>
 
+#include "numbering.h"
 #include "texts.h"
 #include "words.h"
 
 namespace hornbook {
 namespace {
-
-uint64_t mix(uint64_t a, uint64_t b) {
-    const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
-    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
-}
-
-uint64_t load(const char* p, size_t bytes) {
-    uint64_t value = 0;
-    std::memcpy(&value, p, bytes);
-    return value;
-}
-
-uint32_t hash(std::string_view word) {
-    constexpr uint64_t one = 0x9E3779B97F4A7C15u, two = 0xD6E8FEB86659FD93u;
-    uint64_t h = word.size() * one;
-    const char* p = word.data();
-    size_t left = word.size();
-    for (; left > 8; left -= 8, p += 8) h = mix(h ^ load(p, 8), two);
-    h = mix(h ^ load(p, left), one);
-    return static_cast<uint32_t>(h ^ h >> 32);
-}
-
-// Words numbered in the order in which they first come.
-class Numbering {
-  public:
-    Numbering() : slots_(1 << 16, Slot{0, none}) {}
-
-    uint32_t operator()(std::string_view word) {
-        const uint32_t h = hash(word);
-        const size_t mask = slots_.size() - 1;
-        for (size_t at = h & mask;; at = (at + 1) & mask) {
-            const Slot slot = slots_[at];
-            if (slot.id == none) return take_in(word, h, at);
-            if (slot.hash == h && (*this)[slot.id] == word) return slot.id;
-        }
-    }
-
-    std::string_view operator[](uint32_t id) const {
-        return {bytes_.data() + starts_[id], starts_[id + 1] - starts_[id]};
-    }
-
-    uint32_t size() const { return static_cast<uint32_t>(starts_.size() - 1); }
-
-  private:
-    static constexpr uint32_t none = UINT32_MAX;
-    struct Slot {
-        uint32_t hash, id;
-    };
-
-    uint32_t take_in(std::string_view word, uint32_t h, size_t at) {
-        const uint32_t id = size();
-        bytes_.append(word);
-        starts_.push_back(bytes_.size());
-        slots_[at] = {h, id};
-        if (2 * size() > slots_.size()) grow();
-        return id;
-    }
-
-    void grow() {
-        std::vector<Slot> old(2 * slots_.size(), Slot{0, none});
-        old.swap(slots_);
-        const size_t mask = slots_.size() - 1;
-        for (const Slot& slot : old) {
-            if (slot.id == none) continue;
-            size_t at = slot.hash & mask;
-            while (slots_[at].id != none) at = (at + 1) & mask;
-            slots_[at] = slot;
-        }
-    }
-
-    std::vector<Slot> slots_;
-    std::vector<uint64_t> starts_{0};
-    std::string bytes_;
-};
 
 Characters characters(const In<uint8_t>& kind, const In<uint32_t>& lower) {
     if (kind.size() != lower.size() || kind.size() < 128) throw std::invalid_argument("kinds and lower case differ");
@@ -109,7 +35,9 @@ class UnitTerms {
         for (size_t i = 0; i < texts.size; ++i) {
             const size_t start = ids_.size();
             if (text_.read(texts[i])) {
-                text_.scan<false>([&](std::string_view word) { ids_.push_back(numbers_(word)); }, [] {});
+                asked_.clear();
+                text_.scan<false>([&](std::string_view word) { asked_.push_back(numbers_.ask(word)); }, [] {});
+                for (const Numbering::Asked& asked : asked_) ids_.push_back(numbers_.number(asked));
             } else {
                 unusual.push_back(units_.size());
             }
@@ -239,6 +167,7 @@ class UnitTerms {
     const Characters characters_;
     Lowered text_;
     Numbering numbers_;
+    std::vector<Numbering::Asked> asked_;
     std::vector<uint32_t> ids_;
     std::vector<Span> units_;
     std::vector<uint32_t> rank_;

@@ -41,17 +41,20 @@ class Lowered {
             kinds_.resize(2 * size_ + 64);
         }
         const auto* in = reinterpret_cast<const unsigned char*>(text.data());
+        // Pointers of this call alone, so that the compiler knows that no byte written is one of them.
+        char* const low = bytes_.data();
         unsigned char seen = 0;
         for (size_t i = 0; i < size_; ++i) {
             const unsigned char c = in[i];
             seen |= c;
-            bytes_[i] = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+            low[i] = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
         }
         ascii_ = seen < 128;
         if (!ascii_) return read_wide(in);
-        const uint8_t* kind = characters_.kind.data();
-        for (size_t i = 0; i < size_; ++i) kinds_[i] = kind[static_cast<unsigned char>(bytes_[i])];
-        kinds_[size_] = 0;
+        const uint8_t* const kind = characters_.kind.data();
+        uint8_t* const kinds = kinds_.data();
+        for (size_t i = 0; i < size_; ++i) kinds[i] = kind[static_cast<unsigned char>(low[i])];
+        kinds[size_] = 0;
         return true;
     }
 
