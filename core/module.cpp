@@ -1,6 +1,7 @@
 // The compiled core. Each part has a slow reference in Python that defines what it must do.
 #include <nanobind/nanobind.h>
 
+#include "rake.h"
 #include "search.h"
 #include "terms.h"
 #include "units.h"
@@ -10,4 +11,5 @@ NB_MODULE(_core, module) {
     hornbook::bind_terms(module);
     hornbook::bind_search(module);
     hornbook::bind_units(module);
+    hornbook::bind_rake(module);
 }

@@ -11,8 +11,6 @@ namespace hornbook {
 
 class Numbering {
   public:
-    static constexpr uint32_t none = UINT32_MAX;
-
     // A word on the way to its number.
     struct Asked {
         std::string_view word;
@@ -56,6 +54,7 @@ class Numbering {
         uint64_t key;
         uint32_t size, id;
     };
+    static constexpr uint32_t none = UINT32_MAX;
     static constexpr uint64_t one = 0x9E3779B97F4A7C15u, two = 0xD6E8FEB86659FD93u;
 
     static uint64_t mix(uint64_t a, uint64_t b) {

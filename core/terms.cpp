@@ -17,11 +17,6 @@
 namespace hornbook {
 namespace {
 
-Characters characters(const In<uint8_t>& kind, const In<uint32_t>& lower) {
-    if (kind.size() != lower.size() || kind.size() < 128) throw std::invalid_argument("kinds and lower case differ");
-    return {{kind.data(), kind.data() + kind.size()}, {lower.data(), lower.data() + lower.size()}};
-}
-
 // The terms of units, and blocks of these units turned over.
 class UnitTerms {
   public:

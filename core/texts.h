@@ -6,8 +6,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <stdexcept>
 #include <string_view>
 #include <vector>
+
+#include "words.h"
 
 namespace hornbook {
 
@@ -40,5 +43,11 @@ struct Texts {
         return {data + offsets[i], static_cast<size_t>(offsets[i + 1] - offsets[i])};
     }
 };
+
+// The tables of hornbook/terms/characters.py.
+inline Characters characters(const In<uint8_t>& kind, const In<uint32_t>& lower) {
+    if (kind.size() != lower.size() || kind.size() < 128) throw std::invalid_argument("kinds and lower case differ");
+    return {{kind.data(), kind.data() + kind.size()}, {lower.data(), lower.data() + lower.size()}};
+}
 
 }  // namespace hornbook

@@ -1,4 +1,4 @@
-// Words of a text, the same as the regular expression of hornbook/corpus/words.py finds, which defines them.
+// Words of a text, the same as the regular expression of hornbook/terms/words.py finds, which defines them.
 #pragma once
 
 #include <cstdint>

@@ -149,8 +149,10 @@ class ContextualizedConfig(_Settings):
     """BM25's saturation of term frequency."""
     b: Share = 0.75
     """BM25's normalisation by unit length."""
+    keywords: Literal["rake", "all"] = "rake"
+    """What of an anchor makes its query: `rake`: the terms of its best phrases; `all`: every word but stop words."""
     phrases: Count = Field(default=20, ge=1)
-    """The best RAKE phrases of an anchor that make its query (Yao et al. 2022: 20)."""
+    """For `keywords: rake`: the best RAKE phrases of an anchor that make its query (Yao et al. 2022: 20)."""
 
 
 class GeneralConfig(_Settings):

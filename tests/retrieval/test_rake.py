@@ -3,9 +3,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rake_nltk import Rake
 
-from hornbook.retrieval.rake import keywords, phrases
+from hornbook.errors import HornbookError
+from hornbook.retrieval import rake
+from hornbook.retrieval.rake import content_words, keywords, keywords_of_all, phrases
 from hornbook.terms.stop_words import STOP_WORDS
 
+# Characters whose lower case is short, long, ASCII or hangs on their neighbours; marks, digits, signs and spaces.
+ODD = "aZz1٣²_'’.,:;·‧-\u0301\u00ad\u200d\u200bΣςİßẞǅ\u212a\u212bიᲐ𐐀𝟘日😀\U00020000\0\x1c\x85\u00a0\u2028 \n\ud800"
 MARKS = [".", ",", "!", "?", ";", "(", ")", "-", '"', "…"]
 
 
@@ -78,3 +82,47 @@ def test_equals_rake_nltk(words):
     theirs.extract_keywords_from_text(text)
     ours = [(score, " ".join(phrase)) for score, phrase in phrases(text)]
     assert ours == theirs.get_ranked_phrases_with_scores()
+
+
+texts = st.one_of(
+    st.text(),
+    st.text(ODD, max_size=30),
+    # Few words: phrases repeat, scores tie, and one term is the start of another.
+    st.lists(
+        st.sampled_from(["a", "is", "The", ".", "-", "re", "red", "Red", "redder", "wine", "2", "it’s"]), max_size=40
+    ).map(" ".join),
+    st.lists(st.sampled_from(sorted(STOP_WORDS)), max_size=8).map(" ".join),
+)
+
+
+@given(st.lists(texts, max_size=6), st.integers(1, 9))
+def test_many_texts_have_the_keywords_of_each(many, best):
+    assert keywords_of_all(many, "rake", best) == [keywords(text, best) for text in many]
+    assert keywords_of_all(many, "all", best) == [content_words(text) for text in many]
+
+
+def test_every_character_breaks_texts_as_the_regular_expressions_say():
+    # Terms of all characters that the core knows, and phrases for those up to the signs of Chinese.
+    around = [f"x{c}y 1{c}2 {c}z _{c} q{c}\u0301{c}w x{c}{c}y {c}" for c in map(chr, range(0x20100))]
+    assert keywords_of_all(around, "all") == [content_words(text) for text in around]
+    between = [f"red{c}wine {c} white" for c in map(chr, range(0x3040))]
+    assert keywords_of_all(between) == [keywords(text) for text in between]
+
+
+def test_neither_batches_nor_a_missing_core_change_keywords(monkeypatch):
+    many = ["Old red wine, white bread", "", "Magic systems", "of the", "ΣΑΣ wine", "red wine"] * 3
+    expected = [keywords(text, 1) for text in many]
+    monkeypatch.setattr(rake, "BATCH_TEXTS", 4)
+    assert keywords_of_all(many, best=1) == expected
+    monkeypatch.setattr(rake, "core", lambda: None)
+    assert keywords_of_all(many, best=1) == expected
+    assert keywords_of_all(many, "all") == [content_words(text) for text in many]
+
+
+def test_all_content_words_stay_in_order_and_repeat():
+    assert content_words("The wine, the red wine and 3.5 others: don't!") == ["wine", "red", "wine", "3.5", "others"]
+
+
+def test_no_phrases_at_all_cannot_be_asked_for():
+    with pytest.raises(HornbookError, match="at least 1"):
+        keywords_of_all(["red wine"], best=0)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hornbook.corpus import open_corpus
 from hornbook.errors import HornbookError
 from hornbook.recipe import ContextualizedConfig
-from hornbook.retrieval import Hits, keywords, retrieve
+from hornbook.retrieval import Hits, retrieve
+from hornbook.retrieval.rake import keywords
 from hornbook.textbook import build, contextualized, open_textbook
 from hornbook.textbook.contextualized import merge, smallest_k
 
@@ -98,6 +99,17 @@ def test_settings_of_keywords_and_scores_reach_the_retrieval(make_corpus, make_t
     hits = retrieve(open_corpus(corpus), [["old", "red", "wine", "white"]], 4, 0.5, 0.1)
     found = {row["unit"]: row["score"] for row in rows(artifact)}
     assert found == dict(zip(hits.units[0].tolist(), hits.scores[0].tolist(), strict=True))
+
+
+def test_all_content_words_can_make_the_query(make_corpus, make_task, tmp_path):
+    corpus = make_corpus(["red wine", "white bread", "green tea", "old town", "cold water"])
+    task = make_task(["the red one, a bread and the tea, the tea", "of the"])
+    config = ContextualizedConfig(k=5, keywords="all", phrases=1)
+    artifact = build(config, corpus=corpus, task=task, out=tmp_path / "book")
+    hits = retrieve(open_corpus(corpus), [["red", "bread", "tea", "tea"]], 5)
+    found = {row["unit"]: row["score"] for row in rows(artifact)}
+    assert found == {u: s for u, s in zip(hits.units[0].tolist(), hits.scores[0].tolist(), strict=True) if u >= 0}
+    assert len(found) == 3
 
 
 @pytest.mark.parametrize(("share", "min_units"), [(0.1, 1), (0.5, 1), (0.01, 90), (0.0, 1), (1.0, 1), (0.1, 10_000)])

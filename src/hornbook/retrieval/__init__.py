@@ -2,6 +2,6 @@
 
 from hornbook.retrieval.bm25 import Hits
 from hornbook.retrieval.engine import HERE, Request, Spread, retrieve, retrieve_all
-from hornbook.retrieval.rake import keywords
+from hornbook.retrieval.rake import keywords_of_all
 
-__all__ = ["HERE", "Hits", "Request", "Spread", "keywords", "retrieve", "retrieve_all"]
+__all__ = ["HERE", "Hits", "Request", "Spread", "keywords_of_all", "retrieve", "retrieve_all"]

@@ -1,10 +1,21 @@
-"""RAKE: keywords of a single text, without a corpus (Rose, Engel, Cramer and Cowley 2010)."""
+"""Keywords of a text, without a corpus: RAKE (Rose, Engel, Cramer and Cowley 2010), or all its content words."""
 
 from collections import Counter
-from itertools import groupby
+from collections.abc import Sequence
+from itertools import groupby, pairwise
+from typing import Any, Literal
 
+import pyarrow as pa
+
+from hornbook.core import core
+from hornbook.corpus.arrow import text_buffers, texts_of
+from hornbook.errors import HornbookError
+from hornbook.progress import progress
+from hornbook.terms.characters import tables
 from hornbook.terms.stop_words import STOP_WORDS
-from hornbook.terms.words import is_term, tokens
+from hornbook.terms.words import is_term, terms, tokens
+
+BATCH_TEXTS = 8192
 
 
 def phrases(text: str) -> list[tuple[float, tuple[str, ...]]]:
@@ -32,6 +43,53 @@ def keywords(text: str, best: int = 20) -> list[str]:
     Yao et al. (2022) search a corpus with these terms; empty where the text holds nothing but stop words.
     """
     return [term for _, phrase in phrases(text)[:best] for term in phrase]
+
+
+def content_words(text: str) -> list[str]:
+    """Return the terms of a text that are no stop words, in order, each as often as it stands there."""
+    return [term for term in terms(text) if term not in STOP_WORDS]
+
+
+def keywords_of_all(texts: Sequence[str], how: Literal["rake", "all"] = "rake", best: int = 20) -> list[list[str]]:
+    """Return the keywords of each of many texts: `keywords(text, best)`, or `content_words(text)`.
+
+    Args:
+        texts: what to describe.
+        how: `rake`: the terms of the best phrases; `all`: every content word.
+        best: for `rake`, how many phrases of a text.
+
+    Raises:
+        HornbookError: `best` is below 1.
+    """
+    if best < 1:
+        raise HornbookError(f"{best} phrases of a text were asked for; at least 1 must be")
+    compiled = core()
+    # One for each call: it keeps what it has seen, and threads must not share it.
+    fast = compiled and compiled.Keywords(*tables(), *text_buffers(pa.array(sorted(STOP_WORDS), pa.string())))
+    found: list[list[str]] = []
+    with progress("Keywords", len(texts), "anchors") as counter:
+        for start in range(0, len(texts), BATCH_TEXTS):
+            batch = texts[start : start + BATCH_TEXTS]
+            found += _fast(fast, batch, how, best) if fast else [_slowly(text, how, best) for text in batch]
+            counter.advance(len(batch))
+    return found
+
+
+def _slowly(text: str, how: str, best: int) -> list[str]:
+    return keywords(text, best) if how == "rake" else content_words(text)
+
+
+def _fast(compiled: Any, texts: Sequence[str], how: str, best: int) -> list[list[str]]:
+    # Half of a surrogate pair, which UTF-8 cannot hold, becomes a question mark: one sign stands for the other.
+    encoded = pa.array([text.encode(errors="replace") for text in texts], pa.string())
+    ends, *words, unusual = compiled.of(*text_buffers(encoded), best if how == "rake" else 0)
+    # Each term once in memory, however many texts of the batch have it.
+    every = texts_of(*words).dictionary_encode()
+    flat = every.dictionary.to_numpy(zero_copy_only=False)[every.indices.to_numpy()].tolist()
+    found = [flat[start:end] for start, end in pairwise([0, *ends.tolist()])]
+    for row in unusual:
+        found[row] = _slowly(texts[row], how, best)
+    return found
 
 
 def _sum(ratio: dict[str, float], phrase: tuple[str, ...]) -> float:

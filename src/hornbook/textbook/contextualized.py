@@ -15,7 +15,7 @@ from hornbook.artifact import Work
 from hornbook.corpus import Corpus
 from hornbook.errors import HornbookError
 from hornbook.recipe import ContextualizedConfig
-from hornbook.retrieval import HERE, Hits, Spread, keywords, retrieve
+from hornbook.retrieval import HERE, Hits, Spread, keywords_of_all, retrieve
 from hornbook.textbook import store
 
 logger = logging.getLogger("hornbook")
@@ -82,7 +82,7 @@ def build(
     if config.k != "auto" and config.k > corpus.units:
         where = f"{corpus.artifact.path}: has {corpus.units:,} units"
         raise HornbookError(f"{where}, too few for k = {config.k:,}; lower k or set it to auto")
-    queries = [query for anchor in anchors if (query := keywords(anchor, config.phrases))]
+    queries = [query for query in keywords_of_all(anchors, config.keywords, config.phrases) if query]
     if not queries:
         raise HornbookError(
             f"none of the {len(anchors):,} anchors has a keyword left without stop words; nothing can be retrieved"
