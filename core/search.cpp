@@ -30,7 +30,8 @@ namespace {
 constexpr size_t most_rows = 65536;
 constexpr size_t frequent_rows = 256;    // from here on a term's rows are held as bits too
 constexpr size_t blocks_at_once = 16;    // prepared together: bounds memory
-constexpr double share_of_others = 0.5;  // of what a unit needs, which frequent terms may be left out; tuned, any is right
+constexpr size_t few = 12;               // candidates that are better looked at one by one
+constexpr double share_of_others = 0.4;  // of what a unit needs, which the others may weigh; tuned, any is right  // of what a unit needs, which frequent terms may be left out; tuned, any is right
 
 template <class Task>
 void in_parallel(size_t threads, size_t count, Task task) {
@@ -298,7 +299,7 @@ class Search {
 
     // What one thread needs to go over a block with a query.
     struct Worker {
-        explicit Worker(const Search& all) : search(all), sums(most_rows) {}
+        explicit Worker(const Search& all) : search(all), sums(most_rows), marked(most_rows / 64), place(most_rows) {}
 
         void go_over(const Prepared& p, Query& q) {
             present.clear();
@@ -307,6 +308,8 @@ class Search {
                 const Term& term = search.terms_[i];
                 const List& list = p.lists[term.place];
                 if (!list.size) continue;
+                __builtin_prefetch(p.rows + list.start);
+                __builtin_prefetch(p.rows + list.start + 32);
                 present.push_back({list, static_cast<float>(term.weight), 0, 0, static_cast<uint32_t>(i)});
                 all += term.weight;
                 postings += list.size;
@@ -321,6 +324,7 @@ class Search {
                 for (size_t g = 0; g < p.divisor.size(); ++g) need[g] = static_cast<float>(q.bar * p.divisor[g] * (1 - slack));
             }
             collect_all(p);
+            if (count > few) return look_at_all(p, q);
             for (size_t i = 0; i < count; ++i) {
                 const uint16_t row = found[i].row, length = p.length_of[row];
                 // Looks for the terms that were not followed, the dearest first, until it is clear.
@@ -432,6 +436,52 @@ class Search {
             return score;
         }
 
+        // Scores all candidates, going over the terms once, in the order of the reference.
+        void look_at_all(const Prepared& p, Query& q) {
+            scores.assign(count, 0.0);
+            frequency.assign(count, 1.0);
+            uint32_t last = 0;
+            for (size_t i = 0; i < count; ++i) {
+                const uint16_t row = found[i].row;
+                marked[row / 64] |= uint64_t{1} << row % 64;
+                place[row] = static_cast<uint16_t>(i);
+                last = std::max<uint32_t>(last, row);
+            }
+            order.assign(q.last - q.first, nullptr);
+            for (const Present& each : present) order[search.terms_[each.term].rank] = &each;
+            for (const Present* each : order) {
+                if (!each) continue;
+                const List& list = each->list;
+                const Term& term = search.terms_[each->term];
+                const double idf = search.idf_[term.place], times = term.count;
+                for (uint32_t i = list.repeat_start; i < list.repeat_start + list.repeats; ++i)
+                    if (is_marked(p.repeat_rows[i])) frequency[place[p.repeat_rows[i]]] = p.repeat_counts[i];
+                auto add = [&](size_t at, uint16_t row) {
+                    const double tf = frequency[at];
+                    scores[at] += times * (idf * tf / (tf + p.saturation[p.length_of[row]]));
+                    frequency[at] = 1;
+                };
+                if (list.bits != List::none) {
+                    const uint64_t* const bits = p.bits[list.bits].data();
+                    for (size_t i = 0; i < count; ++i) {
+                        const uint16_t row = found[i].row;
+                        if (bits[row / 64] >> row % 64 & 1) add(i, row);
+                    }
+                } else {
+                    const uint16_t* const rows = p.rows + list.start;
+                    for (uint32_t i = 0; i < list.size && rows[i] <= last; ++i)
+                        if (is_marked(rows[i])) add(place[rows[i]], rows[i]);
+                }
+            }
+            for (size_t i = 0; i < count; ++i) {
+                const uint16_t row = found[i].row;
+                marked[row / 64] = 0;
+                if (scores[i] > q.bar) q.take({scores[i], p.units[row]});
+            }
+        }
+
+        bool is_marked(uint16_t row) const { return marked[row / 64] >> row % 64 & 1; }
+
         struct Candidate {
             uint16_t row;
             float sum;
@@ -445,7 +495,10 @@ class Search {
         std::vector<Present> present;
         std::vector<Candidate> found;
         size_t count = 0;  // of those found
-        std::vector<double> sure, parts;
+        std::vector<uint64_t> marked;  // the candidates among the rows, and which candidate each is
+        std::vector<uint16_t> place;
+        std::vector<const Present*> order;
+        std::vector<double> sure, parts, scores, frequency;
     };
 
     std::vector<double> idf_;
