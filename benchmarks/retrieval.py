@@ -1,0 +1,416 @@
+"""Retrieval speed: hornbook beside tantivy and bm25s, on the same units, terms and queries.
+
+    python benchmarks/retrieval.py --quick
+    python benchmarks/retrieval.py [--corpus FOLDER] [--units N] [--task FOLDER]
+
+Units are drawn at random from a folder of Parquet files, and a corpus is built of them. Queries are the RAKE keywords
+of sentences that were held out of it, or of a task's. What the engines do before the first query (ours: building the
+corpus) is reported beside, not counted.
+
+Figures, as medians over rounds in which the engines take turns:
+
+* `k`: for each number of hits, queries a second of CPU time on one core, and under `wall` of wall time on all cores,
+  from lists of terms to the numbers of units. `ratio` is ours to the fastest peer that agrees to 99.5%, all k taken
+  together: 50 queries with 10 hits would leave that to chance. A slow engine answers the first of the queries only;
+  they are in random order.
+* `agreement`: of 50 queries, what share of the hits agrees with an exhaustive search in float64; the lowest of ours
+  here, those of all in `k`. A hit agrees where its exact score reaches that of the true k-th hit: so it is among the
+  true ones or ties with the last. Scores may differ by 1e-9, for peers, which add in float32, by one part in a
+  million. Hits that are missing do not agree. tantivy, like Lucene, keeps a unit's length in one byte, which costs it
+  some. `identical` says that ours found just the true units, in order, with the same scores to the last bit.
+* `text_to_ids_mb_s`, `split_mb_s`, `documents_to_ids_mb_s`: MB (10**6) of text that one core breaks into the numbers
+  of terms, cuts to sentences, and both. `boundaries`: of where ours and BlingFire cut, twice those in common over
+  all.
+* `build_units_s`: units a second of a whole build on all cores; `build_mb_s`: MB of text per second of CPU time.
+* `peak_mb`: what a process holds at most that opens the corpus and retrieves 100 units for each of 20,000 anchors.
+* `scaling`: seconds of CPU time of ours, on one core, on corpora of growing size.
+* `threads`, in `k`: how much faster ours is on all cores than on one, and how much faster all copy 400 MB.
+
+The last line of the output is one JSON object.
+"""
+
+import argparse
+import importlib.util
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from scipy import sparse
+
+from distil_inputs import say
+from hornbook.core import core
+from hornbook.corpus import Corpus, build, open_corpus
+from hornbook.corpus.arrow import text_buffers
+from hornbook.corpus.cutting import cut_documents
+from hornbook.corpus.parallel import cores
+from hornbook.recipe import CorpusConfig
+from hornbook.retrieval import keywords
+from hornbook.terms import terms
+from hornbook.terms.characters import tables
+from retrieval_engines import PEERS, Engine, Ours, Queries, Units
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT.parent / "shared" / "data"
+KS = (10, 100, 1000)
+K1, B = 1.2, 0.75
+CHECKED = 50  # queries
+AGREES = 0.995
+ANCHORS = 20_000
+SIZES = (300_000, 600_000, 1_200_000)
+SENTENCES = 20  # of a document
+PROBE_BYTES = 400_000_000
+Hits = list[NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured: so many rounds, in which no engine is given more queries than fill so many seconds."""
+
+    rounds: int
+    seconds: float
+    text_bytes: int
+
+
+def read_texts(folder: Path, most: int | None) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Return texts of a folder of Parquet files, at most so many, and others that are held out, in random order."""
+    tables = [pq.read_table(file, columns=["text"]) for file in sorted(folder.glob("*.parquet"))]
+    texts = pa.concat_tables(tables)["text"]
+    order = np.random.default_rng(0).permutation(len(texts))
+    held_out = min(ANCHORS * 5 // 4, len(texts) // 10)
+    return texts.take(order[held_out:][:most]), texts.take(order[:held_out])
+
+
+def make_corpus(texts: pa.ChunkedArray, folder: Path) -> tuple[Corpus, dict[str, float]]:
+    """Return a corpus of texts, built in a folder, and the speed of its building."""
+    folder.mkdir()
+    pq.write_table(pa.table({"text": texts}), folder / "texts.parquet")
+    wall, cpu = time.perf_counter(), cpu_seconds()
+    corpus = open_corpus(build(CorpusConfig(sources=(str(folder / "texts.parquet"),)), folder / "corpus"))
+    wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
+    megabytes = pa.compute.sum(pa.compute.binary_length(texts)).as_py() / 1e6
+    return corpus, {"build_units_s": round(corpus.units / wall), "build_mb_s": round(megabytes / cpu, 1)}
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of this process and of those that it started and that have ended."""
+    of = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in of)
+
+
+def read_queries(texts: pa.ChunkedArray, task: Path | None, count: int) -> list[list[str]]:
+    """Return the keywords of the first texts that have some, or of a task's first texts."""
+    if task is not None:
+        table = pq.read_table(task / "train.parquet")
+        first = next(field.name for field in table.schema if pa.types.is_string(field.type))
+        texts = table[first].take(np.random.default_rng(0).permutation(len(table)))
+    found: list[list[str]] = []
+    for batch in texts.chunks:
+        for text in batch.to_pylist():
+            if len(found) == count:
+                return found
+            if query := keywords(text):
+                found.append(query)
+    return found
+
+
+def text_speeds(texts: pa.ChunkedArray, size: int) -> dict[str, float]:
+    """Return MB that one core goes through in a second: text to numbers of terms, documents to sentences, both."""
+    lengths = pa.compute.binary_length(texts).to_numpy()
+    units = texts.slice(0, int(np.searchsorted(np.cumsum(lengths), size)) + 1).combine_chunks()
+    sentences = units.to_pylist()
+    joined = [" ".join(sentences[first : first + SENTENCES]) for first in range(0, len(sentences), SENTENCES)]
+    documents = pa.array(joined, pa.string())
+    megabytes = len(text_buffers(documents)[1]) / 1e6
+    to_ids, to_sentences = (
+        statistics.median(timed(work, text)[0] for _ in range(3))
+        for work, text in ((number_terms, units), (sentences_of, documents))
+    )
+    seconds = {"text_to_ids": to_ids, "split": to_sentences, "documents_to_ids": to_ids + to_sentences}
+    found = {f"{name}_mb_s": round(megabytes / value, 1) for name, value in seconds.items()}
+    return found | (
+        {"boundaries": boundaries(documents.slice(0, 2000))} if importlib.util.find_spec("blingfire") else {}
+    )
+
+
+def number_terms(texts: pa.StringArray) -> None:
+    """Break texts into terms and number these in the order of the alphabet, as a build does first."""
+    compiled = core()
+    if compiled is None:
+        sorted({term for text in texts.to_pylist() for term in terms(text)})
+        return
+    numbered = compiled.UnitTerms(*tables())
+    for row in numbered.add(*text_buffers(texts)):
+        numbered.put(row, terms(texts[row].as_py()))
+    numbered.vocabulary()
+
+
+def sentences_of(documents: pa.StringArray) -> Any:
+    """Cut documents to sentences."""
+    return cut_documents(documents, "sentence", chunk_words=85, min_words=1, max_words=100_000)
+
+
+def boundaries(documents: pa.StringArray) -> float:
+    """Return how far our boundaries agree with BlingFire's: twice those in common over all."""
+    import blingfire
+
+    done = sentences_of(documents)
+    ours = [list[str]() for _ in range(len(documents))]
+    for number, text in zip(done.documents.tolist(), done.texts.to_pylist(), strict=True):
+        ours[number].append(text)
+    common = both = 0
+    for document, mine in zip(documents.to_pylist(), ours, strict=True):
+        one, other = (ends(cut) for cut in (mine, blingfire.text_to_sentences(document).split("\n")))
+        common += len(one & other)
+        both += len(one) + len(other)
+    return round(2 * common / both, 4)
+
+
+def ends(sentences: Sequence[str]) -> set[int]:
+    """Return before how many characters, white space left out, a document is cut."""
+    sizes = [len("".join(sentence.split())) for sentence in sentences]
+    return set(np.cumsum(sizes)[:-1].tolist())
+
+
+def timed(work: Callable[..., Any], *arguments: Any) -> tuple[float, float]:
+    """Return the seconds of CPU time and of wall time that `work` takes."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    work(*arguments)
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def peak_mb(corpus: Corpus, anchors: Queries, folder: Path) -> int:
+    """Return the peak memory of a process that retrieves 100 units for each of some anchors."""
+    (folder / "anchors.json").write_text(json.dumps(anchors))
+    script = str(Path(__file__).with_name("retrieval_memory.py"))
+    arguments = [str(corpus.artifact.path), str(folder / "anchors.json"), "100"]
+    done = subprocess.run([sys.executable, script, *arguments], stdout=subprocess.PIPE, text=True, check=True)
+    return int(done.stdout)
+
+
+def copy(source: NDArray[np.uint8], target: NDArray[np.uint8], threads: int) -> None:
+    """Copy an array, each thread a part of it."""
+    parts = zip(np.array_split(target, threads), np.array_split(source, threads), strict=True)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda part: np.copyto(*part), parts))
+
+
+def scaling(texts: pa.ChunkedArray, queries: Queries, folder: Path, rounds: int) -> dict[str, Any]:
+    """Return for corpora of growing size their units and the seconds that ours takes on one core."""
+    found: dict[str, Any] = {"units": [], "cpu_s": {str(k): [] for k in KS}}
+    for size in [*(size for size in SIZES if size < 0.9 * len(texts)), len(texts)]:
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            corpus, _ = make_corpus(texts.slice(0, size), Path(place) / "some")
+            ours = Ours(corpus, np.empty(0, np.int64))
+            found["units"].append(corpus.units)
+            for k in KS:
+                seconds = [timed(ours.search, queries, k, 1)[0] for _ in range(rounds)]
+                found["cpu_s"][str(k)].append(round(statistics.median(seconds), 3))
+        say(f"{size:,} texts: {[of[-1] for of in found['cpu_s'].values()]} s")
+    return found
+
+
+@dataclass(frozen=True)
+class Check:
+    """How many hits of an engine agree, how many there should be, and how many queries it answers a second, roughly."""
+
+    agree: int
+    hits: int
+    qps: float
+    identical: bool = False
+
+
+class Truth:
+    """Every unit scored exactly for some queries, in float64: the formula of `hornbook.retrieval.bm25`."""
+
+    def __init__(self, units: Units, queries: Queries) -> None:
+        owners = np.repeat(np.arange(len(units), dtype=np.int32), np.diff(units.starts))
+        shape = (len(units), len(units.numbers))
+        counts = sparse.coo_array((np.ones(len(units.terms), np.int32), (owners, units.terms)), shape).tocsc()
+        lengths = np.diff(units.starts)
+        saturation = K1 * (1 - B + B * lengths / lengths.mean())
+        self._scores = [np.zeros(len(units)) for _ in queries]
+        for scores, query in zip(self._scores, queries, strict=True):
+            for term, times in sorted(Counter(query).items()):
+                if (number := units.numbers.get(term)) is None:
+                    continue
+                span = slice(counts.indptr[number], counts.indptr[number + 1])
+                rows, tf = counts.indices[span], counts.data[span]
+                idf = np.log(1 + (len(units) - len(rows) + 0.5) / (len(rows) + 0.5))
+                scores[rows] += times * (idf * tf / (tf + saturation[rows]))
+
+    def hits(self, k: int) -> Hits:
+        """Return the places of each query's k best units."""
+        found = []
+        for scores in self._scores:
+            matching = np.flatnonzero(scores)
+            found.append(matching[np.argsort(-scores[matching], kind="stable")[:k]])
+        return found
+
+    def agreement(self, hits: Hits, k: int, absolute: float = 0.0, relative: float = 0.0) -> tuple[int, int]:
+        """Return how many hits agree, and how many there should be; a score may be as much too low."""
+        agree = wanted = 0
+        for scores, found, best in zip(self._scores, hits, self.hits(k), strict=True):
+            if len(best):
+                lowest = scores[best[-1]] * (1 - relative) - absolute
+                agree += int((scores[np.unique(found)] >= lowest).sum())
+                wanted += len(best)
+        return agree, wanted
+
+    def identical(self, hits: Hits, scores: Sequence[NDArray[np.float64]], k: int) -> bool:
+        """Say whether these are the best units in order, with just these scores."""
+        return all(
+            np.array_equal(found, best) and np.array_equal(given, true[best])
+            for found, given, true, best in zip(hits, scores, self._scores, self.hits(k), strict=True)
+        )
+
+
+def measure(engines: dict[str, Engine], truth: Truth, queries: Queries, plan: Plan) -> dict[str, dict[str, Any]]:
+    """Return the figures of all engines for each k."""
+    checks = {k: {name: check(engine, truth, queries, k) for name, engine in engines.items()} for k in KS}
+    hits = {name: sum(checks[k][name].hits for k in KS) for name in engines}
+    good = [name for name in engines if sum(checks[k][name].agree for k in KS) >= AGREES * hits[name]]
+    source, target = np.ones(PROBE_BYTES, np.uint8), np.zeros(PROBE_BYTES, np.uint8)
+    found = {}
+    for k in KS:
+        counts = {name: min(len(queries), max(CHECKED, int(plan.seconds * of.qps))) for name, of in checks[k].items()}
+        counts["ours"] = len(queries)
+        cpu, wall = ({name: list[float]() for name in engines} for _ in range(2))
+        gains: dict[str, list[float]] = {"ours": [], "copying": []}
+        for turn in range(plan.rounds):
+            names = list(engines)
+            for name in [*names[turn % len(names) :], *names[: turn % len(names)]]:  # they take turns
+                asked = queries[: counts[name]]
+                seconds, alone = timed(engines[name].search, asked, k, 1)
+                _, together = timed(engines[name].search, asked, k, cores())
+                cpu[name].append(len(asked) / seconds)
+                wall[name].append(len(asked) / together)
+                if name == "ours":
+                    gains["ours"].append(alone / together)
+                    gains["copying"].append(
+                        timed(copy, source, target, 1)[1] / timed(copy, source, target, cores())[1]
+                    )
+        found[str(k)] = {
+            **summary(cpu, good),
+            "wall": summary(wall, good),
+            "agreement": {name: round(of.agree / of.hits, 6) for name, of in checks[k].items()},
+            "identical": checks[k]["ours"].identical,
+            "threads": {name: round(statistics.median(values), 2) for name, values in gains.items()},
+            "queries": counts,
+        }
+        say(f"k = {k}: {found[str(k)]}")
+    return found
+
+
+def check(engine: Engine, truth: Truth, queries: Queries, k: int) -> Check:
+    """Return how far an engine agrees with the truth, and about how fast it is."""
+    some = queries[:CHECKED]
+    for threads in (1, cores()):
+        engine.search(some, k, threads)  # warm up
+    qps = len(some) / timed(engine.search, some, k, 1)[1]
+    answer = engine.search(some, k, 1)
+    rows = engine.rows(answer)
+    if not isinstance(engine, Ours):
+        return Check(*truth.agreement(rows, k, relative=1e-6), qps)
+    scores = [of[of > 0] for of in answer.scores]
+    return Check(*truth.agreement(rows, k, absolute=1e-9), qps, truth.identical(rows, scores, k))
+
+
+def summary(speeds: dict[str, list[float]], good: Sequence[str]) -> dict[str, Any]:
+    """Return the medians of queries a second, and ours beside the fastest peer of those that are good enough."""
+    qps = {name: statistics.median(values) for name, values in speeds.items()}
+    best = max((name for name in good if name != "ours"), key=qps.__getitem__, default=None)
+    rounded = {name: round(value, 1) for name, value in qps.items()}
+    return {
+        "ours_qps": rounded["ours"],
+        "peer_qps": rounded[best] if best else None,
+        "best_peer": best,
+        "ratio": round(qps["ours"] / qps[best], 2) if best else None,
+        "qps": rounded,
+    }
+
+
+def parse() -> argparse.Namespace:
+    """Return the command line's options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="under a minute on two cores; noisy")
+    parser.add_argument("--corpus", type=Path, default=DATA / "general", help="a folder of Parquet files with `text`")
+    parser.add_argument("--units", type=int, help="texts that are drawn; default all, quick 300,000")
+    parser.add_argument("--task", type=Path, help="a folder with train.parquet, whose texts ask")
+    parser.add_argument("--queries", type=int, default=2000, help="default 2,000")
+    parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS), help="default: all installed")
+    parser.add_argument("--rounds", type=int, help="default 5; quick 2")
+    options = parser.parse_args()
+    if options.task and not (options.task / "train.parquet").is_file():
+        parser.error(f"--task {options.task}: no train.parquet in it")
+    return options
+
+
+def main() -> None:
+    """Measure and print."""
+    options, started = parse(), time.perf_counter()
+    if not any(options.corpus.glob("*.parquet")):
+        reason = f"{options.corpus}: no Parquet files here; give a folder of them, with a column `text`, by --corpus"
+        say(f"skipped: {reason}")
+        print(json.dumps({"skipped": reason}))
+        return
+    plan = Plan(2, 0.4, 10_000_000) if options.quick else Plan(5, 5.0, 100_000_000)
+    plan = replace(plan, rounds=options.rounds or plan.rounds)
+    texts, held_out = read_texts(options.corpus, options.units or (300_000 if options.quick else None))
+    anchors = read_queries(held_out, options.task, ANCHORS)
+    queries = anchors[: options.queries]
+    say(f"{len(texts):,} texts; {len(queries):,} queries of {np.mean([*map(len, queries)]):.1f} terms")
+    with tempfile.TemporaryDirectory(prefix="hornbook-retrieval-") as place:
+        folder = Path(place)
+        corpus, built = make_corpus(texts, folder / "whole")
+        result: dict[str, Any] = {**text_speeds(texts, plan.text_bytes), **built}
+        say(f"{time.perf_counter() - started:.0f} s: {result}")
+        result["peak_mb"] = peak_mb(corpus, anchors, folder)
+        if not options.quick:
+            result["scaling"] = scaling(texts, queries, folder, plan.rounds)
+            say(f"{time.perf_counter() - started:.0f} s: growing corpora")
+        del texts
+        units = Units.of(corpus)
+        engines: dict[str, Engine] = {"ours": Ours(corpus, units.ids)}
+        say(f"{time.perf_counter() - started:.0f} s: {result['peak_mb']} MB at most")
+        truth = Truth(units, queries[:CHECKED])
+        index_s = {}
+        for name in options.peers:
+            if importlib.util.find_spec(name) is None:
+                say(f"{name} is not installed, and left out")
+                continue
+            start = time.perf_counter()
+            engines[name] = PEERS[name](units)
+            index_s[name] = round(time.perf_counter() - start, 1)
+            say(f"{time.perf_counter() - started:.0f} s: {name} has its index")
+        by_k = measure(engines, truth, queries, plan)
+    agreement = min(of["agreement"]["ours"] for of in by_k.values())
+    about = {"units": len(units), "queries": len(queries), "peers_index_s": index_s, "device": device()}
+    seconds = round(time.perf_counter() - started, 1)
+    print(json.dumps({"k": by_k, "agreement": agreement, **result, **about, "seconds": seconds}))
+    if agreement < 1:
+        sys.exit(f"ours agrees with an exhaustive search to {agreement}, not 1: the speeds mean nothing")
+
+
+def device() -> str:
+    """Return what the figures were taken on."""
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+    model = next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), "cpu")
+    return f"{model}, {cores()} cores"
+
+
+if __name__ == "__main__":
+    main()
