@@ -86,12 +86,17 @@ class Plan:
 
 
 def read_texts(folder: Path, most: int | None) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """Return texts of a folder of Parquet files, at most so many, and others that are held out, in random order."""
+    """Return a folder's texts in their order, at most so many of them, and others, held out, in random order."""
     tables = [pq.read_table(file, columns=["text"]) for file in sorted(folder.glob("*.parquet"))]
     texts = pa.concat_tables(tables)["text"]
-    order = np.random.default_rng(0).permutation(len(texts))
     held_out = min(ANCHORS * 5 // 4, len(texts) // 10)
-    return texts.take(order[held_out:][:most]), texts.take(order[:held_out])
+    order = np.random.default_rng(0).permutation(len(texts))
+    return texts.take(np.sort(order[held_out:][:most])), some(texts.take(np.sort(order[:held_out])), held_out)
+
+
+def some(texts: pa.ChunkedArray, count: int) -> pa.ChunkedArray:
+    """Return so many of texts in random order."""
+    return texts.take(np.random.default_rng(0).permutation(len(texts))[:count])
 
 
 def make_corpus(texts: pa.ChunkedArray, folder: Path) -> tuple[Corpus, dict[str, float]]:
@@ -116,7 +121,7 @@ def read_queries(texts: pa.ChunkedArray, task: Path | None, count: int) -> list[
     if task is not None:
         table = pq.read_table(task / "train.parquet")
         first = next(field.name for field in table.schema if pa.types.is_string(field.type))
-        texts = table[first].take(np.random.default_rng(0).permutation(len(table)))
+        texts = some(table[first], len(table))
     found: list[list[str]] = []
     for batch in texts.chunks:
         for text in batch.to_pylist():
@@ -213,7 +218,7 @@ def scaling(texts: pa.ChunkedArray, queries: Queries, folder: Path, rounds: int)
     found: dict[str, Any] = {"units": [], "cpu_s": {str(k): [] for k in KS}}
     for size in [*(size for size in SIZES if size < 0.9 * len(texts)), len(texts)]:
         with tempfile.TemporaryDirectory(dir=folder) as place:
-            corpus, _ = make_corpus(texts.slice(0, size), Path(place) / "some")
+            corpus, _ = make_corpus(some(texts, size), Path(place) / "some")
             ours = Ours(corpus, np.empty(0, np.int64))
             found["units"].append(corpus.units)
             for k in KS:
@@ -225,7 +230,7 @@ def scaling(texts: pa.ChunkedArray, queries: Queries, folder: Path, rounds: int)
 
 @dataclass(frozen=True)
 class Check:
-    """How many hits of an engine agree, how many there should be, and how many queries it answers a second, roughly."""
+    """How many hits of an engine agree, how many there should be, and about how many queries a second it answers."""
 
     agree: int
     hits: int
@@ -283,7 +288,9 @@ def measure(engines: dict[str, Engine], truth: Truth, queries: Queries, plan: Pl
     checks = {k: {name: check(engine, truth, queries, k) for name, engine in engines.items()} for k in KS}
     hits = {name: sum(checks[k][name].hits for k in KS) for name in engines}
     good = [name for name in engines if sum(checks[k][name].agree for k in KS) >= AGREES * hits[name]]
-    source, target = np.ones(PROBE_BYTES, np.uint8), np.zeros(PROBE_BYTES, np.uint8)
+    source, target = (
+        np.full(PROBE_BYTES, number, np.uint8) for number in (1, 2)
+    )  # not zeros, which are not in memory
     found = {}
     for k in KS:
         counts = {name: min(len(queries), max(CHECKED, int(plan.seconds * of.qps))) for name, of in checks[k].items()}
@@ -317,11 +324,11 @@ def measure(engines: dict[str, Engine], truth: Truth, queries: Queries, plan: Pl
 
 def check(engine: Engine, truth: Truth, queries: Queries, k: int) -> Check:
     """Return how far an engine agrees with the truth, and about how fast it is."""
-    some = queries[:CHECKED]
+    asked = queries[:CHECKED]
     for threads in (1, cores()):
-        engine.search(some, k, threads)  # warm up
-    qps = len(some) / timed(engine.search, some, k, 1)[1]
-    answer = engine.search(some, k, 1)
+        engine.search(asked, k, threads)  # warm up
+    qps = len(asked) / timed(engine.search, asked, k, 1)[1]
+    answer = engine.search(asked, k, 1)
     rows = engine.rows(answer)
     if not isinstance(engine, Ours):
         return Check(*truth.agreement(rows, k, relative=1e-6), qps)
@@ -367,7 +374,7 @@ def main() -> None:
         say(f"skipped: {reason}")
         print(json.dumps({"skipped": reason}))
         return
-    plan = Plan(2, 0.4, 10_000_000) if options.quick else Plan(5, 5.0, 100_000_000)
+    plan = Plan(2, 0.3, 10_000_000) if options.quick else Plan(5, 5.0, 100_000_000)
     plan = replace(plan, rounds=options.rounds or plan.rounds)
     texts, held_out = read_texts(options.corpus, options.units or (300_000 if options.quick else None))
     anchors = read_queries(held_out, options.task, ANCHORS)
