@@ -1,4 +1,4 @@
-"""Retrieval speed: hornbook beside tantivy and bm25s, on the same units, terms and queries.
+"""Retrieval speed: hornbook beside tantivy, bm25s and PISA, those that are installed; same units, terms and queries.
 
     python benchmarks/retrieval.py --quick
     python benchmarks/retrieval.py [--corpus FOLDER] [--units N] [--task FOLDER]
@@ -32,6 +32,7 @@ The last line of the output is one JSON object.
 import argparse
 import importlib.util
 import json
+import math
 import resource
 import statistics
 import subprocess
@@ -47,6 +48,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import sparse
@@ -70,6 +72,7 @@ K1, B = 1.2, 0.75
 CHECKED = 50  # queries
 AGREES = 0.995
 ANCHORS = 20_000
+QUICK_PEERS = ("tantivy", "bm25s")
 SIZES = (300_000, 600_000, 1_200_000)
 SENTENCES = 20  # of a document
 PROBE_BYTES = 400_000_000
@@ -91,12 +94,17 @@ def read_texts(folder: Path, most: int | None) -> tuple[pa.ChunkedArray, pa.Chun
     texts = pa.concat_tables(tables)["text"]
     held_out = min(ANCHORS * 5 // 4, len(texts) // 10)
     order = np.random.default_rng(0).permutation(len(texts))
-    return texts.take(np.sort(order[held_out:][:most])), some(texts.take(np.sort(order[:held_out])), held_out)
+    return texts.take(np.sort(order[held_out:][:most])), shuffled(texts.take(np.sort(order[:held_out])))
 
 
 def some(texts: pa.ChunkedArray, count: int) -> pa.ChunkedArray:
-    """Return so many of texts in random order."""
-    return texts.take(np.random.default_rng(0).permutation(len(texts))[:count])
+    """Return so many of texts, drawn at random, in their order."""
+    return texts.take(np.sort(np.random.default_rng(1).permutation(len(texts))[:count]))
+
+
+def shuffled(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return texts in random order."""
+    return texts.take(np.random.default_rng(2).permutation(len(texts)))
 
 
 def make_corpus(texts: pa.ChunkedArray, folder: Path) -> tuple[Corpus, dict[str, float]]:
@@ -106,8 +114,13 @@ def make_corpus(texts: pa.ChunkedArray, folder: Path) -> tuple[Corpus, dict[str,
     wall, cpu = time.perf_counter(), cpu_seconds()
     corpus = open_corpus(build(CorpusConfig(sources=(str(folder / "texts.parquet"),)), folder / "corpus"))
     wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
-    megabytes = pa.compute.sum(pa.compute.binary_length(texts)).as_py() / 1e6
-    return corpus, {"build_units_s": round(corpus.units / wall), "build_mb_s": round(megabytes / cpu, 1)}
+    speeds = {"build_units_s": round(corpus.units / wall), "build_mb_s": round(bytes_of(texts) / 1e6 / cpu, 1)}
+    return corpus, speeds
+
+
+def bytes_of(texts: pa.ChunkedArray) -> int:
+    """Return how many bytes texts have together."""
+    return int(pc.sum(pc.binary_length(texts)).as_py())
 
 
 def cpu_seconds() -> float:
@@ -121,7 +134,7 @@ def read_queries(texts: pa.ChunkedArray, task: Path | None, count: int) -> list[
     if task is not None:
         table = pq.read_table(task / "train.parquet")
         first = next(field.name for field in table.schema if pa.types.is_string(field.type))
-        texts = some(table[first], len(table))
+        texts = shuffled(table[first])
     found: list[list[str]] = []
     for batch in texts.chunks:
         for text in batch.to_pylist():
@@ -134,8 +147,7 @@ def read_queries(texts: pa.ChunkedArray, task: Path | None, count: int) -> list[
 
 def text_speeds(texts: pa.ChunkedArray, size: int) -> dict[str, float]:
     """Return MB that one core goes through in a second: text to numbers of terms, documents to sentences, both."""
-    lengths = pa.compute.binary_length(texts).to_numpy()
-    units = texts.slice(0, int(np.searchsorted(np.cumsum(lengths), size)) + 1).combine_chunks()
+    units = some(texts, math.ceil(len(texts) * size / bytes_of(texts))).combine_chunks()
     sentences = units.to_pylist()
     joined = [" ".join(sentences[first : first + SENTENCES]) for first in range(0, len(sentences), SENTENCES)]
     documents = pa.array(joined, pa.string())
@@ -213,12 +225,12 @@ def copy(source: NDArray[np.uint8], target: NDArray[np.uint8], threads: int) -> 
         list(pool.map(lambda part: np.copyto(*part), parts))
 
 
-def scaling(texts: pa.ChunkedArray, queries: Queries, folder: Path, rounds: int) -> dict[str, Any]:
+def scaling(texts: pa.ChunkedArray, whole: Corpus, queries: Queries, folder: Path, rounds: int) -> dict[str, Any]:
     """Return for corpora of growing size their units and the seconds that ours takes on one core."""
     found: dict[str, Any] = {"units": [], "cpu_s": {str(k): [] for k in KS}}
     for size in [*(size for size in SIZES if size < 0.9 * len(texts)), len(texts)]:
         with tempfile.TemporaryDirectory(dir=folder) as place:
-            corpus, _ = make_corpus(some(texts, size), Path(place) / "some")
+            corpus = whole if size == len(texts) else make_corpus(some(texts, size), Path(place) / "some")[0]
             ours = Ours(corpus, np.empty(0, np.int64))
             found["units"].append(corpus.units)
             for k in KS:
@@ -358,7 +370,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--units", type=int, help="texts that are drawn; default all, quick 300,000")
     parser.add_argument("--task", type=Path, help="a folder with train.parquet, whose texts ask")
     parser.add_argument("--queries", type=int, default=2000, help="default 2,000")
-    parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS), help="default: all installed")
+    parser.add_argument("--peers", nargs="*", choices=list(PEERS), help="default: all; quick tantivy and bm25s")
     parser.add_argument("--rounds", type=int, help="default 5; quick 2")
     options = parser.parse_args()
     if options.task and not (options.task / "train.parquet").is_file():
@@ -387,7 +399,7 @@ def main() -> None:
         say(f"{time.perf_counter() - started:.0f} s: {result}")
         result["peak_mb"] = peak_mb(corpus, anchors, folder)
         if not options.quick:
-            result["scaling"] = scaling(texts, queries, folder, plan.rounds)
+            result["scaling"] = scaling(texts, corpus, queries, folder, plan.rounds)
             say(f"{time.perf_counter() - started:.0f} s: growing corpora")
         del texts
         units = Units.of(corpus)
@@ -395,7 +407,7 @@ def main() -> None:
         say(f"{time.perf_counter() - started:.0f} s: {result['peak_mb']} MB at most")
         truth = Truth(units, queries[:CHECKED])
         index_s = {}
-        for name in options.peers:
+        for name in QUICK_PEERS if options.quick and options.peers is None else options.peers or PEERS:
             if importlib.util.find_spec(name) is None:
                 say(f"{name} is not installed, and left out")
                 continue

@@ -5,6 +5,7 @@ queries to the numbers of units, no text; `rows` says afterwards, outside the me
 """
 
 import importlib.util
+import tempfile
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hornbook.corpus import Corpus
+from hornbook.corpus.parallel import cores
 from hornbook.retrieval import Hits, retrieve
 from hornbook.terms import terms
 
@@ -164,6 +166,42 @@ class Bm25s:
         return [rows[scores > 0] for rows, scores in zip(answer.documents, answer.scores, strict=True)]
 
 
+class Pisa:
+    """PISA through pyterrier-pisa: block-max WAND, whose index is a folder.
+
+    PISA breaks words by rules of its own, so it is given the number of each term as a word.
+    """
+
+    def __init__(self, units: Units) -> None:
+        from pyterrier_pisa import PisaIndex, log_level
+
+        log_level(False)
+        self._folder = tempfile.TemporaryDirectory()
+        self._index = PisaIndex(f"{self._folder.name}/index", "text", stemmer="none", stops="none", threads=cores())
+        numbered = (" ".join([f"t{number}" for number in unit]) for unit in units)
+        self._index.index({"docno": str(row), "text": text} for row, text in enumerate(numbered))
+        self._numbers = units.numbers
+        self._searches: dict[tuple[int, int], Any] = {}
+
+    def search(self, queries: Queries, k: int, threads: int) -> Any:
+        """Return a table of hits."""
+        import pandas as pd
+
+        if (k, threads) not in self._searches:
+            scoring = {"k1": 1.2, "b": 0.75, "query_weighted": True}
+            self._searches[k, threads] = self._index.bm25(num_results=k, threads=threads, **scoring)
+        numbered = ([self._numbers[term] for term in query if term in self._numbers] for query in queries)
+        texts = [" ".join([f"t{number}" for number in query]) for query in numbered]
+        asked = pd.DataFrame({"qid": [str(number) for number in range(len(texts))], "query": texts})
+        return len(queries), self._searches[k, threads].transform(asked)
+
+    def rows(self, answer: Any) -> list[NDArray[np.int64]]:
+        """Return the places of the hits."""
+        count, table = answer
+        owners, rows = table["qid"].astype(int).to_numpy(), table["docno"].astype(int).to_numpy()
+        return [rows[owners == number] for number in range(count)]
+
+
 def _in_threads(work: Callable[[Queries], list[Any]], queries: Queries, threads: int) -> list[Any]:
     """Return what `work` returns for queries, parts of them given to threads."""
     if threads == 1:
@@ -175,4 +213,4 @@ def _in_threads(work: Callable[[Queries], list[Any]], queries: Queries, threads:
 
 
 # By the module that it needs.
-PEERS: dict[str, Callable[[Units], Engine]] = {"tantivy": Tantivy, "bm25s": Bm25s}
+PEERS: dict[str, Callable[[Units], Engine]] = {"tantivy": Tantivy, "bm25s": Bm25s, "pyterrier_pisa": Pisa}
