@@ -30,6 +30,8 @@ The last line of the output is one JSON object.
 """
 
 import argparse
+import contextlib
+import importlib.metadata
 import importlib.util
 import json
 import math
@@ -417,11 +419,21 @@ def main() -> None:
             say(f"{time.perf_counter() - started:.0f} s: {name} has its index")
         by_k = measure(engines, truth, queries, plan)
     agreement = min(of["agreement"]["ours"] for of in by_k.values())
-    about = {"units": len(units), "queries": len(queries), "peers_index_s": index_s, "device": device()}
+    about = {"units": len(units), "queries": len(queries), "peers_index_s": index_s, "versions": versions()}
+    about["device"] = device()
     seconds = round(time.perf_counter() - started, 1)
     print(json.dumps({"k": by_k, "agreement": agreement, **result, **about, "seconds": seconds}))
     if agreement < 1:
         sys.exit(f"ours agrees with an exhaustive search to {agreement}, not 1: the speeds mean nothing")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what is installed of the peers, and of numba, which makes bm25s many times faster."""
+    found = {}
+    for name in (*PEERS, "numba"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def device() -> str:

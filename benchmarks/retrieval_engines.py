@@ -173,9 +173,8 @@ class Pisa:
     """
 
     def __init__(self, units: Units) -> None:
-        from pyterrier_pisa import PisaIndex, log_level
+        from pyterrier_pisa import PisaIndex
 
-        log_level(False)
         self._folder = tempfile.TemporaryDirectory()
         self._index = PisaIndex(f"{self._folder.name}/index", "text", stemmer="none", stops="none", threads=cores())
         numbered = (" ".join([f"t{number}" for number in unit]) for unit in units)
