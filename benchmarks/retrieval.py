@@ -62,7 +62,7 @@ from hornbook.corpus.arrow import text_buffers
 from hornbook.corpus.cutting import cut_documents
 from hornbook.corpus.parallel import cores
 from hornbook.recipe import CorpusConfig
-from hornbook.retrieval import keywords
+from hornbook.retrieval import keywords_of_all
 from hornbook.terms import terms
 from hornbook.terms.characters import tables
 from retrieval_engines import PEERS, Engine, Ours, Queries, Units
@@ -137,14 +137,8 @@ def read_queries(texts: pa.ChunkedArray, task: Path | None, count: int) -> list[
         table = pq.read_table(task / "train.parquet")
         first = next(field.name for field in table.schema if pa.types.is_string(field.type))
         texts = shuffled(table[first])
-    found: list[list[str]] = []
-    for batch in texts.chunks:
-        for text in batch.to_pylist():
-            if len(found) == count:
-                return found
-            if query := keywords(text):
-                found.append(query)
-    return found
+    found = keywords_of_all(texts.to_pylist())
+    return [query for query in found if query][:count]
 
 
 def text_speeds(texts: pa.ChunkedArray, size: int) -> dict[str, float]:
