@@ -30,8 +30,8 @@ namespace {
 constexpr size_t most_rows = 65536;
 constexpr size_t frequent_rows = 256;    // from here on a term's rows are held as bits too
 constexpr size_t blocks_at_once = 16;    // prepared together: bounds memory
-constexpr size_t few = 12;               // candidates that are better looked at one by one
-constexpr double share_of_others = 0.4;  // of what a unit needs, which the others may weigh; tuned, any is right  // of what a unit needs, which frequent terms may be left out; tuned, any is right
+constexpr size_t few = 12;               // candidates of a block: better looked at one by one; tuned, any is right
+constexpr double share_of_others = 0.4;  // of what a unit needs, which the others may weigh; tuned, any is right
 
 template <class Task>
 void in_parallel(size_t threads, size_t count, Task task) {
@@ -102,7 +102,6 @@ struct Query {
     size_t first, last;  // of its terms
     size_t k;
     double bar;  // a hit's score must be above it
-    double held = 0;  // k hits have at least this score
     std::vector<Hit> hits;
 
     void take(const Hit& hit) {
@@ -119,9 +118,8 @@ struct Query {
         raise(std::max_element(hits.begin(), hits.end())->score);
     }
 
-    // At least k units reach this score; one of the same block that does, too, may have a lower id.
+    // At least k units reach this score; another one that does, too, may have a lower id.
     void raise(double score) {
-        held = std::max(held, score);
         bar = std::max(bar, std::nextafter(score, 0.0));
     }
 };
@@ -135,6 +133,11 @@ Found give_all(std::vector<std::vector<Hit>>& queries) {
     std::vector<double> scores;
     {
         nb::gil_scoped_release release;
+        size_t all = 0;
+        for (const std::vector<Hit>& hits : queries) all += hits.size();
+        starts.reserve(queries.size() + 1);
+        units.reserve(all);
+        scores.reserve(all);
         for (std::vector<Hit>& hits : queries) {
             for (const Hit& hit : hits) {
                 units.push_back(hit.unit);
@@ -157,7 +160,7 @@ class Search {
             throw std::invalid_argument("queries whose parts do not fit each other");
         for (size_t i = 0; i < k.size(); ++i) {
             if (!k(i) || starts(i) > starts(i + 1)) throw std::invalid_argument("queries whose parts do not fit each other");
-            queries_.push_back({starts(i), starts(i + 1), k(i), std::nextafter(bars(i), 0.0), 0, {}});
+            queries_.push_back({starts(i), starts(i + 1), k(i), std::nextafter(bars(i), 0.0), {}});
             for (size_t at = starts(i); at < starts(i + 1); ++at) {
                 if (places(at) >= idf_.size()) throw std::invalid_argument("a term without an idf");
                 const double weight = counts(at) * idf_[places(at)];
@@ -169,7 +172,7 @@ class Search {
         }
     }
 
-    // Goes over blocks, which come by rising unit ids. place_of[id] is where the shard's term stands among the terms of
+    // Goes over blocks of a shard. place_of[id] is where the shard's term stands among the terms of
     // the queries, or below 0.
     void add(const std::vector<Block>& blocks, const In<int32_t>& place_of) {
         nb::gil_scoped_release release;
@@ -315,7 +318,6 @@ class Search {
                 postings += list.size;
             }
             if (present.empty()) return;
-            q.bar = std::max(q.bar, q.held);  // what is held has lower ids, and so wins ties
             // More than the sums of floats can be wrong by.
             const double slack = 1e-6 * static_cast<double>(present.size() + 8);
             limit_terms(p, q, all, slack);
@@ -520,6 +522,9 @@ Found merge(const In<uint32_t>& k, const std::vector<std::tuple<In<uint64_t>, In
         nb::gil_scoped_release release;
         in_parallel(threads, k.size(), [&](size_t q) {
             std::vector<Hit>& hits = found[q];
+            size_t all = 0;
+            for (const auto& part : parts) all += std::get<0>(part)(q + 1) - std::get<0>(part)(q);
+            hits.reserve(all);
             for (const auto& [starts, units, scores] : parts)
                 for (size_t i = starts(q); i < starts(q + 1); ++i) hits.push_back({scores(i), units(i)});
             if (hits.size() > k(q)) {

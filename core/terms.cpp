@@ -69,15 +69,15 @@ class UnitTerms {
         return {give(std::move(offsets)), give(std::move(data))};
     }
 
-    // Turns over the units from `first` to before `last`; place[i] is the id of the i-th term of the vocabulary, or
+    // Turns over each `step`-th unit from `first` on; place[i] is the id of the i-th term of the vocabulary, or
     // below 0 where it is dropped. `terms` is the number of ids.
-    auto block(size_t first, size_t last, const In<int32_t>& place, size_t terms) {
-        if (last > units_.size() || first > last || last - first > 65536 || place.size() != rank_.size())
+    auto block(size_t first, size_t step, const In<int32_t>& place, size_t terms) {
+        if (!step || first >= units_.size() || (units_.size() - first - 1) / step >= 65536 || place.size() != rank_.size())
             throw std::invalid_argument("no such block");
         Block block;
         {
             nb::gil_scoped_release release;
-            block = turn_over(first, last, place.data(), terms);
+            block = turn_over(first, step, place.data(), terms);
         }
         return std::make_tuple(give(std::move(block.order)), give(std::move(block.lengths)),
                                give(std::move(block.length_ends)), give(std::move(block.terms)),
@@ -98,15 +98,15 @@ class UnitTerms {
         std::vector<uint32_t> repeat_counts;
     };
 
-    Block turn_over(size_t first, size_t last, const int32_t* place, size_t terms) {
-        const size_t n = last - first;
+    Block turn_over(size_t first, size_t step, const int32_t* place, size_t terms) {
+        const size_t n = (units_.size() - first + step - 1) / step;
         Block block;
         // Term ids unit by unit, those dropped left out.
         std::vector<uint32_t> ids;
         std::vector<size_t> starts{0};
         std::vector<uint32_t> length(n);
         for (size_t i = 0; i < n; ++i) {
-            const Span span = units_[first + i];
+            const Span span = units_[first + i * step];
             for (size_t at = span.start; at < span.end; ++at) {
                 const int32_t id = place[rank_[ids_[at]]];
                 if (id >= 0) ids.push_back(static_cast<uint32_t>(id));
@@ -176,7 +176,7 @@ void bind_terms(nb::module_& module) {
         .def("add", &UnitTerms::add, nb::arg("offsets"), nb::arg("data"))
         .def("put", &UnitTerms::put, nb::arg("unit"), nb::arg("terms"))
         .def("vocabulary", &UnitTerms::vocabulary)
-        .def("block", &UnitTerms::block, nb::arg("first"), nb::arg("last"), nb::arg("place"), nb::arg("terms"));
+        .def("block", &UnitTerms::block, nb::arg("first"), nb::arg("step"), nb::arg("place"), nb::arg("terms"));
 }
 
 }  // namespace hornbook

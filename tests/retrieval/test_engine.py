@@ -182,10 +182,13 @@ class Noting(engine.Here):
         return super().__call__(function, shared, items)
 
 
-# What is found hangs on which block is sampled: `rare` stands in the sampled blocks alone, so their bar is too high
-# for the others; `common` everywhere.
 def sampled_corpus():
-    texts = [f"common {'rare ' * (i // 5 % engine.SAMPLED == engine.SAMPLED // 2)}{'x ' * (i % 7)}" for i in range(1000)]
+    """1,000 units of which those in the blocks that are sampled hold `rare`: their bar is too high for the others."""
+    texts = []
+    for number in range(1000):
+        block = number // 200 * 40 + number % 200 % 40
+        rare = block % engine.SAMPLED == engine.SAMPLED // 2
+        texts.append(f"common {'rare ' * rare}{'x ' * (number % 7)}")
     return Listed(texts, shard_units=200, block_units=5)
 
 

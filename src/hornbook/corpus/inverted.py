@@ -137,9 +137,11 @@ def invert(batches: Iterable[pa.RecordBatch], analysis: Analysis, block_units: i
     place = np.array([-1 if term is None else place_of[term] for term in found], np.int32)
     frequency = np.zeros(len(dictionary), np.int64)
     blocks = []
-    for first in range(0, count, block_units):
-        order, *rest = held.block(first, min(first + block_units, count), place, len(dictionary))
-        blocks.append(Block(units[first + order], *rest))
+    # Every so many units make a block, not neighbours: so each block is a fair sample of the shard.
+    step = -(-count // block_units)
+    for first in range(step):
+        order, *rest = held.block(first, step, place, len(dictionary))
+        blocks.append(Block(units[first::step][order], *rest))
         frequency[blocks[-1].terms] += np.diff(blocks[-1].ends, prepend=0)
     return Inverted(pa.array(dictionary, pa.string()), frequency, blocks)
 
@@ -199,12 +201,12 @@ class _Slowly:
         self._rank = {word: rank for rank, word in enumerate(words)}
         return text_buffers(pa.array(words, pa.string()))
 
-    def block(self, first: int, last: int, place: NDArray[np.int32], terms: int) -> Iterator[NDArray[np.generic]]:
+    def block(self, first: int, step: int, place: NDArray[np.int32], terms: int) -> Iterator[NDArray[np.generic]]:
         counts = []
-        for unit in self._units[first:last]:
+        for unit in self._units[first::step]:
             ids = (int(place[self._rank[word]]) for word in unit)
             counts.append(Counter(term for term in ids if term >= 0))
-        order = sorted(range(last - first), key=lambda unit: (counts[unit].total(), unit))
+        order = sorted(range(len(counts)), key=lambda unit: (counts[unit].total(), unit))
         lengths, length_ends = np.unique([counts[unit].total() for unit in order], return_counts=True)
         postings = sorted((term, row, tf) for row, unit in enumerate(order) for term, tf in counts[unit].items())
         every, repeated = (np.array(part, np.int64).reshape(-1, 3) for part in (postings, [p for p in postings if p[2] > 1]))

@@ -6,13 +6,13 @@ idf = ln(1 + (N - df + 0.5) / (df + 0.5)). All in float64. N counts empty units 
 """
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 
@@ -40,21 +40,26 @@ class Queries:
     @classmethod
     def of(cls, queries: Sequence[Sequence[str]], k: NDArray[np.uint32]) -> "Queries":
         """Return the terms of queries, of which each has its k."""
-        vocabulary = sorted({term for query in queries for term in query})
-        place_of = {term: place for place, term in enumerate(vocabulary)}
-        # Sorted, so that every score is summed in one order and ties are ties on every machine.
-        counted = [sorted(Counter(place_of[term] for term in query).items()) for query in queries]
-        pairs = np.array([pair for query in counted for pair in query], np.uint32).reshape(-1, 2)
-        starts = np.cumsum([0, *map(len, counted)]).astype(np.uint64)
-        places, counts = (np.ascontiguousarray(pairs[:, column]) for column in (0, 1))
-        return cls(pa.array(vocabulary, pa.string()), starts, places, counts, k)
+        sizes = np.array([len(query) for query in queries], np.int64)
+        encoded = pa.array([term for query in queries for term in query], pa.string()).dictionary_encode()
+        rank = pc.array_sort_indices(encoded.dictionary)
+        place_of = np.empty(len(rank), np.int64)
+        place_of[rank.to_numpy()] = np.arange(len(rank))
+        # By query, then term: so every score is summed in one order, and ties are ties on every machine.
+        owners = np.repeat(np.arange(len(queries)), sizes)
+        pairs, counts = np.unique(owners * len(rank) + place_of[encoded.indices.to_numpy()], return_counts=True)
+        owner, places = np.divmod(pairs, max(len(rank), 1))
+        starts = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(queries)))]).astype(np.uint64)
+        return cls(encoded.dictionary.take(rank), starts, places.astype(np.uint32), counts.astype(np.uint32), k)
 
-    def some(self, chosen: NDArray[np.int64]) -> "Queries":
-        """Return only the queries with these numbers, rising; the terms stay as they are."""
+    def some(self, chosen: NDArray[np.int64]) -> tuple["Queries", NDArray[np.int64]]:
+        """Return only the queries with these numbers, rising, and which of the terms are theirs."""
         sizes = np.diff(self.starts.astype(np.int64))
         kept = np.isin(np.repeat(np.arange(len(self)), sizes), chosen)
         starts = np.concatenate([[0], np.cumsum(sizes[chosen])]).astype(np.uint64)
-        return Queries(self.terms, starts, self.places[kept], self.counts[kept], self.k[chosen])
+        theirs, places = np.unique(self.places[kept], return_inverse=True)
+        terms = self.terms.take(pa.array(theirs))
+        return Queries(terms, starts, places.astype(np.uint32), self.counts[kept], self.k[chosen]), theirs
 
     def wanting(self, k: NDArray[np.uint32]) -> "Queries":
         """Return the same queries with other numbers of hits wanted, [queries]."""

@@ -39,10 +39,11 @@ from hornbook.terms import Analysis
 
 logger = logging.getLogger("hornbook")
 
-# One block of so many is sampled, and nothing where there are fewer than four times as many.
-SAMPLED = 10
+# One block of so many is sampled, at least one, and nothing where there are fewer than `_FEW_BLOCKS`.
+SAMPLED = 12
+_FEW_BLOCKS = 4
 # The bar is set so low that this many standard deviations of a random sample separate it from the k-th hit.
-_DEVIATIONS = 4
+_DEVIATIONS = 3
 _HIT_BYTES = 16
 
 Item = TypeVar("Item")
@@ -172,7 +173,8 @@ def _retrieve(shards: Sequence[Shard], queries: Queries, k1: float, b: float, th
     if not len(short):
         return found
     with progress(f"Retrieving again for {len(short):,} of {len(queries):,} queries", known.units) as counter:
-        again = replace(plan, queries=queries.some(short), bars=np.zeros(len(short)))
+        some, terms = queries.some(short)
+        again = replace(plan, queries=some, idf=plan.idf[terms], bars=np.zeros(len(short)))
         full = _search(again, _groups([(shard, None) for shard in shards], kept.spread.width), kept, counter)
     return _replace(found, short, full)
 
@@ -181,9 +183,9 @@ def _bars(plan: Plan, shards: Sequence[Shard], blocks: Sequence[int], kept: "_Ke
     """Return for each query a score that k units are likely to reach, 0 where the sample says nothing."""
     firsts = np.cumsum([0, *blocks]).tolist()
     bars, total = np.zeros(len(plan.queries)), firsts[-1]
-    if total < 4 * SAMPLED:
+    if total < _FEW_BLOCKS:
         return bars
-    chosen = np.arange(SAMPLED // 2, total, SAMPLED)
+    chosen = np.arange(min(SAMPLED, total) // 2, total, SAMPLED)
     own = [chosen[(chosen >= first) & (chosen < last)] - first for first, last in pairwise(firsts)]
     parts = [(shard, numbers.tolist()) for shard, numbers in zip(shards, own, strict=True) if len(numbers)]
     expected = plan.queries.k * (len(chosen) / total)
