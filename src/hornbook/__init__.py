@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hornbook.artifact import Artifact, load
     from hornbook.cli.new import write_recipe as new
-    from hornbook.corpus import build as corpus_build
+    from hornbook.corpus.build import build as corpus_build
     from hornbook.demo import quickstart
     from hornbook.errors import HornbookError
     from hornbook.evaluation.evaluate import evaluate
     from hornbook.pipeline import run
     from hornbook.recipe import load_recipe
     from hornbook.tasks import prepare
-    from hornbook.textbook import build as textbook_build
+    from hornbook.textbook.build import build as textbook_build
     from hornbook.training.distil import distil
     from hornbook.training.finetune import adapt, finetune
 

@@ -2,6 +2,7 @@
 
 import logging
 from functools import cache
+from importlib import import_module
 from types import ModuleType
 
 logger = logging.getLogger("hornbook")
@@ -11,11 +12,10 @@ logger = logging.getLogger("hornbook")
 def core() -> ModuleType | None:
     """Return the compiled core, or None, with a warning, where it is missing."""
     try:
-        from hornbook import _core
+        return import_module("hornbook._core")
     except ImportError:
         logger.warning(
             "hornbook's compiled core is missing: splitting and retrieval are many times slower; "
             "install a C++ compiler and run pip install again"
         )
         return None
-    return _core

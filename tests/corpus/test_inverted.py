@@ -13,7 +13,9 @@ from hornbook.recipe import CorpusConfig
 from hornbook.terms import Analysis, terms
 
 PIECES = ["the", "cat", "cats", "Don't", "3.14", "É", "ΣΊΣΥΦΟΣ", "İstanbul", "-", " ", " ", ".", "日本", "𠀀x"]
-TEXTS = st.lists(st.one_of(st.lists(st.sampled_from(PIECES), max_size=9).map("".join), st.text(max_size=9)), max_size=20)
+TEXTS = st.lists(
+    st.one_of(st.lists(st.sampled_from(PIECES), max_size=9).map("".join), st.text(max_size=9)), max_size=20
+)
 ANALYSES = st.builds(Analysis, st.sampled_from(["none", "english"]), st.sampled_from(["keep", "drop"]))
 
 
@@ -67,7 +69,9 @@ def test_blocks_hold_the_terms_of_every_unit_and_equal_the_reference(texts, anal
     assert units == expected
     assert (found.units, found.length) == (len(texts), sum(sum(held.values()) for held in expected.values()))
     assert found.dictionary.to_pylist() == sorted({term for held in expected.values() for term in held})
-    assert found.frequency.tolist() == [sum(t in held for held in expected.values()) for t in found.dictionary.to_pylist()]
+    assert found.frequency.tolist() == [
+        sum(t in held for held in expected.values()) for t in found.dictionary.to_pylist()
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inverted, "core", lambda: None)
         same(found, invert(batches(texts, size), analysis, block_units))

@@ -94,8 +94,13 @@ def test_units_of_more_than_65535_terms():
 def test_the_compiled_search_equals_the_reference_at_any_bar(data, texts, queries, k):
     corpus = Listed(texts, shard_units=30, block_units=7)
     asked = engine.Queries.of(queries, np.full(len(queries), k, np.uint32))
-    known = sum((shard.count(asked, one).statistics for one in corpus.shards[1:]), shard.count(asked, corpus.shards[0]).statistics)
-    bars = np.array(data.draw(st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0]), min_size=len(queries), max_size=len(queries))))
+    known = sum(
+        (shard.count(asked, one).statistics for one in corpus.shards[1:]),
+        shard.count(asked, corpus.shards[0]).statistics,
+    )
+    bars = np.array(
+        data.draw(st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0]), min_size=len(queries), max_size=len(queries)))
+    )
     plan = shard.Plan(asked, known.idf, known.mean_length or 1.0, bars, 1.2, 0.75, 2)
     parts = [(one, None) for one in corpus.shards]
     answer = shard.search(plan, parts)
@@ -110,7 +115,14 @@ def test_the_compiled_search_equals_the_reference_at_any_bar(data, texts, querie
 
 
 @given(
-    parts=st.lists(st.lists(st.lists(st.tuples(st.sampled_from([0.5, 1.0, 2.0]), st.integers(0, 99)), max_size=5), min_size=3, max_size=3), max_size=4),
+    parts=st.lists(
+        st.lists(
+            st.lists(st.tuples(st.sampled_from([0.5, 1.0, 2.0]), st.integers(0, 99)), max_size=5),
+            min_size=3,
+            max_size=3,
+        ),
+        max_size=4,
+    ),
     k=st.lists(st.integers(1, 6), min_size=3, max_size=3),
 )
 def test_the_compiled_merge_equals_the_reference(parts, k):
@@ -118,8 +130,17 @@ def test_the_compiled_merge_equals_the_reference(parts, k):
     for part in parts:
         flat = [hit for query in part for hit in query]
         starts = np.cumsum([0, *map(len, part)]).astype(np.uint64)
-        found.append(Found(starts, np.array([unit for _, unit in flat], np.int64), np.array([score for score, _ in flat], np.float64)))
-    merged, expected = engine.merge(np.array(k, np.uint32), found, 2), engine.reference.merge(np.array(k, np.uint32), found)
+        found.append(
+            Found(
+                starts,
+                np.array([unit for _, unit in flat], np.int64),
+                np.array([score for score, _ in flat], np.float64),
+            )
+        )
+    merged, expected = (
+        engine.merge(np.array(k, np.uint32), found, 2),
+        engine.reference.merge(np.array(k, np.uint32), found),
+    )
     for name in ("starts", "units", "scores"):
         assert np.array_equal(getattr(merged, name), getattr(expected, name)), name
 
@@ -204,7 +225,9 @@ def test_bars_from_a_sample_change_nothing(k):
 def test_a_bar_that_was_too_high_is_mended():
     # All of the sampled blocks hold `rare`, which raises the bar above what the other units can reach.
     corpus, noting = sampled_corpus(), Noting()
-    assert listed(retrieve(corpus, [["rare", "common"]], 120, spread=noting)) == naive(corpus, [["rare", "common"]], 120)
+    assert listed(retrieve(corpus, [["rare", "common"]], 120, spread=noting)) == naive(
+        corpus, [["rare", "common"]], 120
+    )
     assert [name for name, _ in noting.asked] == ["count", "search", "search", "search"]
 
 
@@ -275,7 +298,9 @@ def test_hits_without_room_are_refused_before_anything_is_read(monkeypatch):
         available = 3_000_000_000
 
     monkeypatch.setattr(psutil, "virtual_memory", Memory)
-    with pytest.raises(HornbookError, match=r"100,000,000 hits \(100 queries x k = 1,000,000\) need 7 GB .* 3 GB are free"):
+    with pytest.raises(
+        HornbookError, match=r"100,000,000 hits \(100 queries x k = 1,000,000\) need 7 GB .* 3 GB are free"
+    ):
         retrieve(Unread(), [["a"]] * 100, 1_000_000)
 
 

@@ -2,9 +2,10 @@
 
 Two Arrow files beside the shard's text, so that a shard stands alone:
 
-* `terms-NNNNN.arrow`: every term of the shard in the order of its bytes (its place is its id) and in how many units it
-  stands.
-* `blocks-NNNNN.arrow`: a record batch of one row for each `BLOCK_UNITS` units, see `Block`.
+* `terms-NNNNN.arrow`: every term of the shard in the order of its bytes (its place is its id), and in how many units
+  it stands.
+* `blocks-NNNNN.arrow`: a record batch of one row for each block of units, see `Block`. The units of a block are not
+  neighbours but every so many of the shard: so each block is a fair sample of it.
 """
 
 from collections import Counter
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -58,7 +60,11 @@ class Block:
 
 
 _KINDS = dict(
-    zip((field.name for field in fields(Block)), ("i8", "u4", "u4", "u4", "u4", "u2", "u4", "u4", "u2", "u4"), strict=True)
+    zip(
+        (field.name for field in fields(Block)),
+        ("i8", "u4", "u4", "u4", "u4", "u2", "u4", "u4", "u2", "u4"),
+        strict=True,
+    )
 )
 _BLOCKS = pa.schema([(name, pa.list_(pa.from_numpy_dtype(np.dtype(kind)))) for name, kind in _KINDS.items()])
 
@@ -85,7 +91,9 @@ class Inverted:
     @cached_property
     def length(self) -> int:
         """How many terms its units have together."""
-        return sum(int(np.diff(block.length_ends, prepend=0) @ block.lengths.astype(np.int64)) for block in self.blocks)
+        return sum(
+            int(np.diff(block.length_ends, prepend=0) @ block.lengths.astype(np.int64)) for block in self.blocks
+        )
 
 
 @dataclass(frozen=True)
@@ -120,7 +128,7 @@ def invert(batches: Iterable[pa.RecordBatch], analysis: Analysis, block_units: i
         block_units: units in a block at most, up to 65,536.
     """
     compiled = core()
-    held = _Slowly() if compiled is None else compiled.UnitTerms(*tables())
+    held: Any = _Slowly() if compiled is None else compiled.UnitTerms(*tables())
     ids, count = [np.empty(0, np.int64)], 0
     for batch in batches:
         texts = batch.column("text")
@@ -137,7 +145,6 @@ def invert(batches: Iterable[pa.RecordBatch], analysis: Analysis, block_units: i
     place = np.array([-1 if term is None else place_of[term] for term in found], np.int32)
     frequency = np.zeros(len(dictionary), np.int64)
     blocks = []
-    # Every so many units make a block, not neighbours: so each block is a fair sample of the shard.
     step = -(-count // block_units)
     for first in range(step):
         order, *rest = held.block(first, step, place, len(dictionary))
@@ -209,7 +216,9 @@ class _Slowly:
         order = sorted(range(len(counts)), key=lambda unit: (counts[unit].total(), unit))
         lengths, length_ends = np.unique([counts[unit].total() for unit in order], return_counts=True)
         postings = sorted((term, row, tf) for row, unit in enumerate(order) for term, tf in counts[unit].items())
-        every, repeated = (np.array(part, np.int64).reshape(-1, 3) for part in (postings, [p for p in postings if p[2] > 1]))
+        every, repeated = (
+            np.array(part, np.int64).reshape(-1, 3) for part in (postings, [p for p in postings if p[2] > 1])
+        )
         yield np.array(order, np.uint32)
         yield lengths.astype(np.uint32)
         yield np.cumsum(length_ends).astype(np.uint32)

@@ -94,7 +94,9 @@ class Corpus:
         found = []
         for number, path in enumerate(self.shards()):
             if term_names(number)[0] not in self.artifact.manifest["files"]:
-                raise HornbookError(f"{self.artifact.path}: made by another version of hornbook; build the corpus again")
+                raise HornbookError(
+                    f"{self.artifact.path}: made by another version of hornbook; build the corpus again"
+                )
             dictionary, blocks = (self.artifact.file(name) for name in term_names(number))
             found.append(ShardFiles(path.stem, dictionary, blocks))
         return found

@@ -54,10 +54,11 @@ class Queries:
 
     def some(self, chosen: NDArray[np.int64]) -> tuple["Queries", NDArray[np.int64]]:
         """Return only the queries with these numbers, rising, and which of the terms are theirs."""
-        sizes = np.diff(self.starts.astype(np.int64))
+        ends = self.starts.astype(np.int64)
+        sizes = ends[1:] - ends[:-1]
         kept = np.isin(np.repeat(np.arange(len(self)), sizes), chosen)
         starts = np.concatenate([[0], np.cumsum(sizes[chosen])]).astype(np.uint64)
-        theirs, places = np.unique(self.places[kept], return_inverse=True)
+        theirs, places = np.unique(self.places[kept].astype(np.int64), return_inverse=True)
         terms = self.terms.take(pa.array(theirs))
         return Queries(terms, starts, places.astype(np.uint32), self.counts[kept], self.k[chosen]), theirs
 
@@ -114,7 +115,8 @@ class Found:
     @property
     def counts(self) -> NDArray[np.int64]:
         """How many hits each query has, [queries]."""
-        return np.diff(self.starts.astype(np.int64))
+        ends = self.starts.astype(np.int64)
+        return ends[1:] - ends[:-1]
 
 
 @dataclass(frozen=True)

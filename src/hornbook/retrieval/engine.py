@@ -68,7 +68,9 @@ class Spread(Protocol):
 
     width: int
 
-    def __call__(self, function: Callable[[Any, Item], Result], shared: Any, items: Sequence[Item]) -> Iterator[Result]:
+    def __call__(
+        self, function: Callable[[Any, Item], Result], shared: Any, items: Sequence[Item]
+    ) -> Iterator[Result]:
         """Yield `function(shared, item)` for each item, in the order of the items."""
 
 
@@ -77,7 +79,9 @@ class Here:
 
     width = 1
 
-    def __call__(self, function: Callable[[Any, Item], Result], shared: Any, items: Sequence[Item]) -> Iterator[Result]:
+    def __call__(
+        self, function: Callable[[Any, Item], Result], shared: Any, items: Sequence[Item]
+    ) -> Iterator[Result]:
         """Yield `function(shared, item)` for each item."""
         return map(partial(function, shared), items)
 
@@ -156,7 +160,9 @@ def retrieve_all(
     queries = Queries.of(words, k)
     found = _retrieve(corpus.inverted(), queries, k1, b, threads or cores(), _Kept(keep, spread))
     ends = np.cumsum([0, *sizes]).tolist()
-    return [Hits.of(found, first, last, request.k) for first, last, request in zip(ends, ends[1:], requests, strict=False)]
+    return [
+        Hits.of(found, first, last, request.k) for first, last, request in zip(ends, ends[1:], requests, strict=False)
+    ]
 
 
 def _retrieve(shards: Sequence[Shard], queries: Queries, k1: float, b: float, threads: int, kept: "_Kept") -> Found:
@@ -232,7 +238,10 @@ def _replace(found: Found, chosen: NDArray[np.int64], other: Found) -> Found:
     owners = np.concatenate([np.repeat(np.arange(len(counts)), counts)[keep], np.repeat(chosen, other.counts)])
     order = np.argsort(owners, kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(counts)))]).astype(np.uint64)
-    units, scores = (np.concatenate([one[keep], two])[order] for one, two in ((found.units, other.units), (found.scores, other.scores)))
+    units, scores = (
+        np.concatenate([one[keep], two])[order]
+        for one, two in ((found.units, other.units), (found.scores, other.scores))
+    )
     return Found(starts, units, scores)
 
 
@@ -267,7 +276,9 @@ def _write(path: Path, answer: Answer) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with temporary.open("wb") as file:
         found = answer.found
-        np.savez(file, starts=found.starts, units=found.units, scores=found.scores, about=[answer.units, answer.postings])
+        np.savez(
+            file, starts=found.starts, units=found.units, scores=found.scores, about=[answer.units, answer.postings]
+        )
     temporary.replace(path)
 
 
@@ -282,6 +293,6 @@ def _check_memory(requests: Sequence[Request]) -> None:
     if needed > free:
         most = max(requests, key=lambda request: len(request.queries) * request.k)
         raise HornbookError(
-            f"retrieval: {hits:,} hits ({len(most.queries):,} queries x k = {most.k:,}) need {math.ceil(needed / 1e9)} GB "
-            f"of memory, {free / 1e9:.0f} GB are free; lower k or take fewer anchors"
+            f"retrieval: {hits:,} hits ({len(most.queries):,} queries x k = {most.k:,}) need "
+            f"{math.ceil(needed / 1e9)} GB of memory, {free / 1e9:.0f} GB are free; lower k or take fewer anchors"
         )

@@ -14,7 +14,8 @@ from hornbook.retrieval.bm25 import Found
 
 def look_up(texts: pa.StringArray, others: pa.StringArray) -> NDArray[np.int32]:
     """Return where each of the texts stands among others, or -1, [texts]."""
-    return pc.index_in(texts, others).fill_null(-1).to_numpy().astype(np.int32)
+    places: NDArray[np.int32] = pc.index_in(texts, others).fill_null(-1).to_numpy().astype(np.int32)
+    return places
 
 
 class Search:
@@ -40,7 +41,7 @@ class Search:
         self.postings = 0
 
     def add(self, blocks: Sequence[Block], places: NDArray[np.int32]) -> None:
-        """Go over blocks of a shard; `places` says of each of its terms where it stands in the queries' terms, or -1."""
+        """Go over blocks of a shard; `places` says where each of its terms stands in the queries' terms, or -1."""
         for block in blocks:
             lengths = np.repeat(block.lengths, np.diff(block.length_ends, prepend=0)).astype(np.int64)
             saturation = self._k1 * (1 - self._b + self._b * lengths / self._mean_length)
@@ -73,7 +74,11 @@ def merge(k: NDArray[np.uint32], parts: Sequence[Found]) -> Found:
     merged = []
     for query, best in enumerate(k.tolist()):
         spans = [(part, slice(int(part.starts[query]), int(part.starts[query + 1]))) for part in parts]
-        hits = [hit for part, span in spans for hit in zip(part.scores[span].tolist(), part.units[span].tolist(), strict=True)]
+        hits = [
+            hit
+            for part, span in spans
+            for hit in zip(part.scores[span].tolist(), part.units[span].tolist(), strict=True)
+        ]
         merged.append(_best(hits, best))
     return Found(*_gather(merged))
 

@@ -82,7 +82,7 @@ class Counted:
 
 
 def look_up(queries: Queries, shard: Inverted) -> NDArray[np.int32]:
-    """Return for each term of a shard its place among the queries' terms, -1 where no query holds it, [shard terms]."""
+    """Return for each term of a shard its place in the queries' terms, -1 where no query holds it, [shard terms]."""
     compiled = core()
     if compiled is None:
         return reference.look_up(shard.dictionary, queries.terms)
@@ -111,7 +111,11 @@ def search(plan: Plan, parts: Sequence[Part]) -> Answer:
     compiled, queries = core(), plan.queries
     arguments = (queries.starts, queries.places, queries.counts, plan.idf, queries.k, plan.bars)
     scoring = (plan.k1, plan.b, plan.mean_length)
-    engine = reference.Search(*arguments, *scoring) if compiled is None else compiled.Search(*arguments, *scoring, plan.threads)
+    engine = (
+        reference.Search(*arguments, *scoring)
+        if compiled is None
+        else compiled.Search(*arguments, *scoring, plan.threads)
+    )
     units = 0
     for shard, numbers in parts:
         opened = shard.open()

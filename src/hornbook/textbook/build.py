@@ -34,8 +34,9 @@ def build(
     Returns:
         The artefact, one row a unit with the columns of `store.SCHEMA`, by rising unit id. Its counts: units,
         corpus_units and, contextualized: k, anchors, anchors_without_keywords, anchors_with_unseen_keywords (no
-        hit), anchors_with_fewer_hits (than k, those without a hit among them), retrieved, duplicates (distinct units dropped for their text); general, by tokens: tokens. Its info:
-        kind, share (of the corpus) and, contextualized, unique_over_retrieved.
+        hit), anchors_with_fewer_hits (than k, those without a hit among them), retrieved, duplicates (distinct
+        units dropped for their text); general, by tokens: tokens. Its info: kind, share (of the corpus) and,
+        contextualized, unique_over_retrieved.
 
     Raises:
         HornbookError: something in the settings does not fit the corpus or the task; or `out` holds
