@@ -12,7 +12,7 @@ help: ## Show these targets
 
 install: $(READY) ## Make .venv with the package and its development extras
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt CMakeLists.txt $(wildcard core/*)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
@@ -29,8 +29,9 @@ test: $(READY) ## Unit tests (under 5 minutes)
 test-slow: $(READY) ## Tests with several processes, faults and whole runs (under 25 minutes)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
 
-bench: $(READY) ## Distillation steps a second beside the obvious way (under a minute)
+bench: $(READY) ## Distillation beside the obvious way, retrieval beside search engines (two minutes)
 	$(BIN)/python benchmarks/distil_step.py --quick
+	$(BIN)/python benchmarks/retrieval.py --quick
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

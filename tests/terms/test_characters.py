@@ -26,7 +26,7 @@ def vocabulary(unit_terms):
 def unit_counts(unit_terms, units):
     """How often each unit holds each term."""
     words = vocabulary(unit_terms)
-    block = unit_terms.block(0, units, np.arange(len(words), dtype=np.int32), len(words))
+    block = unit_terms.block(0, 1, np.arange(len(words), dtype=np.int32), len(words))
     order, _, _, in_block, ends, rows, repeat_terms, repeat_ends, repeat_rows, repeat_counts = block
     counts = [Counter() for _ in range(units)]
     for term, of_term in zip(in_block, np.split(rows, ends), strict=False):
