@@ -1,7 +1,7 @@
 """The same shards on many machines: a map over the parts of a corpus on a Ray cluster.
 
-A part takes one core of any node: it is read and searched by one thread, so that a cluster of n cores works on n parts
-at once. What all parts share (the queries) is sent once to each node.
+A part takes one core of any node: it is read and searched by one thread, so that a cluster of n cores works on n
+parts at once. What all parts share (the queries) is sent once to each node.
 
 A part whose node or worker dies is taken up by another one, as often as `ATTEMPTS` says. Where that does not help, or
 its worker ran out of memory, it is tried once more with all cores of a node, so with nothing else of ours beside it;
@@ -9,6 +9,7 @@ what dies then too is named.
 """
 
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ ATTEMPTS = 2
 JOINED = 8
 # Parts that are on their way for each core: what is finished early waits no longer than for so many others.
 AHEAD = 4
+_PATIENCE_SECONDS = 10
 
 
 class Cluster:
@@ -77,14 +79,22 @@ class Cluster:
             return
         own = {"include_dashboard": False} if self.address == "local" else {}
         try:
+            self._knock()
             self._ray.init(address=self.address, log_to_driver=False, logging_level="ERROR", **own)
-        except (OSError, RuntimeError, ValueError) as error:
+        except (ImportError, OSError, RuntimeError, ValueError) as error:
             said = " ".join(str(error).split())
             raise HornbookError(
                 f"{self.address}: no Ray cluster answers here ({said[:200]}); "
                 "start one with `ray start --head`, or say --cluster local"
             ) from None
         self._connected = True
+
+    def _knock(self) -> None:
+        """Refuse an address where nobody listens: Ray would try for minutes, and then end this process."""
+        host, colon, port = self.address.removeprefix("ray://").rpartition(":")
+        if colon:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_SECONDS):
+                pass
 
     @property
     def width(self) -> int:

@@ -18,8 +18,9 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from itertools import pairwise
+from operator import add
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -34,7 +35,7 @@ from hornbook.errors import HornbookError
 from hornbook.progress import Counter, progress
 from hornbook.retrieval import reference
 from hornbook.retrieval.bm25 import Found, Hits, Queries, Statistics
-from hornbook.retrieval.shard import Answer, Part, Plan, Shard, count, search
+from hornbook.retrieval.shard import Answer, Counted, Part, Plan, Shard, count, search
 from hornbook.terms import Analysis
 
 logger = logging.getLogger("hornbook")
@@ -185,14 +186,15 @@ def retrieve_all(
 
 
 def _retrieve(shards: Sequence[Shard], queries: Queries, k1: float, b: float, kept: "_Kept") -> Found:
-    counted = list(kept.spread(count, queries, shards))
-    nothing = Statistics(0, 0, np.zeros(len(queries.terms), np.int64))
-    known = sum((shard.statistics for shard in counted), start=nothing)
+    known, blocks = Statistics(0, 0, np.zeros(len(queries.terms), np.int64)), list[int]()
+    for counted in kept.spread(count, queries, shards, add_up):
+        known += counted.statistics
+        blocks += counted.blocks
     threads = kept.spread.threads or kept.threads
     plan = Plan(queries, known.idf, known.mean_length, np.zeros(len(queries)), k1, b, threads)
     if not known.length or not len(queries):
         return merge(queries.k, [], threads)
-    plan = replace(plan, bars=_bars(plan, shards, [shard.blocks for shard in counted], kept))
+    plan = replace(plan, bars=_bars(plan, shards, blocks, kept))
     with progress("Retrieving", known.units) as counter:
         found = _search(plan, [[(shard, None)] for shard in shards], kept, counter)
     short = np.flatnonzero((found.counts < queries.k) & (plan.bars > 0))
@@ -244,6 +246,12 @@ def _search(plan: Plan, groups: Sequence[Sequence[Part]], kept: "_Kept", counter
     return merge(plan.queries.k, [found, *waiting], kept.threads)
 
 
+def add_up(_: Queries, counted: Sequence[Counted]) -> Counted:
+    """Return what several shards add to the statistics as one."""
+    statistics = reduce(add, (one.statistics for one in counted))
+    return Counted(statistics, [blocks for one in counted for blocks in one.blocks])
+
+
 def join(plan: Plan, answers: Sequence[Answer]) -> Answer:
     """Return the answers of several parts of a corpus as one: no more hits than each query wants."""
     found = merge(plan.queries.k, [answer.found for answer in answers], plan.threads)
@@ -281,7 +289,7 @@ class _Kept:
     threads: int
 
     def search(self, plan: Plan, groups: Sequence[Sequence[Part]]) -> Iterator[Answer]:
-        """Yield the answers of the groups, of as many as the spread joins in one; those first that are there already."""
+        """Yield the answers of the groups, as many in one as the spread joins; those first that are there already."""
         if self.folder is None:
             yield from self.spread(search, plan, groups, join)
             return
