@@ -16,13 +16,14 @@ from typer.testing import CliRunner
 # Read when Ray is loaded, which `Cluster` does too: out of memory is not tried again without end.
 os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_task_oom_retries="0", RAY_DEDUP_LOGS="0")
 
+from hornbook import textbook
 from hornbook.artifact import load
 from hornbook.cli.main import app
 from hornbook.cluster import ATTEMPTS, Cluster
 from hornbook.corpus import build, open_corpus
 from hornbook.corpus.inverted import ShardFiles
 from hornbook.errors import HornbookError
-from hornbook.recipe import CorpusConfig
+from hornbook.recipe import ContextualizedConfig, CorpusConfig
 from hornbook.retrieval import retrieve, shard
 
 pytestmark = pytest.mark.slow
@@ -218,6 +219,26 @@ def test_a_textbook_built_on_a_cluster_is_the_same(nodes, corpus, reviews, tmp_p
     here, *others = [load(tmp_path / name).manifest for name in places]
     for other in others:
         assert (other["files"], other["key"], other["counts"]) == (here["files"], here["key"], here["counts"])
+
+
+def test_a_recipe_runs_on_a_cluster(nodes, tiny_teacher, reviews, general_text, tmp_path):
+    recipe = {
+        "name": "small",
+        "task": {"source": str(reviews)},
+        "corpus": {"sources": [str(general_text)], "shard_units": 100},
+        "textbooks": {"contextualized": {"kind": "contextualized", "k": 4}},
+        "teacher": {"model": str(tiny_teacher), "finetune": {"epochs": 4, "learning_rate": 5e-3, "batch": 8}},
+        "student": {"layers": 1, "hidden": 16, "heads": 2},
+        "distil": {"tokens": 2000},
+        "adapt": {"epochs": 1},
+    }
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
+    runs = tmp_path / "runs"
+    command = ["run", str(tmp_path / "recipe.yaml"), "--runs", str(runs), "--cluster", nodes.address]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    book, units, task = (load(runs / "small" / name) for name in ("textbook-contextualized", "corpus", "task"))
+    here = textbook.build(ContextualizedConfig(k=4), corpus=units, task=task, out=tmp_path / "here")
+    assert (here.key, here.manifest["files"]) == (book.key, book.manifest["files"])
 
 
 def test_an_address_where_no_cluster_is(tmp_path, reviews, corpus):
