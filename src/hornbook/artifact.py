@@ -25,6 +25,7 @@ from filelock import FileLock
 from pydantic import BaseModel
 
 from hornbook.errors import HornbookError
+from hornbook.places import is_address, read_from
 
 logger = logging.getLogger("hornbook")
 
@@ -45,11 +46,13 @@ class Artifact:
         path: the folder.
         manifest: the content of `manifest.json`.
         reused: whether it was finished before it was asked for.
+        address: where it lies, if that is not a folder of this machine (such as s3://bucket/corpus).
     """
 
     path: Path
     manifest: Mapping[str, Any]
     reused: bool = False
+    address: str | None = None
 
     @property
     def planned(self) -> bool:
@@ -100,6 +103,18 @@ class Artifact:
         if not as_made or (whole and checksum(path) != listed["xxh3_128"]):
             raise HornbookError(f"{path}: missing or changed since it was made; remove {self.path} and run again")
         return path
+
+    def place(self, name: str) -> str:
+        """Return the path or the address of one of its files; what lies elsewhere is not looked at.
+
+        Raises:
+            HornbookError: the manifest does not name that file, or it should be here and is gone or changed.
+        """
+        if self.address is None:
+            return str(self.file(name))
+        if name not in self.manifest["files"]:
+            raise HornbookError(f"{self.address}: its {MANIFEST} names no {name}")
+        return f"{self.address}/{name}"
 
 
 @dataclass
@@ -219,22 +234,22 @@ def load(path: Path | str, stage: str | None = None) -> Artifact:
     """Open a finished artefact.
 
     Args:
-        path: its folder.
+        path: its folder, or the address of one (such as s3://bucket/corpus).
         stage: the stage it must come from, if that matters.
 
     Raises:
         HornbookError: there is no finished artefact, or it is of another stage.
     """
-    path = Path(path)
+    address = str(path).rstrip("/") if is_address(path) else None
     try:
-        manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+        manifest = json.loads(read_from(f"{address}/{MANIFEST}") if address else (Path(path) / MANIFEST).read_bytes())
         found = manifest["stage"]
     except (OSError, ValueError, KeyError):
         made = f"a finished {stage}" if stage else "a finished artefact"
         raise HornbookError(f"{path}: not {made} (no readable {MANIFEST} in it)") from None
     if stage is not None and found != stage:
         raise HornbookError(f"{path}: holds a {found}, but a {stage} is needed here")
-    return Artifact(path, manifest)
+    return Artifact(Path(path), manifest, address=address)
 
 
 def finished(out: Path, key: str) -> Artifact | None:

@@ -47,7 +47,7 @@ class Outcome:
         return {"rows": self.rows, "summary": self.summary, "remarks": self.remarks, "stages": self.stages}
 
 
-def run(recipe: Recipe, runs: Path | str = "runs") -> Outcome:
+def run(recipe: Recipe, runs: Path | str = "runs", *, cluster: str | None = None) -> Outcome:
     """Run a recipe; what is finished already is used again.
 
     Started by torchrun in several processes, all train together, and the first one writes the results.
@@ -55,6 +55,7 @@ def run(recipe: Recipe, runs: Path | str = "runs") -> Outcome:
     Args:
         recipe: the whole run.
         runs: the folder of runs; artefacts are shared in RUNS/artifacts, the results stand in RUNS/NAME.
+        cluster: the address of a Ray cluster on which the corpus is searched; does not change the results.
 
     Returns:
         the rows of the report and the stages.
@@ -63,14 +64,16 @@ def run(recipe: Recipe, runs: Path | str = "runs") -> Outcome:
         HornbookError: something in the recipe or the data is wrong, or the teacher is at chance level.
     """
     plan(recipe, Path(os.devnull))  # what is missing shows now, not after an hour of training
+    if cluster is not None:
+        _reach(cluster)
     store = Store(Path(runs) / STORE)
     folder = Path(runs) / recipe.name
     outcome = Outcome(folder=folder)
     if not _is_first_process():
-        outcome.rows = list(_rows(recipe, store, None))
+        outcome.rows = list(_rows(recipe, store, None, cluster))
         return outcome
     _own_run_folder(folder)
-    for row in _rows(recipe, store, folder):
+    for row in _rows(recipe, store, folder, cluster):
         outcome.rows.append(row)
         logger.info(
             "%s, seed %d: %s %.4f on dev%s", row["name"], row["seed"], row["metric"], row["dev"], _tested(row)
@@ -144,9 +147,18 @@ def _noting(unchecked: dict[str, None]) -> Iterator[None]:
         unchecked[str(error)] = None
 
 
-def _rows(recipe: Recipe, store: Store, folder: Path | None) -> Iterator[dict[str, Any]]:
+def _reach(cluster: str) -> None:
+    """Refuse the address of a cluster that does not answer."""
+    from hornbook.cluster import Cluster
+
+    with Cluster(cluster) as reached:
+        reached.connect()
+
+
+def _rows(recipe: Recipe, store: Store, folder: Path | None, cluster: str | None = None) -> Iterator[dict[str, Any]]:
     """Ask the store for every artefact in order; yield a row for each model (none in a dry run)."""
     from hornbook import corpus, tasks, textbook
+    from hornbook.cluster import spread_over
     from hornbook.training.distil import check_sizes, distil
     from hornbook.training.tokens import encode_textbook
 
@@ -164,7 +176,9 @@ def _rows(recipe: Recipe, store: Store, folder: Path | None) -> Iterator[dict[st
     books: dict[str, Artifact] = {}
     for name, config in _general_last(recipe.textbooks):
         like = next((book for n, book in books.items() if recipe.textbooks[n].kind == "contextualized"), None)
-        books[name] = textbook.build(config, corpus=units, task=task, like=like, out=store)
+        # A cluster is left before anything is trained: Ray's threads and the processes of a training do not mix.
+        with spread_over(cluster) as spread:
+            books[name] = textbook.build(config, corpus=units, task=task, like=like, out=store, spread=spread)
         _linked(books[name], folder, f"textbook-{name}")
     for name in recipe.textbooks:
         # a fine-tuned teacher reads with the tokenizer it came with

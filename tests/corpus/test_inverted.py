@@ -109,3 +109,21 @@ def test_a_corpus_keeps_its_terms_beside_its_text(tmp_path):
     (tmp_path / "plain" / "blocks-00001.arrow").unlink()
     with pytest.raises(HornbookError, match=r"blocks-00001\.arrow: missing or changed"):
         plain.inverted()
+
+
+def test_a_shard_is_refused_where_its_files_are_not_those_of_the_corpus(tmp_path):
+    (tmp_path / "in.txt").write_text("The cat sleeps all day.\nA dog barks at night.\n")
+    built = open_corpus(build(CorpusConfig(sources=(str(tmp_path / "in.txt"),), unit="line"), tmp_path / "out"))
+    far = open_corpus(f"file://{tmp_path / 'out'}")
+    assert far.key == built.key
+    (near,), (elsewhere,) = built.inverted(), far.inverted()
+    assert near.open().dictionary == elsewhere.open().dictionary
+    assert far.texts(np.array([1])) == built.texts(np.array([1]))
+    (tmp_path / "out" / "terms-00000.arrow").write_bytes(b"other")
+    for one in (near, elsewhere):
+        with pytest.raises(HornbookError, match=rf"terms-00000.arrow: has 5 bytes on .*corpus {built.key[:16]}"):
+            one.open()
+    (tmp_path / "out" / "terms-00000.arrow").unlink()
+    for one, said in ((near, "is not there on"), (elsewhere, "cannot be read")):
+        with pytest.raises(HornbookError, match=rf"terms-00000.arrow: {said}"):
+            one.open()

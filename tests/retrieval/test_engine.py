@@ -198,9 +198,9 @@ class Noting(engine.Here):
     def __init__(self):
         self.asked = []
 
-    def __call__(self, function, shared, items):
+    def __call__(self, function, shared, items, join=None):
         self.asked.append((function.__name__, len(items)))
-        return super().__call__(function, shared, items)
+        return super().__call__(function, shared, items, join)
 
 
 def sampled_corpus():
@@ -237,8 +237,8 @@ def test_what_a_dead_run_left_is_used(tmp_path):
     expected = retrieve(corpus, queries, 20)
 
     class Dying(engine.Here):
-        def __call__(self, function, shared, items):
-            for number, answer in enumerate(super().__call__(function, shared, items)):
+        def __call__(self, function, shared, items, join=None):
+            for number, answer in enumerate(super().__call__(function, shared, items, join)):
                 if number == 3 and function is shard.search:
                     raise KeyboardInterrupt
                 yield answer

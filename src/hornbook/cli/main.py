@@ -26,6 +26,12 @@ app.add_typer(textbook_app, name="textbook", rich_help_panel=_STAGE)
 _Out = Annotated[Path, typer.Option("--out", help="The folder to make.")]
 _Runs = Annotated[Path, typer.Option("--runs", help="The folder of runs and shared artefacts.")]
 _Seed = Annotated[int, typer.Option("--seed", min=0, max=(1 << 32) - 1, help="Seed of weights, order and dropout.")]
+_Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster", help="Search the corpus on a Ray cluster: `auto`, `local`, HOST:PORT or ray://HOST:PORT."
+    ),
+]
 _Task = Annotated[
     str, typer.Option("--task", help="A labelled file, folder, `glue/NAME`, hub name, or prepared task.")
 ]
@@ -49,6 +55,7 @@ def _run(
     runs: _Runs = Path("runs"),
     check: Annotated[bool, typer.Option("--check", help="Only check the recipe and its sources.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the stages, with time and disk.")] = False,
+    cluster: _Cluster = None,
     quiet: bool = False,
 ) -> Answer:
     """Run a recipe: task, teacher, corpus, textbooks, students, report. Set a field with --field.name VALUE."""
@@ -61,7 +68,7 @@ def _run(
             _say(f"{file}: not checked: {line}", quiet)
         _say(f"{file}: fine{', as far as it could be checked' if unchecked else ''}", quiet)
         return {"recipe": recipe.name, "fine": True, "unchecked": unchecked}
-    return _ran(recipe, runs, dry_run, quiet)
+    return _ran(recipe, runs, dry_run, quiet, cluster)
 
 
 @_with_task
@@ -101,12 +108,15 @@ def _corpus_build(
 @_with_task
 @with_settings(settings_of.ContextualizedConfig, settings_of.GeneralConfig, leave_out=("kind",))
 def _textbook_build(
-    corpus: Annotated[Path, typer.Option("--corpus", help="A finished corpus.")],
+    corpus: Annotated[
+        str, typer.Option("--corpus", help="A finished corpus: its folder, or an address such as s3://….")
+    ],
     out: _Out,
     kind: Annotated[str, typer.Option("--kind", help="`contextualized` or `general`.")] = "contextualized",
     task: Annotated[
         str | None, typer.Option("--task", help="The task of a contextualized textbook: as for `hornbook finetune`.")
     ] = None,
+    cluster: _Cluster = None,
     *,
     task_settings: dict[str, Any],
     settings: dict[str, Any],
@@ -115,12 +125,15 @@ def _textbook_build(
     """Build a textbook from a corpus."""
     from hornbook import textbook
     from hornbook.artifact import load
+    from hornbook.cluster import spread_over
 
     config = settings_of.textbook_config({"kind": kind, **settings}, "textbook build")
     if config.kind == "contextualized" and task is None:
         raise HornbookError("textbook build: a contextualized textbook needs --task")
     prepared = _prepared(task, out, task_settings) if task else None
-    return _made(textbook.build(config, corpus=load(corpus, "corpus"), task=prepared, like=None, out=out), quiet)
+    found = load(corpus, "corpus")
+    with spread_over(cluster) as spread:
+        return _made(textbook.build(config, corpus=found, task=prepared, out=out, spread=spread), quiet)
 
 
 @_with_task
@@ -249,7 +262,7 @@ def _quickstart(
     return _ran(recipe, runs, dry_run, quiet)
 
 
-def _ran(recipe: settings_of.Recipe, runs: Path, dry_run: bool, quiet: bool) -> Answer:
+def _ran(recipe: settings_of.Recipe, runs: Path, dry_run: bool, quiet: bool, cluster: str | None = None) -> Answer:
     """Run a recipe, or plan it; print the table that goes with it."""
     from hornbook import pipeline
     from hornbook.report.tables import plan_table, results_table
@@ -259,7 +272,7 @@ def _ran(recipe: settings_of.Recipe, runs: Path, dry_run: bool, quiet: bool) -> 
         _print(plan_table(stages, free), quiet)
         return {"stages": stages, "free_megabytes": free}
     started = time.monotonic()
-    outcome = pipeline.run(recipe, runs)
+    outcome = pipeline.run(recipe, runs, cluster=cluster)
     _print(results_table(outcome.rows), quiet)
     for remark in outcome.remarks:
         _say(remark, quiet)

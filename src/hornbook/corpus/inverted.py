@@ -8,11 +8,13 @@ Two Arrow files beside the shard's text, so that a shard stands alone:
   neighbours but every so many of the shard: so each block is a fair sample of it.
 """
 
+import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 from hornbook.core import core
 from hornbook.corpus.arrow import text_buffers, texts_of
 from hornbook.errors import HornbookError
+from hornbook.places import copy_from, is_address
 from hornbook.terms import Analysis, terms
 from hornbook.terms.characters import tables
 
@@ -98,25 +101,43 @@ class Inverted:
 
 @dataclass(frozen=True)
 class ShardFiles:
-    """Where the terms of a shard lie.
+    """Where the terms of a shard lie, for whoever opens it, here or on another machine.
 
     Attributes:
         name: of the shard in its corpus.
-        terms: the path of its dictionary.
-        blocks: the path of its blocks.
+        corpus: the content key of the corpus.
+        files: its dictionary and its blocks: the path or the address (such as s3://…) of each, and its size in bytes.
     """
 
     name: str
-    terms: Path
-    blocks: Path
+    corpus: str
+    files: tuple[tuple[str, int], tuple[str, int]]
 
     def open(self) -> Inverted:
-        """Map the shard's terms into memory.
+        """Map the shard's terms into memory; from elsewhere they are copied to the folder for temporary files first.
 
         Raises:
-            HornbookError: a file is not what `write` makes.
+            HornbookError: a file is missing, is that of another corpus, or is not what `write` makes.
         """
-        return read(self.terms, self.blocks)
+        if not any(is_address(place) for place, _ in self.files):
+            return read(*(self._checked(Path(place), place, size) for place, size in self.files))
+        # What is mapped stays readable when its file is removed, and is gone from the disk when it is let go.
+        with TemporaryDirectory(prefix="hornbook-") as folder:
+            copies = [Path(folder) / place.rpartition("/")[2] for place, _ in self.files]
+            for copy, (place, size) in zip(copies, self.files, strict=True):
+                copy_from(place, copy)
+                self._checked(copy, place, size)
+            return read(*copies)
+
+    def _checked(self, path: Path, place: str, size: int) -> Path:
+        there = path.stat().st_size if path.is_file() else None
+        if there != size:
+            found = "is not there" if there is None else f"has {there:,} bytes"
+            raise HornbookError(
+                f"{place}: {found} on {platform.node()}, but has {size:,} bytes in corpus {self.corpus[:16]}; "
+                "give every machine this corpus under this path"
+            )
+        return path
 
 
 def invert(batches: Iterable[pa.RecordBatch], analysis: Analysis, block_units: int = BLOCK_UNITS) -> Inverted:

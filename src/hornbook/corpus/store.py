@@ -1,6 +1,7 @@
 """The corpus at rest: shards that are streamed, searched, or asked for the text of some units."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from hornbook.artifact import Artifact, load
 from hornbook.corpus.inverted import ShardFiles
 from hornbook.errors import HornbookError
+from hornbook.places import is_address, opened
 from hornbook.terms import Analysis
 
 STAGE = "corpus"
@@ -35,7 +37,7 @@ def term_names(number: int) -> tuple[str, str]:
 class _RowGroups:
     """Where units lie: for each row group of the corpus its shard, its number there, its last unit id."""
 
-    shards: Sequence[Path]
+    shards: Sequence[str]
     numbers: Sequence[int]
     last: npt.NDArray[np.int64]
 
@@ -76,8 +78,12 @@ class Corpus:
         Raises:
             HornbookError: a shard is missing or changed.
         """
+        return [self.artifact.file(name) for name in self._names]
+
+    @property
+    def _names(self) -> list[str]:
         files: Mapping[str, Any] = self.artifact.manifest["files"]
-        return [self.artifact.file(name) for name in sorted(files) if name.startswith("units-")]
+        return [name for name in sorted(files) if name.startswith("units-")]
 
     @property
     def analysis(self) -> Analysis:
@@ -91,14 +97,14 @@ class Corpus:
         Raises:
             HornbookError: a file is missing or changed.
         """
-        found = []
-        for number, path in enumerate(self.shards()):
-            if term_names(number)[0] not in self.artifact.manifest["files"]:
+        found, files = [], self.artifact.manifest["files"]
+        for number, name in enumerate(self._names):
+            if term_names(number)[0] not in files:
                 raise HornbookError(
                     f"{self.artifact.path}: made by another version of hornbook; build the corpus again"
                 )
-            dictionary, blocks = (self.artifact.file(name) for name in term_names(number))
-            found.append(ShardFiles(path.stem, dictionary, blocks))
+            dictionary, blocks = ((self.artifact.place(one), int(files[one]["bytes"])) for one in term_names(number))
+            found.append(ShardFiles(Path(name).stem, self.key, (dictionary, blocks)))
         return found
 
     def batches(self, columns: Sequence[str] | None = None, batch_units: int = 65_536) -> Iterator[pa.RecordBatch]:
@@ -111,8 +117,8 @@ class Corpus:
         Raises:
             HornbookError: a shard is missing or changed.
         """
-        for path in self.shards():
-            with pq.ParquetFile(path) as shard:
+        for name in self._names:
+            with _opened(self.artifact.place(name)) as shard:
                 yield from shard.iter_batches(batch_units, columns=None if columns is None else list(columns))
 
     def texts(self, unit_ids: npt.NDArray[np.int64]) -> pa.Table:
@@ -138,7 +144,7 @@ class Corpus:
         tables = [SCHEMA.empty_table()]
         for group in np.unique(group_of):
             wanted = ids[bounds[group] : bounds[group + 1]]
-            with pq.ParquetFile(groups.shards[group]) as shard:
+            with _opened(groups.shards[group]) as shard:
                 table = shard.read_row_group(groups.numbers[group], columns=SCHEMA.names)
             held = table.column("unit").to_numpy()
             rows = np.searchsorted(held, wanted)
@@ -153,23 +159,33 @@ class Corpus:
     @cached_property
     def _row_groups(self) -> _RowGroups:
         shards, numbers, last = [], [], []
-        for path in self.shards():
-            metadata = pq.read_metadata(path)
+        for place in map(self.artifact.place, self._names):
+            with _opened(place) as shard:
+                metadata = shard.metadata
             for number in range(metadata.num_row_groups):
-                shards.append(path)
+                shards.append(place)
                 numbers.append(number)
                 last.append(metadata.row_group(number).column(0).statistics.max)
         return _RowGroups(shards, numbers, np.array(last, np.int64))
+
+
+@contextmanager
+def _opened(place: str) -> Iterator[pq.ParquetFile]:
+    if is_address(place):
+        with opened(place) as file, pq.ParquetFile(file) as shard:
+            yield shard
+    else:
+        with pq.ParquetFile(place) as shard:
+            yield shard
 
 
 def open_corpus(corpus: Artifact | Path | str) -> Corpus:
     """Open a finished corpus.
 
     Args:
-        corpus: the artefact or its folder.
+        corpus: the artefact, its folder, or the address of one (such as s3://bucket/corpus).
 
     Raises:
         HornbookError: there is no finished corpus.
     """
-    path = corpus.path if isinstance(corpus, Artifact) else corpus
-    return Corpus(load(path, STAGE))
+    return Corpus(load(corpus.address or corpus.path if isinstance(corpus, Artifact) else corpus, STAGE))

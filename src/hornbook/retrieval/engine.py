@@ -18,8 +18,9 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from itertools import pairwise
+from operator import add
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -34,7 +35,7 @@ from hornbook.errors import HornbookError
 from hornbook.progress import Counter, progress
 from hornbook.retrieval import reference
 from hornbook.retrieval.bm25 import Found, Hits, Queries, Statistics
-from hornbook.retrieval.shard import Answer, Part, Plan, Shard, count, search
+from hornbook.retrieval.shard import Answer, Counted, Part, Plan, Shard, count, search
 from hornbook.terms import Analysis
 
 logger = logging.getLogger("hornbook")
@@ -64,23 +65,42 @@ class Spread(Protocol):
 
     Attributes:
         width: how many parts are worked on at once.
+        threads: how many work on a part, None for as many as are asked for.
+        joined: how many results are joined to one where they were found, before they come here.
     """
 
-    width: int
+    @property
+    def width(self) -> int: ...  # noqa: D102
+    @property
+    def threads(self) -> int | None: ...  # noqa: D102
+    @property
+    def joined(self) -> int: ...  # noqa: D102
 
     def __call__(
-        self, function: Callable[[Any, Item], Result], shared: Any, items: Sequence[Item]
+        self,
+        function: Callable[[Any, Item], Result],
+        shared: Any,
+        items: Sequence[Item],
+        join: Callable[[Any, Sequence[Result]], Result] | None = None,
     ) -> Iterator[Result]:
-        """Yield `function(shared, item)` for each item, in the order of the items."""
+        """Yield `function(shared, item)` for each item, in the order of the items.
+
+        With `join`, those of each `joined` neighbours come as one: `join(shared, results)`.
+        """
 
 
 class Here:
     """A map over parts of a corpus one by one, in this process."""
 
-    width = 1
+    width = joined = 1
+    threads = None
 
     def __call__(
-        self, function: Callable[[Any, Item], Result], shared: Any, items: Sequence[Item]
+        self,
+        function: Callable[[Any, Item], Result],
+        shared: Any,
+        items: Sequence[Item],
+        join: Callable[[Any, Sequence[Result]], Result] | None = None,
     ) -> Iterator[Result]:
         """Yield `function(shared, item)` for each item."""
         return map(partial(function, shared), items)
@@ -158,21 +178,23 @@ def retrieve_all(
     k = np.repeat(np.array([request.k for request in requests], np.uint32), sizes)
     words = [corpus.analysis.query(query) for request in requests for query in request.queries]
     queries = Queries.of(words, k)
-    found = _retrieve(corpus.inverted(), queries, k1, b, threads or cores(), _Kept(keep, spread))
+    found = _retrieve(corpus.inverted(), queries, k1, b, _Kept(keep, spread, threads or cores()))
     ends = np.cumsum([0, *sizes]).tolist()
     return [
         Hits.of(found, first, last, request.k) for first, last, request in zip(ends, ends[1:], requests, strict=False)
     ]
 
 
-def _retrieve(shards: Sequence[Shard], queries: Queries, k1: float, b: float, threads: int, kept: "_Kept") -> Found:
-    counted = list(kept.spread(count, queries, shards))
-    nothing = Statistics(0, 0, np.zeros(len(queries.terms), np.int64))
-    known = sum((shard.statistics for shard in counted), start=nothing)
+def _retrieve(shards: Sequence[Shard], queries: Queries, k1: float, b: float, kept: "_Kept") -> Found:
+    known, blocks = Statistics(0, 0, np.zeros(len(queries.terms), np.int64)), list[int]()
+    for counted in kept.spread(count, queries, shards, add_up):
+        known += counted.statistics
+        blocks += counted.blocks
+    threads = kept.spread.threads or kept.threads
     plan = Plan(queries, known.idf, known.mean_length, np.zeros(len(queries)), k1, b, threads)
     if not known.length or not len(queries):
         return merge(queries.k, [], threads)
-    plan = replace(plan, bars=_bars(plan, shards, [shard.blocks for shard in counted], kept))
+    plan = replace(plan, bars=_bars(plan, shards, blocks, kept))
     with progress("Retrieving", known.units) as counter:
         found = _search(plan, [[(shard, None)] for shard in shards], kept, counter)
     short = np.flatnonzero((found.counts < queries.k) & (plan.bars > 0))
@@ -211,16 +233,29 @@ def _groups(parts: Sequence[Part], count: int) -> list[Sequence[Part]]:
 
 
 def _search(plan: Plan, groups: Sequence[Sequence[Part]], kept: "_Kept", counter: Counter) -> Found:
-    found, waiting = merge(plan.queries.k, [], plan.threads), list[Found]()
+    found, waiting = merge(plan.queries.k, [], kept.threads), list[Found]()
     most = int(plan.queries.k.sum())
     started, postings = time.monotonic(), 0
     for answer in kept.search(plan, groups):
         waiting.append(answer.found)
-        if sum(len(part.units) for part in waiting) > 2 * most:
-            found, waiting = merge(plan.queries.k, [found, *waiting], plan.threads), []
+        # A start is half as large as a hit; of very many shards each holds few hits but all the starts.
+        if sum(len(part.units) + len(part.starts) // 2 for part in waiting) > 2 * most:
+            found, waiting = merge(plan.queries.k, [found, *waiting], kept.threads), []
         postings += answer.postings
         counter.advance(answer.units, f"{postings / (time.monotonic() - started) / 1e6:,.0f} M postings/s")
-    return merge(plan.queries.k, [found, *waiting], plan.threads)
+    return merge(plan.queries.k, [found, *waiting], kept.threads)
+
+
+def add_up(_: Queries, counted: Sequence[Counted]) -> Counted:
+    """Return what several shards add to the statistics as one."""
+    statistics = reduce(add, (one.statistics for one in counted))
+    return Counted(statistics, [blocks for one in counted for blocks in one.blocks])
+
+
+def join(plan: Plan, answers: Sequence[Answer]) -> Answer:
+    """Return the answers of several parts of a corpus as one: no more hits than each query wants."""
+    found = merge(plan.queries.k, [answer.found for answer in answers], plan.threads)
+    return Answer(found, sum(answer.units for answer in answers), sum(answer.postings for answer in answers))
 
 
 def merge(k: NDArray[np.uint32], parts: Sequence[Found], threads: int) -> Found:
@@ -247,27 +282,30 @@ def _replace(found: Found, chosen: NDArray[np.int64], other: Found) -> Found:
 
 @dataclass(frozen=True)
 class _Kept:
-    """The answers of shards, kept in a folder while a run is not finished."""
+    """The answers of shards, kept in a folder while a run is not finished; `threads` merge them."""
 
     folder: Path | None
     spread: Spread
+    threads: int
 
     def search(self, plan: Plan, groups: Sequence[Sequence[Part]]) -> Iterator[Answer]:
-        """Yield the answer of each group, those first that are there already."""
+        """Yield the answers of the groups, as many in one as the spread joins; those first that are there already."""
         if self.folder is None:
-            yield from self.spread(search, plan, groups)
+            yield from self.spread(search, plan, groups, join)
             return
-        paths = [self._path(plan, group) for group in groups]
+        joined = [groups[first : first + self.spread.joined] for first in range(0, len(groups), self.spread.joined)]
+        paths = [self._path(plan, several) for several in joined]
         yield from (_read(path) for path in paths if path.is_file())
-        missing = [(group, path) for group, path in zip(groups, paths, strict=True) if not path.is_file()]
-        answers = self.spread(search, plan, [group for group, _ in missing])
+        # Only the last few can be fewer than the spread joins, so what is missing is joined as it was.
+        missing = [(several, path) for several, path in zip(joined, paths, strict=True) if not path.is_file()]
+        answers = self.spread(search, plan, [group for several, _ in missing for group in several], join)
         for (_, path), answer in zip(missing, answers, strict=True):
             _write(path, answer)
             yield answer
 
-    def _path(self, plan: Plan, group: Sequence[Part]) -> Path:
+    def _path(self, plan: Plan, groups: Sequence[Sequence[Part]]) -> Path:
         assert self.folder is not None
-        names = repr([(shard.name, blocks) for shard, blocks in group])
+        names = repr([(shard.name, blocks) for group in groups for shard, blocks in group])
         return self.folder / f"{plan.key}-{xxhash.xxh3_64_hexdigest(names.encode())}.npz"
 
 

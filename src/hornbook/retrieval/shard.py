@@ -75,10 +75,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Counted:
-    """What a shard adds to the statistics, and into how many blocks it is cut."""
+    """What shards add to the statistics, and into how many blocks each is cut."""
 
     statistics: Statistics
-    blocks: int
+    blocks: Sequence[int]
 
 
 def look_up(queries: Queries, shard: Inverted) -> NDArray[np.int32]:
@@ -96,7 +96,7 @@ def count(queries: Queries, shard: Shard) -> Counted:
     places = look_up(queries, opened)
     frequency = np.zeros(len(queries.terms), np.int64)
     frequency[places[places >= 0]] = opened.frequency[places >= 0]
-    return Counted(Statistics(opened.units, opened.length, frequency), len(opened.blocks))
+    return Counted(Statistics(opened.units, opened.length, frequency), [len(opened.blocks)])
 
 
 # A shard, and which of its blocks, None for all.

@@ -1,0 +1,57 @@
+"""Files that lie elsewhere, at an address such as s3://bucket/corpus: whatever fsspec can read."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from hornbook.errors import HornbookError
+
+
+def is_address(place: Path | str) -> bool:
+    """Return whether a place is an address, not a path of this machine."""
+    return "://" in str(place)
+
+
+@contextmanager
+def opened(address: str) -> Iterator[IO[bytes]]:
+    """Open the file at an address for reading, anywhere in it.
+
+    Raises:
+        HornbookError: it cannot be read.
+    """
+    with _readable(address):
+        import fsspec
+
+        file: Any = fsspec.open(address, "rb").open()
+    with file:
+        yield file
+
+
+def read_from(address: str) -> bytes:
+    """Return what the file at an address holds.
+
+    Raises:
+        HornbookError: it cannot be read.
+    """
+    with opened(address) as file, _readable(address):
+        return file.read()
+
+
+def copy_from(address: str, path: Path) -> None:
+    """Copy the file at an address to a path of this machine.
+
+    Raises:
+        HornbookError: it cannot be read.
+    """
+    with opened(address) as source, path.open("wb") as copy, _readable(address):
+        shutil.copyfileobj(source, copy, 1 << 22)
+
+
+@contextmanager
+def _readable(address: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # each store has its own: no such file, no such bucket, no rights, no package for it
+        raise HornbookError(f"{address}: cannot be read ({type(error).__name__}: {error})") from None
