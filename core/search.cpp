@@ -311,8 +311,6 @@ class Search {
                 const Term& term = search.terms_[i];
                 const List& list = p.lists[term.place];
                 if (!list.size) continue;
-                __builtin_prefetch(p.rows + list.start);
-                __builtin_prefetch(p.rows + list.start + 32);
                 present.push_back({list, static_cast<float>(term.weight), 0, 0, static_cast<uint32_t>(i)});
                 all += term.weight;
                 postings += list.size;
