@@ -122,6 +122,8 @@ class CorpusConfig(_Settings):
     """Longer units are dropped (words)."""
     shard_units: Count = Field(default=250_000, ge=1)
     """Units in a shard file."""
+    base: PathText | None = None
+    """A finished corpus onto which the sources are built: its shards are taken over, only new units are written."""
     stem: Literal["none", "english"] = "none"
     """Retrieval compares words as they are, or by their English stems (Snowball)."""
     stop_words: Literal["keep", "drop"] = "keep"

@@ -28,13 +28,22 @@ from hornbook.corpus.deduplicate import HashPartitions, hash_texts
 from hornbook.corpus.inverted import invert, write
 from hornbook.corpus.parallel import Workers
 from hornbook.corpus.sources import Documents, Source, find_sources, read_documents, source_key
-from hornbook.corpus.store import ROW_GROUP_UNITS, SCHEMA, STAGE, shard_name, term_names
+from hornbook.corpus.store import (
+    ROW_GROUP_UNITS,
+    SCHEMA,
+    STAGE,
+    Corpus,
+    hash_name,
+    open_corpus,
+    shard_name,
+    term_names,
+)
 from hornbook.errors import HornbookError
 from hornbook.progress import progress
 from hornbook.recipe import CorpusConfig
 from hornbook.terms import Analysis
 
-VERSION = 2
+VERSION = 3
 HISTOGRAM_BINS = 32
 
 
@@ -76,38 +85,59 @@ def build(config: CorpusConfig, out: Place) -> Artifact:
     de-duplication: ids do not depend on the shard size, and an id that is missing was a duplicate. Of equal
     texts the one with the lowest id is kept.
 
+    With a `base`, the shards of that finished corpus are taken over as they are, and the units of the sources follow
+    as shards of their own, without those whose text is in the base: the same units as of one build over all sources,
+    cut into other shards. Of the base only the manifest and the hashes of its texts are used.
+
     Args:
         config: the sources and how they are cut.
         out: the artefact's folder; holds shards `units-NNNNN.parquet` with columns `unit` (id), `text`, `source`, and
-            beside each its terms, see `corpus.inverted`.
+            beside each its terms, see `corpus.inverted`, and the hashes of its texts, `hashes-NNNNN.npy`.
 
     Returns:
         The artefact. Its counts: documents, units, duplicates, too_short, too_long, words. Its info: `sources`
-        (units by name) and `length_histogram`: `units[i]` have `i * bin_words` words or more, and less than
-        `(i + 1) * bin_words`.
+        (units by name), `units_by_words` (by number of words) and `length_histogram`: `units[i]` have `i * bin_words`
+        words or more, and less than `(i + 1) * bin_words`.
 
     Raises:
-        HornbookError: a source is missing, empty or cannot be read, or no unit is left.
+        HornbookError: a source is missing, empty or cannot be read, no unit is left, or the base has other settings.
     """
     if config.unit == "chunk" and config.chunk_words > config.max_words:
         raise HornbookError(
             f"corpus: chunk_words ({config.chunk_words}) is more than max_words ({config.max_words}), "
             "which would drop the chunks; raise max_words"
         )
-    sources = find_sources(config.sources)
-    # Where the sources lie does not count, only their names and their content.
+    base, sources = _open_base(config), find_sources(config.sources)
+    # Where the base and the sources lie does not count, only their names and their content.
     names = [f"{source.name}=" if source.named else source.name for source in sources]
     return make(
         out,
         stage=STAGE,
         version=VERSION,
-        config={**result_config(config), "sources": names},
-        inputs={"sources": source_key(sources)},
-        build=partial(_fill, config, sources),
+        config={**result_config(config), "sources": names, "base": None},
+        inputs={"sources": source_key(sources)} | ({"base": base.key} if base else {}),
+        build=partial(_fill, config, base, sources),
     )
 
 
-def _fill(config: CorpusConfig, sources: Sequence[Source], work: Work) -> None:
+def _open_base(config: CorpusConfig) -> Corpus | None:
+    """Open the corpus that is built onto, if there is one, and refuse it where it was made by other settings."""
+    if config.base is None:
+        return None
+    base, ours = open_corpus(config.base), result_config(config)
+    if base.artifact.manifest["stage_version"] != VERSION:
+        raise HornbookError(f"{config.base}: made by another version of hornbook; build the corpus again")
+    theirs = base.artifact.manifest["config"]
+    for name in sorted(ours.keys() - {"sources", "text_column", "shard_units", "base"}):
+        if theirs[name] != ours[name]:
+            raise HornbookError(
+                f"{config.base}: was built with {name} = {theirs[name]}, not {ours[name]}; "
+                "build onto it with the settings it has"
+            )
+    return base
+
+
+def _fill(config: CorpusConfig, base: Corpus | None, sources: Sequence[Source], work: Work) -> None:
     started = time.monotonic()
     staging = work.path / "staging"
     staging.mkdir()
@@ -115,11 +145,12 @@ def _fill(config: CorpusConfig, sources: Sequence[Source], work: Work) -> None:
     totals: Counter[str] = Counter()
     with Workers() as workers:
         with HashPartitions(staging) as hashes:
-            parts = _cut_all(config, sources, staging, workers, hashes, totals, peaks)
+            known = _take_over(base, work.path, hashes)
+            parts = _cut_all(config, sources, staging, workers, hashes, known, totals, peaks)
             if not totals["units"]:
                 raise HornbookError(_nothing_left(config, totals))
-            keep = hashes.survivors(totals["units"])
-        by_source, lengths = _write_all(config, parts, keep, work.path, workers, peaks)
+            keep = hashes.survivors(known + totals["units"])[known:]
+        by_source, lengths = _write_all(config, base, parts, keep, work.path, workers, peaks)
     shutil.rmtree(staging)
     kept = int(keep.sum())
     work.counts.update(
@@ -130,7 +161,11 @@ def _fill(config: CorpusConfig, sources: Sequence[Source], work: Work) -> None:
         too_long=totals["too_long"],
         words=int(np.arange(len(lengths)) @ lengths),
     )
-    work.info.update(sources=by_source, length_histogram=histogram(lengths))
+    if base is not None:
+        work.counts.update({name: count + base.artifact.counts[name] for name, count in work.counts.items()})
+        lengths = _add(lengths, np.array(base.artifact.info["units_by_words"], np.int64))
+        by_source = dict(Counter(base.sources) + Counter(by_source))
+    work.info.update(sources=by_source, units_by_words=lengths.tolist(), length_histogram=histogram(lengths))
     seconds = time.monotonic() - started
     peaks.update([_peak()])
     work.measured.update(
@@ -141,12 +176,35 @@ def _fill(config: CorpusConfig, sources: Sequence[Source], work: Work) -> None:
     )
 
 
+def _take_over(base: Corpus | None, folder: Path, hashes: HashPartitions) -> int:
+    """Link the shards of the base into the folder, take in the hashes of its texts, and return how many these are."""
+    if base is None:
+        return 0
+    known = 0
+    for number, names in enumerate(base.shard_files()):
+        for name in names:
+            _link(base.artifact.file(name), folder / name)
+        texts = np.load(base.artifact.file(hash_name(number)))
+        hashes.add(texts, known)
+        known += len(texts)
+    return known
+
+
+def _link(file: Path, link: Path) -> None:
+    """Give a file a second name, or copy it where the file system has one name for a file."""
+    try:
+        link.hardlink_to(file)
+    except OSError:
+        shutil.copyfile(file, link)
+
+
 def _cut_all(
     config: CorpusConfig,
     sources: Sequence[Source],
     staging: Path,
     workers: Workers,
     hashes: HashPartitions,
+    known: int,
     totals: Counter[str],
     peaks: dict[int, int],
 ) -> list[_Part]:
@@ -158,7 +216,7 @@ def _cut_all(
         for number, done in enumerate(workers.map(partial(_cut_batch, config), jobs)):
             first = totals["units"]
             parts.append(_Part(staging / f"part-{number:06d}.arrow", first, done.counts["units"]))
-            hashes.add(done.hashes, first)
+            hashes.add(done.hashes, known + first)
             totals.update(done.counts)
             peaks.update([done.peak])
             counter.advance(done.counts["units"])
@@ -191,6 +249,7 @@ def _cut_batch(config: CorpusConfig, job: tuple[Path, Documents]) -> _Cut:
 
 def _write_all(
     config: CorpusConfig,
+    base: Corpus | None,
     parts: Sequence[_Part],
     keep: npt.NDArray[np.bool_],
     folder: Path,
@@ -201,9 +260,12 @@ def _write_all(
     sources: Counter[str] = Counter()
     lengths = np.zeros(0, dtype=np.int64)
     plan = plan_shards(parts, keep, config.shard_units)
-    write_shard = partial(_write_shard, folder, Analysis(config.stem, config.stop_words))
+    # Ids count the units before de-duplication.
+    first = base.artifact.counts["units"] + base.artifact.counts["duplicates"] if base else 0
+    numbered = enumerate(plan, len(base.shard_files()) if base else 0)
+    write_shard = partial(_write_shard, folder, Analysis(config.stem, config.stop_words), first)
     with progress("corpus: writing shards", total=int(keep.sum())) as counter:
-        for done in workers.map(write_shard, enumerate(plan)):
+        for done in workers.map(write_shard, numbered):
             sources.update(done.sources)
             lengths = _add(lengths, done.lengths)
             peaks.update([done.peak])
@@ -228,8 +290,8 @@ def plan_shards(parts: Iterable[_Part], keep: npt.NDArray[np.bool_], shard_units
         yield shard
 
 
-def _write_shard(folder: Path, analysis: Analysis, job: tuple[int, _Rows]) -> _Written:
-    """Write a shard's text, its dictionary and its blocks."""
+def _write_shard(folder: Path, analysis: Analysis, first: int, job: tuple[int, _Rows]) -> _Written:
+    """Write a shard's text, its dictionary, its blocks and the hashes of its texts; unit ids count from `first`."""
     number, rows = job
     units: list[pa.RecordBatch] = []
     sources: Counter[str] = Counter()
@@ -238,7 +300,7 @@ def _write_shard(folder: Path, analysis: Analysis, job: tuple[int, _Rows]) -> _W
     options = {"compression": "zstd", "use_dictionary": ["source"], "write_statistics": ["unit"]}
     with pq.ParquetWriter(folder / shard_name(number), SCHEMA, **options) as writer:
         for part, positions in rows:
-            table = _take(part, positions)
+            table = _take(part, positions, first)
             lengths = _add(lengths, np.bincount(table.column("words").to_numpy()))
             for entry in table.column("source").value_counts().to_pylist():
                 sources[entry["values"]] += entry["counts"]
@@ -251,17 +313,18 @@ def _write_shard(folder: Path, analysis: Analysis, job: tuple[int, _Rows]) -> _W
         if len(held):
             writer.write_table(held)
     write(invert(units, analysis), *(folder / name for name in term_names(number)))
+    np.save(folder / hash_name(number), np.concatenate([hash_texts(batch.column("text")) for batch in units]))
     return _Written(dict(sources), lengths, _peak())
 
 
-def _take(part: _Part, rows: npt.NDArray[np.int64]) -> pa.Table:
-    """Read rows of a part, with their unit ids."""
+def _take(part: _Part, rows: npt.NDArray[np.int64], first: int) -> pa.Table:
+    """Read rows of a part, with their unit ids, which count from `first`."""
     options = pa.ipc.IpcReadOptions(use_threads=False)
     with pa.OSFile(str(part.path)) as file:
         table = pa.ipc.open_file(file, options=options).read_all()
     if len(rows) < part.units:
         table = table.take(pa.array(rows))
-    return table.append_column("unit", pa.array(part.first + rows))
+    return table.append_column("unit", pa.array(first + part.first + rows))
 
 
 def histogram(lengths: npt.NDArray[np.int64]) -> dict[str, Any]:

@@ -33,6 +33,11 @@ def term_names(number: int) -> tuple[str, str]:
     return f"terms-{number:05d}.arrow", f"blocks-{number:05d}.arrow"
 
 
+def hash_name(number: int) -> str:
+    """Return the file name of the hashes of a shard's texts."""
+    return f"hashes-{number:05d}.npy"
+
+
 @dataclass(frozen=True)
 class _RowGroups:
     """Where units lie: for each row group of the corpus its shard, its number there, its last unit id."""
@@ -84,6 +89,10 @@ class Corpus:
     def _names(self) -> list[str]:
         files: Mapping[str, Any] = self.artifact.manifest["files"]
         return [name for name in sorted(files) if name.startswith("units-")]
+
+    def shard_files(self) -> list[tuple[str, ...]]:
+        """Return the names of each shard's files."""
+        return [(shard_name(n), *term_names(n), hash_name(n)) for n in range(len(self._names))]
 
     @property
     def analysis(self) -> Analysis:
