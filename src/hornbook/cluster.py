@@ -79,7 +79,7 @@ class Cluster:
             return
         own = {"include_dashboard": False} if self.address == "local" else {}
         try:
-            self._knock()
+            self.knock()
             self._ray.init(address=self.address, log_to_driver=False, logging_level="ERROR", **own)
         except (ImportError, OSError, RuntimeError, ValueError) as error:
             said = " ".join(str(error).split())
@@ -89,8 +89,13 @@ class Cluster:
             ) from None
         self._connected = True
 
-    def _knock(self) -> None:
-        """Refuse an address where nobody listens: Ray would try for minutes, and then end this process."""
+    def knock(self) -> None:
+        """Refuse an address where nobody listens: Ray would try for minutes, and then end this process.
+
+        Raises:
+            OSError: nobody does.
+            ValueError: it is no address.
+        """
         host, colon, port = self.address.removeprefix("ray://").rpartition(":")
         if colon:
             with socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_SECONDS):

@@ -151,8 +151,11 @@ def _reach(cluster: str) -> None:
     """Refuse the address of a cluster that does not answer."""
     from hornbook.cluster import Cluster
 
-    with Cluster(cluster) as reached:
-        reached.connect()
+    try:
+        # Not more: a process in which Ray runs must not fork, and the corpus is built by forked ones.
+        Cluster(cluster).knock()
+    except (OSError, ValueError) as error:
+        raise HornbookError(f"{cluster}: no Ray cluster answers here ({error}); start it first") from None
 
 
 def _rows(recipe: Recipe, store: Store, folder: Path | None, cluster: str | None = None) -> Iterator[dict[str, Any]]:
