@@ -9,6 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Examples are told apart by what they find, not by how long they take beside other work.
+settings.register_profile("hornbook", deadline=None)
+settings.load_profile("hornbook")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
