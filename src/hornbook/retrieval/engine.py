@@ -267,17 +267,17 @@ def merge(k: NDArray[np.uint32], parts: Sequence[Found], threads: int) -> Found:
 
 
 def _replace(found: Found, chosen: NDArray[np.int64], other: Found) -> Found:
-    """Return the hits, those of the chosen queries taken from `other`, which holds only theirs."""
-    counts = found.counts
-    keep = np.repeat(~np.isin(np.arange(len(counts)), chosen), counts)
-    owners = np.concatenate([np.repeat(np.arange(len(counts)), counts)[keep], np.repeat(chosen, other.counts)])
-    order = np.argsort(owners, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(counts)))]).astype(np.uint64)
-    units, scores = (
-        np.concatenate([one[keep], two])[order]
-        for one, two in ((found.units, other.units), (found.scores, other.scores))
-    )
-    return Found(starts, units, scores)
+    """Return the hits, those of the chosen queries, rising, taken from `other`, which holds only theirs."""
+    counts, starts, ours = found.counts, found.starts.tolist(), other.starts.tolist()
+    counts[chosen] = other.counts
+    units, scores, last = list[NDArray[np.int64]](), list[NDArray[np.float64]](), 0
+    for number, query in enumerate(chosen.tolist()):
+        kept, new = slice(last, starts[query]), slice(ours[number], ours[number + 1])
+        units += [found.units[kept], other.units[new]]
+        scores += [found.scores[kept], other.scores[new]]
+        last = starts[query + 1]
+    ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.uint64)
+    return Found(ends, np.concatenate([*units, found.units[last:]]), np.concatenate([*scores, found.scores[last:]]))
 
 
 @dataclass(frozen=True)
