@@ -295,9 +295,9 @@ class Search {
     struct Present {
         List list;
         float weight;
-        float before;    // the weights of those before it together
-        uint32_t limit;  // it is followed up to this row
-        uint32_t term;   // which of the query
+        float before;       // the weights of those before it together
+        uint32_t followed;  // how many of its rows are, the first
+        uint32_t term;      // which of all
     };
 
     // What one thread needs to go over a block with a query.
@@ -358,7 +358,9 @@ class Search {
             for (size_t i = 0; i < present.size(); ++i) {
                 const double with = before + present[i].weight;
                 while (g < lengths && p.divisor[g] * q.bar * share_of_others <= with) next_length(i);
-                present[i].limit = g ? p.length_ends[g - 1] : 0;
+                const List& list = present[i].list;
+                const uint32_t limit = g ? p.length_ends[g - 1] : 0;
+                present[i].followed = static_cast<uint32_t>(below(p.rows + list.start, list.size, limit));
                 present[i].before = static_cast<float>(before);
                 before = with;
             }
@@ -369,7 +371,7 @@ class Search {
             float* const to = sums.data();
             for (const Present& term : present) {
                 const uint16_t* at = p.rows + term.list.start;
-                const uint16_t* end = at + below(at, term.list.size, term.limit);
+                const uint16_t* end = at + term.followed;
                 for (const float weight = term.weight; at < end; ++at) to[*at] += weight;
                 for (uint32_t i = term.list.repeat_start; i < term.list.repeat_start + term.list.repeats; ++i)
                     to[p.repeat_rows[i]] += term.weight * p.extra[i];
@@ -379,8 +381,7 @@ class Search {
         void collect_all(const Prepared& p) {
             count = 0;
             for (const Present& term : present) {
-                const uint16_t* rows = p.rows + term.list.start;
-                collect(p, rows, below(rows, term.list.size, term.limit));
+                collect(p, p.rows + term.list.start, term.followed);
                 collect(p, p.repeat_rows + term.list.repeat_start, term.list.repeats);
             }
         }
@@ -428,8 +429,7 @@ class Search {
             for (const Present& each : present) {
                 if (!p.holds(each.list, row)) continue;
                 const Term& term = search.terms_[each.term];
-                const double tf = p.frequency(each.list, row), idf = search.idf_[term.place];
-                parts[term.rank] = term.count * (idf * tf / (tf + saturation));
+                parts[term.rank] = search.part(term, p.frequency(each.list, row), saturation);
             }
             double score = 0;
             for (const double part : parts) score += part;
@@ -453,12 +453,10 @@ class Search {
                 if (!each) continue;
                 const List& list = each->list;
                 const Term& term = search.terms_[each->term];
-                const double idf = search.idf_[term.place], times = term.count;
                 for (uint32_t i = list.repeat_start; i < list.repeat_start + list.repeats; ++i)
                     if (is_marked(p.repeat_rows[i])) frequency[place[p.repeat_rows[i]]] = p.repeat_counts[i];
                 auto add = [&](size_t at, uint16_t row) {
-                    const double tf = frequency[at];
-                    scores[at] += times * (idf * tf / (tf + p.saturation[p.length_of[row]]));
+                    scores[at] += search.part(term, frequency[at], p.saturation[p.length_of[row]]);
                     frequency[at] = 1;
                 };
                 if (list.bits != List::none) {
@@ -500,6 +498,11 @@ class Search {
         std::vector<const Present*> order;
         std::vector<double> sure, parts, scores, frequency;
     };
+
+    // What a term adds to the score of a unit that holds it tf times.
+    double part(const Term& term, double tf, double saturation) const {
+        return term.count * (idf_[term.place] * tf / (tf + saturation));
+    }
 
     std::vector<double> idf_;
     double k1_, b_, mean_length_;

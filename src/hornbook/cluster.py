@@ -167,11 +167,12 @@ class _Work:
 
     def result(self, started: _Started) -> Any:
         items, found, together = started
+        if len(items) == 1:
+            return self._single(items[0], together)
         try:
             return self._ray.get(together)
-        except self._ray.exceptions.RayError as error:
-            if len(items) == 1:
-                return self._alone(items[0], error)
+        except self._ray.exceptions.RayError:
+            pass
         # One of them, or what should join them, died: then it is done here.
         assert self._join is not None
         return self._join(self._given, [self._single(item, one) for item, one in zip(items, found, strict=True)])
@@ -193,8 +194,9 @@ class _Work:
         except self._ray.exceptions.RayError as again:
             self._refuse(again)
             raise HornbookError(
-                f"{_name(item)}: its worker died again, alone on a node ({_said(again)}); where memory ran out, take "
-                "nodes with more of it, fewer anchors or a lower k, or build the corpus with fewer units in a shard"
+                f"{_name(item)}: its worker died again, alone on a node ({type(again).__name__}); where memory "
+                "ran out, take nodes with more of it, fewer anchors or a lower k, or build the corpus with fewer "
+                "units in a shard"
             ) from None
 
     def _refuse(self, error: Exception) -> None:
@@ -232,7 +234,3 @@ def _name(item: Any) -> str:
     parts = [item] if hasattr(item, "name") else [shard for shard, _ in item]
     names = [part.name for part in parts]
     return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
-
-
-def _said(error: Exception) -> str:
-    return type(error).__name__

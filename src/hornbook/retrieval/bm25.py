@@ -100,7 +100,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Found:
-    """The hits of queries one after another: score descending, equal scores by unit id ascending.
+    """The hits of queries one after another; once merged score descending, equal scores by unit id ascending.
 
     Attributes:
         starts: where those of each query start, and where the last end, [queries + 1] uint64.

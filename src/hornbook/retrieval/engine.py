@@ -12,7 +12,6 @@ A shard's answer hangs on the queries, the statistics and the bars alone, not on
 kept when a run dies, and shards can be searched anywhere in any order.
 """
 
-import logging
 import math
 import os
 import time
@@ -37,8 +36,6 @@ from hornbook.retrieval import reference
 from hornbook.retrieval.bm25 import Found, Hits, Queries, Statistics
 from hornbook.retrieval.shard import Answer, Counted, Part, Plan, Shard, count, search
 from hornbook.terms import Analysis
-
-logger = logging.getLogger("hornbook")
 
 # One block of so many is sampled, at least one, and nothing where there are fewer than `_FEW_BLOCKS`.
 SAMPLED = 12
@@ -180,9 +177,8 @@ def retrieve_all(
     queries = Queries.of(words, k)
     found = _retrieve(corpus.inverted(), queries, k1, b, _Kept(keep, spread, threads or cores()))
     ends = np.cumsum([0, *sizes]).tolist()
-    return [
-        Hits.of(found, first, last, request.k) for first, last, request in zip(ends, ends[1:], requests, strict=False)
-    ]
+    spans = zip(pairwise(ends), requests, strict=True)
+    return [Hits.of(found, first, last, request.k) for (first, last), request in spans]
 
 
 def _retrieve(shards: Sequence[Shard], queries: Queries, k1: float, b: float, kept: "_Kept") -> Found:
@@ -209,13 +205,14 @@ def _retrieve(shards: Sequence[Shard], queries: Queries, k1: float, b: float, ke
 
 def _bars(plan: Plan, shards: Sequence[Shard], blocks: Sequence[int], kept: "_Kept") -> NDArray[np.float64]:
     """Return for each query a score that k units are likely to reach, 0 where the sample says nothing."""
-    firsts = np.cumsum([0, *blocks]).tolist()
-    bars, total = np.zeros(len(plan.queries)), firsts[-1]
+    ends = np.cumsum(blocks, dtype=np.int64)
+    bars, total = np.zeros(len(plan.queries)), int(ends[-1])
     if total < _FEW_BLOCKS:
         return bars
     chosen = np.arange(min(SAMPLED, total) // 2, total, SAMPLED)
-    own = [chosen[(chosen >= first) & (chosen < last)] - first for first, last in pairwise(firsts)]
-    parts = [(shard, numbers.tolist()) for shard, numbers in zip(shards, own, strict=True) if len(numbers)]
+    of_each = np.split(chosen, np.searchsorted(chosen, ends[:-1]))
+    own = zip(shards, of_each, ends - blocks, strict=True)
+    parts = [(shard, (numbers - first).tolist()) for shard, numbers, first in own if len(numbers)]
     expected = plan.queries.k * (len(chosen) / total)
     wanted = np.ceil(expected + _DEVIATIONS * np.sqrt(expected) + 1).astype(np.uint32)
     with progress("Sampling") as counter:
@@ -228,8 +225,11 @@ def _bars(plan: Plan, shards: Sequence[Shard], blocks: Sequence[int], kept: "_Ke
 
 def _groups(parts: Sequence[Part], count: int) -> list[Sequence[Part]]:
     """Return neighbouring parts in `count` groups: within one, what is found first spares work on what follows."""
-    size = -(-len(parts) // count)
-    return [parts[first : first + size] for first in range(0, len(parts), size)]
+    return _runs(parts, -(-len(parts) // count))
+
+
+def _runs(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    return [items[first : first + size] for first in range(0, len(items), size)]
 
 
 def _search(plan: Plan, groups: Sequence[Sequence[Part]], kept: "_Kept", counter: Counter) -> Found:
@@ -293,7 +293,7 @@ class _Kept:
         if self.folder is None:
             yield from self.spread(search, plan, groups, join)
             return
-        joined = [groups[first : first + self.spread.joined] for first in range(0, len(groups), self.spread.joined)]
+        joined = _runs(groups, self.spread.joined)
         paths = [self._path(plan, several) for several in joined]
         yield from (_read(path) for path in paths if path.is_file())
         # Only the last few can be fewer than the spread joins, so what is missing is joined as it was.

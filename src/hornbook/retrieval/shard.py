@@ -104,7 +104,7 @@ Part = tuple[Shard, Sequence[int] | None]
 
 
 def search(plan: Plan, parts: Sequence[Part]) -> Answer:
-    """Return the best units of parts of a corpus, by rising unit ids, for each query, in no order.
+    """Return the best units of parts of a corpus for each query, in no order.
 
     These are at least those of the query's k best in the whole corpus that lie here and reach its bar.
     """
