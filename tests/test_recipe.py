@@ -43,7 +43,7 @@ def test_the_smallest_recipe_has_honest_defaults(tmp_path: Path):
         ),
         ({"textbooks": {"a": {"kind": "novel"}}}, "textbooks.a: no kind 'novel'; the kinds are 'contextualized'"),
         ({"distil": {"learning_rate": -1}}, r"distil\.learning_rate: input should be greater than 0, not -1"),
-        ({"distil": {"tokens": None}}, "distil: give a budget: tokens or steps"),
+        ({"distil": {"tokens": None}}, "distil: give a budget: tokens, steps or epochs"),
         ({"corpus": {"sources": ["a"], "min_words": 9, "max_words": 3}}, r"min_words \(9\) is more than max_words"),
         ({"teacher": None}, "teacher"),
         ({"textbooks": {"teacher": {"kind": "general"}}}, "a textbook cannot be named 'teacher'"),
@@ -81,7 +81,7 @@ def test_a_textbook_is_picked_by_its_kind():
     assert textbook_config({"kind": "general", "units": 5}, "here").kind == "general"
     with pytest.raises(HornbookError, match="no textbook of kind 'x'"):
         textbook_config({"kind": "x"}, "here")
-    with pytest.raises(HornbookError, match="give units or tokens, not both"):
+    with pytest.raises(HornbookError, match="give one of units, tokens and bytes"):
         textbook_config({"kind": "general", "units": 5, "tokens": 5}, "here")
 
 

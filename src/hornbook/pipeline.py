@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,16 @@ from typing import Any
 
 from hornbook.artifact import RUN, Artifact, Store, load, write_json
 from hornbook.errors import HornbookError, Unreachable
-from hornbook.recipe import AdaptConfig, GeneralConfig, Recipe, TextbookConfig
+from hornbook.recipe import (
+    AdaptConfig,
+    BookOfOne,
+    ChainConfig,
+    ContextualizedConfig,
+    Recipe,
+    SampleConfig,
+    TextbookConfig,
+    UnionConfig,
+)
 from hornbook.report.summary import LOGITS, RELEASED, TEACHER, TF_IDF, remarks, summarise
 from hornbook.report.tables import markdown_table, title
 
@@ -160,9 +169,9 @@ def _reach(cluster: str) -> None:
 
 def _rows(recipe: Recipe, store: Store, folder: Path | None, cluster: str | None = None) -> Iterator[dict[str, Any]]:
     """Ask the store for every artefact in order; yield a row for each model (none in a dry run)."""
-    from hornbook import corpus, tasks, textbook
-    from hornbook.cluster import spread_over
-    from hornbook.training.distil import check_sizes, distil
+    from hornbook import corpus, tasks
+    from hornbook.training.chain import distil_chain
+    from hornbook.training.distil import check_sizes
     from hornbook.training.tokens import encode_textbook
 
     family = recipe.teacher.family
@@ -176,22 +185,41 @@ def _rows(recipe: Recipe, store: Store, folder: Path | None, cluster: str | None
     yield from rows
     students = _Students(recipe, task, teacher, store, folder)
     units = _linked(corpus.build(recipe.corpus, store), folder, "corpus")
+    books = _textbooks(recipe, task, units, store, folder, cluster)
+    for name, config in recipe.textbooks.items():
+        chained, then = (config.books, config.then) if isinstance(config, ChainConfig) else ((name,), {})
+        of_name = [books[book] for book in chained]
+        # a fine-tuned teacher reads with the tokenizer it came with
+        tokens = [
+            encode_textbook(book, recipe.teacher.model, store, recipe.distil.max_length, recipe.distil.pack)
+            for book in of_name
+        ]
+        for seed in recipe.seeds:
+            made = distil_chain(teacher, tokens, store, recipe.student, recipe.distil, then, seed=seed, family=family)
+            yield from students.adapted(name, made[-1], [*of_name, *tokens, *made], seed, books=of_name)
+    yield from _baselines(recipe, students)
+
+
+def _textbooks(
+    recipe: Recipe, task: Artifact, units: Artifact, store: Store, folder: Path | None, cluster: str | None
+) -> dict[str, Artifact]:
+    """Ask for every textbook, those that need others after these."""
+    from hornbook import textbook
+    from hornbook.cluster import spread_over
+
     books: dict[str, Artifact] = {}
-    for name, config in _general_last(recipe.textbooks):
-        like = next((book for n, book in books.items() if recipe.textbooks[n].kind == "contextualized"), None)
+    like: Artifact | None = None
+    for name, config in _dependent_last(recipe.textbooks):
+        parts = [books[part] for part in config.books] if isinstance(config, UnionConfig) else []
         # A cluster is left before anything is trained: Ray's threads and the processes of a training do not mix.
         with spread_over(cluster) as spread:
-            books[name] = textbook.build(config, corpus=units, task=task, like=like, out=store, spread=spread)
+            books[name] = textbook.build(
+                config, corpus=units, task=task, like=like, books=parts, out=store, spread=spread
+            )
         _linked(books[name], folder, f"textbook-{name}")
-    for name in recipe.textbooks:
-        # a fine-tuned teacher reads with the tokenizer it came with
-        tokens = encode_textbook(
-            books[name], recipe.teacher.model, store, recipe.distil.max_length, recipe.distil.pack
-        )
-        for seed in recipe.seeds:
-            student = distil(teacher, tokens, store, recipe.student, recipe.distil, seed=seed, family=family)
-            yield from students.adapted(name, student, [books[name], tokens, student], seed, book=books[name])
-    yield from _baselines(recipe, students)
+        if like is None and isinstance(config, ContextualizedConfig) and config.proportion == 1:
+            like = books[name]
+    return books
 
 
 def _check_kind(recipe: Recipe, kind: str) -> None:
@@ -220,7 +248,7 @@ def _teacher(
         scored = evaluate(teacher, task, store, recipe.evaluate, label_names=config.label_names)
         candidates.append((teacher, scored))
         if not scored.planned:
-            rows.append(_row(TEACHER, None, scored, [teacher] if isinstance(teacher, Artifact) else [], seed))
+            rows.append(_row(TEACHER, [], scored, [teacher] if isinstance(teacher, Artifact) else [], seed))
     if len(rows) < len(candidates):
         return candidates[0][0], []
     best = max(range(len(rows)), key=lambda i: rows[i]["dev"])
@@ -249,7 +277,7 @@ class _Students:
         made: list[Artifact],
         seed: int,
         *,
-        book: Artifact | None = None,
+        books: Sequence[Artifact] = (),
         labels: str | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Adapt a student, score it and yield its row (none in a dry run); `labels` overrides the recipe's."""
@@ -259,16 +287,16 @@ class _Students:
         config, family = self.recipe.adapt, self.recipe.teacher.family
         if labels is not None:
             config = config.model_copy(update={"labels": labels})
-        if book is None:
+        if not books:
             config = config.model_copy(update={"textbook_units": 0})
-        outputs = None if config.labels == "gold" else self.outputs(book, config)
+        outputs = None if config.labels == "gold" else self.outputs(books[-1] if books else None, config)
         adapted = adapt(student, self.task, self.store, config, outputs=outputs, seed=seed, family=family)
         classifier = self.teacher if self.recipe.teacher.kind != "general" else None
         scored = evaluate(adapted, self.task, self.store, self.recipe.evaluate, teacher=classifier)
         _linked(adapted, self.folder, f"student-{name}-seed{seed}")
         _linked(scored, self.folder, f"evaluation-{name}-seed{seed}")
         if not scored.planned:
-            yield _row(name, book, scored, [*made, adapted], seed)
+            yield _row(name, books, scored, [*made, adapted], seed)
 
     def outputs(self, book: Artifact | None, config: AdaptConfig) -> Artifact:
         """Return what the teacher says of the task's texts, and of as many units of the textbook as are wanted."""
@@ -295,7 +323,7 @@ def _baselines(recipe: Recipe, students: _Students) -> Iterator[dict[str, Any]]:
             scored = floor(students.task, students.store, recipe.evaluate)
             _linked(scored, students.folder, f"evaluation-{name}")
             if not scored.planned:
-                yield _row(name, None, scored, [scored], 0)
+                yield _row(name, [], scored, [scored], 0)
             continue
         for seed in recipe.seeds:
             if name == RELEASED:
@@ -315,11 +343,11 @@ def _is_first_process() -> bool:
     return process()[0] == 0
 
 
-def _row(name: str, book: Artifact | None, scored: Artifact, made: list[Artifact], seed: int) -> dict[str, Any]:
+def _row(name: str, books: Sequence[Artifact], scored: Artifact, made: list[Artifact], seed: int) -> dict[str, Any]:
     metric = scored.info["metric"]
     return {
         "name": name,
-        "textbook": f"{book.counts['units']:,} units" if book else None,
+        "textbook": ", then ".join(f"{book.counts['units']:,} units" for book in books) or None,
         "parameters": scored.counts["parameters"],
         "parameters_without_embeddings": scored.counts["parameters_without_embeddings"],
         "megabytes": round(scored.counts["weight_bytes"] / 1e6, 1),
@@ -355,9 +383,10 @@ def _refuse_chance_level(scored: Artifact, model: str) -> None:
         )
 
 
-def _general_last(textbooks: dict[str, TextbookConfig]) -> list[tuple[str, TextbookConfig]]:
-    """Order textbooks so that one whose size follows another's comes after it."""
-    return sorted(textbooks.items(), key=lambda item: isinstance(item[1], GeneralConfig))
+def _dependent_last(textbooks: dict[str, TextbookConfig]) -> list[tuple[str, BookOfOne]]:
+    """Order textbooks so that one made of others, or as large as another, comes after these; leave out chains."""
+    single = [(name, config) for name, config in textbooks.items() if not isinstance(config, ChainConfig)]
+    return sorted(single, key=lambda item: (isinstance(item[1], UnionConfig), isinstance(item[1], SampleConfig)))
 
 
 def _own_run_folder(folder: Path) -> None:
@@ -409,6 +438,7 @@ _ROUGH: dict[str, tuple[float, float]] = {
     "student": (250, 40),
 }
 _TOKENS_OF_A_UNIT = 25
+_UNITS_OF_A_TEXTBOOK = 50_000
 
 
 def _estimated(artifact: Artifact, stage: dict[str, Any], store: Store) -> dict[str, Any]:
@@ -458,8 +488,10 @@ def _is_taught(artifact: Artifact) -> bool:
 def _budget(artifact: Artifact, tokens_of_a_unit: float) -> float:
     """Return the tokens of a distillation, of one with a budget in steps by the mean length of a unit."""
     config = artifact.manifest["config"]
-    if config["steps"] is None:
+    if "tokens" in config:
         return float(config["tokens"])
+    if config.get("epochs") is not None:
+        return float(config["epochs"] * _UNITS_OF_A_TEXTBOOK * tokens_of_a_unit)
     return float(config["steps"] * config["batch"] * tokens_of_a_unit)
 
 

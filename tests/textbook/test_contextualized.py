@@ -82,9 +82,16 @@ def test_what_is_counted(make_corpus, make_task, tmp_path):
         "anchors_with_fewer_hits": 2,
         "retrieved": 3,
         "duplicates": 0,
+        "contaminated": 0,
         "corpus_units": 4,
     }
-    assert artifact.info == {"kind": "contextualized", "share": 0.75, "unique_over_retrieved": 1.0}
+    assert artifact.info == {
+        "kind": "contextualized",
+        "task": task.key,
+        "contamination": "removed",
+        "share": 0.75,
+        "unique_over_retrieved": 1.0,
+    }
     book = open_textbook(tmp_path / "book")
     assert (book.kind, book.units, book.key) == ("contextualized", 3, artifact.key)
     assert [row["unit"] for row in rows(artifact)] == [1, 3, 5]

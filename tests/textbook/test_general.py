@@ -35,7 +35,7 @@ def test_a_sample_of_units_by_rising_id(corpus, tmp_path, monkeypatch):
         expected = dict.fromkeys(("text_pair", "label", "rank", "score", "anchors"))
         assert row == expected | {"text": TEXTS[number], "source": SOURCES[number], "unit": row["unit"]}
     assert artifact.counts == {"units": 30, "corpus_units": 100}
-    assert artifact.info == {"kind": "general", "share": 0.3}
+    assert artifact.info == {"kind": "general", "task": None, "contamination": "not checked", "share": 0.3}
     assert artifact.manifest["seed"] == 0
 
 

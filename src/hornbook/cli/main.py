@@ -106,15 +106,21 @@ def _corpus_build(
 
 
 @_with_task
-@with_settings(settings_of.ContextualizedConfig, settings_of.GeneralConfig, leave_out=("kind",))
+@with_settings(*settings_of.BOOKS, leave_out=("kind", "books", "then"))
 def _textbook_build(
-    corpus: Annotated[
-        str, typer.Option("--corpus", help="A finished corpus: its folder, or an address such as s3://….")
-    ],
     out: _Out,
-    kind: Annotated[str, typer.Option("--kind", help="`contextualized` or `general`.")] = "contextualized",
+    kind: Annotated[str, typer.Option("--kind", help=f"{', '.join(settings_of.KINDS)}.")] = "contextualized",
+    corpus: Annotated[
+        str | None, typer.Option("--corpus", help="A finished corpus: its folder, or an address such as s3://….")
+    ] = None,
     task: Annotated[
-        str | None, typer.Option("--task", help="The task of a contextualized textbook: as for `hornbook finetune`.")
+        str | None, typer.Option("--task", help="The task it is about: as for `hornbook finetune`.")
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option("--like", help="A finished textbook as large as which a sample is made.")
+    ] = None,
+    books: Annotated[
+        list[Path] | None, typer.Option("--book", help="A finished textbook of a union; to be repeated.")
     ] = None,
     cluster: _Cluster = None,
     *,
@@ -122,18 +128,25 @@ def _textbook_build(
     settings: dict[str, Any],
     quiet: bool = False,
 ) -> Answer:
-    """Build a textbook from a corpus."""
+    """Build a textbook of any kind."""
     from hornbook import textbook
     from hornbook.artifact import load
     from hornbook.cluster import spread_over
 
-    config = settings_of.textbook_config({"kind": kind, **settings}, "textbook build")
-    if config.kind == "contextualized" and task is None:
-        raise HornbookError("textbook build: a contextualized textbook needs --task")
+    parts = [load(book, textbook.STAGE) for book in books or ()]
+    named = {"books": tuple(part.key for part in parts)} if parts else {}
+    config = settings_of.textbook_config({"kind": kind, **named, **settings}, "textbook build")
+    if config.kind == "chain":
+        raise HornbookError(
+            "textbook build: a chain is not one textbook: `hornbook distil` takes --textbook several times, and a "
+            "recipe names the textbooks of a chain"
+        )
     prepared = _prepared(task, out, task_settings) if task else None
-    found = load(corpus, "corpus")
+    found = load(corpus, "corpus") if corpus else None
+    size = load(like, textbook.STAGE) if like else None
     with spread_over(cluster) as spread:
-        return _made(textbook.build(config, corpus=found, task=prepared, out=out, spread=spread), quiet)
+        made = textbook.build(config, corpus=found, task=prepared, like=size, books=parts, out=out, spread=spread)
+    return _made(made, quiet)
 
 
 @_with_task
@@ -158,8 +171,15 @@ def _finetune(
 @with_settings(settings_of.StudentConfig, settings_of.DistilConfig)
 def _distil(
     teacher: Annotated[str, typer.Option("--teacher", help="A model folder or hub name.")],
-    textbook: Annotated[Path, typer.Option("--textbook", help="A finished textbook.")],
+    textbooks: Annotated[
+        list[Path],
+        typer.Option("--textbook", help="A finished textbook; of several the student learns one after another."),
+    ],
     out: _Out,
+    then: Annotated[
+        str | None,
+        typer.Option("--then", help="Settings on the second textbook and those after it: {learning_rate: 1e-4, …}."),
+    ] = None,
     family: Annotated[
         str | None,
         typer.Option("--family", help="For a teacher of an unknown family: {attention: PATH, projections: [NAMES]}."),
@@ -170,14 +190,17 @@ def _distil(
     quiet: bool = False,
 ) -> Answer:
     """Distil a student from a teacher through a textbook; under torchrun, in several processes."""
-    from hornbook.training.distil import distil
+    from hornbook.training.chain import distil_chain
 
     own = {name: settings.pop(name) for name in list(settings) if name in settings_of.StudentConfig.model_fields}
     student = settings_of.validate(settings_of.StudentConfig, own, "distil")
     config = settings_of.validate(settings_of.DistilConfig, settings, "distil")
     taps = _mapping(family, "--family", "{attention: PATH, projections: [NAMES]}")
     paths = settings_of.validate(settings_of.FamilyConfig, taps, "--family") if taps is not None else None
-    return _made(distil(teacher, textbook, out, student, config, seed=seed, family=paths), quiet)
+    later = _mapping(then, "--then", "{learning_rate: 1e-4, …}") or {}
+    settings_of.validate(settings_of.DistilConfig, {**config.model_dump(), **later}, "--then")
+    made = distil_chain(teacher, textbooks, out, student, config, later, seed=seed, family=paths)
+    return _made(made[-1], quiet)
 
 
 @_with_task

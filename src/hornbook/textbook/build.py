@@ -1,23 +1,44 @@
 """The stage that makes a textbook of any kind."""
 
-from hornbook.artifact import Artifact, Place, Work, make
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+
+from hornbook.artifact import Artifact, Place, Store, Work, make
 from hornbook.corpus import open_corpus
 from hornbook.errors import HornbookError
-from hornbook.recipe import ContextualizedConfig, GeneralConfig
+from hornbook.recipe import (
+    AugmentedConfig,
+    BookOfOne,
+    ContextualizedConfig,
+    GeneralConfig,
+    ImportanceConfig,
+    TaskTextConfig,
+    UnionConfig,
+)
 from hornbook.retrieval import HERE, Spread
 from hornbook.tasks import open_task
-from hornbook.textbook import contextualized, general
-from hornbook.textbook.store import STAGE, open_textbook
+from hornbook.textbook import augmented, contextualized, general, importance, task_text, union
+from hornbook.textbook.contamination import Finder, held_out, screened
+from hornbook.textbook.store import STAGE, open_textbook, write
 
-VERSION = 2
+logger = logging.getLogger("hornbook")
+
+VERSION = 3
+_FROM_CORPUS = (ContextualizedConfig, GeneralConfig, ImportanceConfig)
+_FROM_TASK = (ContextualizedConfig, ImportanceConfig, AugmentedConfig, TaskTextConfig)
 
 
 def build(
-    config: ContextualizedConfig | GeneralConfig,
+    config: BookOfOne,
     *,
-    corpus: Artifact,
+    corpus: Artifact | None = None,
     task: Artifact | None = None,
     like: Artifact | None = None,
+    books: Sequence[Artifact] = (),
     out: Place,
     spread: Spread = HERE,
 ) -> Artifact:
@@ -25,54 +46,155 @@ def build(
 
     Args:
         config: its kind and settings.
-        corpus: what it is drawn from.
-        task: whose anchors draw a contextualized textbook; others do not need it.
-        like: a textbook as large as which a general one is made, where its settings name no size.
-        out: the artefact's folder.
+        corpus: what contextualized, general and importance textbooks are drawn from; others do not need it.
+        task: what all but general textbooks and unions are about. Where it is given, units that hold a dev or test
+            text of it are removed, unless the settings keep them.
+        like: a textbook as large as which a sample of the corpus is made, where its settings name no size.
+        books: the textbooks of a union.
+        out: the artefact's folder. The whole textbook, of which `proportion` takes a part, stands beside it.
         spread: where the corpus's shards are searched; does not change the textbook.
 
     Returns:
-        The artefact, one row a unit with the columns of `store.SCHEMA`, by rising unit id. Its counts: units,
-        corpus_units and, contextualized: k, anchors, anchors_without_keywords, anchors_with_unseen_keywords (no
-        hit), anchors_with_fewer_hits (than k, those without a hit among them), retrieved, duplicates (distinct
-        units dropped for their text); general, by tokens: tokens. Its info: kind, share (of the corpus) and,
-        contextualized, unique_over_retrieved.
+        The artefact, one row a unit with the columns of `store.SCHEMA`. Its counts: units, contaminated (units
+        removed), from a corpus also corpus_units, and what the kind counts (see its module). Its info: kind,
+        contamination (`removed`, `kept`, `not checked`), task (the key of the task it is about, or None), from a
+        corpus share (of its units).
 
     Raises:
         HornbookError: something in the settings does not fit the corpus or the task; or `out` holds
             something else.
     """
-    if isinstance(config, GeneralConfig):
-        return _general(config, corpus, like, out)
-    return _contextualized(config, corpus, task, out, spread)
-
-
-def _contextualized(
-    config: ContextualizedConfig, corpus: Artifact, task: Artifact | None, out: Place, spread: Spread
-) -> Artifact:
-    if task is None:
-        raise HornbookError("a contextualized textbook needs a task, whose anchors draw it")
+    if isinstance(config, ContextualizedConfig) and config.proportion < 1:
+        whole = config.model_copy(update={"proportion": 1.0})
+        beside = out if isinstance(out, Store) else Path(out).with_name(f"{Path(out).name}-whole")
+        return _top(config, build(whole, corpus=corpus, task=task, out=beside, spread=spread), out)
+    _check_given(config, corpus, task, books)
+    inputs = _inputs(config, corpus, task, like, books)
 
     def fill(work: Work) -> None:
-        anchors = open_task(task).anchors()
-        if not anchors:
-            raise HornbookError(f"{task.path}: has no training text, so no anchors to retrieve for")
-        contextualized.build(config, open_corpus(corpus), anchors, work, spread)
+        about = inputs.get("task") if isinstance(config, _FROM_TASK) else _task_of(books)
+        removes = task is not None and config.contamination == "remove"
+        finder = Finder(held_out(open_task(task))) if task is not None and removes else None
+        work.info |= {"kind": config.kind, "task": about}
+        work.info["contamination"] = (
+            "removed" if finder else "kept" if config.contamination == "keep" else "not checked"
+        )
+        units = _fill(config, corpus, task, like, books, work, partial(_write, work, finder), spread)
+        work.counts["units"] = units
+        if corpus is not None and isinstance(config, _FROM_CORPUS):
+            work.counts["corpus_units"] = corpus.counts["units"]
+            work.info["share"] = units / corpus.counts["units"]
+        if removed := work.counts.get("contaminated"):
+            logger.info("%s units held a dev or test text of the task and were removed", f"{removed:,}")
 
-    inputs = {"corpus": corpus.key, "task": task.key}
-    return make(out, stage=STAGE, version=VERSION, config=config, inputs=inputs, build=fill)
+    seed = getattr(config, "seed", None)
+    return make(out, stage=STAGE, version=VERSION, config=config, inputs=inputs, build=fill, seed=seed)
 
 
-def _general(config: GeneralConfig, corpus: Artifact, like: Artifact | None, out: Place) -> Artifact:
-    inputs = {"corpus": corpus.key}
-    sized = config.units is not None or config.tokens is not None
-    if not sized:
+def _fill(
+    config: BookOfOne,
+    corpus: Artifact | None,
+    task: Artifact | None,
+    like: Artifact | None,
+    books: Sequence[Artifact],
+    work: Work,
+    write: Callable[[Iterable[pa.Table]], int],
+    spread: Spread,
+) -> int:
+    """Write the units and return how many there are."""
+    match config:
+        case ContextualizedConfig():
+            assert corpus is not None  # what is needed was checked, here and below
+            assert task is not None
+            return contextualized.build(config, open_corpus(corpus), open_task(task), work, write, spread)
+        case GeneralConfig():
+            assert corpus is not None
+            return write(general.units(config, open_corpus(corpus), _size(like), work))
+        case ImportanceConfig():
+            assert corpus is not None
+            assert task is not None
+            return write(importance.units(config, open_corpus(corpus), open_task(task), _size(like), work))
+        case AugmentedConfig():
+            assert task is not None
+            return write(augmented.units(config, open_task(task), work))
+        case TaskTextConfig():
+            assert task is not None
+            return write(task_text.units(open_task(task)))
+        case UnionConfig():
+            return write(union.units(config, [open_textbook(book) for book in books], work))
+
+
+def _write(work: Work, finder: Finder | None, tables: Iterable[pa.Table]) -> int:
+    if finder is None:
+        return write(work.path, tables)
+    try:
+        return write(work.path, screened(tables, finder, work.counts))
+    except HornbookError:
+        if not work.counts["contaminated"]:
+            raise
+        raise HornbookError(
+            f"{work.path}: all {work.counts['contaminated']:,} units hold dev or test texts of the task; set "
+            "contamination to keep, or take other text"
+        ) from None
+
+
+def _check_given(
+    config: BookOfOne, corpus: Artifact | None, task: Artifact | None, books: Sequence[Artifact]
+) -> None:
+    named = _named(config)
+    if isinstance(config, _FROM_CORPUS) and corpus is None:
+        raise HornbookError(f"{named} needs a corpus, from which it is drawn")
+    if isinstance(config, _FROM_TASK) and task is None:
+        raise HornbookError(f"{named} needs a task, which it is about")
+    if isinstance(config, UnionConfig) and len(books) < 2:
+        raise HornbookError(f"{named} needs two textbooks or more")
+
+
+def _named(config: BookOfOne) -> str:
+    return f"{'an' if config.kind[0] in 'aei' else 'a'} {config.kind} textbook"
+
+
+def _inputs(
+    config: BookOfOne,
+    corpus: Artifact | None,
+    task: Artifact | None,
+    like: Artifact | None,
+    books: Sequence[Artifact],
+) -> Mapping[str, str]:
+    """Return the keys of what the textbook is made from."""
+    inputs = {}
+    if corpus is not None and isinstance(config, _FROM_CORPUS):
+        inputs["corpus"] = corpus.key
+    if task is not None and (isinstance(config, _FROM_TASK) or config.contamination == "remove"):
+        inputs["task"] = task.key
+    if isinstance(config, GeneralConfig | ImportanceConfig) and not config.sized:
         if like is None:
-            raise HornbookError("a general textbook needs a size: give units or tokens, or a textbook to be like")
+            raise HornbookError(
+                f"{_named(config)} needs a size: give units, tokens or bytes, or a textbook to be like"
+            )
         inputs["like"] = like.key
+    if isinstance(config, AugmentedConfig):
+        inputs |= augmented.inputs(config)
+    return inputs | {f"book-{number}": book.key for number, book in enumerate(books, 1)}
 
+
+def _top(config: ContextualizedConfig, whole: Artifact, out: Place) -> Artifact:
     def fill(work: Work) -> None:
-        size = open_textbook(like).units if like is not None and not sized else None
-        general.build(config, open_corpus(corpus), size, work)
+        work.info |= {name: whole.info[name] for name in ("kind", "task", "contamination")}
+        units = write(work.path, contextualized.top(open_textbook(whole), config.proportion))
+        work.counts |= {"units": units, "whole_units": whole.counts["units"]}
+        work.counts["corpus_units"] = whole.counts["corpus_units"]
+        work.info["share"] = units / whole.counts["corpus_units"]
 
-    return make(out, stage=STAGE, version=VERSION, config=config, inputs=inputs, build=fill, seed=config.seed)
+    settings = {"kind": config.kind, "proportion": config.proportion}
+    return make(out, stage=STAGE, version=VERSION, config=settings, inputs={"whole": whole.key}, build=fill)
+
+
+def _task_of(books: Sequence[Artifact]) -> str | None:
+    """Return the key of the task that textbooks are about, None where no one task is."""
+    about = {book.info["task"] for book in books} - {None}
+    return str(about.pop()) if len(about) == 1 else None
+
+
+def _size(like: Artifact | None) -> int | None:
+    return None if like is None else like.counts["units"]

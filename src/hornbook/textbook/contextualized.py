@@ -16,7 +16,9 @@ from hornbook.corpus import Corpus
 from hornbook.errors import HornbookError
 from hornbook.recipe import ContextualizedConfig
 from hornbook.retrieval import HERE, Hits, Spread, keywords_of_all, retrieve
+from hornbook.tasks import Task
 from hornbook.textbook import store
+from hornbook.textbook.store import Textbook
 
 logger = logging.getLogger("hornbook")
 
@@ -63,8 +65,13 @@ def smallest_k(drawn: Drawn, target: int) -> int:
 
 
 def build(
-    config: ContextualizedConfig, corpus: Corpus, anchors: Sequence[str], work: Work, spread: Spread = HERE
-) -> None:
+    config: ContextualizedConfig,
+    corpus: Corpus,
+    task: Task,
+    work: Work,
+    write: Callable[[Iterator[pa.Table]], int],
+    spread: Spread = HERE,
+) -> int:
     """Retrieve, merge, and write the units by rising id, each text once.
 
     What a shard answered is kept under `resume/` while the textbook is not finished.
@@ -72,13 +79,23 @@ def build(
     Args:
         config: how many units are drawn, by which keywords and scores.
         corpus: what they are drawn from.
-        anchors: the task's sentences.
-        work: where the textbook is written and what is known of it.
+        task: whose anchors draw them.
+        work: what is known of the textbook. Counts: k, anchors, anchors_without_keywords,
+            anchors_with_unseen_keywords (no hit), anchors_with_fewer_hits (than k, those without a hit among them),
+            retrieved, duplicates (distinct units dropped for their text). Info: unique_over_retrieved.
+        write: writes the units, and returns how many it wrote.
         spread: where shards are searched.
 
+    Returns:
+        how many units were written.
+
     Raises:
-        HornbookError: k is larger than the corpus, no anchor has a keyword, or no unit holds one.
+        HornbookError: the task has no text, k is larger than the corpus, no anchor has a keyword, or no unit holds
+            one.
     """
+    anchors = task.anchors()
+    if not anchors:
+        raise HornbookError(f"{task.artifact.path}: has no training text, so no anchors to retrieve for")
     if config.k != "auto" and config.k > corpus.units:
         where = f"{corpus.artifact.path}: has {corpus.units:,} units"
         raise HornbookError(f"{where}, too few for k = {config.k:,}; lower k or set it to auto")
@@ -95,23 +112,21 @@ def build(
             f"{corpus.artifact.path}: no unit holds a keyword of the {len(anchors):,} anchors; "
             "is this corpus in the task's language?"
         )
-    units = store.write(work.path, _pages(corpus, drawn))
+    units = write(_pages(corpus, drawn))
     retrieved = int(drawn.queries.sum())
     found = (hits.units >= 0).sum(axis=1)
     without, unseen = len(anchors) - len(queries), int((found == 0).sum())
     fewer = int((found < k).sum())
     work.counts.update(
-        units=units,
         k=k,
         anchors=len(anchors),
         anchors_without_keywords=without,
         anchors_with_unseen_keywords=unseen,
         anchors_with_fewer_hits=fewer,
         retrieved=retrieved,
-        duplicates=len(drawn.units) - units,
-        corpus_units=corpus.units,
+        duplicates=len(drawn.units) - units - work.counts.get("contaminated", 0),
     )
-    work.info.update(kind=config.kind, share=units / corpus.units, unique_over_retrieved=units / retrieved)
+    work.info["unique_over_retrieved"] = units / retrieved
     logger.info(
         "contextualized textbook: k = %s, %s units, %.1f%% of the corpus, %.2f unique of retrieved",
         f"{k:,}",
@@ -128,6 +143,24 @@ def build(
         f"{unseen:,}",
         f"{fewer - unseen:,}",
     )
+    return units
+
+
+def top(book: Textbook, proportion: float) -> Iterator[pa.Table]:
+    """Yield the top share of a contextualized textbook: best ranks first, then best scores, then lowest unit ids.
+
+    Args:
+        book: the whole.
+        proportion: the share of its units, rounded up.
+    """
+    keys = pa.Table.from_batches(book.batches(["rank", "score", "unit"]))
+    rank, score, unit = (keys.column(name).to_numpy() for name in ("rank", "score", "unit"))
+    kept = np.zeros(len(keys), bool)
+    kept[np.lexsort((unit, -score, rank))[: math.ceil(proportion * len(keys))]] = True
+    start = 0
+    for batch in book.batches():
+        yield pa.Table.from_batches([batch]).filter(pa.array(kept[start : start + batch.num_rows]))
+        start += batch.num_rows
 
 
 def _retrieve(

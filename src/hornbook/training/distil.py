@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from hornbook.artifact import Artifact, Place, Work, load, make, result_config
+from hornbook.artifact import MANIFEST, Artifact, Place, Work, load, make, result_config
 from hornbook.errors import HornbookError
 from hornbook.models.families import Sizes, sizes_of
 from hornbook.models.loading import (
@@ -19,7 +19,7 @@ from hornbook.models.loading import (
     ready_config,
     tokenizer_key,
 )
-from hornbook.models.student import LAYERS, check_student, init_key, new_student
+from hornbook.models.student import LAYERS, RANDOM, check_student, init_key, new_student
 from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16, only_reached, projection_taps
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
 from hornbook.training.finetune import save_model
@@ -44,6 +44,7 @@ def distil(
     *,
     seed: int = 0,
     family: FamilyConfig | None = None,
+    start: Artifact | None = None,
 ) -> Artifact:
     """Distil a student from a teacher through a textbook.
 
@@ -58,12 +59,14 @@ def distil(
         config: objectives, budget, learning rate and the like.
         seed: of the student's first weights, the order of the units and dropout.
         family: where the teacher's projections stand, for a family that is not in the table.
+        start: a student distilled before, as which this one begins, whatever `student.init` says.
 
     Returns:
         the artefact, stage "student".
 
     Raises:
-        HornbookError: a model cannot be loaded, sizes do not fit together, or the loss does not fall.
+        HornbookError: a model cannot be loaded, sizes do not fit together, the textbook is about another task than
+            that of the student distilled before, or the loss does not fall.
     """
     student, config = student or StudentConfig(), config or DistilConfig()
     book = textbook if isinstance(textbook, Artifact) else load(textbook)
@@ -71,20 +74,28 @@ def distil(
         raise HornbookError(f"{book.path}: holds a {book.stage}, but a textbook is needed here")
     if book.stage == "tokens":
         _check_same_reading(book, teacher, config)
+    if start is None:
+        inputs, begun = _student_inputs(teacher, student), student
+    else:
+        student = student.model_copy(update={"init": RANDOM})
+        inputs = {**_student_inputs(teacher, student), "init": start.key}
+        begun = student.model_copy(update={"init": str(start.path)})
     inputs = {
-        **_student_inputs(teacher, student),
+        **inputs,
         "textbook": book.manifest["inputs"]["textbook"] if book.stage == "tokens" else book.key,
     }
 
     def build(work: Work) -> None:
-        check_sizes(teacher, student, config, family)
+        about = _one_task(book, _distilled_before(begun))
+        check_sizes(teacher, begun, config, family)
         if "logits" in config.objectives:
             ready_config(model_path(teacher))
         tokens = book
         if book.stage == "textbook":
             folder = work.resume / "tokens"
             tokens = encode_textbook(book, teacher, folder, config.max_length, config.pack)
-        _build(work, model_path(teacher), tokens, student, config, seed, family)
+        _build(work, model_path(teacher), tokens, begun, config, seed, family)
+        work.info["task"] = about
 
     return make_together(
         out,
@@ -136,7 +147,9 @@ def _build(
         raise HornbookError(
             f"{tokens.path}: holds a unit of {longest} tokens, but the teacher takes {tokenizer.model_max_length}"
         )
-    plan = StepPlan(encoded.lengths, config.batch, seed, tokens=config.tokens, steps=config.steps)
+    plan = StepPlan(
+        encoded.lengths, config.batch, seed, epochs=config.epochs, steps=config.steps, tokens=config.tokens
+    )
     index, count = process()
     most_tokens = config.micro_batch_tokens
     with only_reached(learning):
@@ -210,6 +223,23 @@ def check_sizes(
         )
 
 
+def _distilled_before(student: StudentConfig) -> Artifact | None:
+    """Return the student that this one begins as, if it was distilled here."""
+    return load(student.init) if (Path(student.init) / MANIFEST).is_file() else None
+
+
+def _one_task(book: Artifact, before: Artifact | None) -> str | None:
+    """Return the key of the task that a student learns about, None where its textbooks are about none."""
+    about: str | None = book.info.get("task")
+    earlier: str | None = before.info.get("task") if before else None
+    if before and about and earlier and about != earlier:
+        raise HornbookError(
+            f"{book.path}: is about another task than the textbook of {before.path}, as which the student begins; "
+            "a chain's textbooks must be about one task"
+        )
+    return about or earlier
+
+
 def _student_inputs(teacher: Model, student: StudentConfig) -> dict[str, str]:
     """Return the keys of the models that a student is made from."""
     inputs = {"teacher": model_key(teacher), "tokenizer": tokenizer_key(teacher)}
@@ -220,8 +250,12 @@ def _student_inputs(teacher: Model, student: StudentConfig) -> dict[str, str]:
 def _counted(config: DistilConfig) -> dict[str, Any]:
     """Return the settings that count in this run: not those of a budget or an objective that is not used."""
     settings = result_config(config)
-    if config.steps is not None:
+    if config.budget != "tokens":
         settings.pop("tokens")
+    if config.budget == "epochs":
+        settings.pop("steps")
+    else:
+        settings.pop("epochs")
     if "logits" not in config.objectives:
         settings.pop("temperature")
     return settings

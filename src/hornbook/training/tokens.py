@@ -60,6 +60,7 @@ def encode_textbook(
                 sequences += batch.num_rows
                 tokens += len(batch["ids"].values)
                 cut += pc.sum(batch["cut"]).as_py()
+        work.info["task"] = textbook.info.get("task")
         work.counts = {"units": counter.done, "sequences": sequences, "tokens": tokens, "cut": cut}
 
     return make(

@@ -1,0 +1,58 @@
+"""The recipe: one YAML file, one typed model; the docstring under a field is its help."""
+
+from hornbook.recipe.data import CorpusConfig, TaskConfig
+from hornbook.recipe.reading import BOOKS, KINDS, load_recipe, parse_value, textbook_config, validate
+from hornbook.recipe.recipe import BASELINES, Recipe
+from hornbook.recipe.textbooks import (
+    AugmentedConfig,
+    BookOfOne,
+    ChainConfig,
+    ContextualizedConfig,
+    GeneralConfig,
+    ImportanceConfig,
+    SampleConfig,
+    TaskTextConfig,
+    TextbookConfig,
+    UnionConfig,
+)
+from hornbook.recipe.training import (
+    AdaptConfig,
+    DistilConfig,
+    EvaluateConfig,
+    FamilyConfig,
+    FinetuneConfig,
+    StudentConfig,
+    TeacherConfig,
+    TrainingConfig,
+)
+
+__all__ = [
+    "BASELINES",
+    "BOOKS",
+    "KINDS",
+    "AdaptConfig",
+    "AugmentedConfig",
+    "BookOfOne",
+    "ChainConfig",
+    "ContextualizedConfig",
+    "CorpusConfig",
+    "DistilConfig",
+    "EvaluateConfig",
+    "FamilyConfig",
+    "FinetuneConfig",
+    "GeneralConfig",
+    "ImportanceConfig",
+    "Recipe",
+    "SampleConfig",
+    "StudentConfig",
+    "TaskConfig",
+    "TaskTextConfig",
+    "TeacherConfig",
+    "TextbookConfig",
+    "TrainingConfig",
+    "UnionConfig",
+    "load_recipe",
+    "parse_value",
+    "textbook_config",
+    "validate",
+]

@@ -1,0 +1,87 @@
+"""The recipe: everything a whole run needs."""
+
+import difflib
+from typing import Literal, get_args
+
+from pydantic import Field, ValidationError, model_validator
+
+from hornbook.recipe.data import CorpusConfig, TaskConfig
+from hornbook.recipe.settings import NOT_IN_KEY, Count, Name, PathText, Seed, Settings
+from hornbook.recipe.textbooks import ChainConfig, ContextualizedConfig, TextbookConfig, UnionConfig
+from hornbook.recipe.training import AdaptConfig, DistilConfig, EvaluateConfig, StudentConfig, TeacherConfig
+
+Baseline = Literal["undistilled", "logits", "released", "tf-idf"]
+BASELINES: tuple[str, ...] = get_args(Baseline)
+
+
+class Recipe(Settings):
+    """A whole run: task, corpus, textbooks, teacher, student, and how each stage goes."""
+
+    name: Name
+    """The run's name: its results stand in RUNS/NAME."""
+    task: TaskConfig
+    """What to learn."""
+    corpus: CorpusConfig
+    """The general corpus."""
+    textbooks: dict[Name, TextbookConfig] = Field(default={"contextualized": ContextualizedConfig()}, min_length=1)
+    """From what to learn, by name; a student is distilled from each."""
+    teacher: TeacherConfig
+    """Who teaches."""
+    student: StudentConfig = StudentConfig()
+    """Who learns."""
+    distil: DistilConfig = DistilConfig()
+    """How the student is distilled."""
+    adapt: AdaptConfig = AdaptConfig()
+    """How the student is adapted to the task."""
+    evaluate: EvaluateConfig = EvaluateConfig()
+    """How models are measured."""
+    baselines: tuple[Baseline, ...] = ()
+    """What else is adapted and scored, to compare: `undistilled`, the student never distilled; `logits`, the same
+    fitted to the teacher's outputs on the task alone; `released`, a model distilled by others, only adapted;
+    `tf-idf`, logistic regression on word counts."""
+    released: PathText | None = None
+    """For the baseline `released`: a folder or hub name."""
+    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
+    """One student a textbook and seed; corpus, textbooks and teacher are shared."""
+    threads: Count | None = Field(default=None, ge=1, json_schema_extra=NOT_IN_KEY)
+    """CPU threads for training; by default as many as PyTorch finds cores."""
+
+    @model_validator(mode="after")
+    def _check_names(self) -> "Recipe":
+        for name in {"teacher", *BASELINES} & self.textbooks.keys():
+            raise ValueError(f"a textbook cannot be named {name!r}, which the report needs for another row")
+        if ("released" in self.baselines) != (self.released is not None):
+            raise ValueError("released: name a model there and put `released` among the baselines, or neither")
+        needs_teacher = "logits" in self.baselines or self.adapt.labels != "gold"
+        if self.teacher.kind == "general" and needs_teacher:
+            raise ValueError(
+                "a general teacher has no outputs to fit a student to: leave out the baseline logits and set "
+                "adapt.labels to gold, or take a teacher of kind task or ready"
+            )
+        if self.teacher.kind == "general" and "logits" in self.distil.objectives:
+            raise ValueError("distil.objectives: a general teacher has no logits; teacher.kind must be task or ready")
+        if self.teacher.label_names is not None and self.teacher.kind != "ready":
+            raise ValueError("teacher.label_names: only a teacher of kind ready comes with labels of its own")
+        self._check_books()
+        longest = max(cell.max_length for config in (self.adapt, self.teacher.finetune) for cell in config.cells())
+        if self.evaluate.max_length < longest:
+            raise ValueError(
+                f"evaluate.max_length ({self.evaluate.max_length}) is less than the {longest} of training"
+            )
+        return self
+
+    def _check_books(self) -> None:
+        for name, config in self.textbooks.items():
+            for book in config.books if isinstance(config, UnionConfig | ChainConfig) else ():
+                if book not in self.textbooks:
+                    near = difflib.get_close_matches(book, self.textbooks, n=1, cutoff=0.0)
+                    raise ValueError(f"textbooks.{name}.books: no textbook {book!r}; the nearest is {near[0]!r}")
+                if isinstance(self.textbooks[book], UnionConfig | ChainConfig):
+                    raise ValueError(f"textbooks.{name}.books: {book} is itself made of textbooks; name those")
+            if isinstance(config, ChainConfig):
+                try:
+                    self.distil.changed(config.then)
+                except ValidationError as error:
+                    first = error.errors()[0]
+                    place = ".".join(map(str, ("textbooks", name, "then", *first["loc"])))
+                    raise ValueError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -1,0 +1,54 @@
+"""A chain: a student is distilled on one textbook, then on the next (the paper's CC&TaskDA)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hornbook.artifact import Artifact, Place, Store, load
+from hornbook.models.loading import Model
+from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
+from hornbook.training.distil import distil
+
+
+def distil_chain(
+    teacher: Model,
+    textbooks: Sequence[Artifact | Path | str],
+    out: Place,
+    student: StudentConfig | None = None,
+    config: DistilConfig | None = None,
+    then: Mapping[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    family: FamilyConfig | None = None,
+) -> list[Artifact]:
+    """Distil a student on textbooks one after another.
+
+    Args:
+        teacher: a model folder or hub name.
+        textbooks: finished textbooks, or the same as token ids; one is `distil`.
+        out: the last student's folder; those before it stand beside it with a number. Or a store.
+        student: its size and how it begins.
+        config: settings of the first distillation.
+        then: settings of those after it where they differ; a budget among them takes the place of the first's.
+        seed: of the student's first weights, the order of the units and dropout.
+        family: where the teacher's projections stand, for a family that is not in the table.
+
+    Returns:
+        the students, stage "student"; the last is the chain's.
+
+    Raises:
+        HornbookError: as `distil`; the textbooks are about different tasks.
+        pydantic.ValidationError: `then` holds what is no setting.
+    """
+    config = config or DistilConfig()
+    later = config.changed(then or {})
+    books = [book if isinstance(book, Artifact) else load(book) for book in textbooks]
+    students: list[Artifact] = []
+    for number, book in enumerate(books, 1):
+        last = number == len(books)
+        place = out if last or isinstance(out, Store) else Path(out).with_name(f"{Path(out).name}-{number}")
+        before = students[-1] if students else None
+        settings = later if students else config
+        made = distil(teacher, book, place, student, settings, seed=seed, family=family, start=before)
+        students.append(made)
+    return students
