@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from hornbook.recipe import (
     TextbookConfig,
     UnionConfig,
 )
-from hornbook.report.summary import LOGITS, RELEASED, TEACHER, TF_IDF, remarks, summarise
+from hornbook.report.summary import LOGITS, RELEASED, TEACHER, TF_IDF, UNDISTILLED, remarks, summarise
 from hornbook.report.tables import markdown_table, title
 
 logger = logging.getLogger("hornbook")
@@ -107,8 +107,19 @@ def plan(recipe: Recipe, runs: Path | str = "runs") -> list[dict[str, Any]]:
     store = Store(Path(runs) / STORE, dry=True)
     for _ in _rows(recipe, store, None):
         pass
+    return _estimates(store)
+
+
+def _estimates(store: Store) -> list[dict[str, Any]]:
     by_key = {artifact.key: artifact for artifact in store.asked}
     return [_estimated(by_key[stage["key"]], stage, store) for stage in _stages(store)]
+
+
+def planned_cell(recipe: Recipe, store: Store, textbook: str | None) -> list[dict[str, Any]]:
+    """Return the stages that `cell` would ask a dry store for, as `plan` does."""
+    for _ in cell(recipe, store, textbook):
+        pass
+    return _estimates(store)
 
 
 def check(recipe: Recipe) -> list[str]:
@@ -167,11 +178,34 @@ def _reach(cluster: str) -> None:
         raise HornbookError(f"{cluster}: no Ray cluster answers here ({error}); start it first") from None
 
 
-def _rows(recipe: Recipe, store: Store, folder: Path | None, cluster: str | None = None) -> Iterator[dict[str, Any]]:
-    """Ask the store for every artefact in order; yield a row for each model (none in a dry run)."""
-    from hornbook import corpus, tasks
+def cell(recipe: Recipe, store: Store, textbook: str | None) -> Iterator[dict[str, Any]]:
+    """Ask for everything that one student needs, and yield its row, before it those of its teachers.
+
+    What is last asked of the store is the student's evaluation.
+
+    Args:
+        recipe: with one seed and no baselines.
+        store: where artefacts are found and put; a dry one is only asked, and no rows come.
+        textbook: the student's, of the recipe's; None for a student that was never distilled.
+    """
+    baselines = () if textbook else (UNDISTILLED,)
+    yield from _rows(recipe.model_copy(update={"baselines": baselines}), store, None, names=(textbook,))
+
+
+def _rows(
+    recipe: Recipe,
+    store: Store,
+    folder: Path | None,
+    cluster: str | None = None,
+    names: Sequence[str | None] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Ask the store for every artefact in order; yield a row for each model (none in a dry run).
+
+    With `names`, only of these textbooks.
+    """
+    from hornbook import tasks
     from hornbook.training.chain import distil_chain
-    from hornbook.training.distil import check_sizes
+    from hornbook.training.distil import check_sizes, distil
     from hornbook.training.tokens import encode_textbook
 
     family = recipe.teacher.family
@@ -183,33 +217,55 @@ def _rows(recipe: Recipe, store: Store, folder: Path | None, cluster: str | None
         _check_kind(recipe, task.info["kind"])
     teacher, rows = _teacher(recipe, task, store, folder)
     yield from rows
-    students = _Students(recipe, task, teacher, store, folder)
-    units = _linked(corpus.build(recipe.corpus, store), folder, "corpus")
-    books = _textbooks(recipe, task, units, store, folder, cluster)
-    for name, config in recipe.textbooks.items():
-        chained, then = (config.books, config.then) if isinstance(config, ChainConfig) else ((name,), {})
-        of_name = [books[book] for book in chained]
+    chosen = {name: config for name, config in recipe.textbooks.items() if names is None or name in names}
+    books = _textbooks(recipe, chosen, task, store, folder, cluster)
+
+    def tokens_of(book: str) -> Artifact:
         # a fine-tuned teacher reads with the tokenizer it came with
-        tokens = [
-            encode_textbook(book, recipe.teacher.model, store, recipe.distil.max_length, recipe.distil.pack)
-            for book in of_name
-        ]
+        config = recipe.distil
+        return encode_textbook(books[book], recipe.teacher.model, store, config.max_length, config.pack)
+
+    def start(seed: int) -> Artifact | None:
+        if recipe.start is None:
+            return None
+        config = recipe.distil.changed(recipe.start.distil)
+        tokens = tokens_of(recipe.start.textbook)
+        return distil(recipe.teacher.model, tokens, store, recipe.student, config, seed=seed, family=family)
+
+    students = _Students(recipe, task, teacher, store, folder, start)
+    for name, config in chosen.items():
+        chained, then = (config.books, config.then) if isinstance(config, ChainConfig) else ((name,), {})
+        tokens = [tokens_of(book) for book in chained]
         for seed in recipe.seeds:
-            made = distil_chain(teacher, tokens, store, recipe.student, recipe.distil, then, seed=seed, family=family)
+            made = distil_chain(
+                *(teacher, tokens, store, recipe.student, recipe.distil, then),
+                seed=seed,
+                family=family,
+                start=start(seed),
+            )
+            of_name = [books[book] for book in chained]
             yield from students.adapted(name, made[-1], [*of_name, *tokens, *made], seed, books=of_name)
     yield from _baselines(recipe, students)
 
 
 def _textbooks(
-    recipe: Recipe, task: Artifact, units: Artifact, store: Store, folder: Path | None, cluster: str | None
+    recipe: Recipe,
+    chosen: dict[str, TextbookConfig],
+    task: Artifact,
+    store: Store,
+    folder: Path | None,
+    cluster: str | None,
 ) -> dict[str, Artifact]:
-    """Ask for every textbook, those that need others after these."""
-    from hornbook import textbook
+    """Ask for the chosen textbooks and those they need, these first."""
+    from hornbook import corpus, textbook
     from hornbook.cluster import spread_over
 
     books: dict[str, Artifact] = {}
     like: Artifact | None = None
-    for name, config in _dependent_last(recipe.textbooks):
+    units: Artifact | None = None
+    for name, config in _in_order(recipe, chosen):
+        if units is None and isinstance(config, textbook.FROM_CORPUS):
+            units = _linked(corpus.build(recipe.corpus, store), folder, "corpus")
         parts = [books[part] for part in config.books] if isinstance(config, UnionConfig) else []
         # A cluster is left before anything is trained: Ray's threads and the processes of a training do not mix.
         with spread_over(cluster) as spread:
@@ -217,7 +273,7 @@ def _textbooks(
                 config, corpus=units, task=task, like=like, books=parts, out=store, spread=spread
             )
         _linked(books[name], folder, f"textbook-{name}")
-        if like is None and isinstance(config, ContextualizedConfig) and config.proportion == 1:
+        if like is None and _is_whole(config):
             like = books[name]
     return books
 
@@ -269,6 +325,7 @@ class _Students:
     teacher: Artifact | str
     store: Store
     folder: Path | None
+    start: Callable[[int], Artifact | None]
 
     def adapted(
         self,
@@ -330,7 +387,7 @@ def _baselines(recipe: Recipe, students: _Students) -> Iterator[dict[str, Any]]:
                 assert recipe.released is not None  # the recipe was checked
                 yield from students.adapted(name, recipe.released, [], seed, labels="gold")
                 continue
-            student = untaught_student(
+            student = students.start(seed) or untaught_student(
                 students.teacher, students.store, recipe.student, seed=seed, family=recipe.teacher.family
             )
             labels = "teacher" if name == LOGITS else None
@@ -383,10 +440,27 @@ def _refuse_chance_level(scored: Artifact, model: str) -> None:
         )
 
 
-def _dependent_last(textbooks: dict[str, TextbookConfig]) -> list[tuple[str, BookOfOne]]:
-    """Order textbooks so that one made of others, or as large as another, comes after these; leave out chains."""
-    single = [(name, config) for name, config in textbooks.items() if not isinstance(config, ChainConfig)]
+def _in_order(recipe: Recipe, chosen: dict[str, TextbookConfig]) -> list[tuple[str, BookOfOne]]:
+    """Return the textbooks to be built: the chosen and those they need, each after those; chains are not built."""
+    needed = dict.fromkeys(chosen)
+    if recipe.start is not None:
+        needed[recipe.start.textbook] = None
+    for name in list(needed):
+        config = recipe.textbooks[name]
+        if isinstance(config, UnionConfig | ChainConfig):
+            needed |= dict.fromkeys(config.books)
+    if any(isinstance(c := recipe.textbooks[name], SampleConfig) and not c.sized for name in needed):
+        whole = [name for name, config in recipe.textbooks.items() if _is_whole(config)]
+        needed |= dict.fromkeys(whole[:1])
+    # in the recipe's order, but for what is made of others or as large as another
+    books = [(name, config) for name, config in recipe.textbooks.items() if name in needed]
+    single = [(name, config) for name, config in books if not isinstance(config, ChainConfig)]
     return sorted(single, key=lambda item: (isinstance(item[1], UnionConfig), isinstance(item[1], SampleConfig)))
+
+
+def _is_whole(config: TextbookConfig) -> bool:
+    """Tell whether a textbook can say how large others are."""
+    return isinstance(config, ContextualizedConfig) and config.proportion == 1
 
 
 def _own_run_folder(folder: Path) -> None:

@@ -71,6 +71,45 @@ def _run(
     return _ran(recipe, runs, dry_run, quiet, cluster)
 
 
+def _experiment(
+    file: Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="An experiment file: a recipe and its axes.")],
+    runs: _Runs = Path("runs"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show cells, stages and time.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Run more cells than `most_cells`.")] = False,
+    quiet: bool = False,
+) -> Answer:
+    """Run a grid of recipes that differ in some settings; what is finished, or shared, is not computed again."""
+    from hornbook import experiment
+    from hornbook.report.grid import grid_markdown, grid_table
+
+    settings = settings_of.load_experiment(file)
+    cells = experiment.cells(settings, file)
+    results = experiment.Results.read(file.parent / settings.results if settings.results else None)
+    if dry_run:
+        planned = experiment.plan(cells, runs, results)
+        _say(
+            f"{planned['cells']} cells, {planned['finished']} finished; {planned['stages']} stages, "
+            f"{planned['shared']} of them shared by cells, {planned['missing']} to do, about "
+            f"{planned['seconds'] / 60:.0f} min",
+            quiet,
+        )
+        return planned
+    if len(cells) > settings.most_cells and not yes:
+        most = settings.most_cells
+        raise HornbookError(f"{file}: {len(cells)} cells are more than most_cells ({most}); see --dry-run, say --yes")
+    rows = experiment.run(cells, runs, results)
+    axes = tuple(settings.axes)
+    if rows:
+        _print(grid_table(rows, results.gold, axes), quiet)
+        table = runs / settings.name / "experiment.md"
+        table.parent.mkdir(parents=True, exist_ok=True)
+        table.write_text(grid_markdown(rows, results.gold, axes), "utf-8")
+        _say(f"report: {table}", quiet)
+    for name, message in results.failed.items():
+        _say(f"failed: {name}: {message}", quiet)
+    return {"rows": rows, "failed": results.failed}
+
+
 @_with_task
 def _new(
     task: Annotated[Path, typer.Option("--task", help="The labelled file.")],
@@ -368,6 +407,7 @@ _ANY = {"allow_extra_args": True, "ignore_unknown_options": True}
 app.command("quickstart", rich_help_panel=_WHOLE)(command(_quickstart))
 app.command("new", rich_help_panel=_WHOLE)(command(_new))
 app.command("run", rich_help_panel=_WHOLE, context_settings=_ANY)(command(_run))
+app.command("experiment", rich_help_panel=_WHOLE)(command(_experiment))
 app.command("finetune", rich_help_panel=_STAGE)(command(_finetune))
 app.command("distil", rich_help_panel=_STAGE)(command(_distil))
 app.command("adapt", rich_help_panel=_STAGE)(command(_adapt))

@@ -1,7 +1,18 @@
 """The recipe: one YAML file, one typed model; the docstring under a field is its help."""
 
 from hornbook.recipe.data import CorpusConfig, TaskConfig
-from hornbook.recipe.reading import BOOKS, KINDS, load_recipe, parse_value, textbook_config, validate
+from hornbook.recipe.experiment import Experiment
+from hornbook.recipe.reading import (
+    BOOKS,
+    KINDS,
+    load_experiment,
+    load_recipe,
+    parse_value,
+    read_values,
+    set_value,
+    textbook_config,
+    validate,
+)
 from hornbook.recipe.recipe import BASELINES, Recipe
 from hornbook.recipe.textbooks import (
     AugmentedConfig,
@@ -38,6 +49,7 @@ __all__ = [
     "CorpusConfig",
     "DistilConfig",
     "EvaluateConfig",
+    "Experiment",
     "FamilyConfig",
     "FinetuneConfig",
     "GeneralConfig",
@@ -51,8 +63,11 @@ __all__ = [
     "TextbookConfig",
     "TrainingConfig",
     "UnionConfig",
+    "load_experiment",
     "load_recipe",
     "parse_value",
+    "read_values",
+    "set_value",
     "textbook_config",
     "validate",
 ]

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from hornbook.errors import HornbookError
+from hornbook.recipe.experiment import Experiment
 from hornbook.recipe.recipe import Recipe
 from hornbook.recipe.textbooks import BookOfOne, ChainConfig
 
@@ -33,9 +34,29 @@ def load_recipe(path: Path | str, overrides: Mapping[str, str] | None = None) ->
     Raises:
         HornbookError: no such file, not YAML, an unknown key (the nearest is named), or an illegal value.
     """
-    path = Path(path)
+    values = read_values(path)
+    for name, text in (overrides or {}).items():
+        set_value(values, name, parse_value(text, f"--{name}"), "")
+    return validate(Recipe, values, str(path))
+
+
+def load_experiment(path: Path | str) -> Experiment:
+    """Read an experiment from a YAML file.
+
+    Raises:
+        HornbookError: as `load_recipe`.
+    """
+    return validate(Experiment, read_values(path), str(path))
+
+
+def read_values(path: Path | str) -> dict[str, Any]:
+    """Return the mapping that a YAML file holds.
+
+    Raises:
+        HornbookError: there is no such file, or it is not YAML, or no mapping.
+    """
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
+        values = yaml.safe_load(Path(path).read_text("utf-8"))
     except FileNotFoundError:
         raise HornbookError(f"{path}: no such recipe file") from None
     except OSError as error:
@@ -44,9 +65,7 @@ def load_recipe(path: Path | str, overrides: Mapping[str, str] | None = None) ->
         raise HornbookError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise HornbookError(f"{path}: a recipe is a mapping of stages to settings, see `hornbook new`")
-    for name, text in (overrides or {}).items():
-        _set(values, name, parse_value(text, f"--{name}"))
-    return validate(Recipe, values, str(path))
+    return values
 
 
 def parse_value(text: str, where: str) -> Any:
@@ -87,12 +106,17 @@ def textbook_config(values: Mapping[str, Any], where: str) -> BookOfOne | ChainC
     return validate(KINDS[kind], values, where)
 
 
-def _set(values: dict[str, Any], name: str, value: Any) -> None:
+def set_value(values: dict[str, Any], name: str, value: Any, where: str) -> None:
+    """Set a value in nested mappings by its dotted name.
+
+    Raises:
+        HornbookError: the name leads through something that is no mapping.
+    """
     *parents, last = name.split(".")
     for parent in parents:
         inner = values.setdefault(parent, {})
         if not isinstance(inner, dict):
-            raise HornbookError(f"--{name}: {parent} holds no settings")
+            raise HornbookError(f"{where or f'--{name}'}: {parent} holds no settings")
         values = inner
     values[last] = value
 

@@ -1,7 +1,7 @@
 """The recipe: everything a whole run needs."""
 
 import difflib
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -12,6 +12,15 @@ from hornbook.recipe.training import AdaptConfig, DistilConfig, EvaluateConfig, 
 
 Baseline = Literal["undistilled", "logits", "released", "tf-idf"]
 BASELINES: tuple[str, ...] = get_args(Baseline)
+
+
+class StartConfig(Settings):
+    """What students learn before they meet the task's teacher: a general teacher's relations through a textbook."""
+
+    textbook: Name
+    """A textbook of the recipe; a general one, as a rule."""
+    distil: dict[str, Any] = Field(default={})
+    """Settings of this distillation where they differ from the recipe's `distil`."""
 
 
 class Recipe(Settings):
@@ -29,6 +38,8 @@ class Recipe(Settings):
     """Who teaches."""
     student: StudentConfig = StudentConfig()
     """Who learns."""
+    start: StartConfig | None = None
+    """General initialisation: every student is first distilled from `teacher.model` as it is, not fine-tuned."""
     distil: DistilConfig = DistilConfig()
     """How the student is distilled."""
     adapt: AdaptConfig = AdaptConfig()
@@ -71,6 +82,10 @@ class Recipe(Settings):
         return self
 
     def _check_books(self) -> None:
+        if self.start is not None:
+            self._check_distil("start.distil", self.start.distil)
+            if isinstance(self.textbooks.get(self.start.textbook, ChainConfig), ChainConfig | type):
+                raise ValueError(f"start.textbook: {self.start.textbook} is no single textbook of this recipe")
         for name, config in self.textbooks.items():
             for book in config.books if isinstance(config, UnionConfig | ChainConfig) else ():
                 if book not in self.textbooks:
@@ -79,9 +94,12 @@ class Recipe(Settings):
                 if isinstance(self.textbooks[book], UnionConfig | ChainConfig):
                     raise ValueError(f"textbooks.{name}.books: {book} is itself made of textbooks; name those")
             if isinstance(config, ChainConfig):
-                try:
-                    self.distil.changed(config.then)
-                except ValidationError as error:
-                    first = error.errors()[0]
-                    place = ".".join(map(str, ("textbooks", name, "then", *first["loc"])))
-                    raise ValueError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
+                self._check_distil(f"textbooks.{name}.then", config.then)
+
+    def _check_distil(self, place: str, settings: dict[str, Any]) -> None:
+        try:
+            self.distil.changed(settings)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, (place, *first["loc"])))
+            raise ValueError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None

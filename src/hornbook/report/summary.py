@@ -33,8 +33,8 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
             "textbook": same[0]["textbook"],
             "parameters": same[0]["parameters"],
             "seeds": [row["seed"] for row in same],
-            "dev": _spread([row["dev"] for row in same]),
-            "test": _spread([row["test"] for row in same if row["test"] is not None]),
+            "dev": spread([row["dev"] for row in same]),
+            "test": spread([row["test"] for row in same if row["test"] is not None]),
             # the best of several teachers on dev is the one that taught
             "share_of_teacher": statistics.mean(row["dev"] for row in same) / max(taught) if taught else None,
             "calibration_error": _mean([row["calibration_error"] for row in same]),
@@ -103,7 +103,8 @@ def _percent(score: float) -> str:
     return f"{100 * score:.1f}"
 
 
-def _spread(values: Sequence[float]) -> dict[str, float | None] | None:
+def spread(values: Sequence[float]) -> dict[str, float | None] | None:
+    """Return mean, median and standard deviation (None for one value), None of nothing."""
     if not values:
         return None
     return {

@@ -77,12 +77,16 @@ def scores(kind: Kind, gold: NDArray[Any], outputs: NDArray[Any]) -> dict[str, f
         gold: see `Task.gold`.
         outputs: logits, shape (examples, labels), or (examples, 1) for regression.
     """
-    found = predicted(kind, outputs)
+    return scores_of(kind, gold, predicted(kind, outputs), outputs.shape[1])
+
+
+def scores_of(kind: Kind, gold: NDArray[Any], found: NDArray[Any], classes: int) -> dict[str, float]:
+    """Return the scores of what a model predicts (see `predicted`); `classes` says how many there are."""
     if kind == "regression":
         return regression_scores(gold, found)
     if kind == "multilabel":
         return multilabel_scores(gold, found)
-    return classification_scores(gold, found, outputs.shape[1])
+    return classification_scores(gold, found, classes)
 
 
 def predicted(kind: Kind, outputs: NDArray[Any]) -> NDArray[Any]:

@@ -28,7 +28,7 @@ from hornbook.textbook.store import STAGE, open_textbook, write
 logger = logging.getLogger("hornbook")
 
 VERSION = 3
-_FROM_CORPUS = (ContextualizedConfig, GeneralConfig, ImportanceConfig)
+FROM_CORPUS = (ContextualizedConfig, GeneralConfig, ImportanceConfig)
 _FROM_TASK = (ContextualizedConfig, ImportanceConfig, AugmentedConfig, TaskTextConfig)
 
 
@@ -81,7 +81,7 @@ def build(
         )
         units = _fill(config, corpus, task, like, books, work, partial(_write, work, finder), spread)
         work.counts["units"] = units
-        if corpus is not None and isinstance(config, _FROM_CORPUS):
+        if corpus is not None and isinstance(config, FROM_CORPUS):
             work.counts["corpus_units"] = corpus.counts["units"]
             work.info["share"] = units / corpus.counts["units"]
         if removed := work.counts.get("contaminated"):
@@ -142,7 +142,7 @@ def _check_given(
     config: BookOfOne, corpus: Artifact | None, task: Artifact | None, books: Sequence[Artifact]
 ) -> None:
     named = _named(config)
-    if isinstance(config, _FROM_CORPUS) and corpus is None:
+    if isinstance(config, FROM_CORPUS) and corpus is None:
         raise HornbookError(f"{named} needs a corpus, from which it is drawn")
     if isinstance(config, _FROM_TASK) and task is None:
         raise HornbookError(f"{named} needs a task, which it is about")
@@ -163,7 +163,7 @@ def _inputs(
 ) -> Mapping[str, str]:
     """Return the keys of what the textbook is made from."""
     inputs = {}
-    if corpus is not None and isinstance(config, _FROM_CORPUS):
+    if corpus is not None and isinstance(config, FROM_CORPUS):
         inputs["corpus"] = corpus.key
     if task is not None and (isinstance(config, _FROM_TASK) or config.contamination == "remove"):
         inputs["task"] = task.key

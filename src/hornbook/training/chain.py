@@ -20,6 +20,7 @@ def distil_chain(
     *,
     seed: int = 0,
     family: FamilyConfig | None = None,
+    start: Artifact | None = None,
 ) -> list[Artifact]:
     """Distil a student on textbooks one after another.
 
@@ -32,6 +33,7 @@ def distil_chain(
         then: settings of those after it where they differ; a budget among them takes the place of the first's.
         seed: of the student's first weights, the order of the units and dropout.
         family: where the teacher's projections stand, for a family that is not in the table.
+        start: a student distilled before, as which this one begins.
 
     Returns:
         the students, stage "student"; the last is the chain's.
@@ -47,7 +49,7 @@ def distil_chain(
     for number, book in enumerate(books, 1):
         last = number == len(books)
         place = out if last or isinstance(out, Store) else Path(out).with_name(f"{Path(out).name}-{number}")
-        before = students[-1] if students else None
+        before = students[-1] if students else start
         settings = later if students else config
         made = distil(teacher, book, place, student, settings, seed=seed, family=family, start=before)
         students.append(made)

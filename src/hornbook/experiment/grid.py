@@ -1,0 +1,112 @@
+"""From axes to cells: each a recipe of its own."""
+
+import copy
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hornbook.errors import HornbookError
+from hornbook.recipe import Experiment, Recipe, read_values, set_value, validate
+
+NONE = "none"
+"""The value of the axis `textbook` for a student that was never distilled."""
+# Axes that are no path themselves.
+_PATHS = {
+    "init": "student.init",
+    "teacher": "teacher.kind",
+    "steps": "distil.steps",
+    "pack": "distil.pack",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of an experiment.
+
+    Attributes:
+        at: the value of each axis, by the axis' name; of named values the name.
+        recipe: all its settings; one seed.
+        textbook: the name of the textbook it is about, None for a student that was never distilled.
+    """
+
+    at: Mapping[str, Any]
+    recipe: Recipe
+    textbook: str | None
+
+    @property
+    def name(self) -> str:
+        """Its place in words: `textbook general, seed 0`."""
+        return ", ".join(f"{axis} {value}" for axis, value in self.at.items())
+
+
+def cells(experiment: Experiment, where: Path) -> list[Cell]:
+    """Return the cells of an experiment, the last axis running fastest.
+
+    Args:
+        experiment: its settings.
+        where: its file, beside which the base recipe lies.
+
+    Raises:
+        HornbookError: the base recipe is not there, an axis is no setting of it (the nearest is named), or a value
+            is not legal.
+    """
+    base = read_values(where.parent / experiment.recipe)
+    for path, value in experiment.change.items():
+        set_value(base, path, value, f"{where}: change")
+    found = []
+    for at in _combinations(experiment):
+        values = copy.deepcopy(base)
+        textbook = _change(values, experiment, at, where)
+        recipe = validate(Recipe, values, f"{where}: {', '.join(f'{axis} {value}' for axis, value in at.items())}")
+        if textbook is None and len(recipe.textbooks) > 1 and "textbook" not in at:
+            many = len(recipe.textbooks)
+            raise HornbookError(
+                f"{where}: the recipe has {many} textbooks; an axis `textbook` must say which is meant"
+            )
+        if textbook not in {None, NONE, *recipe.textbooks}:
+            known = ", ".join([*recipe.textbooks, NONE])
+            raise HornbookError(f"{where}: axes.textbook: no textbook {textbook!r} in the recipe; it has {known}")
+        chosen = textbook or next(iter(recipe.textbooks))
+        recipe = recipe.model_copy(update={"baselines": (), "seeds": recipe.seeds[:1]})
+        found.append(Cell(at, recipe, None if chosen == NONE else chosen))
+    if not found:
+        raise HornbookError(f"{where}: exclude leaves no cell")
+    return found
+
+
+def _combinations(experiment: Experiment) -> Iterator[dict[str, Any]]:
+    for values in itertools.product(*(list(axis) for axis in experiment.axes.values())):
+        at = dict(zip(experiment.axes, values, strict=True))
+        if not any(_matches(at, left_out) for left_out in experiment.exclude):
+            yield at
+
+
+def _matches(at: Mapping[str, Any], left_out: Mapping[str, Any]) -> bool:
+    return all(at[axis] in (value if isinstance(value, tuple) else (value,)) for axis, value in left_out.items())
+
+
+def _change(values: dict[str, Any], experiment: Experiment, at: Mapping[str, Any], where: Path) -> str | None:
+    """Set what the axes say in the values of a recipe; return the textbook that they choose."""
+    textbook: str | None = None
+    # Named values first: an axis may then change a part of what they set; proportion needs to know the textbook.
+    order = sorted(at, key=lambda axis: (not isinstance(experiment.axes[axis], dict), axis == "proportion"))
+    for axis in order:
+        given, value = experiment.axes[axis], at[axis]
+        place = f"{where}: axes.{axis}"
+        if isinstance(given, dict):
+            for path, setting in given[value].items():
+                set_value(values, path, setting, place)
+        elif axis == "textbook":
+            textbook = str(value)
+        elif axis == "seed":
+            values["seeds"] = [value]
+        elif axis == "proportion":
+            chosen = textbook or next(iter(values.get("textbooks", {})), None)
+            if chosen is None:
+                raise HornbookError(f"{place}: the recipe names no textbook")
+            set_value(values, f"textbooks.{chosen}.proportion", value, place)
+        else:
+            set_value(values, _PATHS.get(axis, axis), value, place)
+    return textbook

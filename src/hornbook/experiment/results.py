@@ -1,0 +1,58 @@
+"""The rows of an experiment as they come: one JSON file, written anew after every cell."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hornbook.artifact import write_json
+from hornbook.errors import HornbookError
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Results:
+    """Finished cells.
+
+    Attributes:
+        rows: one for each: `key` (of its evaluation), `at` (the values of the axes), what `report.json` says of the
+            model, `minutes`, and `predicted` (what it said of dev).
+        gold: for each task, by its key, the gold labels of dev and how they are scored: `kind`, `metric`, `labels`.
+        failed: what went wrong in cells that did not finish, by their names; not kept in the file.
+        path: the file.
+    """
+
+    path: Path | None = None
+    rows: list[Row] = field(default_factory=list)
+    gold: dict[str, Any] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path | None) -> "Results":
+        """Return what a file holds, nothing where there is none.
+
+        Raises:
+            HornbookError: the file holds something else.
+        """
+        if path is None or not path.exists():
+            return cls(path)
+        try:
+            found = json.loads(path.read_text("utf-8"))
+            return cls(path, list(found["rows"]), dict(found["gold"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            raise HornbookError(
+                f"{path}: holds no results of an experiment; name another file, or remove it"
+            ) from None
+
+    def of(self, key: str, at: Mapping[str, Any]) -> Row | None:
+        """Return the row of the cell whose evaluation has this key, said to be where it is now asked for."""
+        return next(({**row, "at": dict(at)} for row in self.rows if row["key"] == key), None)
+
+    def add(self, row: Row) -> None:
+        """Add a finished cell, or put it in the place of an older one with the same key, and write the file."""
+        self.rows = [*(old for old in self.rows if old["key"] != row["key"]), row]
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self.path, {"rows": self.rows, "gold": self.gold})

@@ -1,0 +1,43 @@
+"""Settings of an experiment: one recipe, and what varies."""
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from hornbook.recipe.settings import Count, Name, PathText, Settings
+
+AxisValue = str | int | float | bool
+
+
+class Experiment(Settings):
+    """A grid of runs: a base recipe, axes along which it varies, and combinations left out."""
+
+    name: Name
+    """The experiment's name: its results stand in RUNS/NAME."""
+    recipe: PathText
+    """The base recipe's file, relative to the experiment's own."""
+    change: dict[str, Any] = Field(default={})
+    """Settings of the base recipe that are others in every cell, by path (`distil.tokens`)."""
+    axes: dict[str, tuple[AxisValue, ...] | dict[Name, dict[str, Any]]] = Field(min_length=1)
+    """What varies. An axis is a setting's path with a list of values, or any name with named values, each a mapping
+    from paths to values. Short for paths: `seed`, `init`, `teacher`, `steps`, `pack`; `textbook` takes names of the
+    recipe's textbooks (`none`: a student that was never distilled), `proportion` is that of the textbook."""
+    exclude: tuple[dict[str, AxisValue | tuple[AxisValue, ...]], ...] = ()
+    """Combinations that are left out: those in which every axis named has the value named, or one of them."""
+    results: PathText | None = None
+    """A JSON file, relative to the experiment's own, into which every finished cell's row goes at once; cells that
+    stand there already are not computed again."""
+    most_cells: Count = Field(default=100, ge=1)
+    """More cells than this run only with --yes."""
+
+    @model_validator(mode="after")
+    def _check_axes(self) -> "Experiment":
+        for name, values in self.axes.items():
+            if not values:
+                raise ValueError(f"axes.{name}: give at least one value")
+            if len(set(values)) < len(values):
+                raise ValueError(f"axes.{name}: holds a value twice")
+        for combination in self.exclude:
+            if unknown := [name for name in combination if name not in self.axes]:
+                raise ValueError(f"exclude: no axis {unknown[0]!r}; the axes are {', '.join(self.axes)}")
+        return self
