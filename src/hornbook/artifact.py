@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -210,8 +211,16 @@ def fingerprint(paths: Iterable[Path]) -> str:
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         for file in files:
             name = file.relative_to(path) if path.is_dir() else Path(file.suffix)
-            digest.update(f"{name.as_posix()}\0{checksum(file, sampled=True)}\0".encode())
+            stat = file.stat()
+            found = _sampled(file, stat.st_size, stat.st_mtime_ns)
+            digest.update(f"{name.as_posix()}\0{found}\0".encode())
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _sampled(path: Path, size: int, changed: int) -> str:
+    """Return the checksum of a source, which the cells of an experiment ask for again and again."""
+    return checksum(path, sampled=True)
 
 
 def checksum(path: Path, *, sampled: bool = False) -> str:

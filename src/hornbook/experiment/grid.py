@@ -95,15 +95,19 @@ def _change(values: dict[str, Any], experiment: Experiment, at: Mapping[str, Any
     for axis in order:
         given, value = experiment.axes[axis], at[axis]
         place = f"{where}: axes.{axis}"
+        if axis == "textbook":
+            textbook = str(value)
         if isinstance(given, dict):
             for path, setting in given[value].items():
                 set_value(values, path, setting, place)
         elif axis == "textbook":
-            textbook = str(value)
+            continue
         elif axis == "seed":
             values["seeds"] = [value]
         elif axis == "proportion":
             chosen = textbook or next(iter(values.get("textbooks", {})), None)
+            if chosen == NONE:
+                continue
             if chosen is None:
                 raise HornbookError(f"{place}: the recipe names no textbook")
             set_value(values, f"textbooks.{chosen}.proportion", value, place)

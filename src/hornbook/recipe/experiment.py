@@ -20,8 +20,9 @@ class Experiment(Settings):
     """Settings of the base recipe that are others in every cell, by path (`distil.tokens`)."""
     axes: dict[str, tuple[AxisValue, ...] | dict[Name, dict[str, Any]]] = Field(min_length=1)
     """What varies. An axis is a setting's path with a list of values, or any name with named values, each a mapping
-    from paths to values. Short for paths: `seed`, `init`, `teacher`, `steps`, `pack`; `textbook` takes names of the
-    recipe's textbooks (`none`: a student that was never distilled), `proportion` is that of the textbook."""
+    from paths to values. Short for paths: `seed`, `init`, `teacher`, `steps`, `pack`; the values of `textbook` are
+    names of the recipe's textbooks (`none`: a student that was never distilled), `proportion` is that of the
+    textbook."""
     exclude: tuple[dict[str, AxisValue | tuple[AxisValue, ...]], ...] = ()
     """Combinations that are left out: those in which every axis named has the value named, or one of them."""
     results: PathText | None = None

@@ -1,0 +1,133 @@
+"""A small experiment on made-up text: shared stages, rows as they come, failures, what is read back."""
+
+import json
+
+import pytest
+import yaml
+
+from hornbook import experiment
+from hornbook.errors import HornbookError
+from hornbook.experiment import Results, execute
+from hornbook.recipe import load_experiment
+from hornbook.training import chain
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, reviews, general_text, tiny_teacher):
+    folder = tmp_path_factory.mktemp("experiment")
+    base = {
+        "name": "base",
+        "task": {"source": str(reviews)},
+        "corpus": {"sources": [str(general_text)]},
+        "textbooks": {
+            "general": {"kind": "general", "units": 60},
+            "contextualized": {"kind": "contextualized", "k": 2},
+            "chain": {"kind": "chain", "books": ["contextualized", "general"], "then": {"tokens": 900}},
+        },
+        "teacher": {"model": str(tiny_teacher), "finetune": {"epochs": 4, "learning_rate": 5e-3, "batch": 8}},
+        "student": {"layers": 1, "hidden": 16, "heads": 2},
+        "distil": {"tokens": 2000, "learning_rate": 5e-3},
+        "adapt": {"epochs": 1, "batch": 8},
+        "threads": 1,
+    }
+    grid = {
+        "name": "small",
+        "recipe": "base.yaml",
+        "axes": {"textbook": ["none", "general", "contextualized", "chain"], "seed": [0, 1]},
+        "results": "rows.json",
+    }
+    (folder / "base.yaml").write_text(yaml.safe_dump(base, sort_keys=False))
+    (folder / "grid.yaml").write_text(yaml.safe_dump(grid, sort_keys=False))
+    return folder
+
+
+def cells_of(folder, **changes):
+    values = yaml.safe_load((folder / "grid.yaml").read_text()) | changes
+    path = folder / "changed.yaml"
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    return experiment.cells(load_experiment(path), path)
+
+
+@pytest.fixture(scope="module")
+def finished(folder):
+    cells = cells_of(folder)
+    planned = experiment.plan(cells, folder / "runs", Results())
+    results = Results.read(folder / "rows.json")
+    rows = experiment.run(cells, folder / "runs", results)
+    return planned, rows, results
+
+
+def test_a_plan_counts_what_cells_share(finished):
+    planned, _, _ = finished
+    assert planned["cells"] == 8
+    assert planned["finished"] == 0
+    # task, teacher, its evaluation, corpus, two textbooks and their tokens; the chain begins as the contextualized
+    # students of either seed
+    assert planned["shared"] == 8 + 2
+    # of their own: a student never distilled, of the general textbook and of the chain's end, for either seed; and
+    # all eight students adapted and evaluated
+    assert planned["stages"] == planned["shared"] + 2 * 3 + 8 * 2
+    assert planned["missing"] == planned["stages"]
+    assert planned["seconds"] > 0
+
+
+def test_rows_say_where_they_belong_and_what_was_predicted(finished):
+    _, rows, results = finished
+    assert [row["at"] for row in rows] == [
+        {"textbook": book, "seed": seed} for book in ("none", "general", "contextualized", "chain") for seed in (0, 1)
+    ]
+    gold = results.gold[rows[0]["task"]]
+    assert gold["metric"] == "accuracy"
+    for row in rows:
+        right = sum(a == b for a, b in zip(row["predicted"], gold["dev"], strict=True))
+        assert right / len(gold["dev"]) == pytest.approx(row["dev"])
+
+
+def test_a_second_run_computes_nothing(finished, folder, monkeypatch):
+    _, rows, _ = finished
+
+    def computed(*_, **__):
+        raise AssertionError("a finished cell was computed again")
+
+    monkeypatch.setattr(execute, "_computed", computed)
+    again = Results.read(folder / "rows.json")
+    assert experiment.run(cells_of(folder), folder / "runs", again) == rows
+    assert experiment.plan(cells_of(folder), folder / "runs", again)["missing"] == 0
+
+
+def test_rows_are_read_back_on_a_machine_without_artefacts(finished, folder, tmp_path, monkeypatch):
+    _, rows, _ = finished
+    monkeypatch.setattr(execute, "_computed", None)
+    assert experiment.run(cells_of(folder), tmp_path / "elsewhere", Results.read(folder / "rows.json")) == rows
+
+
+def test_another_value_of_an_axis_computes_its_cells_only(finished, folder, monkeypatch):
+    computed, original = [], execute._computed
+    monkeypatch.setattr(execute, "_computed", lambda cell, *rest: computed.append(cell.at) or original(cell, *rest))
+    axes = {"textbook": ["general"], "seed": [0, 1, 2]}
+    rows = experiment.run(cells_of(folder, axes=axes), folder / "runs", Results.read(folder / "rows.json"))
+    assert len(rows) == 3
+    assert computed == [{"textbook": "general", "seed": 2}]
+
+
+def test_a_cell_that_fails_is_named_and_the_others_go_on(folder, tmp_path, monkeypatch):
+    def fails(*args, **settings):
+        if settings["seed"] == 1:
+            raise HornbookError("the loss does not fall")
+        return original(*args, **settings)
+
+    original = chain.distil
+    monkeypatch.setattr(chain, "distil", fails)
+    results = Results(tmp_path / "rows.json")
+    axes = {"textbook": ["general"], "distil.tokens": [1500], "seed": [0, 1, 2]}
+    rows = experiment.run(cells_of(folder, axes=axes), folder / "runs", results)
+    assert [row["at"]["seed"] for row in rows] == [0, 2]
+    assert results.failed == {"textbook general, distil.tokens 1500, seed 1": "the loss does not fall"}
+    kept = json.loads((tmp_path / "rows.json").read_text())
+    assert [row["at"]["seed"] for row in kept["rows"]] == [0, 2]
+
+
+def test_other_content_in_the_results_file_is_refused(tmp_path):
+    (tmp_path / "rows.json").write_text("[1]")
+    with pytest.raises(HornbookError, match=r"rows\.json: holds no results of an experiment"):
+        Results.read(tmp_path / "rows.json")
