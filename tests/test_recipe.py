@@ -11,6 +11,7 @@ from hornbook.recipe import (
     TrainingConfig,
     load_recipe,
     parse_value,
+    read_values,
     textbook_config,
     validate,
 )
@@ -99,7 +100,10 @@ def test_every_field_is_explained():
     assert unexplained == []
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "recipes").rglob("*.yaml")), ids=lambda p: p.stem)
+COMMITTED = [path for path in sorted((ROOT / "recipes").rglob("*.yaml")) if "axes" not in read_values(path)]
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda p: p.stem)
 def test_committed_recipes_are_recipes(path: Path):
     assert isinstance(load_recipe(path), Recipe)
 

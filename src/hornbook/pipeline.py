@@ -205,7 +205,7 @@ def _rows(
     """
     from hornbook import tasks
     from hornbook.training.chain import distil_chain
-    from hornbook.training.distil import check_sizes, distil
+    from hornbook.training.distil import check_sizes, distil, snapshot
     from hornbook.training.tokens import encode_textbook
 
     family = recipe.teacher.family
@@ -243,6 +243,8 @@ def _rows(
                 family=family,
                 start=start(seed),
             )
+            if recipe.snapshot is not None:
+                made.append(snapshot(made[-1], recipe.snapshot, store))
             of_name = [books[book] for book in chained]
             yield from students.adapted(name, made[-1], [*of_name, *tokens, *made], seed, books=of_name)
     yield from _baselines(recipe, students)

@@ -72,9 +72,17 @@ def test_a_student_that_was_never_distilled(grid):
     assert cell.textbook is None
 
 
-def test_values_of_a_textbook_may_set_more(grid):
-    found = grid(axes={"textbook": {"general": {}, "chain": {"distil.tokens": 10}}, "seed": [0]})
-    assert [(cell.textbook, cell.recipe.distil.tokens) for cell in found] == [("general", 1_500_000), ("chain", 10)]
+def test_rules_hold_where_they_say(grid):
+    rules = [
+        {"at": {"textbook": ["general", "task"]}, "set": {"distil.tokens": 10}},
+        {"at": {"textbook": "task", "seed": 1}, "set": {"distil.tokens": 20, "distil.batch": 4}},
+    ]
+    found = grid(axes={"textbook": ["general", "task", "chain"], "seed": [0, 1]}, rules=rules)
+    assert [(cell.recipe.distil.tokens, cell.recipe.distil.batch) for cell in found] == [
+        *[(10, 32)] * 3,
+        (20, 4),
+        *[(1_500_000, 32)] * 2,
+    ]
 
 
 def test_changes_hold_in_every_cell(grid):

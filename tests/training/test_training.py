@@ -8,7 +8,7 @@ import pyarrow.csv
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification, TrainerCallback
+from transformers import AutoModel, AutoModelForSequenceClassification, TrainerCallback
 
 from hornbook import corpus, tasks, textbook
 from hornbook import progress as progress_module
@@ -25,7 +25,7 @@ from hornbook.recipe import (
 )
 from hornbook.training import distil as distil_module
 from hornbook.training import trainer as trainer_module
-from hornbook.training.distil import distil, untaught_student
+from hornbook.training.distil import distil, snapshot, untaught_student
 from hornbook.training.finetune import adapt, finetune
 from hornbook.training.tokens import encode_textbook
 
@@ -105,6 +105,22 @@ def test_a_tokenised_textbook_and_the_textbook_itself_give_the_same_student(tmp_
     assert same(weights(a), weights(b))
 
 
+def test_a_student_is_kept_as_it_was_after_some_steps(tmp_path, teacher, book):
+    config = DistilConfig(tokens=None, steps=12, snapshots=(4, 12))
+    student = distil(teacher, book, tmp_path / "s", STUDENT, config)
+    early, last = (snapshot(student, step, tmp_path / f"at-{step}") for step in config.snapshots)
+    plain = distil(teacher, book, tmp_path / "p", STUDENT, DistilConfig(tokens=None, steps=12))
+    assert same(weights(last), weights(plain))
+    assert not same(weights(early), weights(last))
+    assert early.counts["steps"] == 4
+    assert AutoModel.from_pretrained(early.path).config.hidden_size == 16
+    assert plain.key != student.key
+    with pytest.raises(HornbookError, match="kept no snapshot after step 5; add it to distil.snapshots"):
+        snapshot(student, 5, tmp_path / "at-5")
+    with pytest.raises(HornbookError, match="distil.snapshots: there is no step 13; the budget is 12 steps"):
+        distil(teacher, book, tmp_path / "x", STUDENT, config.model_copy(update={"snapshots": (13,)}))
+
+
 class Stop(TrainerCallback):
     def __init__(self, step: int) -> None:
         self.step = step
@@ -140,7 +156,7 @@ def stopped_at(step: int, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize(("tear", "goes_on"), [(lambda resume: None, 30), (tear_new, 30), (tear_last, 20)])
 def test_a_stopped_run_goes_on_to_the_same_weights_and_log(tmp_path, monkeypatch, teacher, book, tear, goes_on):
-    config = DistilConfig(tokens=None, steps=45, checkpoint_minutes=1e-9, micro_batch_tokens=200)
+    config = DistilConfig(tokens=None, steps=45, checkpoint_minutes=1e-9, micro_batch_tokens=200, snapshots=(15, 40))
     whole = distil(teacher, book, tmp_path / "whole", STUDENT, config, seed=3)
 
     with stopped_at(33, monkeypatch):
@@ -160,6 +176,9 @@ def test_a_stopped_run_goes_on_to_the_same_weights_and_log(tmp_path, monkeypatch
     again = distil(teacher, book, tmp_path / "again", STUDENT, config, seed=3)
     assert steps[0] == goes_on
     assert same(weights(whole), weights(again))
+    for step in config.snapshots:
+        kept = (snapshot(one, step, tmp_path / f"{one.path.name}-{step}") for one in (whole, again))
+        assert same(*map(weights, kept))
     assert (whole.path / "log.csv").read_bytes() == (again.path / "log.csv").read_bytes()
     assert not (tmp_path / ".again.partial").exists()
 

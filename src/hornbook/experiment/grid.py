@@ -95,13 +95,11 @@ def _change(values: dict[str, Any], experiment: Experiment, at: Mapping[str, Any
     for axis in order:
         given, value = experiment.axes[axis], at[axis]
         place = f"{where}: axes.{axis}"
-        if axis == "textbook":
-            textbook = str(value)
         if isinstance(given, dict):
             for path, setting in given[value].items():
                 set_value(values, path, setting, place)
         elif axis == "textbook":
-            continue
+            textbook = str(value)
         elif axis == "seed":
             values["seeds"] = [value]
         elif axis == "proportion":
@@ -113,4 +111,8 @@ def _change(values: dict[str, Any], experiment: Experiment, at: Mapping[str, Any
             set_value(values, f"textbooks.{chosen}.proportion", value, place)
         else:
             set_value(values, _PATHS.get(axis, axis), value, place)
+    for rule in experiment.rules:
+        if _matches(at, rule.at):
+            for path, setting in rule.set.items():
+                set_value(values, path, setting, f"{where}: rules")
     return textbook

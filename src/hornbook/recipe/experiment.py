@@ -9,6 +9,15 @@ from hornbook.recipe.settings import Count, Name, PathText, Settings
 AxisValue = str | int | float | bool
 
 
+class Rule(Settings):
+    """Settings that hold in some cells."""
+
+    at: dict[str, AxisValue | tuple[AxisValue, ...]] = Field(min_length=1)
+    """Where: every axis named has the value named, or one of them."""
+    set: dict[str, Any] = Field(min_length=1)
+    """What, by path."""
+
+
 class Experiment(Settings):
     """A grid of runs: a base recipe, axes along which it varies, and combinations left out."""
 
@@ -25,6 +34,8 @@ class Experiment(Settings):
     textbook."""
     exclude: tuple[dict[str, AxisValue | tuple[AxisValue, ...]], ...] = ()
     """Combinations that are left out: those in which every axis named has the value named, or one of them."""
+    rules: tuple[Rule, ...] = ()
+    """Settings that hold in some cells; a later rule wins."""
     results: PathText | None = None
     """A JSON file, relative to the experiment's own, into which every finished cell's row goes at once; cells that
     stand there already are not computed again."""
@@ -38,7 +49,7 @@ class Experiment(Settings):
                 raise ValueError(f"axes.{name}: give at least one value")
             if len(set(values)) < len(values):
                 raise ValueError(f"axes.{name}: holds a value twice")
-        for combination in self.exclude:
+        for where, combination in [*(("exclude", c) for c in self.exclude), *(("rules", r.at) for r in self.rules)]:
             if unknown := [name for name in combination if name not in self.axes]:
-                raise ValueError(f"exclude: no axis {unknown[0]!r}; the axes are {', '.join(self.axes)}")
+                raise ValueError(f"{where}: no axis {unknown[0]!r}; the axes are {', '.join(self.axes)}")
         return self

@@ -42,6 +42,8 @@ class Recipe(Settings):
     """General initialisation: every student is first distilled from `teacher.model` as it is, not fine-tuned."""
     distil: DistilConfig = DistilConfig()
     """How the student is distilled."""
+    snapshot: Count | None = Field(default=None, ge=1)
+    """Not the distilled student is adapted, but as it was after this step, one of `distil.snapshots`."""
     adapt: AdaptConfig = AdaptConfig()
     """How the student is adapted to the task."""
     evaluate: EvaluateConfig = EvaluateConfig()
@@ -74,6 +76,8 @@ class Recipe(Settings):
         if self.teacher.label_names is not None and self.teacher.kind != "ready":
             raise ValueError("teacher.label_names: only a teacher of kind ready comes with labels of its own")
         self._check_books()
+        if self.snapshot is not None and self.snapshot not in self.distil.snapshots:
+            raise ValueError(f"snapshot: {self.snapshot} is none of distil.snapshots")
         longest = max(cell.max_length for config in (self.adapt, self.teacher.finetune) for cell in config.cells())
         if self.evaluate.max_length < longest:
             raise ValueError(

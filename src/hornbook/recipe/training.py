@@ -204,6 +204,8 @@ class DistilConfig(TrainingConfig):
     or the largest legal number below."""
     teacher_layer: Count | None = Field(default=None, ge=1)
     """The teacher's layer, counted from 1; by default the last, 21 for BERT-large, 19 for RoBERTa-large."""
+    snapshots: tuple[Annotated[Count, Field(ge=1)], ...] = ()
+    """Steps after which the student is kept as it is then, beside its end (paper, Figure 2)."""
 
     @model_validator(mode="after")
     def _check_budget(self) -> "DistilConfig":

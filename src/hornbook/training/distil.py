@@ -1,5 +1,7 @@
 """Distillation: the student follows the teacher through a textbook (paper, section 2.2, step 2)."""
 
+import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,9 @@ def _build(
     plan = StepPlan(
         encoded.lengths, config.batch, seed, epochs=config.epochs, steps=config.steps, tokens=config.tokens
     )
+    if beyond := [step for step in config.snapshots if step > plan.count]:
+        raise HornbookError(f"distil.snapshots: there is no step {beyond[0]}; the budget is {plan.count} steps")
+    kept = {step: work.resume / _snapshot_name(step) for step in config.snapshots}
     index, count = process()
     most_tokens = config.micro_batch_tokens
     with only_reached(learning):
@@ -163,14 +168,47 @@ def _build(
             seed=seed,
             adam_epsilon=config.adam_epsilon,
             must_fall=True,
+            keep={step: partial(save_model, student, tokenizer, folder) for step, folder in kept.items()},
         )
     write_log(log, work.path / "log.csv")
     save_model(student, tokenizer, work.path)
+    if index == 0:
+        for folder in kept.values():
+            folder.rename(work.path / folder.name)
     work.counts = {"steps": plan.count, "tokens": plan.tokens, "parameters": student.num_parameters()}
     work.info = {"last_loss": log[-1]["loss"] if log else None}
     if projections:
         work.info |= {"teacher_layer": layer, "relation_heads": heads}
     work.measured |= {"bfloat16": bfloat16, "processes": count}
+
+
+def snapshot(student: Artifact, step: int, out: Place) -> Artifact:
+    """Return a distilled student as it was after a step, one of its `snapshots`.
+
+    Args:
+        student: distilled with that step among its snapshots.
+        step: from 1.
+        out: the artefact's folder.
+
+    Returns:
+        the artefact, stage "student".
+
+    Raises:
+        HornbookError: no snapshot was kept at that step.
+    """
+
+    def build(work: Work) -> None:
+        prefix = f"{_snapshot_name(step)}/"
+        names = [name for name in student.manifest["files"] if name.startswith(prefix)]
+        if not names:
+            raise HornbookError(f"{student.path}: kept no snapshot after step {step}; add it to distil.snapshots")
+        for name in names:
+            shutil.copyfile(student.file(name, whole=True), work.path / name.removeprefix(prefix))
+        work.counts = {"steps": step, "parameters": student.counts["parameters"]}
+        work.info["task"] = student.info.get("task")
+
+    inputs = {"student": student.key}
+    return make(out, stage="student", version=VERSION, config={"step": step}, inputs=inputs, build=build)
 
 
 def untaught_student(
@@ -258,7 +296,13 @@ def _counted(config: DistilConfig) -> dict[str, Any]:
         settings.pop("epochs")
     if "logits" not in config.objectives:
         settings.pop("temperature")
+    if not config.snapshots:
+        settings.pop("snapshots")
     return settings
+
+
+def _snapshot_name(step: int) -> str:
+    return f"step-{step}"
 
 
 def _check_same_reading(tokens: Artifact, teacher: Model, config: DistilConfig) -> None:

@@ -171,6 +171,17 @@ class _Patience(EarlyStoppingCallback):
             control.should_training_stop = True
 
 
+class _Keep(TrainerCallback):
+    """Calls what is to be called after some steps."""
+
+    def __init__(self, keep: Mapping[int, Callable[[], None]]) -> None:
+        self.keep = keep
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step in self.keep:
+            self.keep[state.global_step]()
+
+
 def check_report_to(names: Sequence[str]) -> None:
     """Check that the trackers a recipe names are known to the Trainer and installed.
 
@@ -242,6 +253,7 @@ def train(
     patience: int | None = None,
     adam_epsilon: float = 1e-8,
     must_fall: bool = False,
+    keep: Mapping[int, Callable[[], None]] | None = None,
 ) -> list[dict[str, float]]:
     """Train `model` in place over all steps of `dataset`; go on from the last whole checkpoint in `folder`.
 
@@ -260,6 +272,7 @@ def train(
         patience: stop after so many calls without a better score.
         adam_epsilon: AdamW's epsilon.
         must_fall: stop a long run whose loss has not fallen some time after its warm-up.
+        keep: what is called after some of the steps, by their numbers from 1; in the first process only.
 
     Returns:
         the log: rows with "step" and "loss" (with several of them also "loss_NAME"), "learning_rate", "grad_norm",
@@ -283,7 +296,7 @@ def train(
             "greater_is_better": True,
             "restore_callback_states_from_checkpoint": patience is not None,
         }
-    callbacks: list[TrainerCallback] = []
+    callbacks: list[TrainerCallback] = [_Keep(keep)] if keep and process()[0] == 0 else []
     if patience is not None:
         callbacks.append(_Patience(patience))
     if _TENSORBOARD in config.report_to and process()[0] == 0:
