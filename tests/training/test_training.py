@@ -115,9 +115,9 @@ def test_a_student_is_kept_as_it_was_after_some_steps(tmp_path, teacher, book):
     assert early.counts["steps"] == 4
     assert AutoModel.from_pretrained(early.path).config.hidden_size == 16
     assert plain.key != student.key
-    with pytest.raises(HornbookError, match="kept no snapshot after step 5; add it to distil.snapshots"):
+    with pytest.raises(HornbookError, match="kept no snapshot after step 5; add it to distil"):
         snapshot(student, 5, tmp_path / "at-5")
-    with pytest.raises(HornbookError, match="distil.snapshots: there is no step 13; the budget is 12 steps"):
+    with pytest.raises(HornbookError, match="there is no step 13; the budget is 12 steps"):
         distil(teacher, book, tmp_path / "x", STUDENT, config.model_copy(update={"snapshots": (13,)}))
 
 
