@@ -35,19 +35,31 @@ class Finder:
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._texts = [words for words in map(tuple, map(terms, texts)) if words]
+        self._short: set[tuple[str, ...]] = set()
+        self._runs: dict[int, set[tuple[str, ...]]] = {}
+        for words in map(tuple, map(terms, texts)):
+            if len(words) >= SHORT_WORDS:
+                size = min(len(words), SHARED_WORDS)
+                self._runs.setdefault(size, set()).update(_runs(words, size))
+            elif words:
+                self._short.add(words)
+        # What every run begins with: hardly any unit holds one of them, and the others need no closer look.
+        self._begin = {run[:SHORT_WORDS] for runs in self._runs.values() for run in runs}
 
     def found(self, units: Sequence[str]) -> NDArray[np.bool_]:
         """Return for each unit whether it holds one of the texts, shape [units]."""
-        return np.array([any(self._holds(tuple(terms(unit)), text) for text in self._texts) for unit in units], bool)
+        return np.fromiter((self._in(tuple(terms(unit))) for unit in units), bool, len(units))
 
-    @staticmethod
-    def _holds(unit: tuple[str, ...], text: tuple[str, ...]) -> bool:
-        if len(text) < SHORT_WORDS:
-            return unit == text
-        size = min(len(text), SHARED_WORDS)
-        runs = {text[i : i + size] for i in range(len(text) - size + 1)}
-        return any(unit[i : i + size] in runs for i in range(len(unit) - size + 1))
+    def _in(self, unit: tuple[str, ...]) -> bool:
+        if len(unit) < SHORT_WORDS:
+            return unit in self._short
+        if self._begin.isdisjoint(_runs(unit, SHORT_WORDS)):
+            return False
+        return any(not runs.isdisjoint(_runs(unit, size)) for size, runs in self._runs.items())
+
+
+def _runs(words: tuple[str, ...], size: int) -> Iterator[tuple[str, ...]]:
+    return (words[i : i + size] for i in range(len(words) - size + 1))
 
 
 def screened(tables: Iterable[pa.Table], finder: Finder, counts: dict[str, int]) -> Iterator[pa.Table]:
