@@ -5,7 +5,7 @@ READY := .venv/.ready
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart quickstart-full test test-slow bench lint format clean
+.PHONY: docs help install quickstart quickstart-full test test-slow bench lint format clean
 
 help: ## Show these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -34,6 +34,11 @@ bench: $(READY) ## Distillation beside the obvious way, retrieval beside search 
 	$(BIN)/python benchmarks/distil_step.py --quick
 	$(BIN)/python benchmarks/retrieval.py --quick
 
+docs: $(READY) ## The documentation as a site in build/site
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'zensical>=0.0.70'
+	.venv-docs/bin/zensical build --clean
+
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,4 +49,4 @@ format: $(READY) ## Let ruff mend what it can
 	$(BIN)/ruff format .
 
 clean: ## Remove .venv and caches
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-docs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
