@@ -34,7 +34,7 @@ bench: $(READY) ## Distillation beside the obvious way, retrieval beside search 
 	$(BIN)/python benchmarks/distil_step.py --quick
 	$(BIN)/python benchmarks/retrieval.py --quick
 
-docs: $(READY) ## The documentation as a site in build/site
+docs: ## The documentation as a site in build/site
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'zensical>=0.0.70'
 	.venv-docs/bin/zensical build --clean
