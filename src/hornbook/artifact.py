@@ -369,9 +369,14 @@ def _build(out: Path, identity: dict[str, Any], build: Callable[[Work], None]) -
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON under a temporary name, then rename: a reader never sees half a file."""
+    """Write `value` as JSON, see `write_text`."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text under a temporary name, then rename: a reader never sees half a file."""
     temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    temporary.write_text(text, "utf-8")
     temporary.replace(path)
 
 

@@ -80,6 +80,7 @@ def _experiment(
 ) -> Answer:
     """Run a grid of recipes that differ in some settings; what is finished, or shared, is not computed again."""
     from hornbook import experiment
+    from hornbook.artifact import write_text
     from hornbook.report.grid import grid_markdown, grid_table
 
     settings = settings_of.load_experiment(file)
@@ -103,7 +104,7 @@ def _experiment(
         _print(grid_table(rows, results.gold, axes), quiet)
         table = runs / settings.name / "experiment.md"
         table.parent.mkdir(parents=True, exist_ok=True)
-        table.write_text(grid_markdown(rows, results.gold, axes), "utf-8")
+        write_text(table, grid_markdown(rows, results.gold, axes))
         _say(f"report: {table}", quiet)
     for name, message in results.failed.items():
         _say(f"failed: {name}: {message}", quiet)
@@ -186,6 +187,33 @@ def _textbook_build(
     with spread_over(cluster) as spread:
         made = textbook.build(config, corpus=found, task=prepared, like=size, books=parts, out=out, spread=spread)
     return _made(made, quiet)
+
+
+@_with_task
+def _textbook_stats(
+    books: Annotated[list[Path], typer.Argument(metavar="BOOK…", help="Finished textbooks.")],
+    task: Annotated[
+        str | None, typer.Option("--task", help="Compare with this task's text, and look for its dev and test texts.")
+    ] = None,
+    plots: Annotated[Path | None, typer.Option("--plots", help="A folder for plots (SVG).")] = None,
+    runs: _Runs = Path("runs"),
+    *,
+    task_settings: dict[str, Any],
+    quiet: bool = False,
+) -> Answer:
+    """Say what textbooks hold, how rich they are, and how near to each other and to a task."""
+    from hornbook.report.textbooks import statistics_tables
+    from hornbook.textbook.statistics import statistics
+
+    prepared = _prepared(task, runs / "task", task_settings) if task else None
+    found = statistics(books, prepared)
+    _print(statistics_tables(found), quiet)
+    if plots is not None:
+        from hornbook.report.charts import write_charts
+
+        for path in write_charts(found, plots):
+            _say(f"plot: {path}", quiet)
+    return found
 
 
 @_with_task
@@ -414,3 +442,4 @@ app.command("adapt", rich_help_panel=_STAGE)(command(_adapt))
 app.command("evaluate", rich_help_panel=_STAGE)(command(_evaluate))
 corpus_app.command("build")(command(_corpus_build))
 textbook_app.command("build")(command(_textbook_build))
+textbook_app.command("stats")(command(_textbook_stats))

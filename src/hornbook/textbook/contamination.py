@@ -1,5 +1,6 @@
 """Contamination: units of a textbook that hold a dev or test text of the task."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -7,8 +8,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hornbook.tasks import Task
-from hornbook.terms.words import terms
 
+Words = tuple[str, ...]
 SHORT_WORDS = 6
 """A held-out text of fewer words must be the whole unit; one of so many or more may be a part of it."""
 SHARED_WORDS = 13
@@ -26,39 +27,64 @@ def held_out(task: Task) -> list[str]:
     return list(texts)
 
 
+_APART = re.compile(r"\s+(n['’]t|['’](?:s|re|ve|ll|d|m))(?!\w)")
+_APOSTROPHE = re.compile("['’]")
+_WORD = re.compile(r"[^\W_]+")
+
+
+def normalised(text: str) -> Words:
+    """Return the runs of letters and digits of a text, lower-cased.
+
+    Apostrophes go without parting a word, and what tokenisers cut off is put back: "do n't" and "don't" are one word.
+    """
+    text = text.lower()
+    if "'" in text or "’" in text:
+        text = _APOSTROPHE.sub("", _APART.sub(r"\1", text))
+    return tuple(_WORD.findall(text))
+
+
 class Finder:
     """Finds units that hold one of some texts.
 
-    Words are compared, lower-cased, without what stands between them. A unit holds a text of fewer than
-    `SHORT_WORDS` words if it has the same words and no others; a longer one if its words stand in the unit in a row,
-    or `SHARED_WORDS` of them do.
+    Words are compared (see `normalised`). A unit holds a text of fewer than `SHORT_WORDS` words if it has the same
+    words and no others; a longer one if its words stand in the unit in a row, or `SHARED_WORDS` of them do.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._short: set[tuple[str, ...]] = set()
-        self._runs: dict[int, set[tuple[str, ...]]] = {}
-        for words in map(tuple, map(terms, texts)):
+        self._short: dict[Words, set[int]] = {}
+        self._runs: dict[int, dict[Words, set[int]]] = {}
+        for number, words in enumerate(map(normalised, texts)):
             if len(words) >= SHORT_WORDS:
                 size = min(len(words), SHARED_WORDS)
-                self._runs.setdefault(size, set()).update(_runs(words, size))
+                for run in _runs(words, size):
+                    self._runs.setdefault(size, {}).setdefault(run, set()).add(number)
             elif words:
-                self._short.add(words)
+                self._short.setdefault(words, set()).add(number)
         # What every run begins with: hardly any unit holds one of them, and the others need no closer look.
         self._begin = {run[:SHORT_WORDS] for runs in self._runs.values() for run in runs}
 
     def found(self, units: Sequence[str]) -> NDArray[np.bool_]:
         """Return for each unit whether it holds one of the texts, shape [units]."""
-        return np.fromiter((self._in(tuple(terms(unit))) for unit in units), bool, len(units))
+        found = np.zeros(len(units), bool)
+        found[[row for row, _ in self.texts_in(units)]] = True
+        return found
 
-    def _in(self, unit: tuple[str, ...]) -> bool:
+    def texts_in(self, units: Sequence[str]) -> Iterator[tuple[int, set[int]]]:
+        """Yield the rows of units that hold texts, with the numbers of these texts."""
+        for row, unit in enumerate(units):
+            if texts := self._texts_in(normalised(unit)):
+                yield row, texts
+
+    def _texts_in(self, unit: Words) -> set[int]:
         if len(unit) < SHORT_WORDS:
-            return unit in self._short
+            return self._short.get(unit, set())
         if self._begin.isdisjoint(_runs(unit, SHORT_WORDS)):
-            return False
-        return any(not runs.isdisjoint(_runs(unit, size)) for size, runs in self._runs.items())
+            return set()
+        found = (runs.get(run, ()) for size, runs in self._runs.items() for run in _runs(unit, size))
+        return {number for numbers in found for number in numbers}
 
 
-def _runs(words: tuple[str, ...], size: int) -> Iterator[tuple[str, ...]]:
+def _runs(words: Words, size: int) -> Iterator[Words]:
     return (words[i : i + size] for i in range(len(words) - size + 1))
 
 

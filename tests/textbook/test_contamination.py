@@ -1,0 +1,100 @@
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hornbook.errors import HornbookError
+from hornbook.recipe import GeneralConfig
+from hornbook.tasks import open_task
+from hornbook.textbook import build
+from hornbook.textbook.contamination import Finder, held_out, normalised, screened
+from hornbook.textbook.store import SCHEMA
+
+LONG = "the film is a warm and bright story of the river"
+
+
+def holds(unit: str, text: str) -> bool:
+    """The rule word by word."""
+    words, own = normalised(unit), normalised(text)
+    if not own:
+        return False
+    if len(own) < 6:
+        return words == own
+    size = min(len(own), 13)
+    return any(
+        words[i : i + size] == own[j : j + size] for i in range(len(words)) for j in range(len(own) - size + 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("unit", "text", "found"),
+    [
+        ("A dull film.", "a dull film", True),
+        ("A dull film, really.", "a dull film", False),  # a short text must be the whole unit
+        (f"Yes: {LONG}, she said.", LONG, True),
+        (LONG.replace("warm", "cold"), LONG, False),
+        (LONG.upper(), LONG, True),
+        ("don't say it's dull", "do n't say it 's dull", True),  # as SST-2 writes it
+        ("", "a dull film", False),
+        ("a b c d e f g h i j k l m x", "y a b c d e f g h i j k l m z", True),  # thirteen words in common
+        ("a b c d e f g h i j k l x", "y a b c d e f g h i j k l m z", False),  # twelve
+    ],
+)
+def test_what_counts_as_holding_a_text(unit, text, found):
+    assert Finder([text]).found([unit]).tolist() == [found]
+    assert holds(unit, text) == found
+
+
+texts = st.lists(st.lists(st.sampled_from("abc"), max_size=18).map(" ".join), max_size=12)
+
+
+@given(units=texts, held=texts)
+def test_equals_the_rule_word_by_word(units, held):
+    finder = Finder(held)
+    assert finder.found(units).tolist() == [any(holds(unit, text) for text in held) for unit in units]
+    named = dict(finder.texts_in(units))
+    assert named == {
+        row: numbers
+        for row, unit in enumerate(units)
+        if (numbers := {number for number, text in enumerate(held) if holds(unit, text)})
+    }
+
+
+def units_of(rows):
+    nothing = dict.fromkeys(SCHEMA.names)
+    return pa.Table.from_pylist([nothing | row for row in rows], SCHEMA)
+
+
+def test_units_and_pairs_are_left_out_and_counted():
+    tables = [
+        units_of([{"text": "a dull film"}, {"text": "a good film"}]),
+        units_of(
+            [{"text": "x", "text_pair": "a dull film"}, {"text": "a dull film", "text_pair": "y"}, {"text": "z"}]
+        ),
+    ]
+    counts = {}
+    left = list(screened(tables, Finder(["a dull film"]), counts))
+    assert [table["text"].to_pylist() for table in left] == [["a good film"], [], ["z"]]
+    assert counts == {"contaminated": 3}
+
+
+def test_every_split_but_train_is_held_out(make_task):
+    assert held_out(open_task(make_task(["film", "song"]))) == ["yes", "no"]
+
+
+def test_a_textbook_is_built_without_them_or_with_them(make_corpus, make_task, tmp_path):
+    corpus, task = make_corpus(["yes", "a film", "a song", "no"]), make_task(["film", "yes"])
+    removed = build(GeneralConfig(units=4), corpus=corpus, task=task, out=tmp_path / "removed")
+    kept = build(GeneralConfig(units=4, contamination="keep"), corpus=corpus, task=task, out=tmp_path / "kept")
+    unchecked = build(GeneralConfig(units=4), corpus=corpus, out=tmp_path / "unchecked")
+    assert (removed.counts["units"], removed.counts["contaminated"]) == (2, 2)
+    assert (kept.counts["units"], unchecked.counts["units"]) == (4, 4)
+    assert [book.info["contamination"] for book in (removed, kept, unchecked)] == ["removed", "kept", "not checked"]
+
+
+def test_nothing_left_says_why(make_corpus, make_task, tmp_path):
+    corpus, task = make_corpus(["yes", "no"]), make_task(["yes"])
+    with pytest.raises(
+        HornbookError, match="all 2 units hold dev or test texts of the task; set contamination to keep"
+    ):
+        build(GeneralConfig(units=2), corpus=corpus, task=task, out=tmp_path / "book")
