@@ -68,9 +68,8 @@ def units_of(rows):
 def test_units_and_pairs_are_left_out_and_counted():
     tables = [
         units_of([{"text": "a dull film"}, {"text": "a good film"}]),
-        units_of(
-            [{"text": "x", "text_pair": "a dull film"}, {"text": "a dull film", "text_pair": "y"}, {"text": "z"}]
-        ),
+        units_of([{"text": "x", "text_pair": "a dull film"}, {"text": "a dull film", "text_pair": "y"}]),
+        units_of([{"text": "z"}]),
     ]
     counts = {}
     left = list(screened(tables, Finder(["a dull film"]), counts))
@@ -93,8 +92,6 @@ def test_a_textbook_is_built_without_them_or_with_them(make_corpus, make_task, t
 
 
 def test_nothing_left_says_why(make_corpus, make_task, tmp_path):
-    corpus, task = make_corpus(["yes", "no"]), make_task(["yes"])
-    with pytest.raises(
-        HornbookError, match="all 2 units hold dev or test texts of the task; set contamination to keep"
-    ):
+    corpus, task = make_corpus(["yes", "no"]), make_task(["yes", "film"])
+    with pytest.raises(HornbookError, match="all 2 units hold dev or test texts of the task; set contamination"):
         build(GeneralConfig(units=2), corpus=corpus, task=task, out=tmp_path / "book")

@@ -53,9 +53,7 @@ def test_overlap_equals_counting_words(units, tmp_path_factory):
     found = overlap(
         [read([(text, None) for text in texts], vocabulary, folder) for texts in units], vocabulary, top=3
     )
-    first = {
-        one: number for number, one in enumerate(dict.fromkeys(w for texts in units for t in texts for w in terms(t)))
-    }
+    order = list(dict.fromkeys(w for texts in units for text in texts for w in terms(text)))
     tops = []
     for texts in units:
         counted = Counter(w for text in texts for w in terms(text) if w not in STOP_WORDS)
