@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hornbook.errors import HornbookError
-from hornbook.recipe import GeneralConfig
+from hornbook.recipe import GeneralConfig, TaskTextConfig
 from hornbook.tasks import open_task
 from hornbook.textbook import build
 from hornbook.textbook.contamination import Finder, held_out, normalised, screened
@@ -88,7 +88,19 @@ def test_a_textbook_is_built_without_them_or_with_them(make_corpus, make_task, t
     unchecked = build(GeneralConfig(units=4), corpus=corpus, out=tmp_path / "unchecked")
     assert (removed.counts["units"], removed.counts["contaminated"]) == (2, 2)
     assert (kept.counts["units"], unchecked.counts["units"]) == (4, 4)
-    assert [book.info["contamination"] for book in (removed, kept, unchecked)] == ["removed", "kept", "not checked"]
+    assert [book.info["contamination"] for book in (removed, kept, unchecked)] == [
+        "removed",
+        "not checked",
+        "not checked",
+    ]
+
+
+def test_where_they_are_kept_in_a_textbook_about_the_task_they_are_counted(make_task, tmp_path):
+    task = make_task(["a film", "yes", "no"])
+    kept = build(TaskTextConfig(contamination="keep"), task=task, out=tmp_path / "kept")
+    removed = build(TaskTextConfig(), task=task, out=tmp_path / "removed")
+    assert (kept.counts["units"], kept.counts["contaminated"], kept.info["contamination"]) == (3, 2, "kept")
+    assert (removed.counts["units"], removed.counts["contaminated"]) == (1, 2)
 
 
 def test_nothing_left_says_why(make_corpus, make_task, tmp_path):

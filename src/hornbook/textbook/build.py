@@ -48,7 +48,7 @@ def build(
         config: its kind and settings.
         corpus: what contextualized, general and importance textbooks are drawn from; others do not need it.
         task: what all but general textbooks and unions are about. Where it is given, units that hold a dev or test
-            text of it are removed, unless the settings keep them.
+            text of it are removed; where the settings keep them, they are counted in textbooks about the task.
         like: a textbook as large as which a sample of the corpus is made, where its settings name no size.
         books: the textbooks of a union.
         out: the artefact's folder. The whole textbook, of which `proportion` takes a part, stands beside it.
@@ -56,7 +56,7 @@ def build(
 
     Returns:
         The artefact, one row a unit with the columns of `store.SCHEMA`. Its counts: units, contaminated (units
-        removed), from a corpus also corpus_units, and what the kind counts (see its module). Its info: kind,
+        that hold such texts), from a corpus also corpus_units, and what the kind counts (see its module). Its info: kind,
         contamination (`removed`, `kept`, `not checked`), task (the key of the task it is about, or None), from a
         corpus share (of its units).
 
@@ -73,8 +73,7 @@ def build(
 
     def fill(work: Work) -> None:
         about = inputs.get("task") if isinstance(config, _FROM_TASK) else _task_of(books)
-        removes = task is not None and config.contamination == "remove"
-        finder = Finder(held_out(open_task(task))) if task is not None and removes else None
+        finder = Finder(held_out(open_task(task))) if task is not None and "task" in inputs else None
         work.info |= {"kind": config.kind, "task": about}
         work.info["contamination"] = (
             "removed" if finder else "kept" if config.contamination == "keep" else "not checked"
@@ -84,8 +83,10 @@ def build(
         if corpus is not None and isinstance(config, FROM_CORPUS):
             work.counts["corpus_units"] = corpus.counts["units"]
             work.info["share"] = units / corpus.counts["units"]
-        if removed := work.counts.get("contaminated"):
-            logger.info("%s units held a dev or test text of the task and were removed", f"{removed:,}")
+        if found := work.counts.get("contaminated"):
+            logger.info(
+                "%s units held a dev or test text of the task and were %s", f"{found:,}", work.info["contamination"]
+            )
 
     seed = getattr(config, "seed", None)
     return make(out, stage=STAGE, version=VERSION, config=config, inputs=inputs, build=fill, seed=seed)
@@ -124,13 +125,13 @@ def _fill(
             return write(union.units(config, [open_textbook(book) for book in books], work))
 
 
-def _write(work: Work, finder: Finder | None, tables: Iterable[pa.Table]) -> int:
+def _write(work: Work, finder: Finder | None, remove: bool, tables: Iterable[pa.Table]) -> int:
     if finder is None:
         return write(work.path, tables)
     try:
-        return write(work.path, screened(tables, finder, work.counts))
+        return write(work.path, screened(tables, finder, work.counts, remove))
     except HornbookError:
-        if not work.counts["contaminated"]:
+        if not (remove and work.counts["contaminated"]):
             raise
         raise HornbookError(
             f"{work.path}: all {work.counts['contaminated']:,} units hold dev or test texts of the task; set "

@@ -88,10 +88,12 @@ def _runs(words: Words, size: int) -> Iterator[Words]:
     return (words[i : i + size] for i in range(len(words) - size + 1))
 
 
-def screened(tables: Iterable[pa.Table], finder: Finder, counts: dict[str, int]) -> Iterator[pa.Table]:
-    """Yield tables of units without those that hold a text, and count these as `contaminated`.
+def screened(
+    tables: Iterable[pa.Table], finder: Finder, counts: dict[str, int], remove: bool = True
+) -> Iterator[pa.Table]:
+    """Count units that hold a text as `contaminated`, and yield the tables, if `remove` without them.
 
-    A pair is left out if one of its texts does.
+    A pair holds a text if one of its own does.
     """
     counts["contaminated"] = 0
     for table in tables:
@@ -100,4 +102,4 @@ def screened(tables: Iterable[pa.Table], finder: Finder, counts: dict[str, int])
         if pairs.null_count < len(pairs):
             found |= finder.found([text or "" for text in pairs.to_pylist()])
         counts["contaminated"] += int(found.sum())
-        yield table.filter(pa.array(~found))
+        yield table.filter(pa.array(~found)) if remove else table

@@ -112,7 +112,7 @@ def build(
             f"{corpus.artifact.path}: no unit holds a keyword of the {len(anchors):,} anchors; "
             "is this corpus in the task's language?"
         )
-    units = write(_pages(corpus, drawn))
+    units = write(_pages(corpus, drawn, work.counts))
     retrieved = int(drawn.queries.sum())
     found = (hits.units >= 0).sum(axis=1)
     without, unseen = len(anchors) - len(queries), int((found == 0).sum())
@@ -124,7 +124,6 @@ def build(
         anchors_with_unseen_keywords=unseen,
         anchors_with_fewer_hits=fewer,
         retrieved=retrieved,
-        duplicates=len(drawn.units) - units - work.counts.get("contaminated", 0),
     )
     work.info["unique_over_retrieved"] = units / retrieved
     logger.info(
@@ -189,13 +188,14 @@ def _retrieve(
     return k, hits.cut(k)
 
 
-def _pages(corpus: Corpus, drawn: Drawn) -> Iterator[pa.Table]:
-    """Yield the units with their text, by rising id; of units with the same text only the first.
+def _pages(corpus: Corpus, drawn: Drawn, counts: dict[str, int]) -> Iterator[pa.Table]:
+    """Yield the units with their text, by rising id; of units with the same text only the first (the others are counted).
 
     Nothing has to be merged from the units left out: a unit with the same text has the same score for every
     query and ranks below the first, so whatever query drew it drew the first too, at a better rank.
     """
     seen: set[bytes] = set()
+    counts["duplicates"] = 0
     for start in range(0, len(drawn.units), PAGE_UNITS):
         page = slice(start, start + PAGE_UNITS)
         table = corpus.texts(drawn.units[page])
@@ -204,6 +204,7 @@ def _pages(corpus: Corpus, drawn: Drawn) -> Iterator[pa.Table]:
             digest = xxhash.xxh3_128_digest(text.encode())
             new.append(digest not in seen)
             seen.add(digest)
+        counts["duplicates"] += new.count(False)
         yield store.table_of(
             table,
             rank=pa.array(drawn.rank[page]),
