@@ -56,9 +56,9 @@ def build(
 
     Returns:
         The artefact, one row a unit with the columns of `store.SCHEMA`. Its counts: units, contaminated (units
-        that hold such texts), from a corpus also corpus_units, and what the kind counts (see its module). Its info: kind,
-        contamination (`removed`, `kept`, `not checked`), task (the key of the task it is about, or None), from a
-        corpus share (of its units).
+        that hold such texts), from a corpus also corpus_units, and what the kind counts (see its module). Its info:
+        kind, contamination (`removed`, `kept`, `not checked`), task (the key of the task it is about, or None), from
+        a corpus share (of its units).
 
     Raises:
         HornbookError: something in the settings does not fit the corpus or the task; or `out` holds

@@ -189,7 +189,7 @@ def _retrieve(
 
 
 def _pages(corpus: Corpus, drawn: Drawn, counts: dict[str, int]) -> Iterator[pa.Table]:
-    """Yield the units with their text, by rising id; of units with the same text only the first (the others are counted).
+    """Yield the units with their text, by rising id; the first of those with the same text; others are counted.
 
     Nothing has to be merged from the units left out: a unit with the same text has the same score for every
     query and ranks below the first, so whatever query drew it drew the first too, at a better rank.
