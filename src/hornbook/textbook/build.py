@@ -74,11 +74,11 @@ def build(
     def fill(work: Work) -> None:
         about = inputs.get("task") if isinstance(config, _FROM_TASK) else _task_of(books)
         finder = Finder(held_out(open_task(task))) if task is not None and "task" in inputs else None
+        remove = config.contamination == "remove"
         work.info |= {"kind": config.kind, "task": about}
-        work.info["contamination"] = (
-            "removed" if finder else "kept" if config.contamination == "keep" else "not checked"
-        )
-        units = _fill(config, corpus, task, like, books, work, partial(_write, work, finder), spread)
+        work.info["contamination"] = "not checked" if finder is None else "removed" if remove else "kept"
+        write = partial(_write, work, finder, remove)
+        units = _fill(config, corpus, task, like, books, work, write, spread)
         work.counts["units"] = units
         if corpus is not None and isinstance(config, FROM_CORPUS):
             work.counts["corpus_units"] = corpus.counts["units"]
