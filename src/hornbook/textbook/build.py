@@ -76,6 +76,8 @@ def build(
         removes = task is not None and config.contamination == "remove"
         finder = Finder(held_out(open_task(task))) if task is not None and removes else None
         work.info |= {"kind": config.kind, "task": about}
+        given = {"corpus": corpus, "task": task}
+        work.measured["made_from"] = {role: _place(given[role]) for role in given if role in inputs}
         work.info["contamination"] = (
             "removed" if finder else "kept" if config.contamination == "keep" else "not checked"
         )
@@ -181,19 +183,26 @@ def _inputs(
 def _top(config: ContextualizedConfig, whole: Artifact, out: Place) -> Artifact:
     def fill(work: Work) -> None:
         work.info |= {name: whole.info[name] for name in ("kind", "task", "contamination")}
+        work.measured["made_from"] = whole.measured["made_from"]
         units = write(work.path, contextualized.top(open_textbook(whole), config.proportion))
         work.counts |= {"units": units, "whole_units": whole.counts["units"]}
-        work.counts["corpus_units"] = whole.counts["corpus_units"]
+        work.counts |= {name: whole.counts[name] for name in ("k", "corpus_units")}
         work.info["share"] = units / whole.counts["corpus_units"]
 
-    settings = {"kind": config.kind, "proportion": config.proportion}
-    return make(out, stage=STAGE, version=VERSION, config=settings, inputs={"whole": whole.key}, build=fill)
+    inputs = {**whole.manifest["inputs"], "whole": whole.key}
+    return make(out, stage=STAGE, version=VERSION, config=config, inputs=inputs, build=fill)
 
 
 def _task_of(books: Sequence[Artifact]) -> str | None:
     """Return the key of the task that textbooks are about, None where no one task is."""
     about = {book.info["task"] for book in books} - {None}
     return str(about.pop()) if len(about) == 1 else None
+
+
+def _place(artifact: Artifact | None) -> str:
+    """Return where an artefact lies, for those who look for it later."""
+    assert artifact is not None  # its key is among the inputs
+    return artifact.address or str(artifact.path.resolve())
 
 
 def _size(like: Artifact | None) -> int | None:
