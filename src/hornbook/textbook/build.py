@@ -183,7 +183,7 @@ def _inputs(
 def _top(config: ContextualizedConfig, whole: Artifact, out: Place) -> Artifact:
     def fill(work: Work) -> None:
         work.info |= {name: whole.info[name] for name in ("kind", "task", "contamination")}
-        work.measured["made_from"] = whole.measured["made_from"]
+        work.measured["made_from"] = whole.measured.get("made_from", {})
         units = write(work.path, contextualized.top(open_textbook(whole), config.proportion))
         work.counts |= {"units": units, "whole_units": whole.counts["units"]}
         work.counts |= {name: whole.counts[name] for name in ("k", "corpus_units")}

@@ -1,15 +1,20 @@
 """Importance resampling: units whose n-grams are likelier in the task than in the corpus (Xie et al. 2023, DSIR).
 
-Words, and runs of up to `ngrams` of them, are counted in `buckets` places by a hash, once in the task's training texts
-and once in the units that can be drawn. A unit's log weight is the sum over its n-grams of
+Words, and runs of up to `ngrams` of them, are counted in `buckets` places by a hash, once in the task's training
+texts and once in the units that can be drawn. A unit's log weight is the sum over its n-grams of
 log p(bucket | task) - log p(bucket | corpus), with p = (count + 1) / (all counts + buckets). Units are drawn without
 replacement with probabilities in proportion to their weights: the log weights are perturbed by Gumbel noise, and the
 largest are taken.
 
-As in the original, a long unit's weight is not divided by its length. Differences to it: words are those of
-`hornbook.terms`, without punctuation; one is added to every count, where its script adds 1e-8 to every probability,
-so that an n-gram that a small task lacks does not decide alone; all units are counted, not the first billion n-grams;
-there is no lower bound on length but the corpus's own.
+A weight is a sum over a unit, not a mean, as in the original, which weighs chunks of one length. Over sentences that
+does no harm: most n-grams of most units count against them, so long units gain nothing by length alone, and the draw
+follows the length of the task's texts (docs/log.md). Divided by its length, a unit's weight would be small beside the
+noise, and the sample nearly uniform.
+
+Other differences to the original: words are those of `hornbook.terms`, without punctuation; one is added to every
+count, where its script adds 1e-8 to every probability, so that an n-gram that a small task lacks does not decide
+alone; all units are counted, not the first billion n-grams; units are no shorter than the corpus allows, so there is
+no other lower bound.
 """
 
 from collections.abc import Iterable, Iterator
@@ -116,9 +121,7 @@ def draw(weights: NDArray[np.float64], sizes: NDArray[np.int64], wanted: int, se
     return beginning(np.argsort(-perturbed, kind="stable"), sizes, wanted)
 
 
-def hashed(
-    texts: pa.StringArray, ngrams: int, buckets: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def hashed(texts: pa.StringArray, ngrams: int, buckets: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Yield, for words and then for runs of 2 to `ngrams` of them, the text and the bucket of each.
 
     A word's code is its xxh3_64, that of a run (code of all but the last, its high bits mixed into the low ones) *
