@@ -69,6 +69,23 @@ class UnitTerms {
         return {give(std::move(offsets)), give(std::move(data))};
     }
 
+    // The terms of the units in their order, as places in the vocabulary, and where those of each unit end.
+    std::tuple<Out<int64_t>, Out<uint32_t>> sequences() {
+        std::vector<int64_t> ends;
+        std::vector<uint32_t> places;
+        {
+            nb::gil_scoped_release release;
+            if (rank_.size() != numbers_.size()) throw std::invalid_argument("the vocabulary comes first");
+            ends.reserve(units_.size());
+            places.reserve(ids_.size());
+            for (const Span& span : units_) {
+                for (size_t at = span.start; at < span.end; ++at) places.push_back(rank_[ids_[at]]);
+                ends.push_back(static_cast<int64_t>(places.size()));
+            }
+        }
+        return {give(std::move(ends)), give(std::move(places))};
+    }
+
     // Turns over each `step`-th unit from `first` on; place[i] is the id of the i-th term of the vocabulary, or
     // below 0 where it is dropped. `terms` is the number of ids.
     auto block(size_t first, size_t step, const In<int32_t>& place, size_t terms) {
@@ -176,6 +193,7 @@ void bind_terms(nb::module_& module) {
         .def("add", &UnitTerms::add, nb::arg("offsets"), nb::arg("data"))
         .def("put", &UnitTerms::put, nb::arg("unit"), nb::arg("terms"))
         .def("vocabulary", &UnitTerms::vocabulary)
+        .def("sequences", &UnitTerms::sequences)
         .def("block", &UnitTerms::block, nb::arg("first"), nb::arg("step"), nb::arg("place"), nb::arg("terms"));
 }
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hornbook.terms.stop_words import STOP_WORDS
-from hornbook.terms.words import END, is_term, terms, terms_of_all, tokens
+from hornbook.terms.words import END, is_term, places, terms, terms_of_all, tokens
 
 # What Elasticsearch's documentation and the Unicode Standard Annex 29 (rules WB5 to WB13) say.
 BROKEN = [
@@ -52,3 +52,20 @@ def test_stop_words_are_single_lower_case_terms():
     assert all(terms(word) == [word] for word in STOP_WORDS)
     assert {"the", "don't", "don’t", "n't", "of"} <= STOP_WORDS
     assert not {"good", "film", "three", "time"} & STOP_WORDS
+
+
+@given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from("İΣσ aé.'1")), max_size=20))
+def test_places_are_those_of_the_terms_in_the_text_as_written(text):
+    found = places(text)
+    assert [word for word, _, _ in found] == terms(text)
+    at = 0
+    for word, start, end in found:
+        assert at <= start < end <= len(text)
+        # A word may end within the lower case of one character.
+        assert text[start:end].lower().replace("ς", "σ").startswith(word.replace("ς", "σ"))
+        at = end
+
+
+def test_places_behind_a_character_of_a_longer_lower_case():
+    text = "İİ Cats, CATS"
+    assert [text[start:end] for word, start, end in places(text) if word == "cats"] == ["Cats", "CATS"]

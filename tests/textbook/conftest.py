@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -48,5 +49,20 @@ def make_task(tmp_path) -> Callable[..., Artifact]:
         pq.write_table(pa.table({"text": ["yes", "no"], "label": ["good", "bad"]}), folder / "dev.parquet")
         config = TaskConfig(source=str(folder / "train.parquet"), dev=str(folder / "dev.parquet"))
         return prepare(config, folder / "prepared")
+
+    return task
+
+
+@pytest.fixture
+def make_labelled(tmp_path) -> Callable[..., Artifact]:
+    """Make a task artefact whose train split holds these columns, text and label among them, and settings."""
+
+    def task(columns: dict[str, list[Any]], dev: dict[str, list[Any]] | None = None, **settings: Any) -> Artifact:
+        folder = tmp_path / f"task-{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        for name, table in (("train", columns), ("dev", dev or columns)):
+            pq.write_table(pa.table(table), folder / f"{name}.parquet")
+        files = {"source": str(folder / "train.parquet"), "dev": str(folder / "dev.parquet")}
+        return prepare(TaskConfig(**files, **settings), folder / "prepared")
 
     return task

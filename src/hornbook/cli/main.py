@@ -189,6 +189,34 @@ def _textbook_build(
     return _made(made, quiet)
 
 
+def _textbook_show(
+    book: Annotated[Path, typer.Argument(metavar="TEXTBOOK", help="A finished textbook.")],
+    anchor: Annotated[
+        str | None, typer.Option("--anchor", help="Any text: what it draws; of a contextualized textbook.")
+    ] = None,
+    random: Annotated[
+        int | None,
+        typer.Option("--random", min=1, help="So many of the task's anchors, or of the units where none drew them."),
+    ] = None,
+    units: Annotated[int, typer.Option("--units", min=1, help="Units of each anchor, the best first.")] = 10,
+    corpus: Annotated[str | None, typer.Option("--corpus", help="The textbook's corpus, where it was moved.")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="The textbook's task, as it was prepared, where it was moved.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of what is drawn at random.")] = 0,
+    *,
+    quiet: bool = False,
+) -> Answer:
+    """Look inside a textbook: what anchors draw, with the matching terms marked, or some of its units."""
+    from hornbook.report.show import view_table
+    from hornbook.textbook import open_textbook
+    from hornbook.textbook.show import view
+
+    found = view(open_textbook(book), anchor=anchor, random=random, units=units, seed=seed, corpus=corpus, task=task)
+    _print(view_table(found), quiet)
+    return found.as_json()
+
+
 @_with_task
 def _textbook_stats(
     books: Annotated[list[Path], typer.Argument(metavar="BOOK…", help="Finished textbooks.")],
@@ -443,3 +471,4 @@ app.command("evaluate", rich_help_panel=_STAGE)(command(_evaluate))
 corpus_app.command("build")(command(_corpus_build))
 textbook_app.command("build")(command(_textbook_build))
 textbook_app.command("stats")(command(_textbook_stats))
+textbook_app.command("show")(command(_textbook_show))

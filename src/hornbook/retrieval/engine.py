@@ -51,7 +51,8 @@ Result = TypeVar("Result")
 class Corpus(Protocol):
     """What can be searched."""
 
-    analysis: Analysis
+    @property
+    def analysis(self) -> Analysis: ...  # noqa: D102
 
     def inverted(self) -> Sequence[Shard]:
         """Return its shards."""

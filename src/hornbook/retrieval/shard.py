@@ -19,7 +19,8 @@ from hornbook.retrieval.bm25 import Found, Queries, Statistics
 class Shard(Protocol):
     """A shard of a corpus, here or elsewhere."""
 
-    name: str
+    @property
+    def name(self) -> str: ...  # noqa: D102
 
     def open(self) -> Inverted:
         """Return its terms."""

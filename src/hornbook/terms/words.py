@@ -38,6 +38,14 @@ def terms(text: str) -> list[str]:
     return _TERM.findall(text.lower())
 
 
+def places(text: str) -> list[tuple[str, int, int]]:
+    """Return the terms of a text in order, each with where it starts and ends in the text as it is written."""
+    # The lower case of a few characters is two.
+    written = [place for place, character in enumerate(text) for _ in character.lower()]
+    found = _TERM.finditer(text.lower())
+    return [(match.group(), written[match.start()], written[match.end() - 1] + 1) for match in found]
+
+
 def terms_of_all(texts: Iterable[str]) -> list[str]:
     """Return the terms of many texts in one list, the terms of each text followed by `END`, which is no term."""
     return _TERM_OR_END.findall("".join(f"{text.replace(END, ' ')}{END}" for text in texts).lower())

@@ -76,6 +76,8 @@ def build(
         finder = Finder(held_out(open_task(task))) if task is not None and "task" in inputs else None
         remove = config.contamination == "remove"
         work.info |= {"kind": config.kind, "task": about}
+        given = {"corpus": corpus, "task": task}
+        work.measured["made_from"] = {role: _place(given[role]) for role in given if role in inputs}
         work.info["contamination"] = "not checked" if finder is None else "removed" if remove else "kept"
         write = partial(_write, work, finder, remove)
         units = _fill(config, corpus, task, like, books, work, write, spread)
@@ -182,19 +184,26 @@ def _inputs(
 def _top(config: ContextualizedConfig, whole: Artifact, out: Place) -> Artifact:
     def fill(work: Work) -> None:
         work.info |= {name: whole.info[name] for name in ("kind", "task", "contamination")}
+        work.measured["made_from"] = whole.measured.get("made_from", {})
         units = write(work.path, contextualized.top(open_textbook(whole), config.proportion))
         work.counts |= {"units": units, "whole_units": whole.counts["units"]}
-        work.counts["corpus_units"] = whole.counts["corpus_units"]
+        work.counts |= {name: whole.counts[name] for name in ("k", "corpus_units")}
         work.info["share"] = units / whole.counts["corpus_units"]
 
-    settings = {"kind": config.kind, "proportion": config.proportion}
-    return make(out, stage=STAGE, version=VERSION, config=settings, inputs={"whole": whole.key}, build=fill)
+    inputs = {**whole.manifest["inputs"], "whole": whole.key}
+    return make(out, stage=STAGE, version=VERSION, config=config, inputs=inputs, build=fill)
 
 
 def _task_of(books: Sequence[Artifact]) -> str | None:
     """Return the key of the task that textbooks are about, None where no one task is."""
     about = {book.info["task"] for book in books} - {None}
     return str(about.pop()) if len(about) == 1 else None
+
+
+def _place(artifact: Artifact | None) -> str:
+    """Return where an artefact lies, for those who look for it later."""
+    assert artifact is not None  # its key is among the inputs
+    return artifact.address or str(artifact.path.resolve())
 
 
 def _size(like: Artifact | None) -> int | None:

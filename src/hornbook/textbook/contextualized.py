@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 
 import numpy as np
@@ -155,7 +156,9 @@ def top(book: Textbook, proportion: float) -> Iterator[pa.Table]:
     keys = pa.Table.from_batches(book.batches(["rank", "score", "unit"]))
     rank, score, unit = (keys.column(name).to_numpy() for name in ("rank", "score", "unit"))
     kept = np.zeros(len(keys), bool)
-    kept[np.lexsort((unit, -score, rank))[: math.ceil(proportion * len(keys))]] = True
+    # As the share is written: 0.07 * 100 is a little over 7 in binary.
+    share = math.ceil(Decimal(str(proportion)) * len(keys))
+    kept[np.lexsort((unit, -score, rank))[:share]] = True
     start = 0
     for batch in book.batches():
         yield pa.Table.from_batches([batch]).filter(pa.array(kept[start : start + batch.num_rows]))

@@ -1,6 +1,6 @@
 """The general textbook: a uniform seeded sample of the corpus."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from hornbook.terms.words import tokens
 from hornbook.textbook import store
 
 PAGE_UNITS = 100_000
+BATCH_UNITS = 16_384
 
 
 def draw(sizes: NDArray[np.int64], wanted: int, seed: int) -> NDArray[np.int64]:
@@ -28,7 +29,11 @@ def draw(sizes: NDArray[np.int64], wanted: int, seed: int) -> NDArray[np.int64]:
         wanted: the sum of sizes to reach; not more than there is.
         seed: of the order.
     """
-    order = np.random.default_rng(seed).permutation(len(sizes))
+    return beginning(np.random.default_rng(seed).permutation(len(sizes)), sizes, wanted)
+
+
+def beginning(order: NDArray[np.int64], sizes: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
+    """Return the first rows of an order, the fewest whose sizes reach `wanted`, rising."""
     return np.sort(order[: np.searchsorted(np.cumsum(sizes[order]), wanted) + 1])
 
 
@@ -83,20 +88,26 @@ def candidates(corpus: Corpus, config: SampleConfig) -> tuple[NDArray[np.int64],
         raise HornbookError(f"{corpus.artifact.path}: no source {', '.join(unknown)}; its sources are {known}")
     measure = measured_in(config)
     ids, sizes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    with progress("Sampling", corpus.units) as counter:
-        for batch in corpus.batches(["unit", "source"] + (["text"] if measure else [])):
+    for batch in batches(corpus, config, ["unit", *(["text"] if measure else [])], "Sampling"):
+        ids.append(batch.column("unit").to_numpy())
+        if measure == "tokens":
+            texts = batch.column("text").to_pylist()
+            sizes.append(np.fromiter((len(tokens(text)) for text in texts), np.int64, len(texts)))
+        elif measure == "bytes":
+            sizes.append(pc.binary_length(batch.column("text")).to_numpy().astype(np.int64))
+        else:
+            sizes.append(np.ones(batch.num_rows, np.int64))
+    return np.concatenate(ids), np.concatenate(sizes)
+
+
+def batches(corpus: Corpus, config: SampleConfig, columns: Sequence[str], doing: str) -> Iterator[pa.RecordBatch]:
+    """Stream the units of the wanted sources in the order of their ids, and show progress as `doing`."""
+    with progress(doing, corpus.units) as counter:
+        for batch in corpus.batches([*columns, "source"], BATCH_UNITS):
             counter.advance(batch.num_rows)
             if config.sources:
                 batch = batch.filter(pc.is_in(batch.column("source"), pa.array(config.sources)))
-            ids.append(batch.column("unit").to_numpy())
-            if measure == "tokens":
-                texts = batch.column("text").to_pylist()
-                sizes.append(np.fromiter((len(tokens(text)) for text in texts), np.int64, len(texts)))
-            elif measure == "bytes":
-                sizes.append(pc.binary_length(batch.column("text")).to_numpy().astype(np.int64))
-            else:
-                sizes.append(np.ones(batch.num_rows, np.int64))
-    return np.concatenate(ids), np.concatenate(sizes)
+            yield batch
 
 
 def pages(corpus: Corpus, ids: NDArray[np.int64]) -> Iterator[pa.Table]:

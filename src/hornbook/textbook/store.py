@@ -24,7 +24,8 @@ SCHEMA = pa.schema(
     ]
 )
 """Null where it has no meaning: the second text, the label, and for units that no anchor drew the best rank
-(from 1), the best score and the number of anchors that drew the unit."""
+(from 1), the best score and the number of anchors that drew the unit. The score of a unit that was drawn by its
+importance is its log weight."""
 SHARD_UNITS = 250_000
 ROW_GROUP_UNITS = 16_384
 
