@@ -1,0 +1,64 @@
+"""A masked language model that is asked for one position of each input."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers.modeling_outputs import BaseModelOutput
+
+from hornbook.models.encode import Batch, model_inputs
+from hornbook.models.taps import freeze
+
+
+class MaskedModel:
+    """A masked language model of any family, whose head sees the masked positions only.
+
+    The head multiplies each position by the whole vocabulary, in a small model more than half of the work. Families
+    keep it in different places under different names, but all hand it what their base model returns: so the base
+    model is made to return the hidden state of the masked position alone.
+    """
+
+    def __init__(self, model: Any, device: torch.device) -> None:
+        """Take over a model from `AutoModelForMaskedLM`; it is changed.
+
+        Args:
+            model: the model.
+            device: where it computes; the base model in bfloat16 on a GPU, all else in float32.
+        """
+        self.device = device
+        self._model: Any = freeze(model).to(device)
+        self._masked = torch.empty(0, dtype=torch.long)
+        self._has_base = model.base_model is not model
+        if self._has_base:
+            model.base_model.forward = self._at_masked(model.base_model.forward)
+
+    def best(self, batch: Batch, masked: NDArray[np.int64], count: int) -> NDArray[np.int32]:
+        """Return the likeliest pieces at one position of each sequence, the likeliest first.
+
+        Args:
+            batch: sequences with a mask in each, as from `Encoded.batch`.
+            masked: the position of the mask, [sequences].
+            count: pieces wanted, not more than there are.
+
+        Returns:
+            ids of pieces, [sequences, count].
+        """
+        inputs = {name: t.to(self.device) for name, t in model_inputs(self._model, batch).items()}
+        self._masked = torch.from_numpy(masked).to(self.device)
+        with torch.inference_mode():
+            logits = self._model(**inputs).logits
+            logits = logits[:, 0] if self._has_base else self._chosen(logits)
+            best: NDArray[np.int64] = logits.float().topk(count, dim=-1).indices.cpu().numpy()
+        return best.astype(np.int32)
+
+    def _at_masked(self, forward: Any) -> Any:
+        def base(*args: Any, **kwargs: Any) -> BaseModelOutput:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+                hidden = forward(*args, **kwargs)[0]
+            return BaseModelOutput(last_hidden_state=self._chosen(hidden)[:, None].float())
+
+        return base
+
+    def _chosen(self, hidden: torch.Tensor) -> torch.Tensor:
+        return hidden[torch.arange(len(hidden), device=hidden.device), self._masked]

@@ -1,0 +1,145 @@
+"""Word vectors, and the words nearest to a word: what may stand for a word that the model reads in several pieces."""
+
+import math
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hornbook.corpus.sources import read_lines
+from hornbook.errors import HornbookError
+
+# The cosines of a block of words to all words are in memory at once: so many of them, of 4 bytes each.
+_COSINES_AT_ONCE = 1 << 24
+# What stands in such files for words that have no vector, and for the end of a sentence.
+_NO_WORDS = ("<unk>", "</s>")
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Word vectors of length 1.
+
+    Attributes:
+        words: in the order of the file.
+        unit: their vectors divided by their lengths, float32, [words, width]; all 0 where there is no direction.
+        rows: where each word stands; of one that is there twice the last counts.
+    """
+
+    words: Sequence[str]
+    unit: NDArray[np.float32]
+    rows: dict[str, int]
+
+    def __contains__(self, word: str) -> bool:
+        """Return whether there is a vector for this word, written just so."""
+        return word in self.rows
+
+    def nearest(self, words: Sequence[str], count: int) -> list[list[str]]:
+        """Return for each word the `count` others of the greatest cosine, the nearest first.
+
+        They are title-cased where the word is, as in TinyBERT's script.
+
+        Args:
+            words: each has a vector.
+            count: others wanted; fewer are returned where there are no more.
+        """
+        import torch
+
+        found: list[list[str]] = []
+        all_words = torch.from_numpy(self.unit)
+        nowhere = ~all_words.any(dim=1)
+        block = max(1, _COSINES_AT_ONCE // len(self.words))
+        for start in range(0, len(words), block):
+            part = words[start : start + block]
+            rows = torch.tensor([self.rows[word] for word in part])
+            cosines = all_words[rows] @ all_words.T
+            cosines[torch.arange(len(part)), rows] = -math.inf
+            cosines[:, nowhere] = -math.inf
+            best = cosines.topk(min(count, len(self.words)), dim=1)
+            for word, values, indices in zip(part, best.values.tolist(), best.indices.tolist(), strict=True):
+                near = [self.words[i] for value, i in zip(values, indices, strict=True) if value > -math.inf]
+                found.append([other.title() for other in near] if word.istitle() else near)
+        return found
+
+
+def read_vectors(path: Path | str, most: int) -> Vectors:
+    """Read the first vectors of a text file: a word and its numbers a line, parted by spaces (GloVe, word2vec).
+
+    A first line of two whole numbers is word2vec's heading. The file may be compressed (.gz, .zst). A word may have
+    spaces in it, as some of GloVe's have.
+
+    Args:
+        path: the file.
+        most: vectors to read.
+
+    Raises:
+        HornbookError: the file cannot be read or holds no vectors, or lines of it are broken: of another width than
+            the first, or with something that is no number. They are counted, and the first is named.
+    """
+    words: list[str] = []
+    numbers = array("f")
+    width = broken = read = 0
+    first_broken = ""
+    for number, line in enumerate(read_lines(Path(path)), start=1):
+        line = line.rstrip(" \r")
+        if number == 1:
+            heading = _heading(line)
+            width = heading or line.count(" ")
+            if heading:
+                continue
+        if read == most:
+            break
+        read += 1
+        try:
+            word, values = _parsed(line, width)
+        except ValueError as error:
+            broken += 1
+            first_broken = first_broken or f"line {number:,}: {error}"
+            continue
+        words.append(word)
+        numbers.extend(values)
+    if broken:
+        raise HornbookError(
+            f"{path}: {broken:,} of the {read:,} lines read are broken; the first is {first_broken}; remove them"
+        )
+    if not words:
+        raise HornbookError(f"{path}: holds no word vectors")
+    rows = {word: row for row, word in enumerate(words)}
+    vectors = np.frombuffer(numbers, np.float32).reshape(len(words), width).copy()
+    vectors[[row for row, word in enumerate(words) if rows[word] != row or word in _NO_WORDS]] = 0
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.where(lengths > 0, lengths, 1)
+    return Vectors(words, vectors, rows)
+
+
+def _heading(line: str) -> int:
+    """Return the width that word2vec's heading states, 0 if this line is none."""
+    parts = line.split(" ")
+    return int(parts[1]) if len(parts) == 2 and all(part.isdecimal() for part in parts) else 0
+
+
+def _parsed(line: str, width: int) -> tuple[str, list[float]]:
+    """Return the word and the numbers of a line, or raise ValueError with what is wrong."""
+    word, *numbers = line.rsplit(" ", width)
+    if not width or len(numbers) < width:
+        raise ValueError(f"has {len(numbers)} numbers, not {width}" if width else "has no numbers")
+    values = [_number(text) for text in numbers]
+    # A word may have spaces in it, but if its end is a number the line is too long.
+    if " " in word and _is_number(word.rpartition(" ")[2]):
+        raise ValueError(f"has more than {width} numbers")
+    return word, values
+
+
+def _number(text: str) -> float:
+    if not _is_number(text):
+        raise ValueError(f"{text[:40]!r} is not a number")
+    return float(text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
