@@ -138,6 +138,7 @@ def measure(model: Callable[[], Any], tokenizer: Any, vectors: Vectors, rounds: 
             obvious.augment(text, draw)
 
     for texts in rounds:
+        say(f"a round of {len(texts)} texts")
         times["ours"].append(timed(lambda: ours.augment(texts), len(texts)))  # noqa: B023
         times["obvious"].append(timed(lambda: one_by_one(texts), len(texts)))  # noqa: B023
         with torch.no_grad():

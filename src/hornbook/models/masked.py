@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from transformers.modeling_outputs import BaseModelOutput
 
 from hornbook.models.encode import Batch, model_inputs
+from hornbook.models.families import FAMILIES
 from hornbook.models.taps import freeze
 
 
@@ -16,7 +17,8 @@ class MaskedModel:
 
     The head multiplies each position by the whole vocabulary, in a small model more than half of the work. Families
     keep it in different places under different names, but all hand it what their base model returns: so the base
-    model is made to return the hidden state of the masked position alone.
+    model is made to return the hidden state of the masked position alone. After the last layer's attention no
+    position looks at another, so in families built as BERT is the others are dropped there already.
     """
 
     def __init__(self, model: Any, device: torch.device) -> None:
@@ -30,6 +32,7 @@ class MaskedModel:
         self._model: Any = freeze(model).to(device)
         self._masked = torch.empty(0, dtype=torch.long)
         self._has_base = model.base_model is not model
+        self._attended = self._has_base and self._drop_after(model)
         if self._has_base:
             model.base_model.forward = self._at_masked(model.base_model.forward)
 
@@ -56,9 +59,21 @@ class MaskedModel:
         def base(*args: Any, **kwargs: Any) -> BaseModelOutput:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
                 hidden = forward(*args, **kwargs)[0]
-            return BaseModelOutput(last_hidden_state=self._chosen(hidden)[:, None].float())
+            return BaseModelOutput(
+                last_hidden_state=(hidden if self._attended else self._chosen(hidden)[:, None]).float()
+            )
 
         return base
+
+    def _drop_after(self, model: Any) -> bool:
+        """Drop what is not masked after the last layer's attention, if it is known where that ends."""
+        family = FAMILIES.get(str(model.config.model_type))
+        whole, inner, _ = family.attention.rpartition(".self") if family else ("", "", "")
+        if not inner:
+            return False
+        last = model.base_model.get_submodule(whole.format(layer=model.config.num_hidden_layers - 1))
+        last.register_forward_hook(lambda _module, _inputs, output: (self._chosen(output[0])[:, None], *output[1:]))
+        return True
 
     def _chosen(self, hidden: torch.Tensor) -> torch.Tensor:
         return hidden[torch.arange(len(hidden), device=hidden.device), self._masked]

@@ -23,9 +23,9 @@ class Vectors:
     """Word vectors of length 1.
 
     Attributes:
-        words: in the order of the file.
-        unit: their vectors divided by their lengths, float32, [words, width]; all 0 where there is no direction.
-        rows: where each word stands; of one that is there twice the last counts.
+        words: each once.
+        unit: their vectors divided by their lengths, float32, [words, width].
+        rows: where each word stands.
     """
 
     words: Sequence[str]
@@ -49,17 +49,15 @@ class Vectors:
 
         found: list[list[str]] = []
         all_words = torch.from_numpy(self.unit)
-        nowhere = ~all_words.any(dim=1)
         block = max(1, _COSINES_AT_ONCE // len(self.words))
         for start in range(0, len(words), block):
             part = words[start : start + block]
             rows = torch.tensor([self.rows[word] for word in part])
             cosines = all_words[rows] @ all_words.T
             cosines[torch.arange(len(part)), rows] = -math.inf
-            cosines[:, nowhere] = -math.inf
-            best = cosines.topk(min(count, len(self.words)), dim=1)
-            for word, values, indices in zip(part, best.values.tolist(), best.indices.tolist(), strict=True):
-                near = [self.words[i] for value, i in zip(values, indices, strict=True) if value > -math.inf]
+            best = cosines.topk(min(count, len(self.words) - 1), dim=1).indices.tolist()
+            for word, indices in zip(part, best, strict=True):
+                near = [self.words[i] for i in indices]
                 found.append([other.title() for other in near] if word.istitle() else near)
         return found
 
@@ -68,7 +66,8 @@ def read_vectors(path: Path | str, most: int) -> Vectors:
     """Read the first vectors of a text file: a word and its numbers a line, parted by spaces (GloVe, word2vec).
 
     A first line of two whole numbers is word2vec's heading. The file may be compressed (.gz, .zst). A word may have
-    spaces in it, as some of GloVe's have.
+    spaces in it, as some of GloVe's have; of one that is there twice the last counts. Vectors without a direction
+    are left out, and those that stand for no word (`<unk>`).
 
     Args:
         path: the file.
@@ -104,14 +103,14 @@ def read_vectors(path: Path | str, most: int) -> Vectors:
         raise HornbookError(
             f"{path}: {broken:,} of the {read:,} lines read are broken; the first is {first_broken}; remove them"
         )
-    if not words:
+    vectors = np.array(numbers, np.float32).reshape(len(words), width)
+    lengths = np.linalg.norm(vectors, axis=1)
+    last = {word: row for row, word in enumerate(words)}
+    kept = sorted(row for word, row in last.items() if lengths[row] and word not in _NO_WORDS)
+    if not kept:
         raise HornbookError(f"{path}: holds no word vectors")
-    rows = {word: row for row, word in enumerate(words)}
-    vectors = np.frombuffer(numbers, np.float32).reshape(len(words), width).copy()
-    vectors[[row for row, word in enumerate(words) if rows[word] != row or word in _NO_WORDS]] = 0
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors /= np.where(lengths > 0, lengths, 1)
-    return Vectors(words, vectors, rows)
+    words = [words[row] for row in kept]
+    return Vectors(words, vectors[kept] / lengths[kept, None], {word: row for row, word in enumerate(words)})
 
 
 def _heading(line: str) -> int:
