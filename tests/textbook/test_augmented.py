@@ -325,7 +325,7 @@ def test_each_word_is_asked_once_and_a_killed_run_goes_on(model, tmp_path, monke
 def test_words_beyond_what_the_model_reads_stay(model, obvious, tmp_path, max_length):
     long, short = " ".join(["film", "of", "unseen"] * 20), "good film"
     task = task_of(tmp_path / "task", [(long, "x"), (short, "y")])
-    config = config_of(model, max_length=max_length, probability=1.0, variants=30)
+    config = config_of(model, mode="reference", max_length=max_length, probability=1.0, variants=30)
     made = build(config, task=task, out=tmp_path / "book")
     # A film every four pieces; one piece stands before the text.
     read = min(max_length, POSITIONS - 1)

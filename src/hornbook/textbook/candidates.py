@@ -192,6 +192,7 @@ def _build(config: AugmentedConfig, task: Artifact, work: Work) -> None:
     reader = Reader(tokenizer, config.max_length, min(longest, getattr(about, "max_position_embeddings", longest)))
     texts = open_task(task).anchors()
     model = MaskedModel(load_masked_lm(config.model), best_device())
+    work.measured |= {"model": config.model, "device": model.device.type}
     count = min(config.candidates, int(about.vocab_size))
     kept = [work.resume / f"{start:09d}.arrow" for start in range(0, len(texts), BLOCK_TEXTS)]
     with progress("Asking the masked language model", len(texts), "texts") as counter:

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from hornbook.corpus.sources import read_lines
 from hornbook.errors import HornbookError
+from hornbook.progress import progress
 
 # The cosines of a block of words to all words are in memory at once: so many of them, of 4 bytes each.
 _COSINES_AT_ONCE = 1 << 24
+_LINES_A_STEP = 1_000
 # What stands in such files for words that have no vector, and for the end of a sentence.
 _NO_WORDS = ("<unk>", "</s>")
 
@@ -50,15 +52,17 @@ class Vectors:
         found: list[list[str]] = []
         all_words = torch.from_numpy(self.unit)
         block = max(1, _COSINES_AT_ONCE // len(self.words))
-        for start in range(0, len(words), block):
-            part = words[start : start + block]
-            rows = torch.tensor([self.rows[word] for word in part])
-            cosines = all_words[rows] @ all_words.T
-            cosines[torch.arange(len(part)), rows] = -math.inf
-            best = cosines.topk(min(count, len(self.words) - 1), dim=1).indices.tolist()
-            for word, indices in zip(part, best, strict=True):
-                near = [self.words[i] for i in indices]
-                found.append([other.title() for other in near] if word.istitle() else near)
+        with progress("Nearest words", len(words), "words") as counter:
+            for start in range(0, len(words), block):
+                part = words[start : start + block]
+                rows = torch.tensor([self.rows[word] for word in part])
+                cosines = all_words[rows] @ all_words.T
+                cosines[torch.arange(len(part)), rows] = -math.inf
+                best = cosines.topk(min(count, len(self.words) - 1), dim=1).indices.tolist()
+                for word, indices in zip(part, best, strict=True):
+                    near = [self.words[i] for i in indices]
+                    found.append([other.title() for other in near] if word.istitle() else near)
+                counter.advance(len(part))
         return found
 
 
@@ -81,24 +85,27 @@ def read_vectors(path: Path | str, most: int) -> Vectors:
     numbers = array("f")
     width = broken = read = 0
     first_broken = ""
-    for number, line in enumerate(read_lines(Path(path)), start=1):
-        line = line.rstrip(" \r")
-        if number == 1:
-            heading = _heading(line)
-            width = heading or line.count(" ")
-            if heading:
+    with progress("Reading word vectors", most, "vectors") as counter:
+        for number, line in enumerate(read_lines(Path(path)), start=1):
+            line = line.rstrip(" \r")
+            if number == 1:
+                heading = _heading(line)
+                width = heading or line.count(" ")
+                if heading:
+                    continue
+            if read == most:
+                break
+            read += 1
+            if read % _LINES_A_STEP == 0:
+                counter.advance(_LINES_A_STEP)
+            try:
+                word, values = _parsed(line, width)
+            except ValueError as error:
+                broken += 1
+                first_broken = first_broken or f"line {number:,}: {error}"
                 continue
-        if read == most:
-            break
-        read += 1
-        try:
-            word, values = _parsed(line, width)
-        except ValueError as error:
-            broken += 1
-            first_broken = first_broken or f"line {number:,}: {error}"
-            continue
-        words.append(word)
-        numbers.extend(values)
+            words.append(word)
+            numbers.extend(values)
     if broken:
         raise HornbookError(
             f"{path}: {broken:,} of the {read:,} lines read are broken; the first is {first_broken}; remove them"
