@@ -7,7 +7,7 @@ Both take turns on the same texts with the same masked language model and the sa
 each round is another sample of a task's texts. A text counts with its 20 variants. Ours counts whole: reading texts,
 asking the model, nearest words, drawing variants. Of neither is loading counted. Beside the time that passes stands
 the time of the processor (`cpu`). TinyBERT's script lets PyTorch keep what gradients would need; the other way is
-measured without that too (`no_grad`).
+measured without that too (`no_grad`), but for --quick.
 
 Speed is taken with two models of random weights, of 2 layers by 128 and of 6 by 384 (in `models`; the figures of the
 first stand in front too), or with one that is given. What words they propose does not matter here; that both ways
@@ -124,13 +124,15 @@ def timed(work: Callable[[], Any], texts: int) -> tuple[float, float]:
     return (time.perf_counter() - start) / texts, (time.process_time() - cpu) / texts
 
 
-def measure(model: Callable[[], Any], tokenizer: Any, vectors: Vectors, rounds: Sequence[Sequence[str]]) -> Any:
-    """Return the figures of both ways with one model."""
+def measure(
+    model: Callable[[], Any], tokenizer: Any, vectors: Vectors, rounds: Sequence[Sequence[str]], both: bool
+) -> Any:
+    """Return the figures of both ways with one model; `both`: of the other way with and without gradients."""
     ours = Ours(model(), tokenizer, vectors)
     plain = model().eval().to(best_device())
     obvious = ObviousAugmenter(plain, tokenizer, vectors.words, vectors.unit.astype(np.float64), STOP_WORDS)
     agreement = agree(ours, obvious, rounds[0][:20])
-    times: dict[str, list[tuple[float, float]]] = {"ours": [], "obvious": [], "no_grad": []}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in ("ours", "obvious", *["no_grad"] * both)}
 
     def one_by_one(texts: Sequence[str]) -> None:
         draw = random.Random(0)
@@ -141,17 +143,21 @@ def measure(model: Callable[[], Any], tokenizer: Any, vectors: Vectors, rounds: 
         say(f"a round of {len(texts)} texts")
         times["ours"].append(timed(lambda: ours.augment(texts), len(texts)))  # noqa: B023
         times["obvious"].append(timed(lambda: one_by_one(texts), len(texts)))  # noqa: B023
+        if not both:
+            continue
         with torch.no_grad():
             times["no_grad"].append(timed(lambda: one_by_one(texts), len(texts)))  # noqa: B023
     speeds = {name: round(1 / statistics.median(t[0] for t in found), 2) for name, found in times.items()}
     cpu = {name: round(1 / statistics.median(t[1] for t in found), 2) for name, found in times.items()}
-    return {
-        **speeds,
-        "ratio": ratio(times, "obvious", 0),
-        "ratio_no_grad": ratio(times, "no_grad", 0),
-        "cpu": cpu | {"ratio": ratio(times, "obvious", 1), "ratio_no_grad": ratio(times, "no_grad", 1)},
-        "agreement": agreement,
-    }
+    ratios = [
+        {
+            "ratio" if name == "obvious" else f"ratio_{name}": ratio(times, name, clock)
+            for name in times
+            if name != "ours"
+        }
+        for clock in (0, 1)
+    ]
+    return {**speeds, **ratios[0], "cpu": cpu | ratios[1], "agreement": agreement}
 
 
 def ratio(times: dict[str, list[tuple[float, float]]], other: str, clock: int) -> float:
@@ -204,9 +210,9 @@ def main() -> None:
     found = {}
     for name, model in models.items():
         # Of a larger model both do fewer texts, so that a round does not take minutes.
-        each = (75 if options.quick else 200) // (1 if name == "2x128" else 5)
+        each = (120 if options.quick else 200) // (1 if name == "2x128" else 5)
         texts = read_texts(options.task, count * each)
-        found[name] = measure(model, tokenizer, vectors, [texts[i::count] for i in range(count)])
+        found[name] = measure(model, tokenizer, vectors, [texts[i::count] for i in range(count)], not options.quick)
         say(f"{name}: {found[name]}")
     first = next(iter(found.values()))
     print(json.dumps({**first, "device": name_of(best_device()), "models": found}))

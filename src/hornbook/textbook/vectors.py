@@ -49,6 +49,8 @@ class Vectors:
         """
         import torch
 
+        from hornbook.models.largest import largest
+
         found: list[list[str]] = []
         all_words = torch.from_numpy(self.unit)
         block = max(1, _COSINES_AT_ONCE // len(self.words))
@@ -58,7 +60,7 @@ class Vectors:
                 rows = torch.tensor([self.rows[word] for word in part])
                 cosines = all_words[rows] @ all_words.T
                 cosines[torch.arange(len(part)), rows] = -math.inf
-                best = cosines.topk(min(count, len(self.words) - 1), dim=1).indices.tolist()
+                best = largest(cosines, min(count, len(self.words) - 1)).tolist()
                 for word, indices in zip(part, best, strict=True):
                     near = [self.words[i] for i in indices]
                     found.append([other.title() for other in near] if word.istitle() else near)
