@@ -509,6 +509,7 @@ _ROUGH: dict[str, tuple[float, float]] = {
     "evaluation": (10, 0.1),
     "corpus": (20, 40),
     "textbook": (30, 10),
+    "candidates": (600, 5),
     "tokens": (10, 10),
     "outputs": (60, 1),
     "student": (250, 40),

@@ -110,7 +110,7 @@ def read_documents(source: Source, text_column: str) -> Iterator[Documents]:
     elif kind == JSON:
         batches = _gather(_read_json(source, source.place, text_column))
     else:
-        batches = _gather((text, source.name) for text in _join_lines(_lines(source.place)))
+        batches = _gather((text, source.name) for text in _join_lines(read_lines(source.place)))
     empty = True
     for batch in batches:
         if len(batch.texts):
@@ -205,7 +205,7 @@ def _without_surrogates(text: str | None) -> str | None:
     return text if text is None or text.isascii() else text.encode("utf-8", "ignore").decode("utf-8")
 
 
-def _lines(path: Path) -> Iterator[str]:
+def read_lines(path: Path) -> Iterator[str]:
     """Yield the lines of a possibly compressed UTF-8 file, without their ends."""
     offset = number = 0
     rest = b""
@@ -253,7 +253,7 @@ def _join_lines(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _read_json(source: Source, path: Path, text_column: str) -> Iterator[tuple[str | None, str]]:
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if not line or line.isspace():
             continue
         try:

@@ -166,6 +166,22 @@ def load_classifier(
     return loaded
 
 
+def load_masked_lm(model: str) -> Any:
+    """Return a masked language model with its head, in float32.
+
+    Raises:
+        HornbookError: it cannot be loaded, only pickled weights are there, or it has no head that was trained.
+    """
+    from transformers import AutoModelForMaskedLM
+
+    architectures = load_config(model).architectures or ()
+    # Of the models that were saved with all that they were pretrained with, ELECTRA's have another head.
+    if not any("MaskedLM" in name or ("PreTraining" in name and "Electra" not in name) for name in architectures):
+        has = ", ".join(architectures) or "no head"
+        raise HornbookError(f"{model}: not a masked language model ({has}); name one with its head")
+    return _load(AutoModelForMaskedLM, model)
+
+
 def label_settings(labels: Sequence[str], kind: Kind) -> dict[str, Any]:
     """Return what the configuration of a classifier says about its task; a regression has one output, "score"."""
     names = ("score",) if kind == "regression" else tuple(labels)

@@ -89,9 +89,9 @@ class AugmentedConfig(BookConfig):
     """`augmented`: the task's own texts and variants of them."""
     mode: Literal["clean", "reference"] = "clean"
     """`reference`: with the quirks of TinyBERT's own script; `clean`: without."""
-    model: PathText = "google-bert/bert-base-uncased"
+    model: PathText = Field(default="google-bert/bert-base-uncased", json_schema_extra=NOT_IN_KEY)
     """The masked language model that proposes words: a folder or a hub name."""
-    vectors: PathText | None = None
+    vectors: PathText | None = Field(default=None, json_schema_extra=NOT_IN_KEY)
     """Word vectors as text (GloVe, word2vec; also .gz, .zst), for words of several pieces; without them such words
     stay."""
     vector_rows: Count = Field(default=100_000, ge=1)
@@ -102,8 +102,9 @@ class AugmentedConfig(BookConfig):
     """Words that may stand for a word."""
     probability: Share = 0.4
     """With this probability a word is replaced in a variant."""
-    max_length: Count = Field(default=128, ge=8)
-    """Word pieces of a text that the model reads; the words beyond are not replaced."""
+    max_length: Count = Field(default=512, ge=8)
+    """Word pieces of a text that the model reads, or fewer if it cannot read so many; of the words beyond, those that
+    it would be asked for are not replaced."""
     seed: Seed = 0
     """Seed of the variants."""
 

@@ -21,7 +21,7 @@ from hornbook.recipe import (
 )
 from hornbook.retrieval import HERE, Spread
 from hornbook.tasks import open_task
-from hornbook.textbook import augmented, contextualized, general, importance, task_text, union
+from hornbook.textbook import augmented, candidates, contextualized, general, importance, task_text, union
 from hornbook.textbook.contamination import Finder, held_out, screened
 from hornbook.textbook.store import STAGE, open_textbook, write
 
@@ -51,7 +51,8 @@ def build(
             text of it are removed; where the settings keep them, they are counted in textbooks about the task.
         like: a textbook as large as which a sample of the corpus is made, where its settings name no size.
         books: the textbooks of a union.
-        out: the artefact's folder. The whole textbook, of which `proportion` takes a part, stands beside it.
+        out: the artefact's folder. The whole textbook, of which `proportion` takes a part, stands beside it, and so
+            do the candidates of an augmented one.
         spread: where the corpus's shards are searched; does not change the textbook.
 
     Returns:
@@ -69,7 +70,11 @@ def build(
         beside = out if isinstance(out, Store) else Path(out).with_name(f"{Path(out).name}-whole")
         return _top(config, build(whole, corpus=corpus, task=task, out=beside, spread=spread), out)
     _check_given(config, corpus, task, books)
-    inputs = _inputs(config, corpus, task, like, books)
+    proposed = None
+    if isinstance(config, AugmentedConfig):
+        assert task is not None  # checked
+        proposed = candidates.propose(config, task, out)
+    inputs = _inputs(config, corpus, task, like, books, proposed)
 
     def fill(work: Work) -> None:
         about = inputs.get("task") if isinstance(config, _FROM_TASK) else _task_of(books)
@@ -79,8 +84,8 @@ def build(
         given = {"corpus": corpus, "task": task}
         work.measured["made_from"] = {role: _place(given[role]) for role in given if role in inputs}
         work.info["contamination"] = "not checked" if finder is None else "removed" if remove else "kept"
-        write = partial(_write, work, finder, remove)
-        units = _fill(config, corpus, task, like, books, work, write, spread)
+        put = partial(_write, work, finder, remove)
+        units = _fill(config, corpus, task, like, books, proposed, work, put, spread)
         work.counts["units"] = units
         if corpus is not None and isinstance(config, FROM_CORPUS):
             work.counts["corpus_units"] = corpus.counts["units"]
@@ -100,6 +105,7 @@ def _fill(
     task: Artifact | None,
     like: Artifact | None,
     books: Sequence[Artifact],
+    proposed: Artifact | None,
     work: Work,
     write: Callable[[Iterable[pa.Table]], int],
     spread: Spread,
@@ -119,7 +125,8 @@ def _fill(
             return write(importance.units(config, open_corpus(corpus), open_task(task), _size(like), work))
         case AugmentedConfig():
             assert task is not None
-            return write(augmented.units(config, open_task(task), work))
+            assert proposed is not None
+            return write(augmented.units(config, open_task(task), proposed, work))
         case TaskTextConfig():
             assert task is not None
             return write(task_text.units(open_task(task)))
@@ -163,6 +170,7 @@ def _inputs(
     task: Artifact | None,
     like: Artifact | None,
     books: Sequence[Artifact],
+    proposed: Artifact | None,
 ) -> Mapping[str, str]:
     """Return the keys of what the textbook is made from."""
     inputs = {}
@@ -176,8 +184,8 @@ def _inputs(
                 f"{_named(config)} needs a size: give units, tokens or bytes, or a textbook to be like"
             )
         inputs["like"] = like.key
-    if isinstance(config, AugmentedConfig):
-        inputs |= augmented.inputs(config)
+    if isinstance(config, AugmentedConfig) and proposed is not None:
+        inputs |= augmented.inputs(config, proposed)
     return inputs | {f"book-{number}": book.key for number, book in enumerate(books, 1)}
 
 

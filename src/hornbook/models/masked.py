@@ -1,0 +1,80 @@
+"""A masked language model that is asked for one position of each input."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers.modeling_outputs import BaseModelOutput
+
+from hornbook.models.encode import Batch, model_inputs
+from hornbook.models.families import FAMILIES
+from hornbook.models.largest import largest
+from hornbook.models.taps import freeze
+
+
+class MaskedModel:
+    """A masked language model of any family, whose head sees the masked positions only.
+
+    The head multiplies each position by the whole vocabulary, in a small model more than half of the work. Families
+    keep it in different places under different names, but all hand it what their base model returns: so the base
+    model is made to return the hidden state of the masked position alone. After the last layer's attention no
+    position looks at another, so in families built as BERT is the others are dropped there already.
+    """
+
+    def __init__(self, model: Any, device: torch.device) -> None:
+        """Take over a model from `AutoModelForMaskedLM`; it is changed.
+
+        Args:
+            model: the model.
+            device: where it computes; the base model in bfloat16 on a GPU, all else in float32.
+        """
+        self.device = device
+        self._model: Any = freeze(model).to(device)
+        self._masked = torch.empty(0, dtype=torch.long)
+        self._has_base = model.base_model is not model
+        self._attended = self._has_base and self._drop_after(model)
+        if self._has_base:
+            model.base_model.forward = self._at_masked(model.base_model.forward)
+
+    def best(self, batch: Batch, masked: NDArray[np.int64], count: int) -> NDArray[np.int32]:
+        """Return the likeliest pieces at one position of each sequence, the likeliest first.
+
+        Args:
+            batch: sequences with a mask in each, as from `Encoded.batch`.
+            masked: the position of the mask, [sequences].
+            count: pieces wanted, not more than there are.
+
+        Returns:
+            ids of pieces, [sequences, count].
+        """
+        inputs = {name: t.to(self.device) for name, t in model_inputs(self._model, batch).items()}
+        self._masked = torch.from_numpy(masked).to(self.device)
+        with torch.inference_mode():
+            logits = self._model(**inputs).logits
+            logits = logits[:, 0] if self._has_base else self._chosen(logits)
+            best: NDArray[np.int64] = largest(logits.float(), count).cpu().numpy()
+        return best.astype(np.int32)
+
+    def _at_masked(self, forward: Any) -> Any:
+        def base(*args: Any, **kwargs: Any) -> BaseModelOutput:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+                hidden = forward(*args, **kwargs)[0]
+            return BaseModelOutput(
+                last_hidden_state=(hidden if self._attended else self._chosen(hidden)[:, None]).float()
+            )
+
+        return base
+
+    def _drop_after(self, model: Any) -> bool:
+        """Drop what is not masked after the last layer's attention, if it is known where that ends."""
+        family = FAMILIES.get(str(model.config.model_type))
+        whole, inner, _ = family.attention.rpartition(".self") if family else ("", "", "")
+        if not inner:
+            return False
+        last = model.base_model.get_submodule(whole.format(layer=model.config.num_hidden_layers - 1))
+        last.register_forward_hook(lambda _module, _inputs, output: (self._chosen(output[0])[:, None], *output[1:]))
+        return True
+
+    def _chosen(self, hidden: torch.Tensor) -> torch.Tensor:
+        return hidden[torch.arange(len(hidden), device=hidden.device), self._masked]
