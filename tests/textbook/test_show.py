@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from io import StringIO
 
 import pytest
 from rich.console import Console
@@ -51,7 +52,7 @@ def matched(unit):
 
 
 def printed(found, width=120):
-    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=width, record=True, file=StringIO())
     console.print(view_table(found))
     return console.export_text()
 
@@ -62,11 +63,11 @@ def test_an_anchor_its_keywords_and_what_it_draws(book):
     first, second = anchor.units
     assert [first.rank, second.rank] == [1, 2]
     assert first.score >= second.score > 0
-    # The best is the dev text, which was removed; the next holds film twice.
-    assert (first.text, first.in_textbook, first.anchors) == ("Film music of dev.", False, None)
-    assert (second.text, second.in_textbook, second.anchors) == ("A film with music, a film!", True, 1)
-    assert matched(first) == ["Film", "music"]
-    assert matched(second) == ["film", "music", "film"]
+    # The best holds film twice; the next is the dev text, which was removed.
+    assert (first.text, first.in_textbook, first.anchors) == ("A film with music, a film!", True, 1)
+    assert (second.text, second.in_textbook, second.anchors) == ("Film music of dev.", False, None)
+    assert matched(first) == ["film", "music", "film"]
+    assert matched(second) == ["Film", "music"]
     assert second.source == "prose"
 
 
@@ -120,8 +121,8 @@ def test_of_a_part_what_is_beyond_it_is_marked(corpus, task, tmp_path):
     found = view(book, anchor="film music", corpus=None)
     assert [unit.in_textbook for unit in found.anchors[0].units].count(True) < 2
     assert (
-        "× not in the textbook: no anchor of the task drew it, or removed, for it holds a dev or test text, or beyond "
-        "the top 50%\n" in printed(found, width=200)
+        "× not in the textbook: no anchor of the task drew it, or removed, for it holds a dev or test text, "
+        "or beyond the top 50%\n" in printed(found, width=200)
     )
 
 
@@ -132,11 +133,11 @@ def test_json_holds_all_of_it(book):
     assert anchor["keywords"] == ["music", "film"] or anchor["keywords"] == ["film", "music"]
     (unit,) = anchor["units"]
     assert set(unit) == {"unit", "rank", "score", "source", "text", "matches", "in_textbook", "anchors"}
-    assert unit["matches"] == [[0, 4], [5, 10]]
+    assert unit["matches"] == [[2, 6], [12, 17], [21, 25]]
 
 
 def test_the_table_marks_the_terms(book):
-    console = Console(width=100, force_terminal=True, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=100, force_terminal=True, record=True, file=StringIO())
     console.print(view_table(view(book, anchor="film music", units=2)))
     styled = console.export_text(styles=True)
     assert "\x1b[1;33mfilm\x1b[0m with \x1b[1;33mmusic\x1b[0m, a \x1b[1;33mfilm\x1b[0m!" in styled
@@ -156,7 +157,8 @@ def test_units_at_random_of_other_kinds(corpus, make_labelled, tmp_path, kind):
     assert view(book, random=99).units == tuple(
         {name: value for name, value in row.items() if value is not None} for row in every
     )
-    assert found.units == view(book, random=3).units != view(book, random=3, seed=1).units
+    assert found.units == view(book, random=3).units
+    assert any(found.units != view(book, random=3, seed=seed).units for seed in range(1, 9))
     assert found.as_json()["units"] == list(found.units)
     known = {"general": {"source", "unit"}, "importance": {"source", "unit", "score"}, "task": {"text_pair", "label"}}
     assert all(set(unit) == {"text"} | known[kind] for unit in found.units)
