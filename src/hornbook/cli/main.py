@@ -1,6 +1,7 @@
 """The commands. Heavy imports stand inside them, so that `hornbook --help` comes at once."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,6 +95,7 @@ def _experiment(
             f"{planned['seconds'] / 60:.0f} min",
             quiet,
         )
+        _say_failed("cannot run", planned["failed"], quiet)
         return planned
     if len(cells) > settings.most_cells and not yes:
         most = settings.most_cells
@@ -106,9 +108,18 @@ def _experiment(
         table.parent.mkdir(parents=True, exist_ok=True)
         write_text(table, grid_markdown(rows, results.gold, axes))
         _say(f"report: {table}", quiet)
-    for name, message in results.failed.items():
-        _say(f"failed: {name}: {message}", quiet)
+    _say_failed("failed", results.failed, quiet)
     return {"rows": rows, "failed": results.failed}
+
+
+def _say_failed(what: str, failed: Mapping[str, str], quiet: bool) -> None:
+    """Say which cells failed, those for the same reason in one line."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in failed.items():
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        _say(f"{what}: {names[0]}{others}: {reason}", quiet)
 
 
 @_with_task

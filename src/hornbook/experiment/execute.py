@@ -25,17 +25,20 @@ def plan(cells: Sequence[Cell], runs: Path | str, results: Results) -> dict[str,
 
     Returns:
         cells (how many), finished (of them), stages (distinct artefacts that all cells need), shared (of them, by two
-        cells or more), missing (not finished), seconds (estimated, of the missing).
-
-    Raises:
-        HornbookError: a source is missing.
+        cells or more), missing (not finished), seconds (estimated, of the missing), failed (what is wrong with cells
+        that cannot run, a source that is missing perhaps, by their names).
     """
     asked: dict[str, dict[str, Any]] = {}
     times: Counter[str] = Counter()
     finished = 0
+    failed: dict[str, str] = {}
     for cell in cells:
         store = Store(Path(runs) / pipeline.STORE, dry=True)
-        stages = pipeline.planned_cell(cell.recipe, store, cell.textbook)
+        try:
+            stages = pipeline.planned_cell(cell.recipe, store, cell.textbook)
+        except HornbookError as error:
+            failed[cell.name] = str(error)
+            continue
         times.update({stage["key"] for stage in stages})
         if results.of(store.asked[-1].key, cell.at) is not None:
             finished += 1
@@ -49,6 +52,7 @@ def plan(cells: Sequence[Cell], runs: Path | str, results: Results) -> dict[str,
         "shared": sum(count > 1 for count in times.values()),
         "missing": len(missing),
         "seconds": sum(stage["estimated_seconds"] for stage in missing),
+        "failed": failed,
     }
 
 
