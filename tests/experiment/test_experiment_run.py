@@ -134,9 +134,9 @@ def test_other_content_in_the_results_file_is_refused(tmp_path):
 
 
 def test_a_plan_names_the_cells_that_cannot_run_and_goes_on(folder):
-    axes = {"corpus.sources": [["gone.txt"]], "textbook": ["none", "general"], "seed": [0]}
+    axes = {"pool": {"gone": {"corpus.sources": ["gone.txt"]}}, "textbook": ["none", "general"], "seed": [0]}
     planned = experiment.plan(cells_of(folder, axes=axes), folder / "runs", Results())
     assert planned["stages"] > 0
     ((name, reason),) = planned["failed"].items()
-    assert name.endswith("textbook general, seed 0")
+    assert name == "pool gone, textbook general, seed 0"
     assert "gone.txt" in reason

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hornbook.artifact import Artifact, Place, Store, load
+from hornbook.artifact import Artifact, Place, Store
+from hornbook.errors import HornbookError
 from hornbook.models.loading import Model
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
-from hornbook.training.distil import distil
+from hornbook.training.distil import distil, open_book
 
 
 def distil_chain(
@@ -44,7 +45,8 @@ def distil_chain(
     """
     config = config or DistilConfig()
     later = config.changed(then or {})
-    books = [book if isinstance(book, Artifact) else load(book) for book in textbooks]
+    books = [open_book(book) for book in textbooks]
+    _check_one_task(books)
     students: list[Artifact] = []
     for number, book in enumerate(books, 1):
         last = number == len(books)
@@ -54,3 +56,15 @@ def distil_chain(
         made = distil(teacher, book, place, student, settings, seed=seed, family=family, start=before)
         students.append(made)
     return students
+
+
+def _check_one_task(books: Sequence[Artifact]) -> None:
+    """Refuse textbooks about different tasks, before hours go into the first."""
+    about: dict[str, Artifact] = {}
+    for book in books:
+        task = None if book.planned else book.info.get("task")
+        if task is not None:
+            about.setdefault(task, book)
+    if len(about) > 1:
+        first, other, *_ = about.values()
+        raise HornbookError(f"{other.path}: is about another task than {first.path}; a chain is about one task")

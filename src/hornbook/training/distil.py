@@ -71,9 +71,7 @@ def distil(
             that of the student distilled before, or the loss does not fall.
     """
     student, config = student or StudentConfig(), config or DistilConfig()
-    book = textbook if isinstance(textbook, Artifact) else load(textbook)
-    if book.stage not in {"textbook", "tokens"}:
-        raise HornbookError(f"{book.path}: holds a {book.stage}, but a textbook is needed here")
+    book = open_book(textbook)
     if book.stage == "tokens":
         _check_same_reading(book, teacher, config)
     if start is None:
@@ -113,6 +111,18 @@ def distil(
         build=build,
         seed=seed,
     )
+
+
+def open_book(textbook: Artifact | Path | str) -> Artifact:
+    """Return a finished textbook, or the same as token ids.
+
+    Raises:
+        HornbookError: it is something else, or not finished.
+    """
+    book = textbook if isinstance(textbook, Artifact) else load(textbook)
+    if book.stage not in {"textbook", "tokens"}:
+        raise HornbookError(f"{book.path}: holds a {book.stage}, but a textbook is needed here")
+    return book
 
 
 def _build(
