@@ -107,19 +107,13 @@ def plan(recipe: Recipe, runs: Path | str = "runs") -> list[dict[str, Any]]:
     store = Store(Path(runs) / STORE, dry=True)
     for _ in _rows(recipe, store, None):
         pass
-    return _estimates(store)
+    return estimates(store)
 
 
-def _estimates(store: Store) -> list[dict[str, Any]]:
+def estimates(store: Store) -> list[dict[str, Any]]:
+    """Return the stages that a dry store was asked for, as `plan` does."""
     by_key = {artifact.key: artifact for artifact in store.asked}
     return [_estimated(by_key[stage["key"]], stage, store) for stage in _stages(store)]
-
-
-def planned_cell(recipe: Recipe, store: Store, textbook: str | None) -> list[dict[str, Any]]:
-    """Return the stages that `cell` would ask a dry store for, as `plan` does."""
-    for _ in cell(recipe, store, textbook):
-        pass
-    return _estimates(store)
 
 
 def check(recipe: Recipe) -> list[str]:
@@ -190,6 +184,19 @@ def cell(recipe: Recipe, store: Store, textbook: str | None) -> Iterator[dict[st
     """
     baselines = () if textbook else (UNDISTILLED,)
     yield from _rows(recipe.model_copy(update={"baselines": baselines}), store, None, names=(textbook,))
+
+
+def books(recipe: Recipe, store: Store, names: Sequence[str]) -> tuple[Artifact, dict[str, Artifact]]:
+    """Ask for the task and for textbooks of a recipe, and for nothing that is trained.
+
+    Returns:
+        the task, and each textbook by its name.
+    """
+    from hornbook import tasks
+
+    task = tasks.prepare(recipe.task, store)
+    made = _textbooks(recipe, {name: recipe.textbooks[name] for name in names}, task, store, None, None)
+    return task, {name: made[name] for name in names}
 
 
 def _rows(

@@ -80,9 +80,12 @@ def _experiment(
     quiet: bool = False,
 ) -> Answer:
     """Run a grid of recipes that differ in some settings; what is finished, or shared, is not computed again."""
+    from rich.markdown import Markdown
+
     from hornbook import experiment
     from hornbook.artifact import write_text
     from hornbook.report.grid import grid_markdown, grid_table
+    from hornbook.report.textbooks import comparison_markdown
 
     settings = settings_of.load_experiment(file)
     cells = experiment.cells(settings, file)
@@ -103,10 +106,15 @@ def _experiment(
     rows = experiment.run(cells, runs, results)
     axes = tuple(settings.axes)
     if rows:
-        _print(grid_table(rows, results.gold, axes), quiet)
+        if settings.measure == "textbooks":
+            told = comparison_markdown(rows, axes)
+            _print(Markdown(told), quiet)
+        else:
+            told = grid_markdown(rows, results.gold, axes)
+            _print(grid_table(rows, results.gold, axes), quiet)
         table = runs / settings.name / "experiment.md"
         table.parent.mkdir(parents=True, exist_ok=True)
-        write_text(table, grid_markdown(rows, results.gold, axes))
+        write_text(table, told)
         _say(f"report: {table}", quiet)
     _say_failed("failed", results.failed, quiet)
     return {"rows": rows, "failed": results.failed}

@@ -10,12 +10,14 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from hornbook import pipeline
-from hornbook.artifact import Artifact, Store
+from hornbook.artifact import Artifact, Store, content_key
 from hornbook.errors import HornbookError
 from hornbook.evaluation.compare import compact
 from hornbook.experiment.grid import Cell
 from hornbook.experiment.results import Results, Row
 from hornbook.tasks import open_task
+from hornbook.textbook.statistics import VERSION as STATISTICS_VERSION
+from hornbook.textbook.statistics import statistics
 
 logger = logging.getLogger("hornbook")
 
@@ -35,12 +37,13 @@ def plan(cells: Sequence[Cell], runs: Path | str, results: Results) -> dict[str,
     for cell in cells:
         store = Store(Path(runs) / pipeline.STORE, dry=True)
         try:
-            stages = pipeline.planned_cell(cell.recipe, store, cell.textbook)
+            key = _key(cell, store)
         except HornbookError as error:
             failed[cell.name] = str(error)
             continue
+        stages = pipeline.estimates(store)
         times.update({stage["key"] for stage in stages})
-        if results.of(store.asked[-1].key, cell.at) is not None:
+        if results.of(key, cell.at) is not None:
             finished += 1
             continue
         asked |= {stage["key"]: stage for stage in stages}
@@ -79,20 +82,46 @@ def run(cells: Sequence[Cell], runs: Path | str, results: Results) -> list[Row]:
             results.failed[cell.name] = str(error)
             continue
         rows.append(row)
-        logger.info("cell %d of %d: %s: %s %.4f", number, len(cells), cell.name, row["metric"], row["dev"])
+        came = "measured" if cell.compared else f"{row['metric']} {row['dev']:.4f}"
+        logger.info("cell %d of %d: %s: %s", number, len(cells), cell.name, came)
     return rows
 
 
-def _finished(cell: Cell, runs: Path | str, results: Results) -> Row | None:
-    store = Store(Path(runs) / pipeline.STORE, dry=True)
-    for _ in pipeline.cell(cell.recipe, store, cell.textbook):
+def _key(cell: Cell, dry: Store) -> str:
+    """Return the key of a cell's row: of the student's evaluation, or of the textbooks and what is measured."""
+    if cell.compared:
+        task, books = pipeline.books(cell.recipe, dry, cell.compared)
+        inputs = {"task": task.key, **{name: book.key for name, book in books.items()}}
+        return content_key("statistics", STATISTICS_VERSION, {}, inputs)
+    for _ in pipeline.cell(cell.recipe, dry, cell.textbook):
         pass
-    return results.of(store.asked[-1].key, cell.at)
+    return dry.asked[-1].key
+
+
+def _finished(cell: Cell, runs: Path | str, results: Results) -> Row | None:
+    return results.of(_key(cell, Store(Path(runs) / pipeline.STORE, dry=True)), cell.at)
 
 
 def _computed(cell: Cell, runs: Path | str, results: Results) -> Row:
     store = Store(Path(runs) / pipeline.STORE)
     started = time.monotonic()
+    row = _measured(cell, store) if cell.compared else _scored(cell, store, results)
+    row |= {"at": dict(cell.at), "minutes": round((time.monotonic() - started) / 60, 1)}
+    results.add(row)
+    return row
+
+
+def _measured(cell: Cell, store: Store) -> Row:
+    """Build the textbooks of a cell and measure them; what is kept holds none of their text."""
+    key = _key(cell, Store(store.root, dry=True))
+    task, books = pipeline.books(cell.recipe, store, cell.compared)
+    found = statistics(books, task)
+    for book in found["books"]:
+        book["most_drawn"] = [{name: unit[name] for name in unit if name != "text"} for unit in book["most_drawn"]]
+    return {"key": key, "task": task.key, "statistics": found}
+
+
+def _scored(cell: Cell, store: Store, results: Results) -> Row:
     *teachers, row = pipeline.cell(cell.recipe, store, cell.textbook)
     scored = store.asked[-1]
     task = open_task(next(artifact for artifact in store.asked if artifact.stage == "task"))
@@ -104,16 +133,12 @@ def _computed(cell: Cell, runs: Path | str, results: Results) -> Row:
             "labels": list(task.labels),
             "dev": compact(task.gold("dev").tolist()),
         }
-    row |= {
+    return row | {
         "key": scored.key,
         "task": task.key,
-        "at": dict(cell.at),
-        "minutes": round((time.monotonic() - started) / 60, 1),
         "predicted": compact(_predicted(scored, task.labels)),
         "teachers": [{name: teacher[name] for name in ("seed", "dev")} for teacher in teachers],
     }
-    results.add(row)
-    return row
 
 
 def _predicted(scored: Artifact, labels: Sequence[str]) -> list[Any]:

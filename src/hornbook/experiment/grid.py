@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hornbook.errors import HornbookError
-from hornbook.recipe import Experiment, Recipe, read_values, set_value, validate
+from hornbook.recipe import ChainConfig, Experiment, Recipe, read_values, set_value, validate
 
 NONE = "none"
 """The value of the axis `textbook` for a student that was never distilled."""
@@ -29,11 +29,13 @@ class Cell:
         at: the value of each axis, by the axis' name; of named values the name.
         recipe: all its settings; one seed.
         textbook: the name of the textbook it is about, None for a student that was never distilled.
+        compared: the names of the textbooks that are measured; none where a student's score is.
     """
 
     at: Mapping[str, Any]
     recipe: Recipe
     textbook: str | None
+    compared: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -60,6 +62,9 @@ def cells(experiment: Experiment, where: Path) -> list[Cell]:
         values = copy.deepcopy(base)
         textbook = _change(values, experiment, at, where)
         recipe = validate(Recipe, values, f"{where}: {', '.join(f'{axis} {value}' for axis, value in at.items())}")
+        if experiment.measure == "textbooks":
+            found.append(Cell(at, recipe, None, _compared(experiment, recipe, where)))
+            continue
         if textbook is None and len(recipe.textbooks) > 1 and "textbook" not in at:
             many = len(recipe.textbooks)
             raise HornbookError(
@@ -74,6 +79,17 @@ def cells(experiment: Experiment, where: Path) -> list[Cell]:
     if not found:
         raise HornbookError(f"{where}: exclude leaves no cell")
     return found
+
+
+def _compared(experiment: Experiment, recipe: Recipe, where: Path) -> tuple[str, ...]:
+    """Return the textbooks that are measured."""
+    known = [name for name, config in recipe.textbooks.items() if not isinstance(config, ChainConfig)]
+    if unknown := [name for name in experiment.textbooks if name not in known]:
+        raise HornbookError(
+            f"{where}: textbooks: no textbook {unknown[0]!r} in the recipe that can be measured; "
+            f"it has {', '.join(known)}"
+        )
+    return experiment.textbooks or tuple(known)
 
 
 def _combinations(experiment: Experiment) -> Iterator[dict[str, Any]]:

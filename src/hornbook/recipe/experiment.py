@@ -1,6 +1,6 @@
 """Settings of an experiment: one recipe, and what varies."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -27,6 +27,10 @@ class Experiment(Settings):
     """The base recipe's file, relative to the experiment's own."""
     change: dict[str, Any] = Field(default={})
     """Settings of the base recipe that are others in every cell, by path (`distil.tokens`)."""
+    measure: Literal["scores", "textbooks"] = "scores"
+    """What: the scores of students, or the textbooks themselves, of which then nothing is learned."""
+    textbooks: tuple[Name, ...] = ()
+    """The recipe's textbooks that are compared where textbooks are measured; all but chains where none is named."""
     axes: dict[str, tuple[AxisValue, ...] | dict[Name, dict[str, Any]]] = Field(min_length=1)
     """What varies. An axis is a setting's path with a list of values, or any name with named values, each a mapping
     from paths to values. Short for paths: `seed`, `init`, `teacher`, `steps`, `pack`; the values of `textbook` are
@@ -44,6 +48,10 @@ class Experiment(Settings):
 
     @model_validator(mode="after")
     def _check_axes(self) -> "Experiment":
+        if self.measure == "textbooks" and "textbook" in self.axes:
+            raise ValueError("axes.textbook: textbooks are compared in one cell; name them under `textbooks`")
+        if self.measure == "scores" and self.textbooks:
+            raise ValueError("textbooks: scores are of one textbook a cell; give an axis `textbook`")
         for name, values in self.axes.items():
             if not values:
                 raise ValueError(f"axes.{name}: give at least one value")

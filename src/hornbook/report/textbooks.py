@@ -1,6 +1,6 @@
-"""The statistics of textbooks as tables for the terminal."""
+"""The statistics of textbooks as tables, for the terminal and for Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -8,7 +8,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from hornbook.textbook.statistics import TASK
+
 _SHORTENED = 90
+_IN_COMMON = "words in common among the 5,000 most frequent, stop words left out, %"
 
 
 def statistics_tables(found: Mapping[str, Any]) -> Group:
@@ -21,6 +24,101 @@ def statistics_tables(found: Mapping[str, Any]) -> Group:
         parts.append(_overlap(found["overlap"]))
     parts += [_most_drawn(book) for book in found["books"] if book["most_drawn"]]
     return Group(*parts)
+
+
+def comparison_markdown(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> str:
+    """Return what an experiment measured of textbooks as Markdown: the paper's Table 1, Table 3 and Figure 3.
+
+    Args:
+        rows: of cells: `at` and `statistics`, what `textbook.statistics` found.
+        axes: the experiment's.
+    """
+    parts = []
+    for title, headings, lines in (
+        ("What textbooks hold", _HOLD, _hold(rows, axes)),
+        ("Distinct-n, %, in samples of equal size, ± over 5 samples", _RICH, _rich(rows, axes)),
+        (
+            "Words in common with the task's own text among the 5,000 most frequent, stop words left out, %",
+            *_near(rows),
+        ),
+    ):
+        whole = [*axes, *headings]
+        rules = ["---" if heading in {*axes, *_TEXTS} else "---:" for heading in whole]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in (whole, rules, *lines))
+        parts.append(f"{title}\n\n{table}")
+    return "\n\n".join(parts) + "\n"
+
+
+_HOLD = (
+    "textbook",
+    "cases",
+    "MB",
+    "words a case",
+    "k",
+    "unique of retrieved",
+    "anchors with fewer than k",
+    "share of corpus",
+    "dev texts in it",
+)
+_RICH = (
+    "textbook",
+    "Distinct-1",
+    "Distinct-2",
+    "words",
+    "Distinct-1 without task",
+    "Distinct-2 without task",
+    "of words",
+)
+
+
+def _hold(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Iterator[list[str]]:
+    for row in rows:
+        for book in row["statistics"]["books"]:
+            drawn = _drawn_figures(book) or [""] * 4
+            told = book.get("contamination")
+            yield [
+                *(str(row["at"][axis]) for axis in axes),
+                book["name"],
+                f"{book['cases']:,}",
+                f"{book['bytes'] / 1e6:,.1f}",
+                f"{book['words'] / max(book['cases'], 1):.1f}",
+                drawn[0],
+                *drawn[2:4],
+                f"{book['info']['share']:.1%}" if "share" in book["info"] else "",
+                "" if told is None else f"{told['found']:,} of {told['texts']:,}",
+            ]
+
+
+def _rich(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Iterator[list[str]]:
+    for row in rows:
+        first, *others = row["statistics"]["distinct"]
+        for name, figures in first["of"].items():
+            other = others[0]["of"].get(name) if others else None
+            yield [
+                *(str(row["at"][axis]) for axis in axes),
+                name,
+                *(_percent(one) for one in figures),
+                f"{first['unigrams']:,}",
+                *(("", "") if other is None else (_percent(one) for one in other)),
+                "" if other is None else f"{others[0]['unigrams']:,}",
+            ]
+
+
+def _near(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Return headings and lines of what textbooks have in common with the task's own text."""
+    shares = []
+    for row in rows:
+        found = row["statistics"]
+        own = next((book["name"] for book in found["books"] if book["kind"] == TASK), TASK)
+        names, matrix = found["overlap"]["names"], found["overlap"]["matrix"]
+        of_own = zip(names, matrix[names.index(own)], strict=True)
+        shares.append({name: f"{share:.1f}" for name, share in of_own if name != own})
+    headings = tuple(dict.fromkeys(name for of_row in shares for name in of_row))
+    lines = [
+        [*map(str, row["at"].values()), *(of_row.get(name, "") for name in headings)]
+        for row, of_row in zip(rows, shares, strict=True)
+    ]
+    return headings, lines
 
 
 def middle(lengths: Sequence[int], share: float = 0.5) -> int:
@@ -57,18 +155,24 @@ def _contents(books: Sequence[Mapping[str, Any]]) -> Table:
 def _drawn(books: Sequence[Mapping[str, Any]]) -> Table:
     table = _table("textbook", "k", "anchors", "unique of retrieved", "anchors with fewer than k", "share of corpus")
     for book in books:
-        counts, info = book["counts"], book["info"]
-        if "anchors" not in counts:  # a part of another textbook
-            continue
-        table.add_row(
-            book["name"],
-            f"{counts['k']:,}",
-            f"{counts['anchors']:,}",
-            f"{info['unique_over_retrieved']:.2f}",
-            f"{(counts['anchors_with_fewer_hits'] + counts['anchors_without_keywords']) / counts['anchors']:.1%}",
-            f"{info['share']:.1%}",
-        )
+        if figures := _drawn_figures(book):
+            table.add_row(book["name"], *figures)
     return table
+
+
+def _drawn_figures(book: Mapping[str, Any]) -> list[str] | None:
+    """Return k, anchors, unique of retrieved, anchors with fewer than k, share of the corpus; None if none drew."""
+    counts, info = book["counts"], book["info"]
+    if "anchors" not in counts:  # of another kind, or a part of another textbook
+        return None
+    fewer = counts["anchors_with_fewer_hits"] + counts["anchors_without_keywords"]
+    return [
+        f"{counts['k']:,}",
+        f"{counts['anchors']:,}",
+        f"{info['unique_over_retrieved']:.2f}",
+        f"{fewer / counts['anchors']:.1%}",
+        f"{info['share']:.1%}",
+    ]
 
 
 def _distinct(group: Mapping[str, Any]) -> Group:
@@ -88,7 +192,7 @@ def _overlap(overlap: Mapping[str, Any]) -> Group:
     table = _table("", *names)
     for name, row in zip(names, overlap["matrix"], strict=True):
         table.add_row(name, *(f"{share:.1f}" for share in row))
-    return Group(Text("Words in common among the 5,000 most frequent, stop words left out, %"), table)
+    return Group(Text(_IN_COMMON.capitalize()), table)
 
 
 def _most_drawn(book: Mapping[str, Any]) -> Group:

@@ -3,7 +3,7 @@
 import heapq
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,17 @@ TASK = "task"
 """The name of the task's own text beside those of the textbooks."""
 LONGEST = 128
 _MOST_DRAWN = 10
+VERSION = 1
+"""Of what is counted, for those who keep it."""
+
+Books = Sequence[Textbook | Artifact | Path | str]
 
 
-def statistics(books: Sequence[Textbook | Artifact | Path | str], task: Artifact | None = None) -> dict[str, Any]:
+def statistics(books: Books | Mapping[str, Artifact], task: Artifact | None = None) -> dict[str, Any]:
     """Return what textbooks hold, how rich they are, and how near to each other and to a task.
 
     Args:
-        books: finished textbooks; each goes by its folder's name.
+        books: finished textbooks; each goes by the name it is given, else by its folder's.
         task: the task's own text is compared with them, unless one of them is that; and its dev and test texts are
             looked for in them.
 
@@ -154,8 +158,11 @@ def _distinct(words: dict[str, Words]) -> dict[str, Any]:
     return {"like": like, "unigrams": unigrams, "of": of}
 
 
-def _named(books: Sequence[Textbook | Artifact | Path | str]) -> Iterator[tuple[str, Textbook]]:
-    """Yield textbooks with names of their own: the folder's, with a number where two share it."""
+def _named(books: Books | Mapping[str, Artifact]) -> Iterator[tuple[str, Textbook]]:
+    """Yield textbooks with names of their own: those given, else the folder's, with a number where two share it."""
+    if isinstance(books, Mapping):
+        yield from ((name, open_textbook(book)) for name, book in books.items())
+        return
     opened = [book if isinstance(book, Textbook) else open_textbook(book) for book in books]
     names = [book.artifact.path.name for book in opened]
     for number, (name, book) in enumerate(zip(names, opened, strict=True), 1):
