@@ -9,6 +9,7 @@ from hornbook import experiment
 from hornbook.errors import HornbookError
 from hornbook.experiment import Results, execute
 from hornbook.recipe import load_experiment
+from hornbook.report.textbooks import comparison_markdown
 from hornbook.training import chain
 
 
@@ -140,3 +141,36 @@ def test_a_plan_names_the_cells_that_cannot_run_and_goes_on(folder):
     ((name, reason),) = planned["failed"].items()
     assert name == "pool gone, textbook general, seed 0"
     assert "gone.txt" in reason
+
+
+def test_textbooks_are_measured_without_training_and_without_their_text(folder, tmp_path):
+    results = Results(tmp_path / "rows.json")
+    sizes = {"small": {"textbooks.general.units": 30}, "large": {"textbooks.general.units": 60}}
+    cells = cells_of(folder, measure="textbooks", axes={"size": sizes})
+    assert all(cell.compared == ("general", "contextualized") for cell in cells)
+    planned = experiment.plan(cells, tmp_path / "runs", results)
+    # task, corpus and the contextualized textbook serve both
+    assert (planned["stages"], planned["shared"]) == (5, 3)
+    rows = experiment.run(cells, tmp_path / "runs", results)
+    assert {path.name for path in (tmp_path / "runs" / "artifacts").iterdir()} == {"task", "corpus", "textbook"}
+    assert [row["at"]["size"] for row in rows] == ["small", "large"]
+    for row, units in zip(rows, (30, 60), strict=True):
+        found = row["statistics"]
+        assert found["books"][0]["cases"] <= units
+        assert set(found["distinct"][0]["of"]) == {"task", "general", "contextualized"}
+        assert "text" not in found["books"][1]["most_drawn"][0]
+    again = Results.read(tmp_path / "rows.json")
+    assert experiment.run(cells, tmp_path / "runs", again) == json.loads(json.dumps(rows))
+    text = comparison_markdown(rows, ("size",))
+    assert "| small | contextualized |" in text
+    assert "| size | general | contextualized |" in text
+
+
+def test_what_cannot_be_measured_is_refused(folder):
+    with pytest.raises(HornbookError, match="name them under `textbooks`"):
+        cells_of(folder, measure="textbooks")
+    axes = {"distil.tokens": [5]}
+    with pytest.raises(HornbookError, match="no textbook 'chain' in the recipe that can be measured"):
+        cells_of(folder, measure="textbooks", axes=axes, textbooks=["chain"])
+    with pytest.raises(HornbookError, match="scores are of one textbook a cell"):
+        cells_of(folder, axes=axes, textbooks=["general"])
