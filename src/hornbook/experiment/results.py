@@ -1,4 +1,4 @@
-"""The rows of an experiment as they come: one JSON file, written anew after every cell."""
+"""The rows of an experiment as they come: one JSON file, a line for each, written anew after every cell."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hornbook.artifact import write_json
+from hornbook.artifact import write_text
 from hornbook.errors import HornbookError
 
 Row = dict[str, Any]
@@ -55,4 +55,9 @@ class Results:
         self.rows = [*(old for old in self.rows if old["key"] != row["key"]), row]
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(self.path, {"rows": self.rows, "gold": self.gold})
+            write_text(self.path, f'{{"rows": [\n{_lines(self.rows)}\n],\n"gold": {json.dumps(self.gold)}}}\n')
+
+
+def _lines(rows: list[Row]) -> str:
+    # So that what a cell adds is one line of a comparison of versions.
+    return ",\n".join(json.dumps(row) for row in rows)
