@@ -1,4 +1,4 @@
-"""The same shards on many machines: a map over the parts of a corpus on a Ray cluster.
+"""The same work on many machines: a map over the parts of a corpus on a Ray cluster, and cells of an experiment.
 
 A part takes one core of any node: it is read and searched by one thread, so that a cluster of n cores works on n
 parts at once. What all parts share (the queries) is sent once to each node.
@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from itertools import islice
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -129,6 +130,38 @@ class Cluster:
             yield work.result(waiting.popleft())
             waiting.extend(work.start(items[first : first + size]) for first in islice(started, 1))
 
+    def side_by_side(
+        self, function: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[int, Result | HornbookError]]:
+        """Yield the number of each item and `function(item)`, or the error it raised, as they are finished.
+
+        Each has a GPU to itself, on a cluster without any a core. One whose worker dies is given to another.
+
+        Args:
+            function: runs in the folder of this process, which every node must see.
+            items: what it is called with.
+        """
+        self.connect()
+        needs = {"num_gpus": 1} if self._ray.cluster_resources().get("GPU", 0) else {"num_cpus": 1}
+        task = self._ray.remote(**needs, max_retries=ATTEMPTS)(_there)
+        here = str(Path.cwd())
+        waiting = {task.remote(_version(), here, function, item): number for number, item in enumerate(items)}
+        while waiting:
+            (done, *_), _ = self._ray.wait(list(waiting))
+            yield waiting.pop(done), self._came(done)
+
+    def _came(self, done: Any) -> Any:
+        try:
+            return self._ray.get(done)
+        except self._ray.exceptions.RayError as error:
+            cause: BaseException = error
+            while isinstance(cause, self._ray.exceptions.RayTaskError):
+                cause = cause.cause
+            if isinstance(cause, HornbookError):
+                return cause
+            said = " ".join(str(cause).split())
+            return HornbookError(f"its worker on the cluster failed ({type(cause).__name__}: {said[:200]})")
+
 
 @contextmanager
 def spread_over(address: str | None) -> Iterator[Spread]:
@@ -218,11 +251,21 @@ def _version() -> str:
 
 
 def _one(asked: str, function: Callable[[Any, Any], Any], shared: Any, item: Any) -> Any:
+    _refuse_other_version(asked)
+    return function(shared, item)
+
+
+def _there(asked: str, folder: str, function: Callable[[Any], Any], item: Any) -> Any:
+    _refuse_other_version(asked)
+    os.chdir(folder)
+    return function(item)
+
+
+def _refuse_other_version(asked: str) -> None:
     if asked != _version():
         raise HornbookError(
             f"a node of the cluster has hornbook {_version()}, but {asked} asks; install the same on all nodes"
         )
-    return function(shared, item)
 
 
 def _several(join: Callable[[Any, Sequence[Any]], Any], shared: Any, *found: Any) -> Any:

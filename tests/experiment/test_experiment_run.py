@@ -90,7 +90,7 @@ def test_a_second_run_computes_nothing(finished, folder, monkeypatch):
     def computed(*_, **__):
         raise AssertionError("a finished cell was computed again")
 
-    monkeypatch.setattr(execute, "_computed", computed)
+    monkeypatch.setattr(execute, "_row", computed)
     again = Results.read(folder / "rows.json")
     assert experiment.run(cells_of(folder), folder / "runs", again) == rows
     assert experiment.plan(cells_of(folder), folder / "runs", again)["missing"] == 0
@@ -98,13 +98,13 @@ def test_a_second_run_computes_nothing(finished, folder, monkeypatch):
 
 def test_rows_are_read_back_on_a_machine_without_artefacts(finished, folder, tmp_path, monkeypatch):
     _, rows, _ = finished
-    monkeypatch.setattr(execute, "_computed", None)
+    monkeypatch.setattr(execute, "_row", None)
     assert experiment.run(cells_of(folder), tmp_path / "elsewhere", Results.read(folder / "rows.json")) == rows
 
 
 def test_another_value_of_an_axis_computes_its_cells_only(finished, folder, monkeypatch):
-    computed, original = [], execute._computed
-    monkeypatch.setattr(execute, "_computed", lambda cell, *rest: computed.append(cell.at) or original(cell, *rest))
+    computed, original = [], execute._row
+    monkeypatch.setattr(execute, "_row", lambda cell, *rest: computed.append(cell.at) or original(cell, *rest))
     axes = {"textbook": ["general"], "seed": [0, 1, 2]}
     rows = experiment.run(cells_of(folder, axes=axes), folder / "runs", Results.read(folder / "rows.json"))
     assert len(rows) == 3

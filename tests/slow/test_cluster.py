@@ -244,6 +244,44 @@ def test_a_recipe_runs_on_a_cluster(nodes, tiny_teacher, reviews, general_text, 
     assert (here.key, here.manifest["files"]) == (book.key, book.manifest["files"])
 
 
+def test_cells_of_an_experiment_run_side_by_side(nodes, tiny_teacher, reviews, general_text, tmp_path):
+    recipe = {
+        "name": "small",
+        "task": {"source": str(reviews)},
+        "corpus": {"sources": [str(general_text)]},
+        "textbooks": {"general": {"kind": "general", "units": 60}, "task": {"kind": "task"}},
+        "teacher": {"model": str(tiny_teacher), "finetune": {"epochs": 4, "learning_rate": 5e-3, "batch": 8}},
+        "student": {"layers": 1, "hidden": 16, "heads": 2},
+        "distil": {"tokens": 2000},
+        "adapt": {"epochs": 1},
+    }
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
+    grid = {"name": "grid", "recipe": "recipe.yaml", "axes": {"textbook": ["none", "general", "task"], "seed": [0]}}
+    grid["axes"]["student.heads"] = [2, 3]  # three heads do not divide a width of 16
+    (tmp_path / "grid.yaml").write_text(json.dumps(grid))
+
+    def ran(runs, *more):
+        command = ["experiment", str(tmp_path / "grid.yaml"), "--runs", runs, "--json", *more]
+        result = subprocess.run(
+            [sys.executable, "-m", "hornbook", *command], capture_output=True, text=True, timeout=200, cwd=tmp_path
+        )
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout.splitlines()[-1])
+
+    # runs is a path relative to the folder of the command, which workers must know
+    there, here = ran("there", "--cluster", nodes.address), ran("here")
+    assert len(there["rows"]) == 3
+    assert there["failed"] == here["failed"]
+    assert len(there["failed"]) == 3
+    measured = {"minutes", "seconds", "sentences_per_second", "teacher_sentences_per_second"}
+    for one, other in zip(there["rows"], here["rows"], strict=True):
+        assert {name: one[name] for name in one if name not in measured} == {
+            name: other[name] for name in other if name not in measured
+        }
+    # a teacher, a task and a corpus for all
+    assert len(list((tmp_path / "there" / "artifacts" / "corpus").iterdir())) == 1
+
+
 def test_an_address_where_no_cluster_is(tmp_path, reviews, corpus):
     command = ["textbook", "build", "--task", str(reviews), "--corpus", str(corpus.artifact.path), "--k", "5"]
     result = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "out"), "--cluster", "127.0.0.1:1"])

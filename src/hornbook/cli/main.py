@@ -77,6 +77,13 @@ def _experiment(
     runs: _Runs = Path("runs"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show cells, stages and time.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Run more cells than `most_cells`.")] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            help="Run cells side by side on a Ray cluster, one a GPU: `auto`, `local`, HOST:PORT or ray://HOST:PORT.",
+        ),
+    ] = None,
     quiet: bool = False,
 ) -> Answer:
     """Run a grid of recipes that differ in some settings; what is finished, or shared, is not computed again."""
@@ -103,7 +110,7 @@ def _experiment(
     if len(cells) > settings.most_cells and not yes:
         most = settings.most_cells
         raise HornbookError(f"{file}: {len(cells)} cells are more than most_cells ({most}); see --dry-run, say --yes")
-    rows = experiment.run(cells, runs, results)
+    rows = experiment.run(cells, runs, results, cluster=cluster)
     axes = tuple(settings.axes)
     if rows:
         if settings.measure == "textbooks":

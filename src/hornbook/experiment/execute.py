@@ -1,9 +1,10 @@
-"""Run the cells of an experiment one after another; what they share is computed once."""
+"""Run the cells of an experiment, one after another or side by side; what they share is computed once."""
 
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,32 +60,71 @@ def plan(cells: Sequence[Cell], runs: Path | str, results: Results) -> dict[str,
     }
 
 
-def run(cells: Sequence[Cell], runs: Path | str, results: Results) -> list[Row]:
-    """Compute the cells that are missing, one after another; a cell that fails is noted, and the others go on.
+def run(cells: Sequence[Cell], runs: Path | str, results: Results, *, cluster: str | None = None) -> list[Row]:
+    """Compute the cells that are missing; a cell that fails is noted, and the others go on.
 
     Args:
         cells: of one experiment.
         runs: the folder of runs, whose artefacts they share.
         results: what is finished; every further row is added at once.
+        cluster: the address of a Ray cluster on which cells run side by side, each with a GPU to itself (without
+            GPUs: a core); every node must see `runs` and this folder at the same place. None: one after another here.
 
     Returns:
         the rows of the cells that are finished, in their order.
     """
-    rows = []
-    for number, cell in enumerate(cells, 1):
+    found: dict[int, Row] = {}
+    missing: list[int] = []
+    for number, cell in enumerate(cells):
         try:
             row = _finished(cell, runs, results)
-            if row is None:
-                logger.info("cell %d of %d: %s", number, len(cells), cell.name)
-                row = _computed(cell, runs, results)
         except HornbookError as error:
-            logger.warning("cell %d of %d failed: %s: %s", number, len(cells), cell.name, error)
-            results.failed[cell.name] = str(error)
+            _note_failed(cell, results, error)
             continue
-        rows.append(row)
-        came = "measured" if cell.compared else f"{row['metric']} {row['dev']:.4f}"
-        logger.info("cell %d of %d: %s: %s", number, len(cells), cell.name, came)
-    return rows
+        if row is None:
+            missing.append(number)
+        else:
+            found[number] = row
+    if found:
+        logger.info("%d of %d cells are finished already", len(found), len(cells))
+    for number, came in _computed(cells, missing, runs, cluster):
+        cell = cells[number]
+        if isinstance(came, HornbookError):
+            _note_failed(cell, results, came)
+            continue
+        row, gold = came
+        found[number] = row
+        results.add(row, gold)
+        said = "measured" if cell.compared else f"{row['metric']} {row['dev']:.4f}"
+        logger.info("%s: %s; %d of %d cells are finished", cell.name, said, len(found), len(cells))
+    return [found[number] for number in sorted(found)]
+
+
+def _note_failed(cell: Cell, results: Results, error: HornbookError) -> None:
+    logger.warning("%s: failed: %s", cell.name, error)
+    results.failed[cell.name] = str(error)
+
+
+_Made = tuple[Row, dict[str, Any]]
+
+
+def _computed(
+    cells: Sequence[Cell], missing: Sequence[int], runs: Path | str, cluster: str | None
+) -> Iterator[tuple[int, _Made | HornbookError]]:
+    """Yield the numbers of cells and their rows with the gold labels of their tasks, as they are finished."""
+    if cluster is not None and missing:
+        from hornbook.cluster import Cluster
+
+        with Cluster(cluster) as there:
+            made = there.side_by_side(partial(_row, runs=runs), [cells[number] for number in missing])
+            yield from ((missing[place], came) for place, came in made)
+        return
+    for number in missing:
+        logger.info("cell %d of %d: %s", number + 1, len(cells), cells[number].name)
+        try:
+            yield number, _row(cells[number], runs)
+        except HornbookError as error:
+            yield number, error
 
 
 def _key(cell: Cell, dry: Store) -> str:
@@ -102,13 +142,11 @@ def _finished(cell: Cell, runs: Path | str, results: Results) -> Row | None:
     return results.of(_key(cell, Store(Path(runs) / pipeline.STORE, dry=True)), cell.at)
 
 
-def _computed(cell: Cell, runs: Path | str, results: Results) -> Row:
+def _row(cell: Cell, runs: Path | str) -> _Made:
     store = Store(Path(runs) / pipeline.STORE)
     started = time.monotonic()
-    row = _measured(cell, store) if cell.compared else _scored(cell, store, results)
-    row |= {"at": dict(cell.at), "minutes": round((time.monotonic() - started) / 60, 1)}
-    results.add(row)
-    return row
+    row, gold = (_measured(cell, store), {}) if cell.compared else _scored(cell, store)
+    return row | {"at": dict(cell.at), "minutes": round((time.monotonic() - started) / 60, 1)}, gold
 
 
 def _measured(cell: Cell, store: Store) -> Row:
@@ -121,24 +159,24 @@ def _measured(cell: Cell, store: Store) -> Row:
     return {"key": key, "task": task.key, "statistics": found}
 
 
-def _scored(cell: Cell, store: Store, results: Results) -> Row:
+def _scored(cell: Cell, store: Store) -> _Made:
     *teachers, row = pipeline.cell(cell.recipe, store, cell.textbook)
     scored = store.asked[-1]
     task = open_task(next(artifact for artifact in store.asked if artifact.stage == "task"))
-    if task.key not in results.gold:
-        results.gold[task.key] = {
-            "name": task.name,
-            "kind": task.kind,
-            "metric": task.metric,
-            "labels": list(task.labels),
-            "dev": compact(task.gold("dev").tolist()),
-        }
-    return row | {
+    gold = {
+        "name": task.name,
+        "kind": task.kind,
+        "metric": task.metric,
+        "labels": list(task.labels),
+        "dev": compact(task.gold("dev").tolist()),
+    }
+    row |= {
         "key": scored.key,
         "task": task.key,
         "predicted": compact(_predicted(scored, task.labels)),
         "teachers": [{name: teacher[name] for name in ("seed", "dev")} for teacher in teachers],
     }
+    return row, {task.key: gold}
 
 
 def _predicted(scored: Artifact, labels: Sequence[str]) -> list[Any]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from hornbook.artifact import write_text
@@ -50,8 +51,9 @@ class Results:
         """Return the row of the cell whose evaluation has this key, said to be where it is now asked for."""
         return next(({**row, "at": dict(at)} for row in self.rows if row["key"] == key), None)
 
-    def add(self, row: Row) -> None:
-        """Add a finished cell, or put it in the place of an older one with the same key, and write the file."""
+    def add(self, row: Row, gold: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Add a finished cell with its task's gold labels, or put it in an older one's place, and write the file."""
+        self.gold |= gold
         self.rows = [*(old for old in self.rows if old["key"] != row["key"]), row]
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
