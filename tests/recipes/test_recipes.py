@@ -16,7 +16,9 @@ PAPER, LAPTOP = (
     [path for path in sorted((ROOT / "recipes" / folder).glob("*.yaml")) if "axes" not in read_values(path)]
     for folder in ("paper", "laptop")
 )
+GPU = [ROOT / "recipes" / "gpu" / "textbooks.yaml"]
 # What experiments vary has all textbooks and is no row of the paper.
+VARIED = [path for path in PAPER if path.stem == "textbooks"] + GPU
 PAPER = [path for path in PAPER if path.stem != "textbooks"]
 # The paper's Table 1.
 K = {"mnli": 10, "sst2": 150, "rte": 1000, "mrpc": 800, "cola": 900, "stsb": 500, "qqp": 20, "qnli": 50}
@@ -28,14 +30,21 @@ def named(paths: list[Path]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("path", paths, ids=[path.stem for path in paths])
 
 
+@pytest.mark.parametrize("path", VARIED, ids=["paper", "gpu"])
+def test_what_experiments_vary_is_fine_as_far_as_it_can_be_checked(path, monkeypatch):
+    test_a_recipe_of_the_paper_is_fine_as_far_as_it_can_be_checked(path, monkeypatch)
+
+
 @named(PAPER)
 def test_a_recipe_of_the_paper_is_fine_as_far_as_it_can_be_checked(path, monkeypatch):
     monkeypatch.chdir(ROOT)
     recipe = load_recipe(path)
-    hub_names = [recipe.task.source, *recipe.corpus.sources, recipe.teacher.model]
+    sources = [source.split("=")[-1] for source in recipe.corpus.sources]
+    hub_names = [recipe.task.source, *sources, recipe.teacher.model]
     unchecked = [line.split(": ")[0] for line in check(recipe)]
-    assert set(unchecked) >= set(recipe.corpus.sources)
-    assert set(unchecked) <= set(hub_names)
+    assert set(unchecked) >= set(sources)
+    augmenting = [book.model for book in recipe.textbooks.values() if isinstance(book, AugmentedConfig)]
+    assert set(unchecked) <= {*hub_names, *augmenting}
     assert len(set(unchecked)) == len(unchecked)
 
 
@@ -88,7 +97,7 @@ def test_the_sizes_fit_the_teacher_of_the_paper(path):
     assert relation_heads(recipe.distil.relation_heads, sizes.hidden, recipe.student.hidden) == 64
 
 
-@named(PAPER + LAPTOP)
+@named(PAPER + LAPTOP + GPU)
 def test_the_first_comment_says_how_to_run_it_and_what_it_takes(path):
     comment = path.read_text("utf-8").split("\nname:")[0]
     assert all(line.startswith("#") for line in comment.splitlines())
