@@ -1,18 +1,13 @@
-"""Recipe -> stages -> artefacts: the only place that knows the order."""
+"""Recipe -> stages -> artefacts: the only place that knows their order."""
 
-import logging
-import math
 import os
-import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hornbook.artifact import RUN, Artifact, Store, load, write_json
-from hornbook.errors import HornbookError, Unreachable
+from hornbook.artifact import Artifact, Store
+from hornbook.errors import HornbookError
 from hornbook.recipe import (
     AdaptConfig,
     BookOfOne,
@@ -23,153 +18,7 @@ from hornbook.recipe import (
     TextbookConfig,
     UnionConfig,
 )
-from hornbook.report.summary import LOGITS, RELEASED, TEACHER, TF_IDF, UNDISTILLED, remarks, summarise
-from hornbook.report.tables import markdown_table, title
-
-logger = logging.getLogger("hornbook")
-
-STORE = "artifacts"
-REPORT = "report.json"
-TABLE = "report.md"
-
-
-@dataclass
-class Outcome:
-    """What a run gives.
-
-    Attributes:
-        rows: one for each model: name, textbook, parameters, dev, test, metric, speed, seconds, seed.
-        stages: one for each artefact: stage, key, folder, seconds, reused.
-        summary: one for each model's name: mean, median and spread over its seeds, share of the teacher's score.
-        remarks: what the rows say, in plain words.
-        folder: where the report and links to the artefacts stand.
-    """
-
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    stages: list[dict[str, Any]] = field(default_factory=list)
-    summary: list[dict[str, Any]] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    folder: Path = Path()
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the report as it stands in `report.json`."""
-        return {"rows": self.rows, "summary": self.summary, "remarks": self.remarks, "stages": self.stages}
-
-
-def run(recipe: Recipe, runs: Path | str = "runs", *, cluster: str | None = None) -> Outcome:
-    """Run a recipe; what is finished already is used again.
-
-    Started by torchrun in several processes, all train together, and the first one writes the results.
-
-    Args:
-        recipe: the whole run.
-        runs: the folder of runs; artefacts are shared in RUNS/artifacts, the results stand in RUNS/NAME.
-        cluster: the address of a Ray cluster on which the corpus is searched; does not change the results.
-
-    Returns:
-        the rows of the report and the stages.
-
-    Raises:
-        HornbookError: something in the recipe or the data is wrong, or the teacher is at chance level.
-    """
-    plan(recipe, Path(os.devnull))  # what is missing shows now, not after an hour of training
-    if cluster is not None:
-        _reach(cluster)
-    store = Store(Path(runs) / STORE)
-    folder = Path(runs) / recipe.name
-    outcome = Outcome(folder=folder)
-    if not _is_first_process():
-        outcome.rows = list(_rows(recipe, store, None, cluster))
-        return outcome
-    _own_run_folder(folder)
-    for row in _rows(recipe, store, folder, cluster):
-        outcome.rows.append(row)
-        logger.info(
-            "%s, seed %d: %s %.4f on dev%s", row["name"], row["seed"], row["metric"], row["dev"], _tested(row)
-        )
-    outcome.stages = _stages(store)
-    outcome.summary, outcome.remarks = summarise(outcome.rows), remarks(outcome.rows)
-    write_json(folder / REPORT, outcome.as_json())
-    lines = [title(outcome.rows), markdown_table(outcome.rows), *(f"* {remark}" for remark in outcome.remarks)]
-    (folder / TABLE).write_text("\n\n".join(lines) + "\n", "utf-8")
-    return outcome
-
-
-def plan(recipe: Recipe, runs: Path | str = "runs") -> list[dict[str, Any]]:
-    """Return the stages a run of the recipe would ask for: stage, key, whether reused, an estimate of the rest.
-
-    Seconds and bytes are those of the finished artefact in the same store that is most like it (a distillation's
-    scaled by its budget, a grid's by its combinations), else rough figures for a small task and model on two cores.
-
-    Raises:
-        HornbookError: a source of the recipe is missing.
-    """
-    store = Store(Path(runs) / STORE, dry=True)
-    for _ in _rows(recipe, store, None):
-        pass
-    return estimates(store)
-
-
-def estimates(store: Store) -> list[dict[str, Any]]:
-    """Return the stages that a dry store was asked for, as `plan` does."""
-    by_key = {artifact.key: artifact for artifact in store.asked}
-    return [_estimated(by_key[stage["key"]], stage, store) for stage in _stages(store)]
-
-
-def check(recipe: Recipe) -> list[str]:
-    """Check a recipe without running anything: the task is sound, sources are there, sizes and labels fit together.
-
-    Returns:
-        what could not be checked because the hub could not be asked, a line for each name.
-
-    Raises:
-        HornbookError: what is wrong first.
-    """
-    from hornbook import corpus, tasks
-    from hornbook.models.loading import label_order, model_key, ready_config
-    from hornbook.training.distil import check_sizes
-
-    teacher, nowhere = recipe.teacher, Path(os.devnull)
-    unchecked: dict[str, None] = {}  # in order; several checks may ask for one name
-    labels = None
-    with _noting(unchecked):
-        found = tasks.check(recipe.task)
-        labels = found.names
-        _check_kind(recipe, found.kind)
-    for source in recipe.corpus.sources:
-        with _noting(unchecked):
-            corpus.build(recipe.corpus.model_copy(update={"sources": (source,)}), Store(nowhere, dry=True))
-    with _noting(unchecked):
-        check_sizes(teacher.model, recipe.student, recipe.distil, teacher.family)
-    if teacher.kind == "ready" and labels is not None:
-        with _noting(unchecked):
-            label_order(ready_config(teacher.model).id2label, labels, teacher.label_names, teacher.model)
-    if recipe.released is not None:
-        with _noting(unchecked):
-            model_key(recipe.released)
-    with _noting(unchecked):
-        plan(recipe, nowhere)
-    return list(unchecked)
-
-
-@contextmanager
-def _noting(unchecked: dict[str, None]) -> Iterator[None]:
-    """Note what the hub could not be asked, and go on."""
-    try:
-        yield
-    except Unreachable as error:
-        unchecked[str(error)] = None
-
-
-def _reach(cluster: str) -> None:
-    """Refuse the address of a cluster that does not answer."""
-    from hornbook.cluster import Cluster
-
-    try:
-        # Not more: a process in which Ray runs must not fork, and the corpus is built by forked ones.
-        Cluster(cluster).knock()
-    except (OSError, ValueError) as error:
-        raise HornbookError(f"{cluster}: no Ray cluster answers here ({error}); start it first") from None
+from hornbook.report.summary import LOGITS, RELEASED, TEACHER, TF_IDF, UNDISTILLED
 
 
 def cell(recipe: Recipe, store: Store, textbook: str | None) -> Iterator[dict[str, Any]]:
@@ -183,7 +32,7 @@ def cell(recipe: Recipe, store: Store, textbook: str | None) -> Iterator[dict[st
         textbook: the student's, of the recipe's; None for a student that was never distilled.
     """
     baselines = () if textbook else (UNDISTILLED,)
-    yield from _rows(recipe.model_copy(update={"baselines": baselines}), store, None, names=(textbook,))
+    yield from rows(recipe.model_copy(update={"baselines": baselines}), store, None, names=(textbook,))
 
 
 def books(recipe: Recipe, store: Store, names: Sequence[str]) -> tuple[Artifact, dict[str, Artifact]]:
@@ -199,7 +48,7 @@ def books(recipe: Recipe, store: Store, names: Sequence[str]) -> tuple[Artifact,
     return task, {name: made[name] for name in names}
 
 
-def _rows(
+def rows(
     recipe: Recipe,
     store: Store,
     folder: Path | None,
@@ -221,7 +70,7 @@ def _rows(
         _use_threads(recipe.threads)
     task = _linked(tasks.prepare(recipe.task, store), folder, "task")
     if not store.dry:
-        _check_kind(recipe, task.info["kind"])
+        check_kind(recipe, task.info["kind"])
     teacher, rows = _teacher(recipe, task, store, folder)
     yield from rows
     chosen = {name: config for name, config in recipe.textbooks.items() if names is None or name in names}
@@ -287,7 +136,7 @@ def _textbooks(
     return books
 
 
-def _check_kind(recipe: Recipe, kind: str) -> None:
+def check_kind(recipe: Recipe, kind: str) -> None:
     """Refuse settings that do not go with the task's kind, before anything costly runs."""
     for name, config in (("teacher.finetune", recipe.teacher.finetune), ("adapt", recipe.adapt)):
         if kind == "regression" and any(cell.class_weights != "none" for cell in config.cells()):
@@ -403,12 +252,6 @@ def _baselines(recipe: Recipe, students: _Students) -> Iterator[dict[str, Any]]:
             yield from students.adapted(name, student, [student], seed, labels=labels)
 
 
-def _is_first_process() -> bool:
-    from hornbook.training.processes import process
-
-    return process()[0] == 0
-
-
 def _row(name: str, books: Sequence[Artifact], scored: Artifact, made: list[Artifact], seed: int) -> dict[str, Any]:
     metric = scored.info["metric"]
     return {
@@ -429,10 +272,6 @@ def _row(name: str, books: Sequence[Artifact], scored: Artifact, made: list[Arti
         "seconds": round(sum(artifact.measured["seconds"] for artifact in made), 1),
         "seed": seed,
     }
-
-
-def _tested(row: dict[str, Any]) -> str:
-    return "" if row["test"] is None else f", {row['test']:.4f} on test"
 
 
 def _refuse_chance_level(scored: Artifact, model: str) -> None:
@@ -472,17 +311,6 @@ def _is_whole(config: TextbookConfig) -> bool:
     return isinstance(config, ContextualizedConfig) and config.proportion == 1
 
 
-def _own_run_folder(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()):
-        own = {REPORT, TABLE, "recipe.yaml"}
-        foreign = [p.name for p in folder.iterdir() if not (p.is_symlink() or p.name in own)]
-        if foreign:
-            raise HornbookError(f"{folder}: holds something else ({foreign[0]}); choose another name or remove it")
-        for link in filter(Path.is_symlink, folder.iterdir()):
-            link.unlink()  # of an earlier recipe, perhaps; this run makes its own
-    folder.mkdir(parents=True, exist_ok=True)
-
-
 def _linked(artifact: Artifact, folder: Path | None, name: str) -> Artifact:
     """Give an artefact a readable name in the run's folder."""
     if folder is not None:
@@ -492,113 +320,8 @@ def _linked(artifact: Artifact, folder: Path | None, name: str) -> Artifact:
     return artifact
 
 
-def _stages(store: Store) -> list[dict[str, Any]]:
-    by_key: dict[str, Artifact] = {}
-    for artifact in store.asked:
-        by_key.setdefault(artifact.key, artifact)
-    return [
-        {
-            "stage": artifact.stage,
-            "key": artifact.key,
-            "folder": str(artifact.path),
-            "seconds": None if artifact.planned else artifact.measured["seconds"],
-            "reused": artifact.reused,
-        }
-        for artifact in by_key.values()
-    ]
-
-
-# Seconds and megabytes of a stage when nothing like it was run before: 10,000 short texts, 400,000 units,
-# a teacher of 6x384 on two cores. Distillation is by a million tokens.
-_ROUGH: dict[str, tuple[float, float]] = {
-    "task": (1, 1),
-    "model": (60, 90),
-    "evaluation": (10, 0.1),
-    "corpus": (20, 40),
-    "textbook": (30, 10),
-    "candidates": (600, 5),
-    "tokens": (10, 10),
-    "outputs": (60, 1),
-    "student": (250, 40),
-}
-_TOKENS_OF_A_UNIT = 25
-_UNITS_OF_A_TEXTBOOK = 50_000
-
-
-def _estimated(artifact: Artifact, stage: dict[str, Any], store: Store) -> dict[str, Any]:
-    """Return a stage with its estimated time and disk, and whether these are of a run like it or rough."""
-    if stage["reused"]:
-        return {**stage, "estimated_seconds": 0, "estimated_megabytes": 0, "rough": False}
-    like = _most_like(artifact, store)
-    if like is None:
-        seconds, megabytes = _ROUGH[artifact.stage]
-        if artifact.stage == "student":
-            seconds *= _budget(artifact, _TOKENS_OF_A_UNIT) / 1e6 if _is_taught(artifact) else 0.004
-    else:
-        seconds = like.measured["seconds"]
-        megabytes = sum(file["bytes"] for file in like.manifest["files"].values()) / 1e6
-        if _is_taught(artifact):
-            per_unit = like.counts["tokens"] / (like.counts["steps"] * like.manifest["config"]["batch"])
-            seconds *= _budget(artifact, per_unit) / like.counts["tokens"]
-    seconds *= _cells(artifact) / (1 if like is None else _cells(like))
-    return {
-        **stage,
-        "estimated_seconds": max(round(seconds), 1),
-        "estimated_megabytes": round(megabytes, 1),
-        "rough": like is None,
-    }
-
-
-def _most_like(artifact: Artifact, store: Store) -> Artifact | None:
-    """Return the finished artefact of the same stage and kinds of inputs that agrees most, the newest of equals."""
-    found: list[tuple[int, float, Artifact]] = []
-    for run_file in (store.root / artifact.stage).glob(f"*/{RUN}"):
-        other = load(run_file.parent)
-        if other.manifest["inputs"].keys() != artifact.manifest["inputs"].keys():
-            continue
-        same = sum(
-            other.manifest[part].get(name) == value
-            for part in ("inputs", "config")
-            for name, value in artifact.manifest[part].items()
-        )
-        found.append((same, run_file.stat().st_mtime, other))
-    return max(found, key=lambda one: one[:2])[2] if found else None
-
-
-def _is_taught(artifact: Artifact) -> bool:
-    return artifact.stage == "student" and "textbook" in artifact.manifest["inputs"]
-
-
-def _budget(artifact: Artifact, tokens_of_a_unit: float) -> float:
-    """Return the tokens of a distillation, of one with a budget in steps by the mean length of a unit."""
-    config = artifact.manifest["config"]
-    if "tokens" in config:
-        return float(config["tokens"])
-    if config.get("epochs") is not None:
-        return float(config["epochs"] * _UNITS_OF_A_TEXTBOOK * tokens_of_a_unit)
-    return float(config["steps"] * config["batch"] * tokens_of_a_unit)
-
-
-def _cells(artifact: Artifact) -> int:
-    """Return how many trainings a fine-tuning is: its grid's combinations."""
-    return math.prod(len(values) for values in artifact.manifest["config"].get("grid", {}).values())
-
-
 def _use_threads(threads: int | None) -> None:
     import torch
 
     if threads is not None:
         torch.set_num_threads(threads)
-
-
-def free_megabytes(folder: Path) -> int:
-    """Return the free disk space where `folder` is or will be."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free // 1_000_000
-
-
-def timed(started: float) -> str:
-    """Return the time since `started` (from time.monotonic) as minutes and seconds."""
-    minutes, seconds = divmod(round(time.monotonic() - started), 60)
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -1,0 +1,121 @@
+"""What a run asks for, and how long what is missing will take."""
+
+import math
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from hornbook.artifact import RUN, Artifact, Store, load
+
+
+def stages(store: Store) -> list[dict[str, Any]]:
+    """Return one row for each artefact that a store was asked for: stage, key, folder, seconds, reused."""
+    by_key: dict[str, Artifact] = {}
+    for artifact in store.asked:
+        by_key.setdefault(artifact.key, artifact)
+    return [
+        {
+            "stage": artifact.stage,
+            "key": artifact.key,
+            "folder": str(artifact.path),
+            "seconds": None if artifact.planned else artifact.measured["seconds"],
+            "reused": artifact.reused,
+        }
+        for artifact in by_key.values()
+    ]
+
+
+# Seconds and megabytes of a stage when nothing like it was run before: 10,000 short texts, 400,000 units,
+# a teacher of 6x384 on two cores. Distillation is by a million tokens.
+_ROUGH: dict[str, tuple[float, float]] = {
+    "task": (1, 1),
+    "model": (60, 90),
+    "evaluation": (10, 0.1),
+    "corpus": (20, 40),
+    "textbook": (30, 10),
+    "candidates": (600, 5),
+    "tokens": (10, 10),
+    "outputs": (60, 1),
+    "student": (250, 40),
+}
+_TOKENS_OF_A_UNIT = 25
+_UNITS_OF_A_TEXTBOOK = 50_000
+
+
+def _estimated(artifact: Artifact, stage: dict[str, Any], store: Store) -> dict[str, Any]:
+    """Return a stage with its estimated time and disk, and whether these are of a run like it or rough."""
+    if stage["reused"]:
+        return {**stage, "estimated_seconds": 0, "estimated_megabytes": 0, "rough": False}
+    like = _most_like(artifact, store)
+    if like is None:
+        seconds, megabytes = _ROUGH[artifact.stage]
+        if artifact.stage == "student":
+            seconds *= _budget(artifact, _TOKENS_OF_A_UNIT) / 1e6 if _is_taught(artifact) else 0.004
+    else:
+        seconds = like.measured["seconds"]
+        megabytes = sum(file["bytes"] for file in like.manifest["files"].values()) / 1e6
+        if _is_taught(artifact):
+            per_unit = like.counts["tokens"] / (like.counts["steps"] * like.manifest["config"]["batch"])
+            seconds *= _budget(artifact, per_unit) / like.counts["tokens"]
+    seconds *= _cells(artifact) / (1 if like is None else _cells(like))
+    return {
+        **stage,
+        "estimated_seconds": max(round(seconds), 1),
+        "estimated_megabytes": round(megabytes, 1),
+        "rough": like is None,
+    }
+
+
+def _most_like(artifact: Artifact, store: Store) -> Artifact | None:
+    """Return the finished artefact of the same stage and kinds of inputs that agrees most, the newest of equals."""
+    found: list[tuple[int, float, Artifact]] = []
+    for run_file in (store.root / artifact.stage).glob(f"*/{RUN}"):
+        other = load(run_file.parent)
+        if other.manifest["inputs"].keys() != artifact.manifest["inputs"].keys():
+            continue
+        same = sum(
+            other.manifest[part].get(name) == value
+            for part in ("inputs", "config")
+            for name, value in artifact.manifest[part].items()
+        )
+        found.append((same, run_file.stat().st_mtime, other))
+    return max(found, key=lambda one: one[:2])[2] if found else None
+
+
+def _is_taught(artifact: Artifact) -> bool:
+    return artifact.stage == "student" and "textbook" in artifact.manifest["inputs"]
+
+
+def _budget(artifact: Artifact, tokens_of_a_unit: float) -> float:
+    """Return the tokens of a distillation, of one with a budget in steps by the mean length of a unit."""
+    config = artifact.manifest["config"]
+    if "tokens" in config:
+        return float(config["tokens"])
+    if config.get("epochs") is not None:
+        return float(config["epochs"] * _UNITS_OF_A_TEXTBOOK * tokens_of_a_unit)
+    return float(config["steps"] * config["batch"] * tokens_of_a_unit)
+
+
+def _cells(artifact: Artifact) -> int:
+    """Return how many trainings a fine-tuning is: its grid's combinations."""
+    return math.prod(len(values) for values in artifact.manifest["config"].get("grid", {}).values())
+
+
+def estimates(store: Store) -> list[dict[str, Any]]:
+    """Return the stages that a dry store was asked for, as `plan` does."""
+    by_key = {artifact.key: artifact for artifact in store.asked}
+    return [_estimated(by_key[stage["key"]], stage, store) for stage in stages(store)]
+
+
+def free_megabytes(folder: Path) -> int:
+    """Return the free disk space where `folder` is or will be."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free // 1_000_000
+
+
+def timed(started: float) -> str:
+    """Return the time since `started` (from time.monotonic) as minutes and seconds."""
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

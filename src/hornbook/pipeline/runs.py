@@ -1,0 +1,177 @@
+"""A whole run of a recipe, its plan, and a check that runs nothing."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hornbook.artifact import Store, write_json
+from hornbook.errors import HornbookError, Unreachable
+from hornbook.pipeline.estimate import estimates, stages
+from hornbook.pipeline.order import check_kind, rows
+from hornbook.recipe import Recipe
+from hornbook.report.summary import remarks, summarise
+from hornbook.report.tables import markdown_table, title
+
+logger = logging.getLogger("hornbook")
+
+STORE = "artifacts"
+REPORT = "report.json"
+TABLE = "report.md"
+
+
+@dataclass
+class Outcome:
+    """What a run gives.
+
+    Attributes:
+        rows: one for each model: name, textbook, parameters, dev, test, metric, speed, seconds, seed.
+        stages: one for each artefact: stage, key, folder, seconds, reused.
+        summary: one for each model's name: mean, median and spread over its seeds, share of the teacher's score.
+        remarks: what the rows say, in plain words.
+        folder: where the report and links to the artefacts stand.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    summary: list[dict[str, Any]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    folder: Path = Path()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as it stands in `report.json`."""
+        return {"rows": self.rows, "summary": self.summary, "remarks": self.remarks, "stages": self.stages}
+
+
+def run(recipe: Recipe, runs: Path | str = "runs", *, cluster: str | None = None) -> Outcome:
+    """Run a recipe; what is finished already is used again.
+
+    Started by torchrun in several processes, all train together, and the first one writes the results.
+
+    Args:
+        recipe: the whole run.
+        runs: the folder of runs; artefacts are shared in RUNS/artifacts, the results stand in RUNS/NAME.
+        cluster: the address of a Ray cluster on which the corpus is searched; does not change the results.
+
+    Returns:
+        the rows of the report and the stages.
+
+    Raises:
+        HornbookError: something in the recipe or the data is wrong, or the teacher is at chance level.
+    """
+    plan(recipe, Path(os.devnull))  # what is missing shows now, not after an hour of training
+    if cluster is not None:
+        _reach(cluster)
+    store = Store(Path(runs) / STORE)
+    folder = Path(runs) / recipe.name
+    outcome = Outcome(folder=folder)
+    if not _is_first_process():
+        outcome.rows = list(rows(recipe, store, None, cluster))
+        return outcome
+    _own_run_folder(folder)
+    for row in rows(recipe, store, folder, cluster):
+        outcome.rows.append(row)
+        logger.info(
+            "%s, seed %d: %s %.4f on dev%s", row["name"], row["seed"], row["metric"], row["dev"], _tested(row)
+        )
+    outcome.stages = stages(store)
+    outcome.summary, outcome.remarks = summarise(outcome.rows), remarks(outcome.rows)
+    write_json(folder / REPORT, outcome.as_json())
+    lines = [title(outcome.rows), markdown_table(outcome.rows), *(f"* {remark}" for remark in outcome.remarks)]
+    (folder / TABLE).write_text("\n\n".join(lines) + "\n", "utf-8")
+    return outcome
+
+
+def plan(recipe: Recipe, runs: Path | str = "runs") -> list[dict[str, Any]]:
+    """Return the stages a run of the recipe would ask for: stage, key, whether reused, an estimate of the rest.
+
+    Seconds and bytes are those of the finished artefact in the same store that is most like it (a distillation's
+    scaled by its budget, a grid's by its combinations), else rough figures for a small task and model on two cores.
+
+    Raises:
+        HornbookError: a source of the recipe is missing.
+    """
+    store = Store(Path(runs) / STORE, dry=True)
+    for _ in rows(recipe, store, None):
+        pass
+    return estimates(store)
+
+
+def check(recipe: Recipe) -> list[str]:
+    """Check a recipe without running anything: the task is sound, sources are there, sizes and labels fit together.
+
+    Returns:
+        what could not be checked because the hub could not be asked, a line for each name.
+
+    Raises:
+        HornbookError: what is wrong first.
+    """
+    from hornbook import corpus, tasks
+    from hornbook.models.loading import label_order, model_key, ready_config
+    from hornbook.training.distil import check_sizes
+
+    teacher, nowhere = recipe.teacher, Path(os.devnull)
+    unchecked: dict[str, None] = {}  # in order; several checks may ask for one name
+    labels = None
+    with _noting(unchecked):
+        found = tasks.check(recipe.task)
+        labels = found.names
+        check_kind(recipe, found.kind)
+    for source in recipe.corpus.sources:
+        with _noting(unchecked):
+            corpus.build(recipe.corpus.model_copy(update={"sources": (source,)}), Store(nowhere, dry=True))
+    with _noting(unchecked):
+        check_sizes(teacher.model, recipe.student, recipe.distil, teacher.family)
+    if teacher.kind == "ready" and labels is not None:
+        with _noting(unchecked):
+            label_order(ready_config(teacher.model).id2label, labels, teacher.label_names, teacher.model)
+    if recipe.released is not None:
+        with _noting(unchecked):
+            model_key(recipe.released)
+    with _noting(unchecked):
+        plan(recipe, nowhere)
+    return list(unchecked)
+
+
+@contextmanager
+def _noting(unchecked: dict[str, None]) -> Iterator[None]:
+    """Note what the hub could not be asked, and go on."""
+    try:
+        yield
+    except Unreachable as error:
+        unchecked[str(error)] = None
+
+
+def _reach(cluster: str) -> None:
+    """Refuse the address of a cluster that does not answer."""
+    from hornbook.cluster import Cluster
+
+    try:
+        # Not more: a process in which Ray runs must not fork, and the corpus is built by forked ones.
+        Cluster(cluster).knock()
+    except (OSError, ValueError) as error:
+        raise HornbookError(f"{cluster}: no Ray cluster answers here ({error}); start it first") from None
+
+
+def _own_run_folder(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        own = {REPORT, TABLE, "recipe.yaml"}
+        foreign = [p.name for p in folder.iterdir() if not (p.is_symlink() or p.name in own)]
+        if foreign:
+            raise HornbookError(f"{folder}: holds something else ({foreign[0]}); choose another name or remove it")
+        for link in filter(Path.is_symlink, folder.iterdir()):
+            link.unlink()  # of an earlier recipe, perhaps; this run makes its own
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _is_first_process() -> bool:
+    from hornbook.training.processes import process
+
+    return process()[0] == 0
+
+
+def _tested(row: dict[str, Any]) -> str:
+    return "" if row["test"] is None else f", {row['test']:.4f} on test"
