@@ -150,9 +150,14 @@ def test_textbooks_are_measured_without_training_and_without_their_text(folder, 
     assert all(cell.compared == ("general", "contextualized") for cell in cells)
     planned = experiment.plan(cells, tmp_path / "runs", results)
     # task, corpus and the contextualized textbook serve both
-    assert (planned["stages"], planned["shared"]) == (5, 3)
+    assert (planned["stages"], planned["shared"]) == (7, 3)
     rows = experiment.run(cells, tmp_path / "runs", results)
-    assert {path.name for path in (tmp_path / "runs" / "artifacts").iterdir()} == {"task", "corpus", "textbook"}
+    assert {path.name for path in (tmp_path / "runs" / "artifacts").iterdir()} == {
+        "task",
+        "corpus",
+        "textbook",
+        "statistics",
+    }
     assert [row["at"]["size"] for row in rows] == ["small", "large"]
     for row, units in zip(rows, (30, 60), strict=True):
         found = row["statistics"]

@@ -11,14 +11,13 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from hornbook import pipeline
-from hornbook.artifact import Artifact, Store, content_key
+from hornbook.artifact import Artifact, Store
 from hornbook.errors import HornbookError
 from hornbook.evaluation.compare import compact
 from hornbook.experiment.grid import Cell
 from hornbook.experiment.results import Results, Row
 from hornbook.tasks import open_task
-from hornbook.textbook.statistics import VERSION as STATISTICS_VERSION
-from hornbook.textbook.statistics import statistics
+from hornbook.textbook.statistics import measured, read_statistics
 
 logger = logging.getLogger("hornbook")
 
@@ -131,8 +130,7 @@ def _key(cell: Cell, dry: Store) -> str:
     """Return the key of a cell's row: of the student's evaluation, or of the textbooks and what is measured."""
     if cell.compared:
         task, books = pipeline.books(cell.recipe, dry, cell.compared)
-        inputs = {"task": task.key, **{name: book.key for name, book in books.items()}}
-        return content_key("statistics", STATISTICS_VERSION, {}, inputs)
+        return measured(books, task, dry).key
     for _ in pipeline.cell(cell.recipe, dry, cell.textbook):
         pass
     return dry.asked[-1].key
@@ -151,12 +149,12 @@ def _row(cell: Cell, runs: Path | str) -> _Made:
 
 def _measured(cell: Cell, store: Store) -> Row:
     """Build the textbooks of a cell and measure them; what is kept holds none of their text."""
-    key = _key(cell, Store(store.root, dry=True))
     task, books = pipeline.books(cell.recipe, store, cell.compared)
-    found = statistics(books, task)
+    made = measured(books, task, store)
+    found = read_statistics(made)
     for book in found["books"]:
         book["most_drawn"] = [{name: unit[name] for name in unit if name != "text"} for unit in book["most_drawn"]]
-    return {"key": key, "task": task.key, "statistics": found}
+    return {"key": made.key, "task": task.key, "statistics": found}
 
 
 def _scored(cell: Cell, store: Store) -> _Made:

@@ -35,6 +35,7 @@ _ROUGH: dict[str, tuple[float, float]] = {
     "corpus": (20, 40),
     "textbook": (30, 10),
     "candidates": (600, 5),
+    "statistics": (30, 0.1),
     "tokens": (10, 10),
     "outputs": (60, 1),
     "student": (250, 40),

@@ -33,6 +33,7 @@ class Outcome:
         summary: one for each model's name: mean, median and spread over its seeds, share of the teacher's score.
         remarks: what the rows say, in plain words.
         folder: where the report and links to the artefacts stand.
+        recipe: all its settings.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -40,10 +41,12 @@ class Outcome:
     summary: list[dict[str, Any]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     folder: Path = Path()
+    recipe: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as it stands in `report.json`."""
-        return {"rows": self.rows, "summary": self.summary, "remarks": self.remarks, "stages": self.stages}
+        names = ("rows", "summary", "remarks", "stages", "recipe")
+        return {name: getattr(self, name) for name in names}
 
 
 def run(recipe: Recipe, runs: Path | str = "runs", *, cluster: str | None = None) -> Outcome:
@@ -67,7 +70,7 @@ def run(recipe: Recipe, runs: Path | str = "runs", *, cluster: str | None = None
         _reach(cluster)
     store = Store(Path(runs) / STORE)
     folder = Path(runs) / recipe.name
-    outcome = Outcome(folder=folder)
+    outcome = Outcome(folder=folder, recipe=recipe.model_dump(mode="json"))
     if not _is_first_process():
         outcome.rows = list(rows(recipe, store, None, cluster))
         return outcome

@@ -1,6 +1,7 @@
 """What is in textbooks, and how they compare (the paper's Tables 1 and 3 and Figure 3)."""
 
 import heapq
+import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hornbook.artifact import Artifact
+from hornbook.artifact import Artifact, Place, Work, make, write_json
 from hornbook.progress import progress
 from hornbook.tasks import open_task
 from hornbook.textbook.contamination import Finder, held_out
@@ -25,8 +26,9 @@ TASK = "task"
 """The name of the task's own text beside those of the textbooks."""
 LONGEST = 128
 _MOST_DRAWN = 10
+STAGE = "statistics"
 VERSION = 1
-"""Of what is counted, for those who keep it."""
+_FILE = "statistics.json"
 
 Books = Sequence[Textbook | Artifact | Path | str]
 
@@ -79,6 +81,28 @@ def statistics(books: Books | Mapping[str, Artifact], task: Artifact | None = No
                 "matrix": np.round(overlap(list(words.values()), vocabulary), 2).tolist(),
             },
         }
+
+
+def measured(books: Mapping[str, Artifact], task: Artifact, out: Place) -> Artifact:
+    """Return the statistics of textbooks as an artefact, for `read_statistics`: measured once.
+
+    Args:
+        books: finished textbooks by name; with a dry store they may be planned.
+        task: the task they are about.
+        out: the artefact's folder, or a store.
+    """
+
+    def build(work: Work) -> None:
+        write_json(work.path / _FILE, statistics(books, task))
+
+    inputs = {"task": task.key, **{name: book.key for name, book in books.items()}}
+    return make(out, stage=STAGE, version=VERSION, config={}, inputs=inputs, build=build)
+
+
+def read_statistics(artifact: Artifact) -> dict[str, Any]:
+    """Return what `statistics` found."""
+    found: dict[str, Any] = json.loads(artifact.file(_FILE).read_text("utf-8"))
+    return found
 
 
 class _Seen:
