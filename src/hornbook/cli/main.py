@@ -90,7 +90,7 @@ def _experiment(
     from rich.markdown import Markdown
 
     from hornbook import experiment
-    from hornbook.artifact import write_text
+    from hornbook.artifact import write_json, write_text
     from hornbook.report.grid import grid_markdown, grid_table
     from hornbook.report.textbooks import comparison_markdown
 
@@ -122,7 +122,9 @@ def _experiment(
         table = runs / settings.name / "experiment.md"
         table.parent.mkdir(parents=True, exist_ok=True)
         write_text(table, told)
-        _say(f"report: {table}", quiet)
+        whole = {"name": settings.name, "axes": axes, "rows": rows, "gold": results.gold, "failed": results.failed}
+        write_json(table.with_suffix(".json"), whole)
+        _say(f"table: {table}; a page of it: hornbook report {table.parent}", quiet)
     _say_failed("failed", results.failed, quiet)
     return {"rows": rows, "failed": results.failed}
 
@@ -135,6 +137,25 @@ def _say_failed(what: str, failed: Mapping[str, str], quiet: bool) -> None:
     for reason, names in by_reason.items():
         others = f" and {len(names) - 1} more" if len(names) > 1 else ""
         _say(f"{what}: {names[0]}{others}: {reason}", quiet)
+
+
+def _report(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN…", help="Runs of one task, or one experiment: RUNS/NAME.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="The page, Markdown beside it. Default: report.html in RUN."),
+    ] = None,
+    quiet: bool = False,
+) -> Answer:
+    """Write a page that opens anywhere: how good the student is, what its textbook is like, what to try next."""
+    from hornbook.report.page import write_report
+
+    beside = runs[0] if runs[0].is_dir() else runs[0].parent
+    page, twin = write_report(runs, out or beside / "report.html")
+    _say(f"{page} ({page.stat().st_size / 1e6:.1f} MB), {twin}", quiet)
+    return {"page": str(page), "markdown": str(twin)}
 
 
 @_with_task
@@ -490,6 +511,7 @@ app.command("quickstart", rich_help_panel=_WHOLE)(command(_quickstart))
 app.command("new", rich_help_panel=_WHOLE)(command(_new))
 app.command("run", rich_help_panel=_WHOLE, context_settings=_ANY)(command(_run))
 app.command("experiment", rich_help_panel=_WHOLE)(command(_experiment))
+app.command("report", rich_help_panel=_WHOLE)(command(_report))
 app.command("finetune", rich_help_panel=_STAGE)(command(_finetune))
 app.command("distil", rich_help_panel=_STAGE)(command(_distil))
 app.command("adapt", rich_help_panel=_STAGE)(command(_adapt))

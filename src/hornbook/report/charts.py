@@ -9,8 +9,8 @@ import altair as alt
 from hornbook.artifact import write_text
 
 # Told apart in print and by every eye (Okabe and Ito).
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-_WIDTH, _HEIGHT = 420, 220
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#888888")
+WIDTH, HEIGHT = 420, 220
 
 
 def textbook_charts(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,16 +34,16 @@ def length_chart(books: Any) -> Any:
             for length, count in enumerate(book["lengths"][: last + 1])
         ]
     return (
-        _chart(rows)
+        chart(rows)
         .mark_line(interpolate="step-after")
         .encode(
             alt.X("words:Q", title="words in a unit"),
             alt.Y("share:Q", title="share of the units", axis=alt.Axis(format="%")),
-            _colour("textbook", [book["name"] for book in books]),
+            colour("textbook", [book["name"] for book in books]),
             alt.StrokeDash("textbook:N", sort=None, legend=None),
             [alt.Tooltip("textbook:N"), alt.Tooltip("words:Q"), alt.Tooltip("share:Q", format=".2%")],
         )
-        .properties(width=_WIDTH, height=_HEIGHT, title="How long units are")
+        .properties(width=WIDTH, height=HEIGHT, title="How long units are")
     )
 
 
@@ -58,16 +58,16 @@ def source_chart(books: Any) -> Any:
     for row in rows:
         row["place"] = sources.index(row["source"])
     return (
-        _chart(rows)
+        chart(rows)
         .mark_bar(stroke="white")
         .encode(
             alt.X("share:Q", title="share of the units", axis=alt.Axis(format="%"), stack="normalize"),
             alt.Y("textbook:N", title=None, sort=None),
-            _colour("source", sources),
+            colour("source", sources),
             alt.Order("place:Q", sort="ascending"),
             [alt.Tooltip("textbook:N"), alt.Tooltip("source:N"), alt.Tooltip("share:Q", format=".1%")],
         )
-        .properties(width=_WIDTH, height=alt.Step(28), title="Where units come from")
+        .properties(width=WIDTH, height=alt.Step(28), title="Where units come from")
     )
 
 
@@ -85,15 +85,15 @@ def distinct_chart(group: Mapping[str, Any]) -> Any:
         for name, of in group["of"].items()
         for n, one in enumerate(of, 1)
     ]
-    base = _chart(rows).encode(alt.Y("text:N", title=None, sort=names), alt.YOffset("measure:N", title=None))
+    base = chart(rows).encode(alt.Y("text:N", title=None, sort=names), alt.YOffset("measure:N", title=None))
     bars = base.mark_bar().encode(
         alt.X("percent:Q", title="distinct n-grams, %"),
-        _colour("measure", ["Distinct-1", "Distinct-2"]),
+        colour("measure", ["Distinct-1", "Distinct-2"]),
         tooltip=[alt.Tooltip("text:N"), alt.Tooltip("measure:N"), alt.Tooltip("percent:Q", format=".1f")],
     )
-    spread = base.mark_rule(color="black").encode(alt.X("low:Q"), alt.X2("high:Q"))
+    spread = base.mark_rule(color="#888888").encode(alt.X("low:Q"), alt.X2("high:Q"))
     title = alt.Title("How rich texts are", subtitle=f"in samples of {group['unigrams']:,} words")
-    return alt.layer(bars, spread).properties(width=_WIDTH, height=alt.Step(16), title=title)
+    return alt.layer(bars, spread).properties(width=WIDTH, height=alt.Step(16), title=title)
 
 
 def overlap_chart(overlap: Mapping[str, Any]) -> Any:
@@ -104,7 +104,7 @@ def overlap_chart(overlap: Mapping[str, Any]) -> Any:
         for i, one in enumerate(names)
         for j, other in enumerate(names)
     ]
-    base = _chart(rows).encode(
+    base = chart(rows).encode(
         alt.X("other:N", title=None, sort=names, axis=alt.Axis(labelAngle=-30)),
         alt.Y("text:N", title=None, sort=names),
         tooltip=[alt.Tooltip("text:N"), alt.Tooltip("other:N"), alt.Tooltip("percent:Q", format=".1f")],
@@ -133,10 +133,12 @@ def write_charts(found: Mapping[str, Any], folder: Path) -> list[Path]:
     return paths
 
 
-def _chart(rows: list[dict[str, Any]]) -> Any:
+def chart(rows: list[dict[str, Any]]) -> Any:
+    """Return a chart of these rows without marks yet."""
     return alt.Chart(alt.Data(values=rows))  # type: ignore[no-untyped-call]
 
 
-def _colour(field: str, names: list[str]) -> alt.Color:
+def colour(field: str, names: list[str]) -> alt.Color:
+    """Return the colours of a field with these values."""
     colours = [_COLOURS[i % len(_COLOURS)] for i in range(len(names))]
     return alt.Color(f"{field}:N", sort=names, title=None, scale=alt.Scale(domain=names, range=colours))

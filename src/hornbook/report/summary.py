@@ -103,6 +103,11 @@ def _percent(score: float) -> str:
     return f"{100 * score:.1f}"
 
 
+def listed(names: Sequence[str]) -> str:
+    """Return names as one says them: a, b and c."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
 def spread(values: Sequence[float]) -> dict[str, float | None] | None:
     """Return mean, median and standard deviation (None for one value), None of nothing."""
     if not values:

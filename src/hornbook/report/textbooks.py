@@ -26,25 +26,31 @@ def statistics_tables(found: Mapping[str, Any]) -> Group:
     return Group(*parts)
 
 
-def comparison_markdown(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> str:
-    """Return what an experiment measured of textbooks as Markdown: the paper's Table 1, Table 3 and Figure 3.
+Comparison = tuple[str, list[str], list[list[str]]]
+"""A title, headings and lines."""
+
+
+def comparison(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> list[Comparison]:
+    """Return what an experiment measured of textbooks: the paper's Table 1, Table 3 and Figure 3.
 
     Args:
         rows: of cells: `at` and `statistics`, what `textbook.statistics` found.
         axes: the experiment's.
     """
+    near, nearness = _near(rows)
+    return [
+        ("What textbooks hold", [*axes, *_HOLD], list(_hold(rows, axes))),
+        ("Distinct-n, %, in samples of equal size, ± over 5 samples", [*axes, *_RICH], list(_rich(rows, axes))),
+        (f"Of the task's own text: {_IN_COMMON}", [*axes, *near], nearness),
+    ]
+
+
+def comparison_markdown(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> str:
+    """Return the same tables as Markdown."""
     parts = []
-    for title, headings, lines in (
-        ("What textbooks hold", _HOLD, _hold(rows, axes)),
-        ("Distinct-n, %, in samples of equal size, ± over 5 samples", _RICH, _rich(rows, axes)),
-        (
-            "Words in common with the task's own text among the 5,000 most frequent, stop words left out, %",
-            *_near(rows),
-        ),
-    ):
-        whole = [*axes, *headings]
-        rules = ["---" if heading in {*axes, *_TEXTS} else "---:" for heading in whole]
-        table = "\n".join(f"| {' | '.join(line)} |" for line in (whole, rules, *lines))
+    for title, headings, lines in comparison(rows, axes):
+        rules = ["---" if heading in {*axes, *_TEXTS} else "---:" for heading in headings]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in (headings, rules, *lines))
         parts.append(f"{title}\n\n{table}")
     return "\n\n".join(parts) + "\n"
 
@@ -97,9 +103,9 @@ def _rich(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Iterator[li
             yield [
                 *(str(row["at"][axis]) for axis in axes),
                 name,
-                *(_percent(one) for one in figures),
+                *(percent(one) for one in figures),
                 f"{first['unigrams']:,}",
-                *(("", "") if other is None else (_percent(one) for one in other)),
+                *(("", "") if other is None else (percent(one) for one in other)),
                 "" if other is None else f"{others[0]['unigrams']:,}",
             ]
 
@@ -131,24 +137,43 @@ def middle(lengths: Sequence[int], share: float = 0.5) -> int:
     return 0
 
 
-def _contents(books: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table(
-        "textbook", "kind", "cases", "MB", "words a case", "half are up to", "sources", "dev, test texts in it"
-    )
+def describe(books: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]], set[int]]:
+    """Return headings and lines of what textbooks hold, and which columns hold no figures."""
+    headings = [
+        "textbook",
+        "kind",
+        "cases",
+        "MB",
+        "words a case",
+        "half are up to",
+        "sources",
+        "dev, test texts in it",
+    ]
+    lines = []
     for book in books:
         whole = max(book["cases"], 1)
         sources = [f"{source} {count / whole:.0%}" for source, count in list(book["sources"].items())[:4]]
         told = book.get("contamination")
-        table.add_row(
-            book["name"],
-            book["kind"],
-            f"{book['cases']:,}",
-            f"{book['bytes'] / 1e6:,.1f}",
-            f"{book['words'] / whole:.1f}",
-            f"{middle(book['lengths'])} words",
-            ", ".join(sources) + (", …" if len(book["sources"]) > 4 else ""),
-            "" if told is None else f"{told['found']:,} of {told['texts']:,}, in {told['units']:,} units",
+        lines.append(
+            [
+                book["name"],
+                book["kind"],
+                f"{book['cases']:,}",
+                f"{book['bytes'] / 1e6:,.1f}",
+                f"{book['words'] / whole:.1f}",
+                f"{middle(book['lengths'])} words",
+                ", ".join(sources) + (", …" if len(book["sources"]) > 4 else ""),
+                "" if told is None else f"{told['found']:,} of {told['texts']:,}, in {told['units']:,} units",
+            ]
         )
+    return headings, lines, {0, 1, 6, 7}
+
+
+def _contents(books: Sequence[Mapping[str, Any]]) -> Table:
+    headings, lines, _ = describe(books)
+    table = _table(*headings)
+    for line in lines:
+        table.add_row(*line)
     return table
 
 
@@ -178,12 +203,13 @@ def _drawn_figures(book: Mapping[str, Any]) -> list[str] | None:
 def _distinct(group: Mapping[str, Any]) -> Group:
     table = _table("text", "Distinct-1", "Distinct-2")
     for name, (first, second) in group["of"].items():
-        table.add_row(name, *(_percent(one) for one in (first, second)))
+        table.add_row(name, *(percent(one) for one in (first, second)))
     size = f"in samples of {group['unigrams']:,} words, as many as {group['like']} has; %, ± over 5 samples"
     return Group(Text(f"Distinct-n {size}"), table)
 
 
-def _percent(one: Mapping[str, float]) -> str:
+def percent(one: Mapping[str, float]) -> str:
+    """Return a mean and its spread, both in percent."""
     return f"{one['mean']:.1f}" + (f" ± {one['spread']:.1f}" if one["spread"] else "")
 
 

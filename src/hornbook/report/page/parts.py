@@ -1,0 +1,192 @@
+"""What a report says, as parts that both the page and the Markdown are made of."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A list."""
+
+    kind: ClassVar[str] = "list"
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading inside a section."""
+
+    kind: ClassVar[str] = "heading"
+    text: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; `figures` are the places of the columns that hold numbers."""
+
+    kind: ClassVar[str] = "table"
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    figures: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A chart, what it shows in words, and its figures."""
+
+    name: str
+    spec: Row
+    said: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    figures: Sequence[int]
+    more: int
+
+
+@dataclass(frozen=True)
+class Plots:
+    """Charts side by side where there is room."""
+
+    kind: ClassVar[str] = "plots"
+    plots: Sequence[Plot]
+
+
+@dataclass(frozen=True)
+class Code:
+    """Text as it is, behind its title."""
+
+    kind: ClassVar[str] = "code"
+    title: str
+    text: str
+    open: bool = False
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """Anchors to click through, with what they draw."""
+
+    kind: ClassVar[str] = "anchors"
+    id: str
+    anchors: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Scores with a mark for each seed: rows of `names` and `cells` (None where there is none)."""
+
+    kind: ClassVar[str] = "seeds"
+    headings: Sequence[str]
+    named: int
+    rows: Sequence[Row]
+
+
+Part = Text | Lines | Heading | Table | Plots | Code | Anchors | Seeds
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page with a place in its table of contents."""
+
+    id: str
+    title: str
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a report says."""
+
+    title: str
+    about: str
+    verdicts: Sequence[str]
+    sections: Sequence[Section] = field(default=())
+
+
+_SHOWN = 40
+
+
+def plot_of(name: str, chart: Any, said: str) -> Plot:
+    """Return a chart with the first of its figures as a table."""
+    spec: Row = chart.to_dict()
+    rows = next(_values(spec), [])
+    headings = list(dict.fromkeys(column for row in rows for column in row))
+    figures = [i for i, heading in enumerate(headings) if all(_is_number(row.get(heading)) for row in rows)]
+    lines = [[shown(row.get(heading)) for heading in headings] for row in rows[:_SHOWN]]
+    return Plot(name, spec, said, headings, lines, figures, max(0, len(rows) - _SHOWN))
+
+
+def _values(spec: Mapping[str, Any]) -> Iterator[list[Row]]:
+    """Yield the rows of a chart's layers, the longest first."""
+    layers = [spec, *spec.get("layer", ())]
+    found = [layer["data"]["values"] for layer in layers if "values" in layer.get("data", {})]
+    yield from sorted([*found, *spec.get("datasets", {}).values()], key=len, reverse=True)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def shown(value: Any) -> str:
+    """Return a value for a cell of a table."""
+    if value is None:
+        return ""
+    return f"{value:,.3g}" if isinstance(value, float) else str(value)
+
+
+def markdown(report: Report) -> str:
+    """Return the report as Markdown for a model card: without charts, anchors and long tables."""
+    said = [
+        f"# {_escaped(report.title)}",
+        _escaped(report.about),
+        *(f"**{_escaped(line)}**" for line in report.verdicts),
+    ]
+    for section in report.sections:
+        parts = [text for part in section.parts if (text := _in_markdown(part))]
+        if parts:
+            said += [f"## {section.title}", *parts]
+    return "\n\n".join(said) + "\n"
+
+
+_LONGEST_TABLE = 60
+
+
+def _in_markdown(part: Part) -> str:
+    match part:
+        case Text():
+            return _escaped(part.text)
+        case Lines():
+            return "\n".join(f"* {_escaped(line)}" for line in part.lines)
+        case Heading():
+            return f"### {_escaped(part.text)}"
+        case Table() if 0 < len(part.rows) <= _LONGEST_TABLE:
+            return _table(part.headings, part.rows, part.figures)
+        case Seeds():
+            rows = [[*row["names"], *(cell["shown"] if cell else "" for cell in row["cells"])] for row in part.rows]
+            return _table(part.headings, rows, range(part.named, len(part.headings)))
+        case Code():
+            return f"{part.title}\n\n```\n{part.text.rstrip()}\n```"
+        case _:
+            return ""
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], figures: Sequence[int]) -> str:
+    rules = ["---:" if i in figures else "---" for i in range(len(headings))]
+    lines = [[_escaped(cell).replace("|", "\\|") for cell in line] for line in (headings, *rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rules, *lines[1:]))
+
+
+def _escaped(text: str) -> str:
+    """Return text of the data so that Markdown shows it as it is, and no HTML in it is run."""
+    return " ".join(text.split()).replace("<", "&lt;")
