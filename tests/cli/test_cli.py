@@ -264,7 +264,7 @@ def test_every_command_has_json_and_debug():
     by_command = {}
     for name, parameter in options(typer.main.get_command(app)):
         by_command.setdefault(name, set()).update(parameter.opts)
-    assert len(by_command) == 12
+    assert len(by_command) == 13
     assert all({"--json", "--debug"} <= names for names in by_command.values())
 
 

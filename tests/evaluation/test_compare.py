@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from hornbook.evaluation.compare import compact, difference, expanded
+from hornbook.tasks.metrics import multilabel_scores
 
 GOLD = {"kind": "classification", "metric": "accuracy", "labels": ["no", "yes"]}
 
@@ -62,6 +63,17 @@ def test_scores_that_are_no_mean_over_examples(metric, monkeypatch):
     _, worse = made_up(share=0.6, seed=0)
     found = difference(rows(better), rows(worse), GOLD | {"metric": metric, "dev": compact(gold.tolist())})
     assert 0 < found.low <= found.mean <= found.high
+
+
+def test_several_labels_an_example():
+    random = np.random.default_rng(0)
+    gold = random.integers(2, size=(200, 3))
+    wrong = np.where(random.random((2, 200, 3)) < [[[0.1]], [[0.4]]], 1 - gold, gold)
+    about = {"kind": "multilabel", "metric": "micro_f1", "labels": ["a", "b", "c"], "dev": compact(gold.tolist())}
+    found = difference(rows([wrong[0].tolist()]), rows([wrong[1].tolist()]), about)
+    better, worse = (multilabel_scores(gold, one)["micro_f1"] for one in wrong)
+    assert found.mean == pytest.approx(better - worse)
+    assert found.clear
 
 
 def test_a_regression(monkeypatch):

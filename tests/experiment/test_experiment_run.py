@@ -1,11 +1,15 @@
 """A small experiment on made-up text: shared stages, rows as they come, failures, what is read back."""
 
 import json
+from types import SimpleNamespace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from hornbook import experiment
+from hornbook.artifact import make
 from hornbook.errors import HornbookError
 from hornbook.experiment import Results, execute
 from hornbook.recipe import load_experiment
@@ -179,3 +183,31 @@ def test_what_cannot_be_measured_is_refused(folder):
         cells_of(folder, measure="textbooks", axes=axes, textbooks=["chain"])
     with pytest.raises(HornbookError, match="scores are of one textbook a cell"):
         cells_of(folder, axes=axes, textbooks=["general"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "expected"),
+    [
+        ("classification", ["b", "a"], [1, 0]),
+        ("multilabel", [["a", "c"], []], [[1, 0, 1], [0, 0, 0]]),
+        ("regression", [0.5, 4.0], [0.5, 4.0]),
+    ],
+)
+def test_what_was_predicted_is_kept_as_gold_labels_are(tmp_path, kind, said, expected):
+    def fill(work):
+        pq.write_table(pa.table({"predicted": said}), work.path / "predictions-dev.parquet")
+
+    scored = make(tmp_path / "scored", stage="evaluation", version=1, config={}, inputs={}, build=fill)
+    task = SimpleNamespace(kind=kind, labels=("a", "b", "c"))
+    assert execute._predicted(scored, task) == expected
+
+
+def test_a_cell_that_fails_for_any_reason_is_named(folder, tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise MemoryError("not enough\nof it")
+
+    monkeypatch.setattr(chain, "distil", fails)
+    results = Results(tmp_path / "rows.json")
+    axes = {"textbook": ["general"], "distil.tokens": [1700], "seed": [0, 1]}
+    assert experiment.run(cells_of(folder, axes=axes), folder / "runs", results) == []
+    assert set(results.failed.values()) == {"MemoryError: not enough of it"}

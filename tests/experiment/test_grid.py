@@ -127,6 +127,12 @@ def test_combinations_that_are_left_out(grid):
             "exclude: no axis 'seed'; the axes are t",
         ),
         ({"axes": {}}, "axes: "),
+        (
+            {"axes": {"textbook": ["task"]}, "exclude": [{"textbook": "tusk"}]},
+            "exclude: axes.textbook has no value 'tusk'; it has task",
+        ),
+        ({"axes": {"textbook": {"a": {}}}}, "axes.textbook: give a list of names of the recipe's textbooks"),
+        ({"axes": {"proportion": [0.5]}, "measure": "textbooks"}, "Give its path, textbooks.NAME.proportion"),
         ({"axes": {"textbook": []}}, "axes.textbook: give at least one value"),
         ({"axes": {"textbook": ["task", "task"]}}, "axes.textbook: holds a value twice"),
         ({"axes": {"textbook": ["task"]}, "recipe": "nowhere.yaml"}, "nowhere.yaml: no such recipe file"),

@@ -52,7 +52,7 @@ def command(function: Callable[..., Answer]) -> Callable[..., None]:
 
     Adds `--json` (the answer as the last line of stdout; the function then gets `quiet=True` if it takes it)
     and `--debug`; a HornbookError, or a file that the system will not read or write, becomes one line on stderr
-    and exit code 2.
+    and exit code 2. An answer with something under `failed` ends with exit code 1.
     """
 
     @functools.wraps(function)
@@ -77,6 +77,8 @@ def command(function: Callable[..., Answer]) -> Callable[..., None]:
             raise typer.Exit(_INTERRUPTED) from None
         if json_ and _speaks():
             typer.echo(json.dumps(answer, ensure_ascii=False, default=str))
+        if answer.get("failed"):
+            raise typer.Exit(1)
 
     signature = inspect.signature(function)
     parameters = [p for name, p in signature.parameters.items() if name != "quiet"]

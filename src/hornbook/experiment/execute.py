@@ -1,6 +1,7 @@
 """Run the cells of an experiment, one after another or side by side; what they share is computed once."""
 
 import logging
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from hornbook.errors import HornbookError
 from hornbook.evaluation.compare import compact
 from hornbook.experiment.grid import Cell
 from hornbook.experiment.results import Results, Row
-from hornbook.tasks import open_task
+from hornbook.tasks import Task, open_task
 from hornbook.textbook.statistics import measured, read_statistics
 
 logger = logging.getLogger("hornbook")
@@ -37,13 +38,13 @@ def plan(cells: Sequence[Cell], runs: Path | str, results: Results) -> dict[str,
     for cell in cells:
         store = Store(Path(runs) / pipeline.STORE, dry=True)
         try:
-            key = _key(cell, store)
+            _asked(cell, store)
         except HornbookError as error:
             failed[cell.name] = str(error)
             continue
         stages = pipeline.estimates(store)
         times.update({stage["key"] for stage in stages})
-        if results.of(key, cell.at) is not None:
+        if results.of(_key(cell), cell.at) is not None:
             finished += 1
             continue
         asked |= {stage["key"]: stage for stage in stages}
@@ -76,7 +77,7 @@ def run(cells: Sequence[Cell], runs: Path | str, results: Results, *, cluster: s
     missing: list[int] = []
     for number, cell in enumerate(cells):
         try:
-            row = _finished(cell, runs, results)
+            row = results.of(_key(cell), cell.at)
         except HornbookError as error:
             _note_failed(cell, results, error)
             continue
@@ -124,10 +125,23 @@ def _computed(
             yield number, _row(cells[number], runs)
         except HornbookError as error:
             yield number, error
+        except Exception as error:  # memory that ran out, a file that is gone: the others may still go well
+            logger.debug("%s", cells[number].name, exc_info=True)
+            said = " ".join(str(error).split())
+            yield number, HornbookError(f"{type(error).__name__}: {said[:300]}")
 
 
-def _key(cell: Cell, dry: Store) -> str:
-    """Return the key of a cell's row: of the student's evaluation, or of the textbooks and what is measured."""
+def _key(cell: Cell) -> str:
+    """Return the key of a cell's row: of what the student's evaluation, or the textbooks' statistics, are made from.
+
+    It is asked of an empty store, so it does not hang on what is finished where: of several teachers which is the
+    best one.
+    """
+    return _asked(cell, Store(Path(os.devnull), dry=True))
+
+
+def _asked(cell: Cell, dry: Store) -> str:
+    """Ask a dry store for all that a cell needs, and return the key of the last."""
     if cell.compared:
         task, books = pipeline.books(cell.recipe, dry, cell.compared)
         return measured(books, task, dry).key
@@ -136,15 +150,15 @@ def _key(cell: Cell, dry: Store) -> str:
     return dry.asked[-1].key
 
 
-def _finished(cell: Cell, runs: Path | str, results: Results) -> Row | None:
-    return results.of(_key(cell, Store(Path(runs) / pipeline.STORE, dry=True)), cell.at)
-
-
 def _row(cell: Cell, runs: Path | str) -> _Made:
     store = Store(Path(runs) / pipeline.STORE)
     started = time.monotonic()
     row, gold = (_measured(cell, store), {}) if cell.compared else _scored(cell, store)
-    return row | {"at": dict(cell.at), "minutes": round((time.monotonic() - started) / 60, 1)}, gold
+    return row | {
+        "key": _key(cell),
+        "at": dict(cell.at),
+        "minutes": round((time.monotonic() - started) / 60, 1),
+    }, gold
 
 
 def _measured(cell: Cell, store: Store) -> Row:
@@ -154,7 +168,7 @@ def _measured(cell: Cell, store: Store) -> Row:
     found = read_statistics(made)
     for book in found["books"]:
         book["most_drawn"] = [{name: unit[name] for name in unit if name != "text"} for unit in book["most_drawn"]]
-    return {"key": made.key, "task": task.key, "statistics": found}
+    return {"task": task.key, "statistics": found}
 
 
 def _scored(cell: Cell, store: Store) -> _Made:
@@ -169,18 +183,17 @@ def _scored(cell: Cell, store: Store) -> _Made:
         "dev": compact(task.gold("dev").tolist()),
     }
     row |= {
-        "key": scored.key,
         "task": task.key,
-        "predicted": compact(_predicted(scored, task.labels)),
+        "predicted": compact(_predicted(scored, task)),
         "teachers": [{name: teacher[name] for name in ("seed", "dev")} for teacher in teachers],
     }
     return row, {task.key: gold}
 
 
-def _predicted(scored: Artifact, labels: Sequence[str]) -> list[Any]:
-    """Return what a model said of dev: class indices, lists of them, or scores."""
+def _predicted(scored: Artifact, task: Task) -> list[Any]:
+    """Return what a model said of dev as `Task.gold` has it: class indices, 0 or 1 for every label, or scores."""
     said = pq.read_table(scored.file("predictions-dev.parquet"), columns=["predicted"])["predicted"].to_pylist()
-    index = {label: number for number, label in enumerate(labels)}
-    if said and isinstance(said[0], str):
-        return [index[label] for label in said]
-    return [[index[label] for label in chosen] if isinstance(chosen, list) else chosen for chosen in said]
+    if task.kind == "multilabel":
+        return [[int(label in chosen) for label in task.labels] for chosen in said]
+    index = {label: number for number, label in enumerate(task.labels)}
+    return [index[label] for label in said] if task.kind == "classification" else said

@@ -50,6 +50,12 @@ class Experiment(Settings):
     def _check_axes(self) -> "Experiment":
         if self.measure == "textbooks" and "textbook" in self.axes:
             raise ValueError("axes.textbook: textbooks are compared in one cell; name them under `textbooks`")
+        if self.measure == "textbooks" and "proportion" in self.axes:
+            raise ValueError("axes.proportion: of which textbook? Give its path, textbooks.NAME.proportion")
+        if isinstance(self.axes.get("textbook"), dict):
+            raise ValueError(
+                "axes.textbook: give a list of names of the recipe's textbooks; name another axis otherwise"
+            )
         if self.measure == "scores" and self.textbooks:
             raise ValueError("textbooks: scores are of one textbook a cell; give an axis `textbook`")
         for name, values in self.axes.items():
@@ -58,6 +64,14 @@ class Experiment(Settings):
             if len(set(values)) < len(values):
                 raise ValueError(f"axes.{name}: holds a value twice")
         for where, combination in [*(("exclude", c) for c in self.exclude), *(("rules", r.at) for r in self.rules)]:
-            if unknown := [name for name in combination if name not in self.axes]:
-                raise ValueError(f"{where}: no axis {unknown[0]!r}; the axes are {', '.join(self.axes)}")
+            for axis, given in combination.items():
+                self._check_place(where, axis, given if isinstance(given, tuple) else (given,))
         return self
+
+    def _check_place(self, where: str, axis: str, wanted: tuple[AxisValue, ...]) -> None:
+        if axis not in self.axes:
+            raise ValueError(f"{where}: no axis {axis!r}; the axes are {', '.join(self.axes)}")
+        values = list(self.axes[axis])
+        for value in wanted:
+            if value not in values:
+                raise ValueError(f"{where}: axes.{axis} has no value {value!r}; it has {', '.join(map(str, values))}")

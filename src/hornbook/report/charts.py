@@ -1,6 +1,6 @@
 """Charts of textbooks (Altair), for files and for the report's page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,9 @@ def chart(rows: list[dict[str, Any]]) -> Any:
     return alt.Chart(alt.Data(values=rows))  # type: ignore[no-untyped-call]
 
 
-def colour(field: str, names: list[str]) -> alt.Color:
-    """Return the colours of a field with these values."""
+def colour(field: str, names: Sequence[str], present: Sequence[str] | None = None) -> alt.Color:
+    """Return the colours of a field with these values; the legend has those that are present, all by default."""
     colours = [_COLOURS[i % len(_COLOURS)] for i in range(len(names))]
-    return alt.Color(f"{field}:N", sort=names, title=None, scale=alt.Scale(domain=names, range=colours))
+    legend = alt.Legend(values=list(present if present is not None else names))
+    scale = alt.Scale(domain=list(names), range=colours)
+    return alt.Color(f"{field}:N", sort=list(names), title=None, scale=scale, legend=legend)

@@ -42,18 +42,19 @@ def size_chart(rows: Sequence[Row], metric: str) -> Any:
     return marks.properties(width=WIDTH, height=HEIGHT, title="Score, size and speed")
 
 
-def loss_chart(curves: Sequence[Row]) -> Any:
+def loss_chart(curves: Sequence[Row], models: Sequence[str]) -> Any:
     """Return the losses of the distillations over their steps, a line for each seed."""
-    return _curves([row for row in curves if row["stage"] == "distil"], "loss", "Distillation", "relation loss")
+    rows = [row for row in curves if row["stage"] == "distil"]
+    return _curves(rows, models, "loss", "Distillation", "relation loss")
 
 
-def dev_chart(curves: Sequence[Row], metric: str) -> Any:
+def dev_chart(curves: Sequence[Row], models: Sequence[str], metric: str) -> Any:
     """Return dev scores over the steps of fine-tuning, teacher and students, a line for each seed."""
     rows = [{**row, "score": 100 * row["score"]} for row in curves if row["stage"] == "adapt" and "score" in row]
-    return _curves(rows, "score", "Fine-tuning and adaptation", f"{metric} on dev, %")
+    return _curves(rows, models, "score", "Fine-tuning and adaptation", f"{metric} on dev, %")
 
 
-def _curves(rows: Sequence[Row], measure: str, title: str, unit: str) -> Any:
+def _curves(rows: Sequence[Row], models: Sequence[str], measure: str, title: str, unit: str) -> Any:
     points = [
         {name: row[name] for name in ("model", "seed", "step", measure)} for row in _thinned(rows) if measure in row
     ]
@@ -63,7 +64,7 @@ def _curves(rows: Sequence[Row], measure: str, title: str, unit: str) -> Any:
         .encode(
             alt.X("step:Q", title="step"),
             alt.Y(f"{measure}:Q", title=unit, scale=alt.Scale(zero=False)),
-            colour("model", list(dict.fromkeys(point["model"] for point in points))),
+            _model_colour(models, points),
             alt.Detail("seed:N"),
             [alt.Tooltip("model:N"), alt.Tooltip("seed:N"), alt.Tooltip("step:Q"), alt.Tooltip(f"{measure}:Q")],
         )
@@ -86,7 +87,7 @@ def _thinned(rows: Sequence[Row]) -> list[Row]:
     return kept
 
 
-def calibration_chart(bins: Sequence[Row]) -> Any:
+def calibration_chart(bins: Sequence[Row], models: Sequence[str]) -> Any:
     """Return how often models are right against how sure they are; on the diagonal they are as right as sure."""
     points = [{**one, "share": 100 * one["share"]} for one in bins]
     lines = (
@@ -95,7 +96,7 @@ def calibration_chart(bins: Sequence[Row]) -> Any:
         .encode(
             alt.X("confidence:Q", title="how sure", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
             alt.Y("accuracy:Q", title="how often right", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
-            colour("model", list(dict.fromkeys(one["model"] for one in points))),
+            _model_colour(models, points),
             tooltip=[
                 alt.Tooltip("model:N"),
                 alt.Tooltip("confidence:Q", format=".0%"),
@@ -112,16 +113,22 @@ def calibration_chart(bins: Sequence[Row]) -> Any:
     return alt.layer(ideal, lines).properties(width=HEIGHT + 60, height=HEIGHT + 60, title="Calibration on dev")
 
 
+def _model_colour(models: Sequence[str], points: Sequence[Row]) -> alt.Color:
+    """Return the same colour for a model in every chart of a run."""
+    present = {point["model"] for point in points}
+    return colour("model", models, [model for model in models if model in present])
+
+
 def run_charts(run: Run) -> dict[str, Any]:
     """Return the charts of a run that have something to show, by name."""
-    metric = str(run.task["metric"])
+    metric, models = str(run.task["metric"]), [row["name"] for row in summarise(run.rows)]
     charts: dict[str, Any] = {"size": size_chart(run.rows, metric)}
     if any(row["stage"] == "distil" for row in run.curves):
-        charts["loss"] = loss_chart(run.curves)
+        charts["loss"] = loss_chart(run.curves, models)
     if any("score" in row for row in run.curves):
-        charts["dev"] = dev_chart(run.curves, metric)
+        charts["dev"] = dev_chart(run.curves, models, metric)
     if run.calibration:
-        charts["calibration"] = calibration_chart(run.calibration)
+        charts["calibration"] = calibration_chart(run.calibration, models)
     return charts
 
 

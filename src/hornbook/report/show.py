@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from hornbook.report.tables import plain
 from hornbook.textbook.show import CONTEXTUALIZED, Anchor, View
 
 _MISSING = "×"
@@ -28,7 +29,7 @@ def view_table(view: View) -> Group:
 
 
 def _anchor(anchor: Anchor) -> Iterator[RenderableType]:
-    yield Text(_plain(anchor.text), style="bold cyan")
+    yield Text(plain(anchor.text), style="bold cyan")
     if not anchor.keywords:
         yield Text("no keyword left without stop words, so it draws nothing")
         return
@@ -44,20 +45,20 @@ def _anchor(anchor: Anchor) -> Iterator[RenderableType]:
     table.add_column("source", no_wrap=True)
     table.add_column("unit", overflow="fold")
     for unit in anchor.units:
-        text = Text(_plain(unit.text))
+        text = Text(plain(unit.text))
         for start, end in unit.matches:
             text.stylize("bold yellow", start, end)
         by = _MISSING if unit.anchors is None else f"{unit.anchors:,}"
         style = None if unit.in_textbook else "dim"
-        table.add_row(f"{unit.rank}", f"{unit.score:.2f}", by, unit.source, text, style=style)
+        table.add_row(f"{unit.rank}", f"{unit.score:.2f}", by, Text(plain(unit.source)), text, style=style)
     yield Padding(table, (0, 0, 0, 2))
 
 
 def _unit(unit: dict[str, Any], names: dict[str, str]) -> Group:
     """Return a unit's texts, and under them what else is known of it, by these names."""
-    texts = [Text(_plain(unit[name])) for name in ("text", "text_pair") if name in unit]
+    texts = [Text(plain(unit[name])) for name in ("text", "text_pair") if name in unit]
     known = [
-        f"{names.get(name, name)} {f'{value:.2f}' if isinstance(value, float) else _plain(str(value))}"
+        f"{names.get(name, name)} {f'{value:.2f}' if isinstance(value, float) else plain(str(value))}"
         for name, value in unit.items()
         if name not in ("text", "text_pair")
     ]
@@ -72,8 +73,3 @@ def _causes(view: View) -> Iterator[str]:
         yield "removed, for it holds a dev or test text"
     if (proportion := view.textbook.artifact.manifest["config"]["proportion"]) < 1:
         yield f"beyond the top {100 * proportion:g}%"
-
-
-def _plain(text: str) -> str:
-    """Return a text with a dot for each character that does not print, so that it cannot steer the terminal."""
-    return "".join(character if character.isprintable() else "·" for character in text)

@@ -93,6 +93,11 @@ def plan_table(stages: Sequence[Row], free_megabytes: int) -> Group:
     return Group(Text(title), table)
 
 
+def plain(text: str) -> str:
+    """Return a text with a dot for each character that does not print, so that it cannot steer the terminal."""
+    return "".join(character if character.isprintable() else "·" for character in text)
+
+
 def _score(found: Row | None) -> str:
     if found is None:
         return "none"

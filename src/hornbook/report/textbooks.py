@@ -5,9 +5,11 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from hornbook.report.tables import plain
 from hornbook.textbook.statistics import TASK
 
 _SHORTENED = 90
@@ -173,7 +175,7 @@ def _contents(books: Sequence[Mapping[str, Any]]) -> Table:
     headings, lines, _ = describe(books)
     table = _table(*headings)
     for line in lines:
-        table.add_row(*line)
+        table.add_row(*map(_as_it_is, line))
     return table
 
 
@@ -181,7 +183,7 @@ def _drawn(books: Sequence[Mapping[str, Any]]) -> Table:
     table = _table("textbook", "k", "anchors", "unique of retrieved", "anchors with fewer than k", "share of corpus")
     for book in books:
         if figures := _drawn_figures(book):
-            table.add_row(book["name"], *figures)
+            table.add_row(_as_it_is(book["name"]), *figures)
     return table
 
 
@@ -203,7 +205,7 @@ def _drawn_figures(book: Mapping[str, Any]) -> list[str] | None:
 def _distinct(group: Mapping[str, Any]) -> Group:
     table = _table("text", "Distinct-1", "Distinct-2")
     for name, (first, second) in group["of"].items():
-        table.add_row(name, *(percent(one) for one in (first, second)))
+        table.add_row(_as_it_is(name), *(percent(one) for one in (first, second)))
     size = f"in samples of {group['unigrams']:,} words, as many as {group['like']} has; %, ± over 5 samples"
     return Group(Text(f"Distinct-n {size}"), table)
 
@@ -215,9 +217,9 @@ def percent(one: Mapping[str, float]) -> str:
 
 def _overlap(overlap: Mapping[str, Any]) -> Group:
     names = overlap["names"]
-    table = _table("", *names)
+    table = _table("", *(escape(name) for name in names))
     for name, row in zip(names, overlap["matrix"], strict=True):
-        table.add_row(name, *(f"{share:.1f}" for share in row))
+        table.add_row(_as_it_is(name), *(f"{share:.1f}" for share in row))
     return Group(Text(_IN_COMMON.capitalize()), table)
 
 
@@ -225,8 +227,14 @@ def _most_drawn(book: Mapping[str, Any]) -> Group:
     table = _table("anchors", "score", "source", "unit")
     for unit in book["most_drawn"]:
         text = unit["text"] if len(unit["text"]) <= _SHORTENED else f"{unit['text'][: _SHORTENED - 1]}…"
-        table.add_row(f"{unit['anchors']:,}", f"{unit['score']:.1f}", unit["source"] or "", Text(text))
-    return Group(Text(f"Drawn most often into {book['name']}"), table)
+        table.add_row(
+            f"{unit['anchors']:,}", f"{unit['score']:.1f}", _as_it_is(unit["source"] or ""), _as_it_is(text)
+        )
+    return Group(_as_it_is(f"Drawn most often into {book['name']}"), table)
+
+
+def _as_it_is(text: str) -> Text:
+    return Text(plain(text))
 
 
 _TEXTS = {"", "textbook", "text", "kind", "source", "sources", "unit"}

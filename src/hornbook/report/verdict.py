@@ -29,14 +29,14 @@ def verdict(run: Run) -> str:
         return (
             f"No student was distilled; {max(rows, key=lambda name: rows[name]['dev']['mean'])} is the best on dev."
         )
-    said = f"The student from {best['name']} reaches {_percent(best['dev']['mean'])} {metric} on dev"
+    score = _percent(best["dev"]["mean"])
+    said = f"The student of the textbook {best['name']} has {_article(metric)} {metric} of {score}% on dev"
     if teacher is not None:
         smaller = teacher["parameters"] / best["parameters"]
         faster = best["sentences_per_second"] / teacher["sentences_per_second"]
         said += (
-            f": {_percent(best['dev']['mean'] / teacher['dev']['mean'])}% of its teacher's "
-            f"({_percent(teacher['dev']['mean'])}), with {smaller:.1f} times fewer parameters and {faster:.1f} times "
-            "as fast"
+            f", {_percent(best['dev']['mean'] / teacher['dev']['mean'])}% of what its teacher has "
+            f"({_percent(teacher['dev']['mean'])}); it is {smaller:.1f} times smaller and {faster:.1f} times as fast"
         )
     below = [name for name in _CHEAPER if name in rows and rows[name]["dev"]["mean"] >= best["dev"]["mean"]]
     above = [name for name in _CHEAPER if name in rows and name not in below]
@@ -114,6 +114,10 @@ def _nearness(run: Run) -> tuple[float, float] | None:
         return None
     shares = dict(zip(overlap["names"], overlap["matrix"][overlap["names"].index(own)], strict=True))
     return shares[kinds["contextualized"]], shares[kinds["general"]]
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "aeiou" else "a"
 
 
 def _percent(share: float) -> str:

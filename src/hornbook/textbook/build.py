@@ -23,7 +23,7 @@ from hornbook.retrieval import HERE, Spread
 from hornbook.tasks import open_task
 from hornbook.textbook import augmented, candidates, contextualized, general, importance, task_text, union
 from hornbook.textbook.contamination import Finder, held_out, screened
-from hornbook.textbook.store import STAGE, open_textbook, write
+from hornbook.textbook.store import STAGE, NothingLeftError, open_textbook, write
 
 logger = logging.getLogger("hornbook")
 
@@ -139,11 +139,11 @@ def _write(work: Work, finder: Finder | None, remove: bool, tables: Iterable[pa.
         return write(work.path, tables)
     try:
         return write(work.path, screened(tables, finder, work.counts, remove))
-    except HornbookError:
+    except NothingLeftError:
         if not (remove and work.counts["contaminated"]):
             raise
         raise HornbookError(
-            f"{work.path}: all {work.counts['contaminated']:,} units hold dev or test texts of the task; set "
+            f"all {work.counts['contaminated']:,} units hold dev or test texts of the task; set "
             "contamination to keep, or take other text"
         ) from None
 

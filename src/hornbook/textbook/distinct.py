@@ -67,7 +67,8 @@ def overlap(all_words: Sequence[Words], vocabulary: Vocabulary, top: int = TOP_W
         top: how many words of each.
     """
     stop = vocabulary.numbers(STOP_WORDS)
-    frequent = [_most_frequent(words.counts, stop, top) for words in all_words]
+    places = vocabulary.places()
+    frequent = [_most_frequent(words.counts, stop, places, top) for words in all_words]
     matrix = np.zeros((len(frequent), len(frequent)))
     for i, one in enumerate(frequent):
         for j, other in enumerate(frequent):
@@ -77,11 +78,13 @@ def overlap(all_words: Sequence[Words], vocabulary: Vocabulary, top: int = TOP_W
     return matrix
 
 
-def _most_frequent(counts: NDArray[np.int64], stop: NDArray[np.int64], top: int) -> NDArray[np.int64]:
+def _most_frequent(
+    counts: NDArray[np.int64], stop: NDArray[np.int64], places: NDArray[np.uint64], top: int
+) -> NDArray[np.int64]:
     counts = counts.copy()
     counts[stop[stop < len(counts)]] = 0
-    # The most frequent first, of equal ones the word that the vocabulary met first.
-    order = np.argsort(-counts, kind="stable")[:top]
+    # Of equally frequent ones the same in all texts, whichever comes first.
+    order = np.lexsort((places[: len(counts)], -counts))[:top]
     return order[counts[order] > 0]
 
 

@@ -1,10 +1,11 @@
 """What is in textbooks, and how they compare (the paper's Tables 1 and 3 and Figure 3)."""
 
 import heapq
+import itertools
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from hornbook.progress import progress
 from hornbook.tasks import open_task
 from hornbook.textbook.contamination import Finder, held_out
 from hornbook.textbook.distinct import distinct, overlap
-from hornbook.textbook.store import Textbook, open_textbook
+from hornbook.textbook.store import ROW_GROUP_UNITS, Textbook, open_textbook
 from hornbook.textbook.task_text import table_of_rows
 from hornbook.textbook.words import Vocabulary, Words, read_words
 
@@ -27,7 +28,7 @@ TASK = "task"
 LONGEST = 128
 _MOST_DRAWN = 10
 STAGE = "statistics"
-VERSION = 1
+VERSION = 2
 _FILE = "statistics.json"
 
 Books = Sequence[Textbook | Artifact | Path | str]
@@ -63,7 +64,8 @@ def statistics(books: Books | Mapping[str, Artifact], task: Artifact | None = No
         if own is not None and not any(book.kind == TASK for book in opened.values()):
             with progress("count the words of the task", own.artifact.counts["train_rows"]) as counter:
                 rows = table_of_rows(own, own.split("train"))
-                words[TASK] = read_words([rows], vocabulary, Path(folder) / "task", counter)
+                pages = (rows.slice(start, ROW_GROUP_UNITS) for start in range(0, len(rows), ROW_GROUP_UNITS))
+                words[TASK] = read_words(pages, vocabulary, Path(folder) / "task", counter)
         for number, (name, book) in enumerate(opened.items()):
             seen = _Seen(Finder(held) if held else None)
             with progress(f"read {name}", book.units) as counter:
@@ -183,11 +185,18 @@ def _distinct(words: dict[str, Words]) -> dict[str, Any]:
 
 
 def _named(books: Books | Mapping[str, Artifact]) -> Iterator[tuple[str, Textbook]]:
-    """Yield textbooks with names of their own: those given, else the folder's, with a number where two share it."""
-    if isinstance(books, Mapping):
-        yield from ((name, open_textbook(book)) for name, book in books.items())
-        return
-    opened = [book if isinstance(book, Textbook) else open_textbook(book) for book in books]
-    names = [book.artifact.path.name for book in opened]
-    for number, (name, book) in enumerate(zip(names, opened, strict=True), 1):
-        yield (name if names.count(name) == 1 and name != TASK else f"{name}-{number}"), book
+    """Yield textbooks with names of their own: those given, else the folders'; with a number where one is taken.
+
+    The name of the task's own text is taken for all but a textbook that is just this.
+    """
+    given: Iterable[tuple[str | None, Textbook | Artifact | Path | str]] = (
+        books.items() if isinstance(books, Mapping) else ((None, book) for book in books)
+    )
+    taken: set[str] = set()
+    for name, book in given:
+        opened = book if isinstance(book, Textbook) else open_textbook(book)
+        own = name or opened.artifact.path.name
+        names = itertools.chain([own], (f"{own}-{number}" for number in itertools.count(2)))
+        free = next(one for one in names if one not in taken and (one != TASK or opened.kind == TASK))
+        taken.add(free)
+        yield free, opened

@@ -88,11 +88,15 @@ def open_textbook(textbook: Artifact | Path | str) -> Textbook:
     return Textbook(load(path, STAGE))
 
 
+class NothingLeftError(HornbookError):
+    """There is no unit for a textbook."""
+
+
 def write(folder: Path, tables: Iterable[pa.Table], shard_units: int = SHARD_UNITS) -> int:
     """Write tables of `SCHEMA` one after another into shards of `shard_units` units and return their number.
 
     Raises:
-        HornbookError: there is no unit at all.
+        NothingLeftError: there is no unit at all.
     """
     waiting, units, number = SCHEMA.empty_table(), 0, 0
     for table in tables:
@@ -104,7 +108,7 @@ def write(folder: Path, tables: Iterable[pa.Table], shard_units: int = SHARD_UNI
     if waiting.num_rows:
         _write_shard(folder, number, waiting)
     if not units:
-        raise HornbookError(f"{folder}: no unit is left for this textbook")
+        raise NothingLeftError("no unit is left for this textbook")
     return units
 
 

@@ -19,7 +19,7 @@ const draw = async () => {
     font: "system-ui, sans-serif",
     view: { stroke: line },
     axis: { labelColor: quiet, titleColor: quiet, gridColor: line, domainColor: line, tickColor: line, titleFontWeight: 400 },
-    legend: { labelColor: ink, titleColor: quiet, symbolFillColor: quiet },
+    legend: { orient: "bottom", columns: 4, labelColor: ink, titleColor: quiet, symbolFillColor: quiet },
     title: { color: ink, subtitleColor: quiet, anchor: "start" },
   };
   for (const place of document.querySelectorAll("[data-chart]")) {

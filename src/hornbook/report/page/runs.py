@@ -21,6 +21,7 @@ from hornbook.report.page.parts import (
     plot_of,
     shown,
 )
+from hornbook.report.page.textbooks import SAID
 from hornbook.report.run_charts import run_charts
 from hornbook.report.tables import HEADINGS, lines, title
 from hornbook.report.textbooks import describe, percent
@@ -35,10 +36,6 @@ _SAID = {
     "loss": "Loss of each distillation over its steps, a line for each seed.",
     "dev": "Dev score of teacher and students while they are fitted to the labels, a line for each seed.",
     "calibration": "How often models are right against how sure they are; on the dashed line they are equal.",
-    "lengths": "Share of the units of each textbook by their length in words.",
-    "sources": "From which sources the units of each textbook come.",
-    "distinct": "Distinct words and pairs of words, in samples of equal size: higher is richer.",
-    "overlap": "Words in common among the 5,000 most frequent of each text: higher is nearer.",
 }
 
 
@@ -74,7 +71,7 @@ def _sections(run: Run, several: bool) -> Iterator[Section]:
     if said := [*next_steps(run), *run.remarks]:
         yield section("next", "what to try next, and what to know", [Lines(said)])
     charts = run_charts(run)
-    plots = [plot_of(f"{before}{name}", chart, _SAID[name]) for name, chart in charts.items()]
+    plots = [plot_of(f"{before}{name}", chart, (_SAID | SAID)[name]) for name, chart in charts.items()]
     yield section("training", "score, size, training", [Plots(plots)])
     if run.statistics is not None:
         yield section("textbooks", "the textbooks", list(_textbooks(run, before)))
@@ -95,7 +92,7 @@ def _textbooks(run: Run, before: str) -> Iterator[Part]:
     headings, rows, labels = describe(run.statistics["books"])
     yield Table(headings, rows, [i for i in range(len(headings)) if i not in labels])
     charts = textbook_charts(run.statistics)
-    yield Plots([plot_of(f"{before}{name}", chart, _SAID[name]) for name, chart in charts.items()])
+    yield Plots([plot_of(f"{before}{name}", chart, (_SAID | SAID)[name]) for name, chart in charts.items()])
     for group in run.statistics["distinct"]:
         yield Text(f"Distinct-n in samples of {group['unigrams']:,} words, as many as {group['like']} has, %")
         found = [[name, *(percent(one) for one in of)] for name, of in group["of"].items()]
