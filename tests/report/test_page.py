@@ -256,19 +256,16 @@ def test_a_page_of_24_cells_is_small_and_comes_at_once(tmp_path):
     assert len(re.findall(r'<svg class="seeds"', page.read_text("utf-8"))) == 8
 
 
-def test_only_a_clear_difference_is_bold(tmp_path):
+def test_a_difference_is_clear_where_its_interval_leaves_out_zero(tmp_path):
     path = grid(tmp_path / "grid", {"textbook": BOOKS})
-    page, twin = write_report([path], tmp_path / "page.html")
-    lines = [line.split(" | ") for line in twin.read_text("utf-8").splitlines() if re.match(r"\| \w+ over ", line)]
-    assert len(lines) == 6
-    bold = []
-    for _, points, interval, *_ in lines:
-        low, high = map(float, interval.split(" to "))
-        assert points.startswith("**") == (low > 0 or high < 0)
-        bold.append(points.startswith("**"))
-    assert True in bold
-    assert False in bold
-    assert page.read_text("utf-8").count("<strong>") == sum(bold)
+    _, twin = write_report([path], tmp_path / "page.html")
+    found = re.findall(
+        r"\| \w+ over \w+ \| (?:\S+) \| (\S+) to (\S+) \| (yes)? ?\|", twin.read_text("utf-8"), re.MULTILINE
+    )
+    assert len(found) == 6
+    for low, high, clear in found:
+        assert (clear == "yes") == (float(low) > 0 or float(high) < 0)
+    assert {clear for *_, clear in found} == {"", "yes"}
 
 
 def specs(page: Path) -> dict:
