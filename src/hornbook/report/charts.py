@@ -59,7 +59,7 @@ def source_chart(books: Any) -> Any:
         row["place"] = sources.index(row["source"])
     return (
         chart(rows)
-        .mark_bar(stroke="white")
+        .mark_bar()
         .encode(
             alt.X("share:Q", title="share of the units", axis=alt.Axis(format="%"), stack="normalize"),
             alt.Y("textbook:N", title=None, sort=None),
