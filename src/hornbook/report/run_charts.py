@@ -37,7 +37,7 @@ def size_chart(rows: Sequence[Row], metric: str) -> Any:
     )
     marks = base.mark_point(filled=True, opacity=0.85).encode(
         colour("model", [point["model"] for point in points]),
-        alt.Size("sentences a second:Q", scale=alt.Scale(range=[80, 700]), title="sentences a second"),
+        alt.Size("sentences a second:Q", scale=alt.Scale(range=[80, 700]), legend=None),
     )
     return marks.properties(width=WIDTH, height=HEIGHT, title="Score, size and speed")
 
