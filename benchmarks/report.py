@@ -2,8 +2,8 @@
 
     python benchmarks/report.py [--cells 24] [--examples 872]
 
-The cells are made up: textbooks by tasks by three seeds, with predictions for so many dev examples each. The time is that
-of the whole command in a process of its own. The last line of the output is one JSON object.
+The cells are made up: textbooks by tasks by three seeds, with predictions for so many dev examples each. The time is
+that of the whole command in a process of its own. The last line of the output is one JSON object.
 """
 
 import argparse
@@ -47,6 +47,7 @@ def made_up(cells: int, examples: int) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Make up results, write the report, say how long it took."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=24)
     parser.add_argument("--examples", type=int, default=872)
