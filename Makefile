@@ -27,6 +27,8 @@ test: $(READY) ## Unit tests (under 5 minutes)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(READY) ## Tests with several processes, faults and whole runs (under 25 minutes)
+	@# The report is looked at in a browser; where none can be had, that test says so and is skipped.
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install -y -qq chromium; } || true
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow --ignore tests/slow/test_cluster.py
 	HF_HUB_OFFLINE=1 timeout 600 $(BIN)/python -m pytest -m slow tests/slow/test_cluster.py
 

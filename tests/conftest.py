@@ -105,3 +105,45 @@ def general_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("general") / "prose.txt"
     path.write_text("\n".join(lines) + "\n", "utf-8")
     return path
+
+
+_HOSTILE = (
+    "</script><script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\"> &amp; | `*b*`"
+)
+
+
+@pytest.fixture(scope="session")
+def hostile() -> str:
+    """A text that changes the page's title wherever it is taken for HTML."""
+    return _HOSTILE
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory, tiny_teacher: Path, reviews: Path) -> Path:
+    """The folder of a small finished run: two textbooks, two seeds, two baselines; hostile text in the corpus."""
+    import random
+
+    from hornbook import pipeline
+    from hornbook.recipe import Recipe, validate
+
+    at = tmp_path_factory.mktemp("finished")
+    draw = random.Random(1)
+    lines = [f"{' '.join(draw.choices(WORDS, k=draw.randint(4, 14)))} {_HOSTILE} {i}." for i in range(600)]
+    (at / "prose.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    values = {
+        "name": "small",
+        "task": {"source": str(reviews)},
+        "corpus": {"sources": [str(at / "prose.txt")], "unit": "line"},
+        "textbooks": {
+            "general": {"kind": "general"},
+            "contextualized": {"kind": "contextualized", "share": 0.2, "min_units": 50},
+        },
+        "teacher": {"model": str(tiny_teacher), "finetune": {"epochs": 4, "learning_rate": 5e-3, "batch": 8}},
+        "student": {"layers": 1, "hidden": 16, "heads": 2},
+        "distil": {"tokens": 3000, "learning_rate": 5e-3},
+        "adapt": {"epochs": 1, "batch": 8},
+        "baselines": ["undistilled", "tf-idf"],
+        "seeds": [0, 1],
+        "threads": 1,
+    }
+    return pipeline.run(validate(Recipe, values, "test"), at / "runs").folder

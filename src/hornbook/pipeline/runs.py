@@ -21,6 +21,7 @@ logger = logging.getLogger("hornbook")
 STORE = "artifacts"
 REPORT = "report.json"
 TABLE = "report.md"
+PAGE = "report.html"
 
 
 @dataclass
@@ -161,7 +162,7 @@ def _reach(cluster: str) -> None:
 
 def _own_run_folder(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()):
-        own = {REPORT, TABLE, "recipe.yaml"}
+        own = {REPORT, TABLE, PAGE, "recipe.yaml"}
         foreign = [p.name for p in folder.iterdir() if not (p.is_symlink() or p.name in own)]
         if foreign:
             raise HornbookError(f"{folder}: holds something else ({foreign[0]}); choose another name or remove it")

@@ -21,6 +21,14 @@ Row = dict[str, Any]
 REPORT, EXPERIMENT = "report.json", "experiment.json"
 _MISTAKES, _ANCHORS, _UNITS, _BINS = 50, 40, 5, 10
 _SEED = "-seed"
+# What is read of each row of a report, of each of its stages, and of the cells of an experiment.
+_OF_MODELS = (
+    *("name", "textbook", "parameters", "dev", "test", "metric", "calibration_error", "share_cut"),
+    *("sentences_per_second", "seconds", "seed"),
+)
+_OF_STAGES = ("stage", "key", "seconds", "reused")
+_OF_SCORES = ("at", "task", "seed", "dev", "metric", "minutes", "predicted")
+_OF_TEXTBOOKS = ("at", "statistics")
 
 
 @dataclass(frozen=True)
@@ -102,8 +110,14 @@ def _grid(path: Path, name: str) -> Grid:
     found = _json(path)
     try:
         rows = list(found["rows"])
+        scored = [row for row in rows if "statistics" not in row]
+        _refuse_earlier(path, scored, _OF_SCORES)
+        _refuse_earlier(path, [row for row in rows if "statistics" in row], _OF_TEXTBOOKS)
         axes = tuple(found.get("axes") or dict.fromkeys(axis for row in rows for axis in row["at"]))
-        return Grid(found.get("name", name), axes, rows, dict(found.get("gold", {})), dict(found.get("failed", {})))
+        gold = dict(found.get("gold", {}))
+        if {row["task"] for row in scored} - gold.keys() or any(row["at"].keys() < set(axes) for row in rows):
+            raise KeyError
+        return Grid(found.get("name", name), axes, rows, gold, dict(found.get("failed", {})))
     except (KeyError, TypeError, AttributeError):
         raise HornbookError(f"{path}: holds no results of an experiment, or those of an earlier version") from None
 
@@ -118,6 +132,8 @@ def _run(folder: Path) -> Run:
         ) from None
     if not rows:
         raise HornbookError(f"{folder / REPORT}: has no model in it; run it again")
+    _refuse_earlier(folder / REPORT, rows, _OF_MODELS)
+    _refuse_earlier(folder / REPORT, stages, _OF_STAGES)
     task = _linked(folder, "task")
     books = {path.name.removeprefix("textbook-"): load(path) for path in sorted(folder.glob("textbook-*"))}
     best = _best(rows)
@@ -143,6 +159,14 @@ def _run(folder: Path) -> Run:
     if task.info["kind"] == "classification":
         run.calibration.extend(_calibration(folder, rows))
     return run
+
+
+def _refuse_earlier(path: Path, rows: Sequence[Row], wanted: Sequence[str]) -> None:
+    for row in rows:
+        if missing := [name for name in wanted if name not in row]:
+            raise HornbookError(
+                f"{path}: is of an earlier version, without {missing[0]!r}; run it again, nothing is trained anew"
+            )
 
 
 def _json(path: Path) -> Any:

@@ -161,18 +161,24 @@ def grid_chart(grid: Grid) -> Any:
 
 def _lines(found: Sequence[Row], axes: Sequence[str], over: str, metric: str) -> Any:
     others = [axis for axis in axes if axis != over]
+    # Vega takes a dot in a field's name for a way into another field.
+    field = over.replace(".", " ")
     points = [
-        {"line": _name(row["at"], others) or "all", over: row["at"][over], "score": 100 * row["dev"]["mean"]}
+        {"line": _name(row["at"], others) or "all", field: row["at"][over], "score": 100 * row["dev"]["mean"]}
         for row in found
     ]
     return (
         chart(points)
         .mark_line(point={"filled": True, "size": 40})
         .encode(
-            alt.X(f"{over}:Q", title=over),
+            alt.X(f"{field}:Q", title=over),
             alt.Y("score:Q", title=metric, scale=alt.Scale(zero=False)),
             colour("line", list(dict.fromkeys(point["line"] for point in points))),
-            tooltip=[alt.Tooltip("line:N"), alt.Tooltip(f"{over}:Q"), alt.Tooltip("score:Q", format=".1f")],
+            tooltip=[
+                alt.Tooltip("line:N"),
+                alt.Tooltip(f"{field}:Q", title=over),
+                alt.Tooltip("score:Q", format=".1f"),
+            ],
         )
         .properties(width=WIDTH, height=HEIGHT, title=f"Scores over {over}")
     )

@@ -189,4 +189,4 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], figures: Sequ
 
 def _escaped(text: str) -> str:
     """Return text of the data so that Markdown shows it as it is, and no HTML in it is run."""
-    return " ".join(text.split()).replace("<", "&lt;")
+    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")

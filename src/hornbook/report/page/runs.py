@@ -50,7 +50,7 @@ def runs_report(runs: Sequence[Run]) -> Report:
     task = runs[0].task
     examples = ", ".join(f"{count:,} {name}" for name, count in task["examples"].items())
     sections = [
-        Section("results", "Results", [Text(title(rows)), _results(rows)]),
+        Section("results", "Results", [Text(title(rows)), _results(runs)]),
         *(section for run in runs for section in _sections(run, several)),
     ]
     verdicts = [f"{run.name}: {verdict(run)}" if several else verdict(run) for run in runs]
@@ -58,8 +58,11 @@ def runs_report(runs: Sequence[Run]) -> Report:
     return Report(", ".join(run.name for run in runs), about, verdicts, sections)
 
 
-def _results(rows: Sequence[Row]) -> Table:
-    return Table(HEADINGS, lines(rows), range(_LABELS, len(HEADINGS)))
+def _results(runs: Sequence[Run]) -> Table:
+    """Return the models of all runs, each beside the teacher of its own."""
+    before = {run.name: f"{run.name}: " if len(runs) > 1 else "" for run in runs}
+    rows = [(f"{before[run.name]}{name}", *rest) for run in runs for name, *rest in lines(run.rows)]
+    return Table(HEADINGS, rows, range(_LABELS, len(HEADINGS)))
 
 
 def _sections(run: Run, several: bool) -> Iterator[Section]:

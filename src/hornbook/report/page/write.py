@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def write_report(places: Sequence[Path], out: Path) -> tuple[Path, Path]:
     Raises:
         HornbookError: a run is not finished or of an earlier version, or the runs are of different tasks.
     """
-    found = [read(place) for place in places]
+    found = [read(place) for place in dict.fromkeys(places)]
     runs = [one for one in found if isinstance(one, Run)]
     grids = [one for one in found if isinstance(one, Grid)]
     if grids and len(found) > 1:
@@ -47,6 +48,8 @@ def write_report(places: Sequence[Path], out: Path) -> tuple[Path, Path]:
             f"{first.folder} is of the task {first.task['name']}, {other.folder} of {other.task['name']} or of other "
             "examples of it; report runs of one task together"
         )
+    if len({run.name for run in runs}) < len(runs):
+        runs = [replace(run, name=str(run.folder)) for run in runs]
     report = grid_report(grids[0]) if grids else runs_report(runs)
     page, twin = out.with_suffix(".html"), out.with_suffix(".md")
     page.parent.mkdir(parents=True, exist_ok=True)
