@@ -85,10 +85,13 @@ def distinct_chart(group: Mapping[str, Any]) -> Any:
         for name, of in group["of"].items()
         for n, one in enumerate(of, 1)
     ]
-    base = chart(rows).encode(alt.Y("text:N", title=None, sort=names), alt.YOffset("measure:N", title=None))
+    measures = ["Distinct-1", "Distinct-2"]
+    base = chart(rows).encode(
+        alt.Y("text:N", title=None, sort=names), alt.YOffset("measure:N", title=None, sort=measures)
+    )
     bars = base.mark_bar().encode(
         alt.X("percent:Q", title="distinct n-grams, %"),
-        colour("measure", ["Distinct-1", "Distinct-2"]),
+        colour("measure", measures),
         tooltip=[alt.Tooltip("text:N"), alt.Tooltip("measure:N"), alt.Tooltip("percent:Q", format=".1f")],
     )
     spread = base.mark_rule(color="#888888").encode(alt.X("low:Q"), alt.X2("high:Q"))

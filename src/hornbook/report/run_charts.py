@@ -25,8 +25,6 @@ def size_chart(rows: Sequence[Row], metric: str) -> Any:
         for row in summarise(rows)
         if row["parameters"]
     ]
-    # The ends of the scale say enough; the values between would not fit beside the names.
-    speeds = [point["sentences a second"] for point in points]
     base = chart(points).encode(
         alt.X("parameters:Q", title="parameters, millions", scale=alt.Scale(type="log", nice=True, padding=20)),
         alt.Y("dev:Q", title=f"{metric} on dev, %", scale=alt.Scale(zero=False, padding=12)),
@@ -39,12 +37,7 @@ def size_chart(rows: Sequence[Row], metric: str) -> Any:
     )
     marks = base.mark_point(filled=True, opacity=0.85).encode(
         colour("model", [point["model"] for point in points]),
-        alt.Size(
-            "sentences a second:Q",
-            scale=alt.Scale(range=[80, 700]),
-            title="sentences a second",
-            legend=alt.Legend(values=sorted({min(speeds), max(speeds)})),
-        ),
+        alt.Size("sentences a second:Q", scale=alt.Scale(range=[80, 700]), legend=None),
     )
     return marks.properties(width=WIDTH, height=HEIGHT, title="Score, size and speed")
 
