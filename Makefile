@@ -36,7 +36,10 @@ bench: $(READY) ## Distillation beside the obvious way, retrieval beside search 
 	$(BIN)/python benchmarks/distil_step.py --quick
 	$(BIN)/python benchmarks/retrieval.py --quick
 
-docs: ## The documentation as a site in build/site
+docs: $(READY) ## The documentation as a site in build/site, with the reports of our experiments
+	for rows in laptop-table2 laptop-table3; do \
+		$(BIN)/hornbook report docs/results/$$rows.json --out docs/results/report-$$rows.html || exit 1; \
+	done
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'zensical>=0.0.70'
 	.venv-docs/bin/zensical build --clean

@@ -66,6 +66,7 @@ _HOLD = (
     "unique of retrieved",
     "anchors with fewer than k",
     "share of corpus",
+    "removed",
     "dev texts in it",
 )
 _RICH = (
@@ -93,6 +94,7 @@ def _hold(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Iterator[li
                 drawn[0],
                 *drawn[2:4],
                 f"{book['info']['share']:.1%}" if "share" in book["info"] else "",
+                f"{book['counts']['contaminated']:,}" if book["info"]["contamination"] == "removed" else "",
                 "" if told is None else f"{told['found']:,} of {told['texts']:,}",
             ]
 
