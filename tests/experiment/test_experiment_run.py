@@ -214,3 +214,38 @@ def test_a_cell_that_fails_for_any_reason_is_named(folder, tmp_path, monkeypatch
     axes = {"textbook": ["general"], "distil.tokens": [1700], "seed": [0, 1]}
     assert experiment.run(cells_of(folder, axes=axes), folder / "runs", results) == []
     assert set(results.failed.values()) == {"MemoryError: not enough of it"}
+
+
+def test_snapshots_and_students_that_begin_as_others(folder, tmp_path):
+    changes = {
+        "change": {"distil.tokens": None, "distil.steps": 12, "distil.snapshots": [4, 12]},
+        "axes": {
+            "begin": {"random": {}, "general": {"start": {"textbook": "general"}}},
+            "textbook": ["contextualized"],
+            "snapshot": [4, 12],
+        },
+    }
+    results = Results(tmp_path / "rows.json")
+    cells = cells_of(folder, **changes)
+    planned = experiment.plan(cells, folder / "runs", results)
+    assert planned["failed"] == {}
+    rows = experiment.run(cells, folder / "runs", results)
+    assert results.failed == {}
+    assert [row["at"] for row in rows] == [
+        {"begin": begin, "textbook": "contextualized", "snapshot": step}
+        for begin in ("random", "general")
+        for step in (4, 12)
+    ]
+
+
+def test_rows_move_when_the_experiment_gets_another_axis(finished, folder, tmp_path):
+    _, _, results = finished
+    again = Results.read(results.path)
+    count = len(again.rows)
+    again.path = tmp_path / "rows.json"
+    axes = {"teacher": ["task"], "textbook": ["general"], "seed": [0]}
+    (moved,) = experiment.run(cells_of(folder, axes=axes), folder / "runs", again)
+    assert moved["at"] == {"teacher": "task", "textbook": "general", "seed": 0}
+    kept = Results.read(again.path)
+    assert len(kept.rows) == count
+    assert [row["at"] for row in kept.rows if row["key"] == moved["key"]] == [moved["at"]]

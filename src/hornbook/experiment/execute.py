@@ -85,6 +85,7 @@ def run(cells: Sequence[Cell], runs: Path | str, results: Results, *, cluster: s
             missing.append(number)
         else:
             found[number] = row
+            results.place(row)
     if found:
         logger.info("%d of %d cells are finished already", len(found), len(cells))
     for number, came in _computed(cells, missing, runs, cluster):

@@ -51,6 +51,11 @@ class Results:
         """Return the row of the cell whose evaluation has this key, said to be where it is now asked for."""
         return next(({**row, "at": dict(at)} for row in self.rows if row["key"] == key), None)
 
+    def place(self, row: Row) -> None:
+        """Say in the file too where a finished row is now asked for; an experiment may have got another axis."""
+        if row not in self.rows:
+            self.add(row)
+
     def add(self, row: Row, gold: Mapping[str, Any] = MappingProxyType({})) -> None:
         """Add a finished cell with its task's gold labels, or put it in an older one's place, and write the file."""
         self.gold |= gold

@@ -217,7 +217,8 @@ def snapshot(student: Artifact, step: int, out: Place) -> Artifact:
         work.counts = {"steps": step, "parameters": student.counts["parameters"]}
         work.info["task"] = student.info.get("task")
 
-    inputs = {"student": student.key}
+    # It reads as the student does.
+    inputs = {"student": student.key, "tokenizer": student.manifest["inputs"]["tokenizer"]}
     return make(out, stage="student", version=VERSION, config={"step": step}, inputs=inputs, build=build)
 
 
