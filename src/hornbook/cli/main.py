@@ -442,6 +442,7 @@ def _ran(recipe: settings_of.Recipe, runs: Path, dry_run: bool, quiet: bool, clu
     for remark in outcome.remarks:
         _say(remark, quiet)
     _say(f"report: {outcome.folder / pipeline.REPORT} ({pipeline.timed(started)})", quiet)
+    _say(f"a page of it: hornbook report {outcome.folder}", quiet)
     return outcome.as_json()
 
 
