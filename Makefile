@@ -32,9 +32,10 @@ test-slow: $(READY) ## Tests with several processes, faults and whole runs (unde
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow --ignore tests/slow/test_cluster.py
 	HF_HUB_OFFLINE=1 timeout 600 $(BIN)/python -m pytest -m slow tests/slow/test_cluster.py
 
-bench: $(READY) ## Distillation beside the obvious way, retrieval beside search engines (two minutes)
+bench: $(READY) ## Distillation and augmentation beside the obvious ways, retrieval beside search engines (three minutes)
 	$(BIN)/python benchmarks/distil_step.py --quick
 	$(BIN)/python benchmarks/retrieval.py --quick
+	$(BIN)/python benchmarks/augment.py --quick
 
 docs: $(READY) ## The documentation as a site in build/site, with the reports of our experiments
 	for rows in laptop-table2 laptop-table3; do \
