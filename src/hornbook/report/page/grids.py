@@ -39,7 +39,8 @@ def _verdicts(grid: Grid) -> list[str]:
         groups.setdefault(tuple(one["at"].items()), []).append(one)
     for at, pairs in groups.items():
         clear = [one for one in pairs if one["difference"].clear]
-        where = "".join(f"{value}: " for _, value in at)
+        said_at = [str(value) for axis, value in at if len({row["at"][axis] for row in grid.rows}) > 1]
+        where = f"{', '.join(said_at)}: " if said_at else ""
         names = {one[role] for one in pairs for role in ("better", "worse")}
         ahead = (name for name in names if all(one["better"] == name for one in pairs if name in _both(one)))
         if (best := next(ahead, None)) is None:
