@@ -151,7 +151,7 @@ def _run(folder: Path) -> Run:
         },
         best=best,
         curves=list(_curves(folder)),
-        statistics=_statistics(books, task, folder) if books else None,
+        statistics=_statistics(books, task) if books else None,
         anchors=dict(_anchors(books)),
     )
     if task.info["kind"] != "multilabel":
@@ -195,7 +195,7 @@ def _best(rows: Sequence[Row]) -> Row | None:
     return max(students, key=lambda row: row["dev"]["mean"]) if students else None
 
 
-def _statistics(books: Mapping[str, Artifact], task: Artifact, folder: Path) -> Row:
+def _statistics(books: Mapping[str, Artifact], task: Artifact) -> Row:
     return read_statistics(measured(books, task, _store(task)))
 
 
@@ -213,10 +213,8 @@ def _curves(folder: Path) -> Iterator[Row]:
         adapted = load(link)
         where = {"model": model, "seed": int(seed)}
         yield from ({**where, "stage": "adapt", **point} for point in _points(adapted.path))
-        distilled = _store(adapted).root / "student"
-        for path in distilled.glob("*/manifest.json"):
-            if json.loads(path.read_text("utf-8"))["key"] == adapted.manifest["inputs"].get("model"):
-                yield from ({**where, "stage": "distil", **point} for point in _points(path.parent))
+        distilled = _store(adapted).folder("student", adapted.manifest["inputs"]["model"])
+        yield from ({**where, "stage": "distil", **point} for point in _points(distilled))
     if (folder / TEACHER).exists():
         where = {"model": TEACHER, "seed": 0}
         yield from ({**where, "stage": "adapt", **point} for point in _points(folder / TEACHER))

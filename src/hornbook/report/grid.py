@@ -10,6 +10,7 @@ from rich.table import Table
 
 from hornbook.evaluation.compare import Difference, difference
 from hornbook.report.summary import spread
+from hornbook.report.tables import markdown_lines
 
 Row = dict[str, Any]
 _SEED, _TASK, _BOOK = "seed", "task", "textbook"
@@ -71,8 +72,8 @@ def grid_markdown(rows: Sequence[Row], gold: Mapping[str, Any], axes: Sequence[s
     """Return the same tables as Markdown; clear differences are bold."""
     parts = []
     for headings, lines in _tables(rows, gold, axes, bold="**"):
-        rules = ["---:" if heading in _FIGURES else "---" for heading in headings]
-        parts.append("\n".join(f"| {' | '.join(line)} |" for line in (headings, rules, *lines)))
+        figures = [place for place, heading in enumerate(headings) if heading in _FIGURES]
+        parts.append(markdown_lines(headings, lines, figures))
     return "\n\n".join(parts) + "\n"
 
 

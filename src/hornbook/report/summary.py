@@ -59,10 +59,10 @@ def remarks(rows: Sequence[Row]) -> list[str]:
             score = row["dev"]["mean"]
             for baseline, words in _BASELINES.items():
                 if baseline in by_name and score <= (other := by_name[baseline]["dev"]["mean"]):
-                    said.append(f"{name}: {words.format(own=_percent(score), other=_percent(other))}")
+                    said.append(f"{name}: {words.format(own=percent(score), other=percent(other))}")
         if row["share_cut"] > _MUCH_CUT:
             said.append(
-                f"{name}: {_percent(row['share_cut'])}% of dev's inputs are longer than max_length and are cut"
+                f"{name}: {percent(row['share_cut'])}% of dev's inputs are longer than max_length and are cut"
             )
     for row in rows:
         if row["grid"]:
@@ -91,7 +91,7 @@ _BASELINES = {
 
 def _cell(cell: Row) -> str:
     chosen = ", ".join(f"{name} {value}" for name, value in cell.items() if name not in ("dev", "failed"))
-    return f"{chosen}: {'failed' if cell['dev'] is None else _percent(cell['dev'])}"
+    return f"{chosen}: {'failed' if cell['dev'] is None else percent(cell['dev'])}"
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -99,7 +99,8 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return statistics.mean(known) if known else None
 
 
-def _percent(score: float) -> str:
+def percent(score: float) -> str:
+    """Return a score or a share in percent, with one decimal."""
     return f"{100 * score:.1f}"
 
 

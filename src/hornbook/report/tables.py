@@ -1,6 +1,6 @@
 """Tables for the terminal and for Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -67,8 +67,13 @@ def title(rows: Sequence[Row]) -> str:
 
 def markdown_table(rows: Sequence[Row]) -> str:
     """Return the same lines as a Markdown table."""
-    rules = tuple("---" if heading in HEADINGS[:2] else "---:" for heading in HEADINGS)
-    return "\n".join(f"| {' | '.join(line)} |" for line in (HEADINGS, rules, *lines(rows)))
+    return markdown_lines(HEADINGS, lines(rows), range(2, len(HEADINGS)))
+
+
+def markdown_lines(headings: Sequence[str], rows: Sequence[Sequence[str]], figures: Container[int]) -> str:
+    """Return a table as Markdown; the columns at the places `figures` stand to the right."""
+    rules = ["---:" if place in figures else "---" for place in range(len(headings))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (headings, rules, *rows))
 
 
 def plan_table(stages: Sequence[Row], free_megabytes: int) -> Group:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from hornbook.report.tables import plain
+from hornbook.report.tables import markdown_lines, plain
 from hornbook.textbook.statistics import TASK
 
 _SHORTENED = 90
@@ -51,9 +51,8 @@ def comparison_markdown(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) 
     """Return the same tables as Markdown."""
     parts = []
     for title, headings, lines in comparison(rows, axes):
-        rules = ["---" if heading in {*axes, *_TEXTS} else "---:" for heading in headings]
-        table = "\n".join(f"| {' | '.join(line)} |" for line in (headings, rules, *lines))
-        parts.append(f"{title}\n\n{table}")
+        figures = [place for place, heading in enumerate(headings) if heading not in {*axes, *_TEXTS}]
+        parts.append(f"{title}\n\n{markdown_lines(headings, lines, figures)}")
     return "\n\n".join(parts) + "\n"
 
 

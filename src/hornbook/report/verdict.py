@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hornbook.report.facts import Run
-from hornbook.report.summary import LOGITS, RELEASED, TEACHER, TF_IDF, UNDISTILLED, listed, summarise
+from hornbook.report.summary import LOGITS, RELEASED, TEACHER, TF_IDF, UNDISTILLED, listed, percent, summarise
 
 Row = dict[str, Any]
 
@@ -29,22 +29,22 @@ def verdict(run: Run) -> str:
         return (
             f"No student was distilled; {max(rows, key=lambda name: rows[name]['dev']['mean'])} is the best on dev."
         )
-    score = _percent(best["dev"]["mean"])
+    score = percent(best["dev"]["mean"])
     said = f"The student of the textbook {best['name']} has {_article(metric)} {metric} of {score}% on dev"
     if teacher is not None:
         smaller = teacher["parameters"] / best["parameters"]
         faster = best["sentences_per_second"] / teacher["sentences_per_second"]
         said += (
-            f", {_percent(best['dev']['mean'] / teacher['dev']['mean'])}% of what its teacher has "
-            f"({_percent(teacher['dev']['mean'])}); it is {smaller:.1f} times smaller and {faster:.1f} times as fast"
+            f", {percent(best['dev']['mean'] / teacher['dev']['mean'])}% of what its teacher has "
+            f"({percent(teacher['dev']['mean'])}); it is {smaller:.1f} times smaller and {faster:.1f} times as fast"
         )
     below = [name for name in _CHEAPER if name in rows and rows[name]["dev"]["mean"] >= best["dev"]["mean"]]
     above = [name for name in _CHEAPER if name in rows and name not in below]
     if above:
-        named = (f"{_CHEAPER[name]} ({_percent(rows[name]['dev']['mean'])})" for name in above)
+        named = (f"{_CHEAPER[name]} ({percent(rows[name]['dev']['mean'])})" for name in above)
         said += f"; it beats {listed(list(named))}"
     if below:
-        named = (f"{_CHEAPER[name]} ({_percent(rows[name]['dev']['mean'])})" for name in below)
+        named = (f"{_CHEAPER[name]} ({percent(rows[name]['dev']['mean'])})" for name in below)
         said += f"{', but' if above else ';'} it does not beat {listed(list(named))}"
     return f"{said}."
 
@@ -62,14 +62,14 @@ def _next_steps(run: Run) -> Iterator[str]:
         yield "Distil longer (distil.tokens): the loss still falls at the end."
     share = best["share_of_teacher"]
     if share is not None and share >= _NEAR:
-        yield f"Try a smaller student (student.layers, student.hidden): this one keeps {_percent(share)}%."
+        yield f"Try a smaller student (student.layers, student.hidden): this one keeps {percent(share)}%."
     elif share is not None and share < _FAR:
-        yield f"Give it more tokens, a larger corpus or more layers: it keeps {_percent(share)}%."
+        yield f"Give it more tokens, a larger corpus or more layers: it keeps {percent(share)}%."
     error = best["calibration_error"]
     if error is not None and error > _MISCALIBRATED:
         yield (
             "Adapt for fewer passes, or to the teacher's outputs too (adapt.labels: both): how sure it says it is "
-            f"is {_percent(error)} points off."
+            f"is {percent(error)} points off."
         )
     if (near := _nearness(run)) is not None and near[0] <= near[1]:
         yield (
@@ -118,7 +118,3 @@ def _nearness(run: Run) -> tuple[float, float] | None:
 
 def _article(word: str) -> str:
     return "an" if word[0] in "aeiou" else "a"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"

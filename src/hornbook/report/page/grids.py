@@ -21,19 +21,18 @@ def grid_report(grid: Grid) -> Report:
     about = f"{len(grid.rows)} cells over {', '.join(grid.axes)}"
     if grid.failed:
         about += f"; {len(grid.failed)} failed"
-    sections = list(_measured(grid) if grid.rows and "statistics" in grid.rows[0] else _scored(grid))
+    measured = bool(grid.rows) and "statistics" in grid.rows[0]
+    pairs = [] if measured else differences(grid.rows, grid.gold, grid.axes)
+    sections = list(_measured(grid) if measured else _scored(grid, pairs))
     if grid.failed:
         rows = [[name, reason] for name, reason in grid.failed.items()]
         sections.append(Section("failed", "Failed cells", [Table(["cell", "why"], rows)]))
-    return Report(grid.name, about, _verdicts(grid), sections)
+    return Report(grid.name, about, _verdicts(grid, pairs), sections)
 
 
-def _verdicts(grid: Grid) -> list[str]:
+def _verdicts(grid: Grid, found: Sequence[Row]) -> list[str]:
     """Return for each task which textbooks are clearly better than others."""
-    if not grid.rows or "statistics" in grid.rows[0] or "textbook" not in grid.axes:
-        return []
     said = []
-    found = differences(grid.rows, grid.gold, grid.axes)
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for one in found:
         groups.setdefault(tuple(one["at"].items()), []).append(one)
@@ -57,7 +56,7 @@ def _both(pair: Row) -> tuple[Any, Any]:
     return pair["better"], pair["worse"]
 
 
-def _scored(grid: Grid) -> Iterator[Section]:
+def _scored(grid: Grid, pairs: Sequence[Row]) -> Iterator[Section]:
     if not grid.rows:
         return
     found = scores(grid.rows, grid.axes)
@@ -67,7 +66,6 @@ def _scored(grid: Grid) -> Iterator[Section]:
         Plots([plot_of("scores", grid_chart(grid), "The dev score of every cell, and of every seed.")]),
     ]
     yield Section("scores", "Scores", parts)
-    pairs = differences(grid.rows, grid.gold, grid.axes)
     if pairs:
         others = [axis for axis in grid.axes if axis not in {_SEED, "textbook"}]
         rows = [

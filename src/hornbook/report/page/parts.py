@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from hornbook.report.tables import markdown_lines
+
 Row = dict[str, Any]
 
 
@@ -182,9 +184,8 @@ def _in_markdown(part: Part) -> str:
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], figures: Sequence[int]) -> str:
-    rules = ["---:" if i in figures else "---" for i in range(len(headings))]
-    lines = [[_escaped(cell).replace("|", "\\|") for cell in line] for line in (headings, *rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rules, *lines[1:]))
+    shown_headings, *lines = [[_escaped(cell).replace("|", "\\|") for cell in line] for line in (headings, *rows)]
+    return markdown_lines(shown_headings, lines, figures)
 
 
 def _escaped(text: str) -> str:
