@@ -30,7 +30,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from distil_inputs import say
+from distil_inputs import name_of, say
 from hornbook.models.loading import load_masked_lm, load_tokenizer, quiet_transformers
 from hornbook.models.masked import MaskedModel
 from hornbook.models.predict import best_device
@@ -175,15 +175,6 @@ def agree(ours: Ours, obvious: ObviousAugmenter, texts: Sequence[str]) -> float:
         shared += sum(len(set(mine[i]) & set(theirs[i])) for i in theirs)
         wanted += sum(len(set(theirs[i])) for i in theirs)
     return round(shared / max(wanted, 1), 4)
-
-
-def name_of(device: torch.device) -> str:
-    """Return what the figures were taken on."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name()
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
-    model = next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), "cpu")
-    return f"{model}, {torch.get_num_threads()} threads"
 
 
 def main() -> None:

@@ -68,3 +68,14 @@ def joined(units: Sequence[str], tokenizer: Any, max_length: int) -> list[str]:
     from hornbook.training.tokens import packed
 
     return [text for texts, _ in packed([(units, None)], tokenizer, max_length, "length") for text in texts]
+
+
+def name_of(device: Any) -> str:
+    """Return what the figures were taken on, of a torch.device."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name()
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+    model = next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), "cpu")
+    return f"{model}, {torch.get_num_threads()} threads"

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from distil_inputs import find_teacher, find_tokenizer, joined, read_units, say
+from distil_inputs import find_teacher, find_tokenizer, joined, name_of, read_units, say
 from distil_ways import Setting, Step, Work, cut, our_loss, ours, ours_step, plain, plain_loss
 from hornbook.training.relations import RELATIONS, relation_loss
 
@@ -184,15 +184,6 @@ def peak_mb(device: torch.device) -> int:
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated() / 2**20)
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
-
-
-def name_of(device: torch.device) -> str:
-    """Return what the figures were taken on."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name()
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
-    model = next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), "cpu")
-    return f"{model}, {torch.get_num_threads()} threads"
 
 
 def parse() -> argparse.Namespace:

@@ -5,8 +5,9 @@ import os
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -119,7 +120,37 @@ def hostile() -> str:
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory: pytest.TempPathFactory, tiny_teacher: Path, reviews: Path) -> Path:
+def small_recipe() -> Callable[[Path, Path, Path], dict[str, Any]]:
+    """The values of a small recipe: of labelled reviews, general text and a teacher."""
+
+    def values(labelled: Path, text: Path, teacher: Path) -> dict[str, Any]:
+        return {
+            "name": "small",
+            "task": {"source": str(labelled)},
+            "corpus": {"sources": [str(text)]},
+            "textbooks": {
+                "general": {"kind": "general"},
+                "contextualized": {"kind": "contextualized", "share": 0.2, "min_units": 50},
+            },
+            "teacher": {"model": str(teacher), "finetune": {"epochs": 4, "learning_rate": 5e-3, "batch": 8}},
+            "student": {"layers": 1, "hidden": 16, "heads": 2},
+            "distil": {"tokens": 3000, "learning_rate": 5e-3},
+            "adapt": {"epochs": 2, "batch": 8},
+            "baselines": ["undistilled"],
+            "seeds": [0, 1],
+            "threads": 1,
+        }
+
+    return values
+
+
+@pytest.fixture(scope="session")
+def finished_run(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_teacher: Path,
+    reviews: Path,
+    small_recipe: Callable[[Path, Path, Path], dict[str, Any]],
+) -> Path:
     """The folder of a small finished run: two textbooks, two seeds, two baselines; hostile text in the corpus."""
     import random
 
@@ -130,20 +161,9 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory, tiny_teacher: Path, r
     draw = random.Random(1)
     lines = [f"{' '.join(draw.choices(WORDS, k=draw.randint(4, 14)))} {_HOSTILE} {i}." for i in range(600)]
     (at / "prose.txt").write_text("\n".join(lines) + "\n", "utf-8")
-    values = {
-        "name": "small",
-        "task": {"source": str(reviews)},
+    values = small_recipe(reviews, at / "prose.txt", tiny_teacher) | {
         "corpus": {"sources": [str(at / "prose.txt")], "unit": "line"},
-        "textbooks": {
-            "general": {"kind": "general"},
-            "contextualized": {"kind": "contextualized", "share": 0.2, "min_units": 50},
-        },
-        "teacher": {"model": str(tiny_teacher), "finetune": {"epochs": 4, "learning_rate": 5e-3, "batch": 8}},
-        "student": {"layers": 1, "hidden": 16, "heads": 2},
-        "distil": {"tokens": 3000, "learning_rate": 5e-3},
         "adapt": {"epochs": 1, "batch": 8},
         "baselines": ["undistilled", "tf-idf"],
-        "seeds": [0, 1],
-        "threads": 1,
     }
     return pipeline.run(validate(Recipe, values, "test"), at / "runs").folder

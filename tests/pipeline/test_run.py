@@ -13,24 +13,8 @@ from hornbook.recipe import Recipe, validate
 
 
 @pytest.fixture(scope="module")
-def recipe(reviews, general_text, tiny_teacher) -> Recipe:
-    values = {
-        "name": "small",
-        "task": {"source": str(reviews)},
-        "corpus": {"sources": [str(general_text)]},
-        "textbooks": {
-            "general": {"kind": "general"},
-            "contextualized": {"kind": "contextualized", "share": 0.2, "min_units": 50},
-        },
-        "teacher": {"model": str(tiny_teacher), "finetune": {"epochs": 4, "learning_rate": 5e-3, "batch": 8}},
-        "student": {"layers": 1, "hidden": 16, "heads": 2},
-        "distil": {"tokens": 3000, "learning_rate": 5e-3},
-        "adapt": {"epochs": 2, "batch": 8},
-        "baselines": ["undistilled"],
-        "seeds": [0, 1],
-        "threads": 1,
-    }
-    return validate(Recipe, values, "test")
+def recipe(reviews, general_text, tiny_teacher, small_recipe) -> Recipe:
+    return validate(Recipe, small_recipe(reviews, general_text, tiny_teacher), "test")
 
 
 @pytest.fixture(scope="module")

@@ -91,6 +91,7 @@ def _experiment(
 
     from hornbook import experiment
     from hornbook.artifact import write_json, write_text
+    from hornbook.report import EXPERIMENT
     from hornbook.report.grid import grid_markdown, grid_table
     from hornbook.report.textbooks import comparison_markdown
 
@@ -123,7 +124,7 @@ def _experiment(
         table.parent.mkdir(parents=True, exist_ok=True)
         write_text(table, told)
         whole = {"name": settings.name, "axes": axes, "rows": rows, "gold": results.gold, "failed": results.failed}
-        write_json(table.with_suffix(".json"), whole)
+        write_json(table.with_name(EXPERIMENT), whole)
         _say(f"table: {table}; a page of it: hornbook report {table.parent}", quiet)
     _say_failed("failed", results.failed, quiet)
     return {"rows": rows, "failed": results.failed}

@@ -2,7 +2,8 @@
 
 from hornbook.pipeline.estimate import estimates, free_megabytes, timed
 from hornbook.pipeline.order import books, cell
-from hornbook.pipeline.runs import REPORT, STORE, TABLE, Outcome, check, plan, run
+from hornbook.pipeline.runs import STORE, TABLE, Outcome, check, plan, run
+from hornbook.report import REPORT
 
 __all__ = [
     "REPORT",

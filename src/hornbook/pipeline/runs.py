@@ -13,13 +13,13 @@ from hornbook.errors import HornbookError, Unreachable
 from hornbook.pipeline.estimate import estimates, stages
 from hornbook.pipeline.order import check_kind, rows
 from hornbook.recipe import Recipe
+from hornbook.report import REPORT
 from hornbook.report.summary import remarks, summarise
 from hornbook.report.tables import markdown_table, title
 
 logger = logging.getLogger("hornbook")
 
 STORE = "artifacts"
-REPORT = "report.json"
 TABLE = "report.md"
 PAGE = "report.html"
 

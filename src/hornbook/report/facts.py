@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 
 from hornbook.artifact import Artifact, Store, load
 from hornbook.errors import HornbookError
+from hornbook.report import EXPERIMENT, REPORT
 from hornbook.report.summary import TEACHER, summarise
 from hornbook.textbook import open_textbook
 from hornbook.textbook.show import CONTEXTUALIZED, View, view
 from hornbook.textbook.statistics import measured, read_statistics
 
 Row = dict[str, Any]
-REPORT, EXPERIMENT = "report.json", "experiment.json"
 _MISTAKES, _ANCHORS, _UNITS, _BINS = 50, 40, 5, 10
 _SEED = "-seed"
 # What is read of each row of a report, of each of its stages, and of the cells of an experiment.

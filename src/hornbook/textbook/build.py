@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -69,23 +70,23 @@ def build(
         whole = config.model_copy(update={"proportion": 1.0})
         beside = out if isinstance(out, Store) else Path(out).with_name(f"{Path(out).name}-whole")
         return _top(config, build(whole, corpus=corpus, task=task, out=beside, spread=spread), out)
-    _check_given(config, corpus, task, books)
-    proposed = None
+    given = _Given(corpus, task, like, books)
+    _check_given(config, given)
     if isinstance(config, AugmentedConfig):
         assert task is not None  # checked
-        proposed = candidates.propose(config, task, out)
-    inputs = _inputs(config, corpus, task, like, books, proposed)
+        given = replace(given, proposed=candidates.propose(config, task, out))
+    inputs = _inputs(config, given)
 
     def fill(work: Work) -> None:
         about = inputs.get("task") if isinstance(config, _FROM_TASK) else _task_of(books)
         finder = Finder(held_out(open_task(task))) if task is not None and "task" in inputs else None
         remove = config.contamination == "remove"
         work.info |= {"kind": config.kind, "task": about}
-        given = {"corpus": corpus, "task": task}
-        work.measured["made_from"] = {role: _place(given[role]) for role in given if role in inputs}
+        found_at = {"corpus": corpus, "task": task}
+        work.measured["made_from"] = {role: _place(found_at[role]) for role in found_at if role in inputs}
         work.info["contamination"] = "not checked" if finder is None else "removed" if remove else "kept"
         put = partial(_write, work, finder, remove)
-        units = _fill(config, corpus, task, like, books, proposed, work, put, spread)
+        units = _fill(config, given, work, put, spread)
         work.counts["units"] = units
         if corpus is not None and isinstance(config, FROM_CORPUS):
             work.counts["corpus_units"] = corpus.counts["units"]
@@ -99,18 +100,27 @@ def build(
     return make(out, stage=STAGE, version=VERSION, config=config, inputs=inputs, build=fill, seed=seed)
 
 
+@dataclass(frozen=True)
+class _Given:
+    """What a textbook may be made from; `proposed`: the candidates of an augmented one."""
+
+    corpus: Artifact | None
+    task: Artifact | None
+    like: Artifact | None
+    books: Sequence[Artifact]
+    proposed: Artifact | None = None
+
+    @property
+    def size(self) -> int | None:
+        """How many units the textbook has that this one is to be like."""
+        return None if self.like is None else self.like.counts["units"]
+
+
 def _fill(
-    config: BookOfOne,
-    corpus: Artifact | None,
-    task: Artifact | None,
-    like: Artifact | None,
-    books: Sequence[Artifact],
-    proposed: Artifact | None,
-    work: Work,
-    write: Callable[[Iterable[pa.Table]], int],
-    spread: Spread,
+    config: BookOfOne, given: _Given, work: Work, write: Callable[[Iterable[pa.Table]], int], spread: Spread
 ) -> int:
     """Write the units and return how many there are."""
+    corpus, task = given.corpus, given.task
     match config:
         case ContextualizedConfig():
             assert corpus is not None  # what is needed was checked, here and below
@@ -118,20 +128,20 @@ def _fill(
             return contextualized.build(config, open_corpus(corpus), open_task(task), work, write, spread)
         case GeneralConfig():
             assert corpus is not None
-            return write(general.units(config, open_corpus(corpus), _size(like), work))
+            return write(general.units(config, open_corpus(corpus), given.size, work))
         case ImportanceConfig():
             assert corpus is not None
             assert task is not None
-            return write(importance.units(config, open_corpus(corpus), open_task(task), _size(like), work))
+            return write(importance.units(config, open_corpus(corpus), open_task(task), given.size, work))
         case AugmentedConfig():
             assert task is not None
-            assert proposed is not None
-            return write(augmented.units(config, open_task(task), proposed, work))
+            assert given.proposed is not None
+            return write(augmented.units(config, open_task(task), given.proposed, work))
         case TaskTextConfig():
             assert task is not None
             return write(task_text.units(open_task(task)))
         case UnionConfig():
-            return write(union.units(config, [open_textbook(book) for book in books], work))
+            return write(union.units(config, [open_textbook(book) for book in given.books], work))
 
 
 def _write(work: Work, finder: Finder | None, remove: bool, tables: Iterable[pa.Table]) -> int:
@@ -148,15 +158,13 @@ def _write(work: Work, finder: Finder | None, remove: bool, tables: Iterable[pa.
         ) from None
 
 
-def _check_given(
-    config: BookOfOne, corpus: Artifact | None, task: Artifact | None, books: Sequence[Artifact]
-) -> None:
+def _check_given(config: BookOfOne, given: _Given) -> None:
     named = _named(config)
-    if isinstance(config, FROM_CORPUS) and corpus is None:
+    if isinstance(config, FROM_CORPUS) and given.corpus is None:
         raise HornbookError(f"{named} needs a corpus, from which it is drawn")
-    if isinstance(config, _FROM_TASK) and task is None:
+    if isinstance(config, _FROM_TASK) and given.task is None:
         raise HornbookError(f"{named} needs a task, which it is about")
-    if isinstance(config, UnionConfig) and len(books) < 2:
+    if isinstance(config, UnionConfig) and len(given.books) < 2:
         raise HornbookError(f"{named} needs two textbooks or more")
 
 
@@ -164,29 +172,23 @@ def _named(config: BookOfOne) -> str:
     return f"{'an' if config.kind[0] in 'aei' else 'a'} {config.kind} textbook"
 
 
-def _inputs(
-    config: BookOfOne,
-    corpus: Artifact | None,
-    task: Artifact | None,
-    like: Artifact | None,
-    books: Sequence[Artifact],
-    proposed: Artifact | None,
-) -> Mapping[str, str]:
+def _inputs(config: BookOfOne, given: _Given) -> Mapping[str, str]:
     """Return the keys of what the textbook is made from."""
     inputs = {}
+    corpus, task = given.corpus, given.task
     if corpus is not None and isinstance(config, FROM_CORPUS):
         inputs["corpus"] = corpus.key
     if task is not None and (isinstance(config, _FROM_TASK) or config.contamination == "remove"):
         inputs["task"] = task.key
     if isinstance(config, GeneralConfig | ImportanceConfig) and not config.sized:
-        if like is None:
+        if given.like is None:
             raise HornbookError(
                 f"{_named(config)} needs a size: give units, tokens or bytes, or a textbook to be like"
             )
-        inputs["like"] = like.key
-    if isinstance(config, AugmentedConfig) and proposed is not None:
-        inputs |= augmented.inputs(config, proposed)
-    return inputs | {f"book-{number}": book.key for number, book in enumerate(books, 1)}
+        inputs["like"] = given.like.key
+    if isinstance(config, AugmentedConfig) and given.proposed is not None:
+        inputs |= augmented.inputs(config, given.proposed)
+    return inputs | {f"book-{number}": book.key for number, book in enumerate(given.books, 1)}
 
 
 def _top(config: ContextualizedConfig, whole: Artifact, out: Place) -> Artifact:
@@ -212,7 +214,3 @@ def _place(artifact: Artifact | None) -> str:
     """Return where an artefact lies, for those who look for it later."""
     assert artifact is not None  # its key is among the inputs
     return artifact.address or str(artifact.path.resolve())
-
-
-def _size(like: Artifact | None) -> int | None:
-    return None if like is None else like.counts["units"]
