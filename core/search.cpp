@@ -21,6 +21,7 @@
 #include <limits>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 #include "texts.h"
 
@@ -512,6 +513,29 @@ class Search {
     uint64_t postings_ = 0;
 };
 
+// Leaves the k best of some hits, in order. Few have the same score: so they are spread by score over as many places as
+// there are hits, and the few that come to the same place are sorted, as far as they are wanted.
+void keep_best(std::vector<Hit>& hits, size_t k) {
+    const size_t size = hits.size();
+    const auto [best, worst] = std::minmax_element(hits.begin(), hits.end());
+    if (size < 32 || best->score == worst->score) {
+        std::sort(hits.begin(), hits.end());
+    } else {
+        const double top = best->score, share = static_cast<double>(size - 1) / (top - worst->score);
+        auto place = [&](const Hit& hit) { return static_cast<size_t>((top - hit.score) * share); };
+        std::vector<uint32_t> ends(size, 0);
+        for (const Hit& hit : hits) ++ends[place(hit)];
+        uint32_t sum = 0;
+        for (uint32_t& end : ends) sum += std::exchange(end, sum);
+        std::vector<Hit> spread(size);
+        for (const Hit& hit : hits) spread[ends[place(hit)]++] = hit;
+        hits.swap(spread);
+        const auto start = hits.begin();
+        for (size_t i = 0, first = 0; first < std::min(k, size); first = ends[i++]) std::sort(start + first, start + ends[i]);
+    }
+    if (size > k) hits.resize(k);
+}
+
 // The k best of the hits that were found for each query in several places.
 Found merge(const In<uint32_t>& k, const std::vector<std::tuple<In<uint64_t>, In<int64_t>, In<double>>>& parts,
             size_t threads) {
@@ -528,14 +552,27 @@ Found merge(const In<uint32_t>& k, const std::vector<std::tuple<In<uint64_t>, In
             hits.reserve(all);
             for (const auto& [starts, units, scores] : parts)
                 for (size_t i = starts(q); i < starts(q + 1); ++i) hits.push_back({scores(i), units(i)});
-            if (hits.size() > k(q)) {
-                std::nth_element(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(k(q)), hits.end());
-                hits.resize(k(q));
-            }
-            std::sort(hits.begin(), hits.end());
+            keep_best(hits, k(q));
         });
     }
     return give_all(found);
+}
+
+// The first of rising texts, from one on, that is not below a text; found in growing steps, as most are passed over.
+size_t seek(const Texts& texts, size_t first, std::string_view text) {
+    size_t step = 1;
+    while (first + step <= texts.size && texts[first + step - 1] < text) {
+        first += step;
+        step *= 2;
+    }
+    for (size_t end = std::min(first + step - 1, texts.size); first < end;) {
+        const size_t middle = first + (end - first) / 2;
+        if (texts[middle] < text)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first;
 }
 
 // Where each of the texts stands among others, or -1; both rise by bytes.
@@ -544,10 +581,10 @@ Out<int32_t> look_up(const In<int32_t>& offsets, const In<uint8_t>& data, const 
     const Texts texts(offsets, data), others(other_offsets, other_data);
     std::vector<int32_t> places(texts.size, -1);
     for (size_t i = 0, j = 0; i < texts.size && j < others.size;) {
-        const int order = texts[i].compare(others[j]);
-        if (order == 0) places[i] = static_cast<int32_t>(j);
-        i += order <= 0;
-        j += order >= 0;
+        i = seek(texts, i, others[j]);
+        if (i == texts.size) break;
+        j = seek(others, j, texts[i]);
+        if (j < others.size && others[j] == texts[i]) places[i++] = static_cast<int32_t>(j++);
     }
     return give(std::move(places));
 }

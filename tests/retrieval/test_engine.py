@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import psutil
+import pyarrow as pa
 import pytest
 from corpora import Listed, listed, naive
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 import hornbook
 from hornbook.core import core
+from hornbook.corpus.arrow import text_buffers
 from hornbook.errors import HornbookError
 from hornbook.retrieval import Request, engine, retrieve, retrieve_all, shard
 from hornbook.retrieval.bm25 import Found
@@ -143,6 +145,26 @@ def test_the_compiled_merge_equals_the_reference(parts, k):
     )
     for name in ("starts", "units", "scores"):
         assert np.array_equal(getattr(merged, name), getattr(expected, name)), name
+
+
+@given(data=st.data(), ties=st.integers(1, 100), k=st.integers(1, 150), seed=st.integers(0, 99))
+def test_many_hits_merge_as_in_the_reference(data, ties, k, seed):
+    random = np.random.default_rng(seed)
+    parts = []
+    for size in data.draw(st.lists(st.integers(0, 90), min_size=1, max_size=3)):
+        scores = random.choice(np.exp(random.normal(0, data.draw(st.sampled_from([1e-9, 1.0, 30.0])), ties)), size)
+        parts.append(Found(np.array([0, size], np.uint64), random.permutation(200)[:size], scores))
+    asked = np.array([k], np.uint32)
+    merged, expected = engine.merge(asked, parts, 1), engine.reference.merge(asked, parts)
+    for name in ("starts", "units", "scores"):
+        assert np.array_equal(getattr(merged, name), getattr(expected, name)), name
+
+
+@given(st.lists(st.text("abé", max_size=4), max_size=60), st.lists(st.text("abé", max_size=4), max_size=60))
+def test_terms_are_looked_up_as_in_the_reference(texts, others):
+    one, other = (pa.array(sorted(set(words)), pa.string()) for words in (texts, others))
+    places = core().look_up(*text_buffers(one), *text_buffers(other))
+    assert np.array_equal(places, engine.reference.look_up(one, other))
 
 
 def test_by_hand():
