@@ -1,6 +1,7 @@
 """Loading models and tokenizers, with errors a user can act on."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,13 @@ def tokenizer_key(model: Model) -> str:
     path = Path(model)
     if (path / MANIFEST).is_file():
         return tokenizer_key(load(path))
-    tokenizer = load_tokenizer(str(model)).backend_tokenizer
+    return _key_of_tokenizer(str(model), model_key(model))
+
+
+@lru_cache(maxsize=64)
+def _key_of_tokenizer(model: str, _: str) -> str:
+    """Return the key of the tokenizer of a model with a key; the cells of an experiment ask again and again."""
+    tokenizer = load_tokenizer(model).backend_tokenizer
     # How inputs were cut and padded before it was saved, which is no part of how it reads.
     tokenizer.no_truncation()
     tokenizer.no_padding()
