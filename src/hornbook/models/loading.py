@@ -78,6 +78,16 @@ def _key_of_tokenizer(model: str, _: str) -> str:
     return xxhash.xxh3_128_hexdigest(text.encode())
 
 
+def longest_input(model: Model) -> int:
+    """Return how many tokens of an input a model takes, special tokens included."""
+    return _longest_input(model_path(model), model_key(model))
+
+
+@lru_cache(maxsize=256)
+def _longest_input(model: str, _: str) -> int:
+    return int(load_tokenizer(model).model_max_length)
+
+
 def _a_model(artifact: Artifact) -> Artifact:
     if "tokenizer" not in artifact.manifest["inputs"] or artifact.stage == "tokens":
         raise HornbookError(f"{artifact.path}: holds a {artifact.stage}, but a model is needed here")

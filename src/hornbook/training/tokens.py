@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from hornbook.artifact import Artifact, Place, Work, load, make
 from hornbook.errors import HornbookError
 from hornbook.models.encode import SCHEMA, Encoded, Texts, encode_batches, open_encoded
-from hornbook.models.loading import Model, load_tokenizer, model_path, tokenizer_key
+from hornbook.models.loading import Model, load_tokenizer, longest_input, model_path, tokenizer_key
 from hornbook.progress import Counter, progress
 from hornbook.textbook import Textbook, open_textbook
 
@@ -160,4 +160,4 @@ def most_tokens_read(model: Model, max_length: int) -> int:
     """
     if isinstance(model, Artifact) and model.planned:
         return max_length
-    return int(min(max_length, load_tokenizer(model_path(model)).model_max_length))
+    return min(max_length, longest_input(model))
