@@ -275,6 +275,14 @@ def test_a_loss_that_does_not_fall_stops_a_long_run(losses, falls):
         trainer_module._refuse_flat(state, 1e-3)
 
 
+def test_a_student_that_has_learned_before_may_begin_better_than_it_goes_on(tmp_path, monkeypatch, teacher, book):
+    judged, whole = [], distil_module.train
+    monkeypatch.setattr(distil_module, "train", lambda *a, **kw: judged.append(kw["must_fall"]) or whole(*a, **kw))
+    first = distil(teacher, book, tmp_path / "first", STUDENT, DistilConfig(tokens=None, steps=2))
+    distil(teacher, book, tmp_path / "second", STUDENT, DistilConfig(tokens=None, steps=2), start=first)
+    assert judged == [True, False]
+
+
 def test_micro_batches_change_the_rounding_only(tmp_path, teacher, book):
     still = StudentConfig(layers=1, hidden=16, heads=2, dropout=0)
     logs = []

@@ -177,7 +177,8 @@ def _build(
             folder=work.resume,
             seed=seed,
             adam_epsilon=config.adam_epsilon,
-            must_fall=True,
+            # One that has learned before begins low, and rises with the learning rate before it falls.
+            must_fall=size.init == RANDOM,
             keep={step: partial(save_model, student, tokenizer, folder) for step, folder in kept.items()},
         )
     write_log(log, work.path / "log.csv")
