@@ -270,6 +270,17 @@ def test_a_difference_is_clear_where_its_interval_leaves_out_zero(tmp_path):
     assert {clear for *_, clear in found} == {"", "yes"}
 
 
+def test_values_of_every_axis_are_compared_where_the_others_agree(tmp_path):
+    path = grid(tmp_path / "grid", {"teacher": ("general", "task"), "task": ("films",), "textbook": BOOKS[:2]})
+    _, twin = write_report([path], tmp_path / "page.html")
+    said = twin.read_text("utf-8")
+    # The more right, the later in the grid, so the task teacher is above the general one with either textbook.
+    for book in BOOKS[:2]:
+        assert re.search(rf"^\| films \| {book} \| task over general \| \d", said, re.MULTILINE)
+        assert re.search(rf"^\*\*.*{book}: teacher task has the best mean, ", said, re.MULTILINE)
+    assert len(re.findall(r"\| general \| films \| \w+ over \w+ \|", said)) == 1
+
+
 def specs(page: Path) -> dict:
     text = page.read_text("utf-8")
     return json.loads(re.search(r'id="chart-data">(.*?)</script>', text, re.DOTALL)[1])

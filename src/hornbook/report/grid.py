@@ -1,6 +1,6 @@
 """Tables of an experiment: scores by its axes, means over seeds, and which differences are clear."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -14,6 +14,8 @@ from hornbook.report.tables import markdown_lines
 
 Row = dict[str, Any]
 _SEED, _TASK, _BOOK = "seed", "task", "textbook"
+DIFFERENCE = ("points", "95% interval")
+_FIGURES = {"dev", "spread", "minutes", *DIFFERENCE}
 
 
 def scores(rows: Sequence[Row], axes: Sequence[str]) -> list[Row]:
@@ -35,24 +37,47 @@ def scores(rows: Sequence[Row], axes: Sequence[str]) -> list[Row]:
 
 
 def differences(rows: Sequence[Row], gold: Mapping[str, Any], axes: Sequence[str]) -> list[Row]:
-    """Return every pair of textbooks between which all other axes agree: `at`, better, worse, `difference`."""
-    if _BOOK not in axes:
-        return []
+    """Return every pair of values of an axis between which all other axes agree, textbooks first.
+
+    Returns:
+        rows of `axis`, `at` (the values of the others), `better`, `worse` and `difference`.
+    """
+    compared = sorted((axis for axis in axes if axis not in {_SEED, _TASK}), key=lambda axis: axis != _BOOK)
+    return [row for axis in compared for row in _differences(rows, gold, axes, axis)]
+
+
+def _differences(rows: Sequence[Row], gold: Mapping[str, Any], axes: Sequence[str], axis: str) -> Iterator[Row]:
     groups: dict[tuple[Any, ...], dict[Any, list[Row]]] = {}
     for row in rows:
-        others = tuple((axis, row["at"][axis]) for axis in axes if axis not in {_SEED, _BOOK})
-        groups.setdefault((row["task"], others), {}).setdefault(row["at"][_BOOK], []).append(row)
-    found = []
-    for (task, others), books in groups.items():
-        for one, other in combinations(books, 2):
-            if not {row["seed"] for row in books[one]} & {row["seed"] for row in books[other]}:
+        others = tuple((other, row["at"][other]) for other in axes if other not in {_SEED, axis})
+        groups.setdefault((row["task"], others), {}).setdefault(row["at"][axis], []).append(row)
+    for (task, others), values in groups.items():
+        for one, other in combinations(values, 2):
+            if not {row["seed"] for row in values[one]} & {row["seed"] for row in values[other]}:
                 continue
-            between = difference(books[one], books[other], gold[task])
+            between = difference(values[one], values[other], gold[task])
             better, worse = (one, other) if between.mean >= 0 else (other, one)
             if between.mean < 0:
                 between = Difference(-between.mean, -between.high, -between.low, between.seeds)
-            found.append({"at": dict(others), "better": better, "worse": worse, "difference": between})
-    return found
+            yield {"axis": axis, "at": dict(others), "better": better, "worse": worse, "difference": between}
+
+
+def differences_by_axis(pairs: Sequence[Row], mark: str = "") -> dict[str, tuple[list[str], list[list[str]]]]:
+    """Return a table's headings and cells for each axis along which there are differences; clear ones are marked."""
+    tables: dict[str, tuple[list[str], list[list[str]]]] = {}
+    for pair in pairs:
+        between, axis = pair["difference"], pair["axis"]
+        around = mark if between.clear else ""
+        _, lines = tables.setdefault(axis, ([*pair["at"], axis, *DIFFERENCE], []))
+        lines.append(
+            [
+                *map(str, pair["at"].values()),
+                f"{pair['better']} over {pair['worse']}",
+                f"{around}{100 * between.mean:.1f}{around}",
+                f"{100 * between.low:.1f} to {100 * between.high:.1f}",
+            ]
+        )
+    return tables
 
 
 def grid_table(rows: Sequence[Row], gold: Mapping[str, Any], axes: Sequence[str]) -> Group:
@@ -77,9 +102,6 @@ def grid_markdown(rows: Sequence[Row], gold: Mapping[str, Any], axes: Sequence[s
     return "\n\n".join(parts) + "\n"
 
 
-_FIGURES = {"dev", "spread", "minutes", "points", "95% interval"}
-
-
 def _tables(
     rows: Sequence[Row], gold: Mapping[str, Any], axes: Sequence[str], bold: str = ""
 ) -> list[tuple[list[str], list[list[str]]]]:
@@ -96,19 +118,4 @@ def _tables(
         for row in scores(rows, axes)
     ]
     tables = [([*named, "dev", "spread", "of each seed", "metric", "minutes"], first)]
-    others = [axis for axis in named if axis != _BOOK]
-    second = []
-    for row in differences(rows, gold, axes):
-        between = row["difference"]
-        mark = bold if between.clear else ""
-        second.append(
-            [
-                *(str(row["at"][axis]) for axis in others),
-                f"{row['better']} over {row['worse']}",
-                f"{mark}{100 * between.mean:.1f}{mark}",
-                f"{100 * between.low:.1f} to {100 * between.high:.1f}",
-            ]
-        )
-    if second:
-        tables.append(([*others, "textbooks", "points", "95% interval"], second))
-    return tables
+    return [*tables, *differences_by_axis(differences(rows, gold, axes), bold).values()]

@@ -5,7 +5,7 @@ from typing import Any
 
 from hornbook.report.charts import textbook_charts
 from hornbook.report.facts import Grid
-from hornbook.report.grid import differences, scores
+from hornbook.report.grid import DIFFERENCE, differences, differences_by_axis, scores
 from hornbook.report.page.parts import Heading, Part, Plots, Report, Section, Seeds, Table, Text, plot_of
 from hornbook.report.run_charts import grid_chart
 from hornbook.report.summary import listed
@@ -31,14 +31,14 @@ def grid_report(grid: Grid) -> Report:
 
 
 def _verdicts(grid: Grid, found: Sequence[Row]) -> list[str]:
-    """Return for each task which textbooks are clearly better than others."""
+    """Return along each axis which values are clearly better than others."""
     said = []
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for one in found:
-        groups.setdefault(tuple(one["at"].items()), []).append(one)
-    for at, pairs in groups.items():
+        groups.setdefault((one["axis"], *one["at"].items()), []).append(one)
+    for (axis, *at), pairs in groups.items():
         clear = [one for one in pairs if one["difference"].clear]
-        said_at = [str(value) for axis, value in at if len({row["at"][axis] for row in grid.rows}) > 1]
+        said_at = [_named(name, value) for name, value in at if len({row["at"][name] for row in grid.rows}) > 1]
         where = f"{', '.join(said_at)}: " if said_at else ""
         names = {one[role] for one in pairs for role in ("better", "worse")}
         ahead = (name for name in names if all(one["better"] == name for one in pairs if name in _both(one)))
@@ -48,8 +48,13 @@ def _verdicts(grid: Grid, found: Sequence[Row]) -> list[str]:
         level = [str(one["worse"]) for one in pairs if one["better"] == best and not one["difference"].clear]
         parts = [f"clearly above {listed(over)}"] if over else []
         parts += [f"not clearly above {listed(level)}"] if level else []
-        said.append(f"{where}{best} has the best mean, {' and '.join(parts)}.")
+        said.append(f"{where}{_named(axis, best)} has the best mean, {' but '.join(parts)}.")
     return said
+
+
+def _named(axis: str, value: Any) -> str:
+    """Return a value with its axis, where it does not speak for itself."""
+    return str(value) if axis in {_TASK, "textbook"} else f"{axis} {value}"
 
 
 def _both(pair: Row) -> tuple[Any, Any]:
@@ -67,23 +72,18 @@ def _scored(grid: Grid, pairs: Sequence[Row]) -> Iterator[Section]:
     ]
     yield Section("scores", "Scores", parts)
     if pairs:
-        others = [axis for axis in grid.axes if axis not in {_SEED, "textbook"}]
-        rows = [
-            [
-                *(str(one["at"][axis]) for axis in others),
-                f"{one['better']} over {one['worse']}",
-                f"{100 * one['difference'].mean:.1f}",
-                f"{100 * one['difference'].low:.1f} to {100 * one['difference'].high:.1f}",
-                "yes" if one["difference"].clear else "",
-            ]
-            for one in pairs
-        ]
         said = (
             "Points between students of the same seed, averaged over seeds; the interval is that of resampled dev "
             "examples. Clear is what leaves out zero."
         )
-        headings = [*others, "textbooks", "points", "95% interval", "clear"]
-        parts = [Text(said), Table(headings, rows, [len(others) + 1])]
+        parts = [Text(said)]
+        clear = {
+            axis: ["yes" if pair["difference"].clear else "" for pair in pairs if pair["axis"] == axis]
+            for axis in dict.fromkeys(pair["axis"] for pair in pairs)
+        }
+        for axis, (headings, lines) in differences_by_axis(pairs).items():
+            rows = [[*line, said] for line, said in zip(lines, clear[axis], strict=True)]
+            parts.append(Table([*headings, "clear"], rows, [len(headings) - len(DIFFERENCE)]))
         yield Section("differences", "Which differences are clear", parts)
     axes = [axis for axis in grid.axes if axis != _SEED]
     times = [
