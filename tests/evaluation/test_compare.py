@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hornbook.evaluation.compare import compact, difference, expanded
+from hornbook.evaluation.compare import compact, difference, expanded, resampled
 from hornbook.tasks.metrics import multilabel_scores
 
 GOLD = {"kind": "classification", "metric": "accuracy", "labels": ["no", "yes"]}
@@ -9,6 +9,10 @@ GOLD = {"kind": "classification", "metric": "accuracy", "labels": ["no", "yes"]}
 
 def rows(said):
     return [{"seed": seed, "predicted": compact(one)} for seed, one in enumerate(said)]
+
+
+def compared(better, worse, gold):
+    return difference(*({row["seed"]: resampled(row, gold) for row in group} for group in (better, worse)))
 
 
 def made_up(examples=400, share=0.8, seed=0):
@@ -21,7 +25,7 @@ def made_up(examples=400, share=0.8, seed=0):
 def test_the_mean_is_the_difference_of_scores():
     gold, better = made_up(share=0.9)
     _, worse = made_up(share=0.7, seed=0)
-    found = difference(rows(better), rows(worse), GOLD | {"dev": compact(gold.tolist())})
+    found = compared(rows(better), rows(worse), GOLD | {"dev": compact(gold.tolist())})
     expected = np.mean(
         [(np.array(a) == gold).mean() - (np.array(b) == gold).mean() for a, b in zip(better, worse, strict=True)]
     )
@@ -34,7 +38,7 @@ def test_the_mean_is_the_difference_of_scores():
 def test_the_interval_is_that_of_a_naive_bootstrap():
     gold, better = made_up(share=0.85)
     _, worse = made_up(share=0.8, seed=1)
-    found = difference(rows(better), rows(worse), GOLD | {"dev": compact(gold.tolist())})
+    found = compared(rows(better), rows(worse), GOLD | {"dev": compact(gold.tolist())})
     each = np.mean(
         [(np.array(a) == gold) * 1.0 - (np.array(b) == gold) for a, b in zip(better, worse, strict=True)], axis=0
     )
@@ -44,16 +48,16 @@ def test_the_interval_is_that_of_a_naive_bootstrap():
 
 def test_equal_students_differ_by_nothing():
     gold, same = made_up()
-    found = difference(rows(same), rows(same), GOLD | {"dev": compact(gold.tolist())})
+    found = compared(rows(same), rows(same), GOLD | {"dev": compact(gold.tolist())})
     assert (found.mean, found.low, found.high, found.clear) == (0, 0, 0, False)
 
 
 def test_only_seeds_that_both_have_are_compared():
     gold, said = made_up()
-    found = difference(rows(said), rows(said)[1:], GOLD | {"dev": compact(gold.tolist())})
+    found = compared(rows(said), rows(said)[1:], GOLD | {"dev": compact(gold.tolist())})
     assert found.seeds == 1
     with pytest.raises(ValueError, match="no two rows have the same seed"):
-        difference(rows(said)[:1], rows(said)[1:], GOLD | {"dev": compact(gold.tolist())})
+        compared(rows(said)[:1], rows(said)[1:], GOLD | {"dev": compact(gold.tolist())})
 
 
 @pytest.mark.parametrize("metric", ["matthews", "macro_f1"])
@@ -61,7 +65,7 @@ def test_scores_that_are_no_mean_over_examples(metric, monkeypatch):
     monkeypatch.setattr("hornbook.evaluation.compare.RESAMPLES", 50)
     gold, better = made_up(share=0.95)
     _, worse = made_up(share=0.6, seed=0)
-    found = difference(rows(better), rows(worse), GOLD | {"metric": metric, "dev": compact(gold.tolist())})
+    found = compared(rows(better), rows(worse), GOLD | {"metric": metric, "dev": compact(gold.tolist())})
     assert 0 < found.low <= found.mean <= found.high
 
 
@@ -70,7 +74,7 @@ def test_several_labels_an_example():
     gold = random.integers(2, size=(200, 3))
     wrong = np.where(random.random((2, 200, 3)) < [[[0.1]], [[0.4]]], 1 - gold, gold)
     about = {"kind": "multilabel", "metric": "micro_f1", "labels": ["a", "b", "c"], "dev": compact(gold.tolist())}
-    found = difference(rows([wrong[0].tolist()]), rows([wrong[1].tolist()]), about)
+    found = compared(rows([wrong[0].tolist()]), rows([wrong[1].tolist()]), about)
     better, worse = (multilabel_scores(gold, one)["micro_f1"] for one in wrong)
     assert found.mean == pytest.approx(better - worse)
     assert found.clear
@@ -82,7 +86,7 @@ def test_a_regression(monkeypatch):
     gold = random.random(200) * 5
     better, worse = ([(gold + noise * random.normal(size=200)).tolist()] for noise in (0.3, 3))
     about = {"kind": "regression", "metric": "spearman", "labels": [], "dev": compact(gold.tolist())}
-    assert difference(rows(better), rows(worse), about).low > 0
+    assert compared(rows(better), rows(worse), about).low > 0
 
 
 @pytest.mark.parametrize("values", [[0, 1, 9], [0, 12], [0.25, 3.5], [[0, 1], []], []])

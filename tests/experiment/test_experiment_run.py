@@ -132,6 +132,33 @@ def test_a_cell_that_fails_is_named_and_the_others_go_on(folder, tmp_path, monke
     assert [row["at"]["seed"] for row in kept["rows"]] == [0, 2]
 
 
+def test_several_teachers_are_another_cell_than_the_first_of_them_alone(folder):
+    keys = {str(seeds): execute._key(cells_of(folder, change={"teacher.seeds": seeds})[0]) for seeds in ([0], [0, 1])}
+    assert len(set(keys.values())) == 2
+    assert keys["[0]"] == execute._key(cells_of(folder)[0])
+
+
+def test_cells_that_differ_in_nothing_that_counts_keep_a_row_each(tmp_path):
+    results = Results(tmp_path / "rows.json")
+    for steps in (10, 20, 10):
+        results.add({"key": "same", "at": {"steps": steps}})
+    assert [row["at"]["steps"] for row in Results.read(tmp_path / "rows.json").rows] == [20, 10]
+    assert results.of("same", {"steps": 20}) == {"key": "same", "at": {"steps": 20}}
+    # With another axis all of them are elsewhere.
+    results.place(results.of("same", {"steps": 20, "seed": 0}))
+    assert [row["at"] for row in results.rows] == [{"steps": 20, "seed": 0}]
+
+
+def test_two_processes_keep_each_others_rows(tmp_path):
+    ours, theirs = (Results.read(tmp_path / "rows.json") for _ in range(2))
+    ours.add({"key": "a", "at": {}}, {"task": 1})
+    theirs.add({"key": "b", "at": {}})
+    assert Results.read(tmp_path / "rows.json") == Results(
+        tmp_path / "rows.json", [{"key": "a", "at": {}}, {"key": "b", "at": {}}], {"task": 1}
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.json"]
+
+
 def test_other_content_in_the_results_file_is_refused(tmp_path):
     (tmp_path / "rows.json").write_text("[1]")
     with pytest.raises(HornbookError, match=r"rows\.json: holds no results of an experiment"):

@@ -1,6 +1,7 @@
 """A whole run on made-up text: every stage, used again, interrupted, planned."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from transformers import pipeline as transformers_pipeline
 
 from hornbook import pipeline
 from hornbook.errors import HornbookError
+from hornbook.pipeline import runs as runs_module
 from hornbook.recipe import Recipe, validate
 
 
@@ -47,6 +49,20 @@ def test_the_general_textbook_is_as_large_as_the_contextualized_one(outcome):
     books = {row["name"]: row["textbook"] for row in outcome.rows}
     # A fifth of the corpus is 120 units; the smallest k that draws as many draws 142.
     assert books["general"] == books["contextualized"] == "142 units"
+
+
+def test_a_run_that_stops_leaves_no_report_of_an_earlier_recipe(outcome, recipe, runs, tmp_path, monkeypatch):
+    def stopped(recipe, store, folder, *rest):
+        if folder is not None:
+            raise KeyboardInterrupt
+        return rows(recipe, store, folder, *rest)
+
+    rows = runs_module.rows
+    shutil.copytree(runs / "small", tmp_path / "small", symlinks=True)
+    monkeypatch.setattr(runs_module, "rows", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(recipe, tmp_path)
+    assert not (tmp_path / "small" / "report.json").exists()
 
 
 def test_students_stand_under_readable_names_and_just_work(outcome, runs):

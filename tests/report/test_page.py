@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import json
 import random
 import re
@@ -12,12 +13,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 from typer.testing import CliRunner
 
 from hornbook.cli.main import app
 from hornbook.errors import HornbookError
 from hornbook.recipe import Recipe, validate
 from hornbook.report.facts import Run, read
+from hornbook.report.grid import grid_table
 from hornbook.report.page import write_report
 from hornbook.report.page.parts import markdown
 from hornbook.report.page.runs import runs_report
@@ -51,6 +54,12 @@ def test_the_verdict_is_one_sentence_about_the_best_student():
         "The student of the textbook drawn has an accuracy of 85.5% on dev, 95.0% of what its teacher has (90.0); "
         "it is 4.0 times smaller and 5.0 times as fast; it beats the same student without distillation (75.0)."
     )
+
+
+def test_of_several_teachers_the_best_is_the_one_that_taught():
+    teachers = [{**TEACHER, "dev": dev, "seed": seed} for seed, dev in enumerate((0.7, 0.9, 0.8))]
+    said = verdict(made_up(*teachers, row("drawn", 0.8, "9 units")))
+    assert "88.9% of what its teacher has (90.0)" in said
 
 
 def test_the_verdict_names_what_the_student_does_not_beat():
@@ -113,6 +122,13 @@ def test_text_of_the_data_is_never_html(hostile):
     outside_code = re.sub(r"```.*?```", "", twin, flags=re.DOTALL)
     assert "<" not in outside_code
     assert "&amp;amp;" in outside_code
+
+
+def test_text_of_the_data_is_no_markdown():
+    mistake = {"text": "![x](http://a.b) *so* `it` is_not [c](d) _e_ | f", "sure": 0.9}
+    mistake |= dict.fromkeys(("gold", "teacher", "student"), "a")
+    twin = markdown(runs_report([made_up(TEACHER, row("drawn", 0.8, "9 units"), mistakes=[mistake])]))
+    assert r"| !\[x\](http://a.b) \*so\* \`it\` is_not \[c\](d) \_e\_ \| f |" in twin
 
 
 def test_the_policy_names_every_script_and_no_other():
@@ -262,12 +278,32 @@ def test_a_difference_is_clear_where_its_interval_leaves_out_zero(tmp_path):
     path = grid(tmp_path / "grid", {"textbook": BOOKS})
     _, twin = write_report([path], tmp_path / "page.html")
     found = re.findall(
-        r"\| \w+ over \w+ \| (?:\S+) \| (\S+) to (\S+) \| (yes)? ?\|", twin.read_text("utf-8"), re.MULTILINE
+        r"\| \w+ over \w+ \| (?:\S+) \| (\S+) to (\S+) \| 3 \| (yes)? ?\|", twin.read_text("utf-8"), re.MULTILINE
     )
     assert len(found) == 6
     for low, high, clear in found:
         assert (clear == "yes") == (float(low) > 0 or float(high) < 0)
     assert {clear for *_, clear in found} == {"", "yes"}
+
+
+def test_where_seeds_are_missing_no_textbook_is_called_the_best(tmp_path):
+    path = grid(tmp_path / "grid", {"textbook": BOOKS[:2]})
+    found = json.loads(path.read_text("utf-8"))
+    _, whole = write_report([path], tmp_path / "whole.html")
+    path.write_text(json.dumps({**found, "rows": found["rows"][:-1]}), "utf-8")
+    _, part = write_report([path], tmp_path / "part.html")
+    assert "has the best mean" in whole.read_text("utf-8")
+    assert "has the best mean" not in part.read_text("utf-8")
+    assert re.search(r"task over none \| \S+ \| \S+ to \S+ \| 2 \|", part.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("axis", ["data[train].tsv", "a[/b].tsv"])
+def test_the_terminal_shows_values_of_axes_as_they_are(tmp_path, axis):
+    path = grid(tmp_path / "grid", {"task": (axis,)})
+    rows = json.loads(path.read_text("utf-8"))["rows"]
+    with Console(width=200, record=True, file=io.StringIO()) as console:
+        console.print(grid_table(rows, [], ("task", "seed")))
+    assert axis in console.export_text()
 
 
 def test_values_of_every_axis_are_compared_where_the_others_agree(tmp_path):

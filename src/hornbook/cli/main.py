@@ -92,7 +92,7 @@ def _experiment(
     from hornbook import experiment
     from hornbook.artifact import write_json, write_text
     from hornbook.report import EXPERIMENT
-    from hornbook.report.grid import grid_markdown, grid_table
+    from hornbook.report.grid import differences, grid_markdown, grid_table
     from hornbook.report.textbooks import comparison_markdown
 
     settings = settings_of.load_experiment(file)
@@ -114,17 +114,19 @@ def _experiment(
     rows = experiment.run(cells, runs, results, cluster=cluster)
     axes = tuple(settings.axes)
     if rows:
+        shown: Any
         if settings.measure == "textbooks":
             told = comparison_markdown(rows, axes)
-            _print(Markdown(told), quiet)
+            shown = Markdown(told)
         else:
-            told = grid_markdown(rows, results.gold, axes)
-            _print(grid_table(rows, results.gold, axes), quiet)
+            pairs = differences(rows, results.gold, axes)
+            told, shown = grid_markdown(rows, pairs, axes), grid_table(rows, pairs, axes)
         table = runs / settings.name / "experiment.md"
         table.parent.mkdir(parents=True, exist_ok=True)
         write_text(table, told)
         whole = {"name": settings.name, "axes": axes, "rows": rows, "gold": results.gold, "failed": results.failed}
         write_json(table.with_name(EXPERIMENT), whole)
+        _print(shown, quiet)
         _say(f"table: {table}; a page of it: hornbook report {table.parent}", quiet)
     _say_failed("failed", results.failed, quiet)
     return {"rows": rows, "failed": results.failed}

@@ -1,13 +1,14 @@
 """Which of two textbooks is better, and how sure that is: paired differences over resampled dev examples."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hornbook.tasks.metrics import scores_of
+from hornbook.tasks.metrics import score_of
 
 Row = Mapping[str, Any]
 RESAMPLES = 1_000
@@ -35,43 +36,44 @@ class Difference:
         return self.low > 0 or self.high < 0
 
 
-def difference(better: Sequence[Row], worse: Sequence[Row], gold: Mapping[str, Any], seed: int = 0) -> Difference:
-    """Compare students pair by pair.
+def resampled(row: Row, gold: Mapping[str, Any], seed: int = 0) -> NDArray[np.float64]:
+    """Return a student's score on dev, and its scores on resamples of the examples, the same for every student.
 
     Args:
-        better: rows of one group, with seed and `predicted` (as `compact` makes it); each has a partner of the same
-            seed in the other.
-        worse: rows of the other group.
-        gold: of their task: kind, metric, labels, and dev's gold labels as `compact` makes them.
+        row: with `predicted`, as `compact` makes it.
+        gold: of its task: kind, metric, and dev's gold labels as `compact` makes them.
         seed: of the resampling.
 
-    Raises:
-        ValueError: no row has a partner.
+    Returns:
+        [1 + resamples].
     """
-    others = {row["seed"]: row for row in worse}
-    pairs = [(row, others[row["seed"]]) for row in better if row["seed"] in others]
-    if not pairs:
-        raise ValueError("no two rows have the same seed")
-    right = np.array(expanded(gold["dev"]))
-    said = [tuple(np.array(expanded(row["predicted"])) for row in pair) for pair in pairs]
+    right, said = (np.array(expanded(values)) for values in (gold["dev"], row["predicted"]))
     random = np.random.default_rng(seed)
     drawn = (random.integers(len(right), size=len(right)) for _ in range(RESAMPLES))
     if gold["kind"] == "classification" and gold["metric"] == "accuracy":
-        # The score's difference is the mean of what each example adds.
-        each = np.mean([(ours == right).astype(float) - (theirs == right) for ours, theirs in said], axis=0)
-        whole, found = float(each.mean()), [float(each[rows].mean()) for rows in drawn]
-    else:
-        whole = _mean_difference(gold, right, said)
-        found = [_mean_difference(gold, right[rows], [(a[rows], b[rows]) for a, b in said]) for rows in drawn]
+        # The score is the mean of what each example adds.
+        each = (said == right).astype(float)
+        return np.array([each.mean(), *(each[rows].mean() for rows in drawn)])
+    samples: Iterable[Any] = itertools.chain([slice(None)], drawn)
+    return np.array([score_of(gold["kind"], gold["metric"], right[rows], said[rows]) for rows in samples])
+
+
+def difference(better: Mapping[int, NDArray[np.float64]], worse: Mapping[int, NDArray[np.float64]]) -> Difference:
+    """Compare students pair by pair.
+
+    Args:
+        better: what `resampled` returns for one group, by seed; each has a partner of the same seed in the other.
+        worse: the same of the other group.
+
+    Raises:
+        ValueError: no two have the same seed.
+    """
+    seeds = [seed for seed in better if seed in worse]
+    if not seeds:
+        raise ValueError("no two rows have the same seed")
+    whole, *found = np.mean([better[seed] - worse[seed] for seed in seeds], axis=0)
     low, high = np.percentile(found, [2.5, 97.5])
-    return Difference(whole, float(low), float(high), len(pairs))
-
-
-def _mean_difference(gold: Mapping[str, Any], right: NDArray[Any], said: Sequence[tuple[NDArray[Any], ...]]) -> float:
-    def score(found: NDArray[Any]) -> float:
-        return scores_of(gold["kind"], right, found, len(gold["labels"]))[gold["metric"]]
-
-    return float(np.mean([score(ours) - score(theirs) for ours, theirs in said]))
+    return Difference(float(whole), float(low), float(high), len(seeds))
 
 
 def compact(values: Sequence[Any]) -> Any:

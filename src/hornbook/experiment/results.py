@@ -7,6 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from filelock import FileLock
+
 from hornbook.artifact import write_text
 from hornbook.errors import HornbookError
 
@@ -49,7 +51,8 @@ class Results:
 
     def of(self, key: str, at: Mapping[str, Any]) -> Row | None:
         """Return the row of the cell whose evaluation has this key, said to be where it is now asked for."""
-        return next(({**row, "at": dict(at)} for row in self.rows if row["key"] == key), None)
+        same = sorted((row for row in self.rows if row["key"] == key), key=lambda row: row["at"] != at)
+        return {**same[0], "at": dict(at)} if same else None
 
     def place(self, row: Row) -> None:
         """Say in the file too where a finished row is now asked for; an experiment may have got another axis."""
@@ -57,12 +60,31 @@ class Results:
             self.add(row)
 
     def add(self, row: Row, gold: Mapping[str, Any] = MappingProxyType({})) -> None:
-        """Add a finished cell with its task's gold labels, or put it in an older one's place, and write the file."""
-        self.gold |= gold
-        self.rows = [*(old for old in self.rows if old["key"] != row["key"]), row]
-        if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+        """Add a finished cell with its task's gold labels, or put it in an older one's place, and write the file.
+
+        Cells that differ in nothing that counts (none of a textbook, with more steps) share a key, but not a row.
+        Another process may have added rows to the file since: they stay.
+        """
+        if self.path is None:
+            self._put(row, gold)
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = self.path.with_name(f".{self.path.name}.lock")
+        with FileLock(lock):
+            if self.path.exists():
+                there = Results.read(self.path)
+                self.rows, self.gold = there.rows, there.gold
+            self._put(row, gold)
             write_text(self.path, f'{{"rows": [\n{_lines(self.rows)}\n],\n"gold": {json.dumps(self.gold)}}}\n')
+            lock.unlink(missing_ok=True)
+
+    def _put(self, row: Row, gold: Mapping[str, Any]) -> None:
+        def replaced(old: Row) -> bool:
+            same_place = old["at"] == row["at"] or old["at"].keys() != row["at"].keys()
+            return bool(old["key"] == row["key"]) and same_place
+
+        self.gold |= gold
+        self.rows = [*(old for old in self.rows if not replaced(old)), row]
 
 
 def _lines(rows: list[Row]) -> str:

@@ -166,8 +166,9 @@ def _own_run_folder(folder: Path) -> None:
         foreign = [p.name for p in folder.iterdir() if not (p.is_symlink() or p.name in own)]
         if foreign:
             raise HornbookError(f"{folder}: holds something else ({foreign[0]}); choose another name or remove it")
-        for link in filter(Path.is_symlink, folder.iterdir()):
-            link.unlink()  # of an earlier recipe, perhaps; this run makes its own
+        for path in folder.iterdir():
+            if path.is_symlink() or path.name in (REPORT, TABLE):
+                path.unlink()  # of an earlier recipe, perhaps; this run makes its own
     folder.mkdir(parents=True, exist_ok=True)
 
 

@@ -95,6 +95,10 @@ def read(place: Path) -> Run | Grid:
     Raises:
         HornbookError: it is none of these, is not finished, or is of an earlier version.
     """
+    if place.name in ("", ".."):
+        place = place.resolve()  # a folder's name is that of the run
+    if place.is_file() and place.name == REPORT:
+        place = place.parent
     if place.is_file():
         return _grid(place, place.stem)
     if (place / EXPERIMENT).is_file():

@@ -1,20 +1,24 @@
 """Tables of an experiment: scores by its axes, means over seeds, and which differences are clear."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import combinations
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
-from hornbook.evaluation.compare import Difference, difference
+from hornbook.evaluation.compare import Difference, difference, resampled
 from hornbook.report.summary import spread
-from hornbook.report.tables import markdown_lines
+from hornbook.report.tables import markdown_lines, plain
 
 Row = dict[str, Any]
 _SEED, _TASK, _BOOK = "seed", "task", "textbook"
-DIFFERENCE = ("points", "95% interval")
+DIFFERENCE = ("points", "95% interval", "seeds")
 _FIGURES = {"dev", "spread", "minutes", *DIFFERENCE}
 
 
@@ -40,26 +44,33 @@ def differences(rows: Sequence[Row], gold: Mapping[str, Any], axes: Sequence[str
     """Return every pair of values of an axis between which all other axes agree, textbooks first.
 
     Returns:
-        rows of `axis`, `at` (the values of the others), `better`, `worse` and `difference`.
+        rows of `axis`, `at` (the values of the others), `better`, `worse`, `difference`, and `complete`: whether both
+        have the same seeds.
     """
     compared = sorted((axis for axis in axes if axis not in {_SEED, _TASK}), key=lambda axis: axis != _BOOK)
-    return [row for axis in compared for row in _differences(rows, gold, axes, axis)]
+    # Each row is resampled once, however many it is compared with.
+    scored = cache(lambda number: resampled(rows[number], gold[rows[number]["task"]]))
+    return [pair for axis in compared for pair in _differences(rows, scored, axes, axis)]
 
 
-def _differences(rows: Sequence[Row], gold: Mapping[str, Any], axes: Sequence[str], axis: str) -> Iterator[Row]:
-    groups: dict[tuple[Any, ...], dict[Any, list[Row]]] = {}
-    for row in rows:
+def _differences(
+    rows: Sequence[Row], scored: Callable[[int], NDArray[np.float64]], axes: Sequence[str], axis: str
+) -> Iterator[Row]:
+    groups: dict[tuple[Any, ...], dict[Any, dict[int, int]]] = {}
+    for number, row in enumerate(rows):
         others = tuple((other, row["at"][other]) for other in axes if other not in {_SEED, axis})
-        groups.setdefault((row["task"], others), {}).setdefault(row["at"][axis], []).append(row)
-    for (task, others), values in groups.items():
+        groups.setdefault((row["task"], others), {}).setdefault(row["at"][axis], {})[row["seed"]] = number
+    for (_, others), values in groups.items():
         for one, other in combinations(values, 2):
-            if not {row["seed"] for row in values[one]} & {row["seed"] for row in values[other]}:
+            if not values[one].keys() & values[other].keys():
                 continue
-            between = difference(values[one], values[other], gold[task])
+            ours, theirs = ({seed: scored(at) for seed, at in values[name].items()} for name in (one, other))
+            between = difference(ours, theirs)
             better, worse = (one, other) if between.mean >= 0 else (other, one)
             if between.mean < 0:
                 between = Difference(-between.mean, -between.high, -between.low, between.seeds)
-            yield {"axis": axis, "at": dict(others), "better": better, "worse": worse, "difference": between}
+            found = {"axis": axis, "at": dict(others), "better": better, "worse": worse, "difference": between}
+            yield found | {"complete": ours.keys() == theirs.keys()}
 
 
 def differences_by_axis(pairs: Sequence[Row], mark: str = "") -> dict[str, tuple[list[str], list[list[str]]]]:
@@ -75,38 +86,39 @@ def differences_by_axis(pairs: Sequence[Row], mark: str = "") -> dict[str, tuple
                 f"{pair['better']} over {pair['worse']}",
                 f"{around}{100 * between.mean:.1f}{around}",
                 f"{100 * between.low:.1f} to {100 * between.high:.1f}",
+                str(between.seeds),
             ]
         )
     return tables
 
 
-def grid_table(rows: Sequence[Row], gold: Mapping[str, Any], axes: Sequence[str]) -> Group:
-    """Return the tables for the terminal."""
+def grid_table(rows: Sequence[Row], pairs: Sequence[Row], axes: Sequence[str]) -> Group:
+    """Return the tables for the terminal; `pairs` are the rows' `differences`."""
     tables = []
-    for headings, lines in _tables(rows, gold, axes):
+    for headings, lines in _tables(rows, pairs, axes):
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for heading in headings:
             table.add_column(heading, justify="right" if heading in _FIGURES else "left", no_wrap=True)
         for line in lines:
-            table.add_row(*line)
+            table.add_row(*(Text(plain(cell)) for cell in line))
         tables.append(table)
     return Group(*tables)
 
 
-def grid_markdown(rows: Sequence[Row], gold: Mapping[str, Any], axes: Sequence[str]) -> str:
+def grid_markdown(rows: Sequence[Row], pairs: Sequence[Row], axes: Sequence[str]) -> str:
     """Return the same tables as Markdown; clear differences are bold."""
     parts = []
-    for headings, lines in _tables(rows, gold, axes, bold="**"):
+    for headings, lines in _tables(rows, pairs, axes, bold="**"):
         figures = [place for place, heading in enumerate(headings) if heading in _FIGURES]
         parts.append(markdown_lines(headings, lines, figures))
     return "\n\n".join(parts) + "\n"
 
 
 def _tables(
-    rows: Sequence[Row], gold: Mapping[str, Any], axes: Sequence[str], bold: str = ""
+    rows: Sequence[Row], pairs: Sequence[Row], axes: Sequence[str], bold: str = ""
 ) -> list[tuple[list[str], list[list[str]]]]:
     named = [axis for axis in axes if axis != _SEED]
-    first = [
+    scored = [
         [
             *(str(row["at"][axis]) for axis in named),
             f"{100 * row['dev']['mean']:.1f}",
@@ -117,5 +129,5 @@ def _tables(
         ]
         for row in scores(rows, axes)
     ]
-    tables = [([*named, "dev", "spread", "of each seed", "metric", "minutes"], first)]
-    return [*tables, *differences_by_axis(differences(rows, gold, axes), bold).values()]
+    headings = [*named, "dev", "spread", "of each seed", "metric", "minutes"]
+    return [(headings, scored), *differences_by_axis(pairs, bold).values()]

@@ -35,8 +35,9 @@ def verdict(run: Run) -> str:
         smaller = teacher["parameters"] / best["parameters"]
         faster = best["sentences_per_second"] / teacher["sentences_per_second"]
         said += (
-            f", {percent(best['dev']['mean'] / teacher['dev']['mean'])}% of what its teacher has "
-            f"({percent(teacher['dev']['mean'])}); it is {smaller:.1f} times smaller and {faster:.1f} times as fast"
+            f", {percent(best['share_of_teacher'])}% of what its teacher has "
+            f"({percent(max(row['dev'] for row in run.rows if row['name'] == TEACHER))}); "
+            f"it is {smaller:.1f} times smaller and {faster:.1f} times as fast"
         )
     below = [name for name in _CHEAPER if name in rows and rows[name]["dev"]["mean"] >= best["dev"]["mean"]]
     above = [name for name in _CHEAPER if name in rows and name not in below]

@@ -27,30 +27,20 @@ def classification_scores(gold: NDArray[np.int64], predicted: NDArray[np.int64],
         predicted: the same shape.
         classes: how many there are.
     """
-    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
-
-    scores = {
-        "accuracy": float(accuracy_score(gold, predicted)),
-        "macro_f1": float(f1_score(gold, predicted, average="macro", zero_division=0.0)),
-        "matthews": float(matthews_corrcoef(gold, predicted)),
-    }
-    if classes == 2:
-        scores["f1"] = float(f1_score(gold, predicted, zero_division=0.0))
-    return scores
+    metrics = ("accuracy", "macro_f1", "matthews", *(("f1",) if classes == 2 else ()))
+    return {metric: score_of("classification", metric, gold, predicted) for metric in metrics}
 
 
 def regression_scores(gold: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict[str, float]:
     """Return Spearman and Pearson correlation; undefined ones (a constant side) count as 0, and a line says so."""
-    from scipy.stats import pearsonr, spearmanr
-
-    if len(gold) < 2 or np.ptp(gold) == 0 or np.ptp(predicted) == 0:
-        what = "scores" if len(gold) < 2 or np.ptp(gold) == 0 else "predictions"
+    if _constant(gold) or _constant(predicted):
+        what = "scores" if _constant(gold) else "predictions"
         logger.warning("all %s are the same: their correlation is undefined and counts as 0", what)
-        return {"spearman": 0.0, "pearson": 0.0}
-    return {
-        "spearman": float(spearmanr(gold, predicted).statistic),
-        "pearson": float(pearsonr(gold, predicted).statistic),
-    }
+    return {metric: score_of("regression", metric, gold, predicted) for metric in ("spearman", "pearson")}
+
+
+def _constant(values: NDArray[np.float64]) -> bool:
+    return len(values) < 2 or bool(np.ptp(values) == 0)
 
 
 def multilabel_scores(gold: NDArray[Any], predicted: NDArray[Any]) -> dict[str, float]:
@@ -87,6 +77,26 @@ def scores_of(kind: Kind, gold: NDArray[Any], found: NDArray[Any], classes: int)
     if kind == "multilabel":
         return multilabel_scores(gold, found)
     return classification_scores(gold, found, classes)
+
+
+def score_of(kind: Kind, metric: str, gold: NDArray[Any], found: NDArray[Any]) -> float:
+    """Return one of the scores of what a model predicts (see `predicted`); an undefined correlation counts as 0."""
+    if kind == "multilabel":
+        return multilabel_scores(gold, found)[metric]
+    if kind == "regression":
+        from scipy.stats import pearsonr, spearmanr
+
+        if _constant(gold) or _constant(found):
+            return 0.0
+        return float((spearmanr if metric == "spearman" else pearsonr)(gold, found).statistic)
+    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
+    if metric == "accuracy":
+        return float(accuracy_score(gold, found))
+    if metric == "matthews":
+        return float(matthews_corrcoef(gold, found))
+    average = "macro" if metric == "macro_f1" else "binary"
+    return float(f1_score(gold, found, average=average, zero_division=0.0))
 
 
 def predicted(kind: Kind, outputs: NDArray[Any]) -> NDArray[Any]:

@@ -31,16 +31,18 @@ def grid_report(grid: Grid) -> Report:
 
 
 def _verdicts(grid: Grid, found: Sequence[Row]) -> list[str]:
-    """Return along each axis which values are clearly better than others."""
+    """Return along each axis which values are clearly better than others, where all have the same seeds."""
     said = []
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for one in found:
         groups.setdefault((one["axis"], *one["at"].items()), []).append(one)
     for (axis, *at), pairs in groups.items():
+        if not all(one["complete"] for one in pairs):
+            continue
         clear = [one for one in pairs if one["difference"].clear]
         said_at = [_named(name, value) for name, value in at if len({row["at"][name] for row in grid.rows}) > 1]
         where = f"{', '.join(said_at)}: " if said_at else ""
-        names = {one[role] for one in pairs for role in ("better", "worse")}
+        names = dict.fromkeys(one[role] for one in pairs for role in ("better", "worse"))
         ahead = (name for name in names if all(one["better"] == name for one in pairs if name in _both(one)))
         if (best := next(ahead, None)) is None:
             continue

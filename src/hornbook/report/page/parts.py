@@ -1,5 +1,6 @@
 """What a report says, as parts that both the page and the Markdown are made of."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -157,7 +158,7 @@ def markdown(report: Report) -> str:
     for section in report.sections:
         parts = [text for part in section.parts if (text := _in_markdown(part))]
         if parts:
-            said += [f"## {section.title}", *parts]
+            said += [f"## {_escaped(section.title)}", *parts]
     return "\n\n".join(said) + "\n"
 
 
@@ -184,10 +185,15 @@ def _in_markdown(part: Part) -> str:
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], figures: Sequence[int]) -> str:
-    shown_headings, *lines = [[_escaped(cell).replace("|", "\\|") for cell in line] for line in (headings, *rows)]
+    shown_headings, *lines = [[_escaped(cell) for cell in line] for line in (headings, *rows)]
     return markdown_lines(shown_headings, lines, figures)
 
 
 def _escaped(text: str) -> str:
-    """Return text of the data so that Markdown shows it as it is, and no HTML in it is run."""
-    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    """Return text of the data so that Markdown shows it as it is: no HTML in it is run, no picture fetched."""
+    shown = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    return _MARKS.sub(r"\\\g<0>", shown)
+
+
+# An underscore within a word is no mark.
+_MARKS = re.compile(r"[\\`*\[\]|]|(?<!\w)_|_(?!\w)")
