@@ -9,12 +9,13 @@ import pytest
 import yaml
 
 from hornbook import experiment
-from hornbook.artifact import make
+from hornbook.artifact import Store, make
 from hornbook.errors import HornbookError
 from hornbook.experiment import Results, execute
 from hornbook.recipe import load_experiment
 from hornbook.report.textbooks import comparison_markdown
 from hornbook.training import chain
+from hornbook.training import finetune as finetune_module
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +158,24 @@ def test_two_processes_keep_each_others_rows(tmp_path):
         tmp_path / "rows.json", [{"key": "a", "at": {}}, {"key": "b", "at": {}}], {"task": 1}
     )
     assert [path.name for path in tmp_path.iterdir()] == ["rows.json"]
+
+
+def test_a_stage_that_fails_is_not_tried_again_for_every_cell(folder, tmp_path, monkeypatch):
+    tried = []
+
+    def fails(*args, **settings):
+        if isinstance(args[2], Store) and args[2].dry:
+            return original(*args, **settings)
+        tried.append(settings["seed"])
+        raise HornbookError("the loss is nan")
+
+    original = finetune_module.finetune
+    monkeypatch.setattr(finetune_module, "finetune", fails)
+    results = Results()
+    assert experiment.run(cells_of(folder), tmp_path / "runs", results) == []
+    assert len(results.failed) == 8
+    assert set(results.failed.values()) == {"the loss is nan"}
+    assert tried == [0]
 
 
 def test_other_content_in_the_results_file_is_refused(tmp_path):

@@ -117,6 +117,10 @@ def test_combinations_that_are_left_out(grid):
             {"axes": {"distl.tokens": [5], "textbook": ["task"]}},
             "unknown key 'distl'; the nearest known key is 'distil'",
         ),
+        (
+            {"axes": {"textbooks.contextualised.k": [2], "textbook": ["task"]}},
+            "the recipe has no textbook 'contextualised'; the nearest is 'contextualized'",
+        ),
         ({"axes": {"textbook": ["genral"]}}, "no textbook 'genral' in the recipe; it has general, contextualized"),
         ({"axes": {"seed": [0]}}, "the recipe has 4 textbooks; an axis `textbook` must say"),
         ({"axes": {"seed": [-1], "textbook": ["task"]}}, "seed -1, textbook task: seeds.0: input should be greater"),

@@ -120,16 +120,34 @@ def _computed(
             made = there.side_by_side(partial(_row, runs=runs), [cells[number] for number in missing])
             yield from ((missing[place], came) for place, came in made)
         return
+    broken: dict[str, HornbookError] = {}  # what is wrong with stages, by their keys: other cells may need them too
     for number in missing:
-        logger.info("cell %d of %d: %s", number + 1, len(cells), cells[number].name)
+        cell = cells[number]
+        if broken and (known := [broken[key] for key in _unfinished(cell, runs) if key in broken]):
+            yield number, known[0]
+            continue
+        logger.info("cell %d of %d: %s", number + 1, len(cells), cell.name)
         try:
-            yield number, _row(cells[number], runs)
-        except HornbookError as error:
-            yield number, error
-        except Exception as error:  # memory that ran out, a file that is gone: the others may still go well
-            logger.debug("%s", cells[number].name, exc_info=True)
-            said = " ".join(str(error).split())
-            yield number, HornbookError(f"{type(error).__name__}: {said[:300]}")
+            yield number, _row(cell, runs)
+            continue
+        except HornbookError as caught:
+            error = caught
+        except Exception as other:  # memory that ran out, a file that is gone: the others may still go well
+            logger.debug("%s", cell.name, exc_info=True)
+            said = " ".join(str(other).split())
+            error = HornbookError(f"{type(other).__name__}: {said[:300]}")
+        broken |= dict.fromkeys(_unfinished(cell, runs)[:1], error)
+        yield number, error
+
+
+def _unfinished(cell: Cell, runs: Path | str) -> list[str]:
+    """Return the keys of the stages that a cell still needs, in their order; none where it cannot be planned."""
+    store = Store(Path(runs) / pipeline.STORE, dry=True)
+    try:
+        _asked(cell, store)
+    except HornbookError:
+        return []
+    return [artifact.key for artifact in store.asked if artifact.planned]
 
 
 def _key(cell: Cell) -> str:

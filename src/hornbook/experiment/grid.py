@@ -1,6 +1,7 @@
 """From axes to cells: each a recipe of its own."""
 
 import copy
+import difflib
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -106,6 +107,7 @@ def _matches(at: Mapping[str, Any], left_out: Mapping[str, Any]) -> bool:
 def _change(values: dict[str, Any], experiment: Experiment, at: Mapping[str, Any], where: Path) -> str | None:
     """Set what the axes say in the values of a recipe; return the textbook that they choose."""
     textbook: str | None = None
+    known = list(values.get("textbooks", {}))
     # Named values first: an axis may then change a part of what they set; proportion needs to know the textbook.
     order = sorted(at, key=lambda axis: (not isinstance(experiment.axes[axis], dict), axis == "proportion"))
     for axis in order:
@@ -131,4 +133,9 @@ def _change(values: dict[str, Any], experiment: Experiment, at: Mapping[str, Any
         if _matches(at, rule.at):
             for path, setting in rule.set.items():
                 set_value(values, path, setting, f"{where}: rules")
+    for name, settings in values.get("textbooks", {}).items():
+        if name not in known and "kind" not in settings:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+            nearest = f"; the nearest is {near[0]!r}" if near else ""
+            raise HornbookError(f"{where}: the recipe has no textbook {name!r}{nearest}")
     return textbook
