@@ -1,4 +1,7 @@
+import multiprocessing
 import os
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -42,3 +45,12 @@ def test_an_error_of_a_worker_comes_through():
 def test_a_worker_that_dies_is_an_error():
     with Workers(2) as workers, pytest.raises(HornbookError, match="ended a worker"):
         list(workers.map(die, range(9)))
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_process_in_which_ray_runs_does_not_fork(monkeypatch, runs):
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: runs))
+    with Workers(2) as workers:
+        assert list(workers.map(abs, [-1, 2, -3])) == [1, 2, 3]
+        method = workers._pool._mp_context.get_start_method()
+    assert (method == "spawn") == (runs or "fork" not in multiprocessing.get_all_start_methods())
