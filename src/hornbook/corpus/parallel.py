@@ -74,8 +74,8 @@ class Workers:
 
 
 def _start(count: int) -> ProcessPoolExecutor:
-    # Where it can be had, fork: a script that calls a stage needs no `if __name__ == "__main__"` then. Not where Ray runs
-    # (a cell of an experiment on a cluster): a fork has none of its threads, but the locks that they hold.
+    # Where it can be had, fork: a script that calls a stage needs no `if __name__ == "__main__"` then. Not where Ray
+    # runs (a cell of an experiment on a cluster): a fork has none of its threads, but the locks that they hold.
     ray = sys.modules.get("ray")
     forks = "fork" in multiprocessing.get_all_start_methods() and not (ray and ray.is_initialized())
     method = "fork" if forks else "spawn"
