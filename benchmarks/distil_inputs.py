@@ -76,6 +76,10 @@ def name_of(device: Any) -> str:
 
     if device.type == "cuda":
         return torch.cuda.get_device_name()
+    return f"{processor()}, {torch.get_num_threads()} threads"
+
+
+def processor() -> str:
+    """Return the name of this machine's processor, where it can be known."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
-    model = next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), "cpu")
-    return f"{model}, {torch.get_num_threads()} threads"
+    return next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), "cpu")

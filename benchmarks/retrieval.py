@@ -55,7 +55,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import sparse
 
-from distil_inputs import say
+from distil_inputs import processor, say
 from hornbook.core import core
 from hornbook.corpus import Corpus, build, open_corpus
 from hornbook.corpus.arrow import text_buffers
@@ -414,7 +414,7 @@ def main() -> None:
         by_k = measure(engines, truth, queries, plan)
     agreement = min(of["agreement"]["ours"] for of in by_k.values())
     about = {"units": len(units), "queries": len(queries), "peers_index_s": index_s, "versions": versions()}
-    about["device"] = device()
+    about["device"] = f"{processor()}, {cores()} cores"
     seconds = round(time.perf_counter() - started, 1)
     print(json.dumps({"k": by_k, "agreement": agreement, **result, **about, "seconds": seconds}))
     if agreement < 1:
@@ -428,13 +428,6 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
-
-
-def device() -> str:
-    """Return what the figures were taken on."""
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
-    model = next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), "cpu")
-    return f"{model}, {cores()} cores"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hornbook.evaluation.compare import Difference, difference, resampled
-from hornbook.report.summary import spread
+from hornbook.report.summary import percent, spread
 from hornbook.report.tables import markdown_lines, plain
 
 Row = dict[str, Any]
@@ -73,23 +73,25 @@ def _differences(
             yield found | {"complete": ours.keys() == theirs.keys()}
 
 
-def differences_by_axis(pairs: Sequence[Row], mark: str = "") -> dict[str, tuple[list[str], list[list[str]]]]:
-    """Return a table's headings and cells for each axis along which there are differences; clear ones are marked."""
-    tables: dict[str, tuple[list[str], list[list[str]]]] = {}
+def difference_tables(pairs: Sequence[Row]) -> list[tuple[list[str], list[Row]]]:
+    """Return the headings of a table for each axis along which there are differences, and its pairs."""
+    by_axis: dict[str, list[Row]] = {}
     for pair in pairs:
-        between, axis = pair["difference"], pair["axis"]
-        around = mark if between.clear else ""
-        _, lines = tables.setdefault(axis, ([*pair["at"], axis, *DIFFERENCE], []))
-        lines.append(
-            [
-                *map(str, pair["at"].values()),
-                f"{pair['better']} over {pair['worse']}",
-                f"{around}{100 * between.mean:.1f}{around}",
-                f"{100 * between.low:.1f} to {100 * between.high:.1f}",
-                str(between.seeds),
-            ]
-        )
-    return tables
+        by_axis.setdefault(pair["axis"], []).append(pair)
+    return [([*same[0]["at"], axis, *DIFFERENCE], same) for axis, same in by_axis.items()]
+
+
+def difference_line(pair: Row, mark: str = "") -> list[str]:
+    """Return the cells of a pair's line; a clear difference stands between marks."""
+    between = pair["difference"]
+    around = mark if between.clear else ""
+    return [
+        *map(str, pair["at"].values()),
+        f"{pair['better']} over {pair['worse']}",
+        f"{around}{percent(between.mean)}{around}",
+        f"{percent(between.low)} to {percent(between.high)}",
+        str(between.seeds),
+    ]
 
 
 def grid_table(rows: Sequence[Row], pairs: Sequence[Row], axes: Sequence[str]) -> Group:
@@ -121,13 +123,16 @@ def _tables(
     scored = [
         [
             *(str(row["at"][axis]) for axis in named),
-            f"{100 * row['dev']['mean']:.1f}",
-            "" if row["dev"]["spread"] is None else f"{100 * row['dev']['spread']:.1f}",
-            ", ".join(f"{100 * one:.1f}" for one in row["by_seed"]),
+            percent(row["dev"]["mean"]),
+            "" if row["dev"]["spread"] is None else percent(row["dev"]["spread"]),
+            ", ".join(map(percent, row["by_seed"])),
             row["metric"],
             f"{row['minutes']:.0f}",
         ]
         for row in scores(rows, axes)
     ]
     headings = [*named, "dev", "spread", "of each seed", "metric", "minutes"]
-    return [(headings, scored), *differences_by_axis(pairs, bold).values()]
+    compared = [
+        (its_own, [difference_line(pair, bold) for pair in same]) for its_own, same in difference_tables(pairs)
+    ]
+    return [(headings, scored), *compared]

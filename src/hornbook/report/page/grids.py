@@ -5,7 +5,7 @@ from typing import Any
 
 from hornbook.report.charts import textbook_charts
 from hornbook.report.facts import Grid
-from hornbook.report.grid import DIFFERENCE, differences, differences_by_axis, scores
+from hornbook.report.grid import DIFFERENCE, difference_line, difference_tables, differences, scores
 from hornbook.report.page.parts import Heading, Part, Plots, Report, Section, Seeds, Table, Text, plot_of
 from hornbook.report.run_charts import grid_chart
 from hornbook.report.summary import listed
@@ -79,12 +79,8 @@ def _scored(grid: Grid, pairs: Sequence[Row]) -> Iterator[Section]:
             "examples. Clear is what leaves out zero."
         )
         parts = [Text(said)]
-        clear = {
-            axis: ["yes" if pair["difference"].clear else "" for pair in pairs if pair["axis"] == axis]
-            for axis in dict.fromkeys(pair["axis"] for pair in pairs)
-        }
-        for axis, (headings, lines) in differences_by_axis(pairs).items():
-            rows = [[*line, said] for line, said in zip(lines, clear[axis], strict=True)]
+        for headings, same in difference_tables(pairs):
+            rows = [[*difference_line(pair), "yes" if pair["difference"].clear else ""] for pair in same]
             parts.append(Table([*headings, "clear"], rows, [len(headings) - len(DIFFERENCE)]))
         yield Section("differences", "Which differences are clear", parts)
     axes = [axis for axis in grid.axes if axis != _SEED]
