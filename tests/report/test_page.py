@@ -312,9 +312,19 @@ def test_values_of_every_axis_are_compared_where_the_others_agree(tmp_path):
     said = twin.read_text("utf-8")
     # The more right, the later in the grid, so the task teacher is above the general one with either textbook.
     for book in BOOKS[:2]:
-        assert re.search(rf"^\| films \| {book} \| task over general \| \d", said, re.MULTILINE)
+        assert re.search(rf"^\| {book} \| task over general \| \d", said, re.MULTILINE)
         assert re.search(rf"^\*\*.*{book}: teacher task has the best mean, ", said, re.MULTILINE)
-    assert len(re.findall(r"\| general \| films \| \w+ over \w+ \|", said)) == 1
+    assert len(re.findall(r"\| general \| \w+ over \w+ \|", said)) == 1
+
+
+def test_an_axis_with_one_value_is_said_once(tmp_path):
+    path = grid(tmp_path / "grid", {"task": ("films",), "textbook": BOOKS[1:2], "proportion": (0.5, 1.0)})
+    page, twin = write_report([path], tmp_path / "page.html")
+    said = twin.read_text("utf-8")
+    assert "6 cells over proportion, seed; task films, textbook task\n" in said
+    assert "| films |" not in said
+    points = specs(page)["scores"]["data"]["values"]
+    assert {point["line"] for point in points} == {"all"}
 
 
 def specs(page: Path) -> dict:

@@ -92,7 +92,7 @@ def _experiment(
     from hornbook import experiment
     from hornbook.artifact import write_json, write_text
     from hornbook.report import EXPERIMENT
-    from hornbook.report.grid import differences, grid_markdown, grid_table
+    from hornbook.report.grid import differences, grid_markdown, grid_table, varying
     from hornbook.report.textbooks import comparison_markdown
 
     settings = settings_of.load_experiment(file)
@@ -119,8 +119,9 @@ def _experiment(
             told = comparison_markdown(rows, axes)
             shown = Markdown(told)
         else:
-            pairs = differences(rows, results.gold, axes)
-            told, shown = grid_markdown(rows, pairs, axes), grid_table(rows, pairs, axes)
+            apart = varying(rows, axes)
+            pairs = differences(rows, results.gold, apart)
+            told, shown = grid_markdown(rows, pairs, apart), grid_table(rows, pairs, apart)
         table = runs / settings.name / "experiment.md"
         table.parent.mkdir(parents=True, exist_ok=True)
         write_text(table, told)

@@ -40,6 +40,11 @@ def scores(rows: Sequence[Row], axes: Sequence[str]) -> list[Row]:
     ]
 
 
+def varying(rows: Sequence[Row], axes: Sequence[str]) -> tuple[str, ...]:
+    """Return the axes with more than one value: the others say the same of every cell."""
+    return tuple(axis for axis in axes if len({row["at"][axis] for row in rows}) > 1)
+
+
 def differences(rows: Sequence[Row], gold: Mapping[str, Any], axes: Sequence[str]) -> list[Row]:
     """Return every pair of values of an axis between which all other axes agree, textbooks first.
 

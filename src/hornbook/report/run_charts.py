@@ -190,4 +190,6 @@ def _is_numeric(found: Sequence[Row], axis: str) -> bool:
 
 
 def _name(at: Mapping[str, Any], axes: Sequence[str]) -> str:
-    return ", ".join(str(at[axis]) for axis in axes if axis in at and axis != "seed")
+    # A number says nothing without its axis.
+    named = {axis: at[axis] for axis in axes if axis in at and axis != "seed"}
+    return ", ".join(str(value) if isinstance(value, str) else f"{axis} {value}" for axis, value in named.items())

@@ -1,11 +1,12 @@
 """What the report says of an experiment."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hornbook.report.charts import textbook_charts
 from hornbook.report.facts import Grid
-from hornbook.report.grid import DIFFERENCE, difference_line, difference_tables, differences, scores
+from hornbook.report.grid import DIFFERENCE, difference_line, difference_tables, differences, scores, varying
 from hornbook.report.page.parts import Heading, Part, Plots, Report, Section, Seeds, Table, Text, plot_of
 from hornbook.report.run_charts import grid_chart
 from hornbook.report.summary import listed
@@ -18,19 +19,23 @@ _WIDTH, _EDGE = 60, 4
 
 def grid_report(grid: Grid) -> Report:
     """Return what is said of an experiment: scores in the layout of the paper's Table 2, or of its textbooks."""
-    about = f"{len(grid.rows)} cells over {', '.join(grid.axes)}"
+    axes = varying(grid.rows, grid.axes)
+    about = f"{len(grid.rows)} cells over {', '.join(axes or grid.axes)}"
+    same = [f"{axis} {grid.rows[0]['at'][axis]}" for axis in grid.axes if grid.rows and axis not in axes]
+    if same:
+        about += f"; {', '.join(same)}"
     if grid.failed:
         about += f"; {len(grid.failed)} failed"
     measured = bool(grid.rows) and "statistics" in grid.rows[0]
-    pairs = [] if measured else differences(grid.rows, grid.gold, grid.axes)
-    sections = list(_measured(grid) if measured else _scored(grid, pairs))
+    pairs = [] if measured else differences(grid.rows, grid.gold, axes)
+    sections = list(_measured(grid) if measured else _scored(replace(grid, axes=axes), pairs))
     if grid.failed:
         rows = [[name, reason] for name, reason in grid.failed.items()]
         sections.append(Section("failed", "Failed cells", [Table(["cell", "why"], rows)]))
-    return Report(grid.name, about, _verdicts(grid, pairs), sections)
+    return Report(grid.name, about, _verdicts(pairs), sections)
 
 
-def _verdicts(grid: Grid, found: Sequence[Row]) -> list[str]:
+def _verdicts(found: Sequence[Row]) -> list[str]:
     """Return along each axis which values are clearly better than others, where all have the same seeds."""
     said = []
     groups: dict[tuple[Any, ...], list[Row]] = {}
@@ -40,8 +45,7 @@ def _verdicts(grid: Grid, found: Sequence[Row]) -> list[str]:
         if not all(one["complete"] for one in pairs):
             continue
         clear = [one for one in pairs if one["difference"].clear]
-        said_at = [_named(name, value) for name, value in at if len({row["at"][name] for row in grid.rows}) > 1]
-        where = f"{', '.join(said_at)}: " if said_at else ""
+        where = f"{', '.join(_named(name, value) for name, value in at)}: " if at else ""
         names = dict.fromkeys(one[role] for one in pairs for role in ("better", "worse"))
         ahead = (name for name in names if all(one["better"] == name for one in pairs if name in _both(one)))
         if (best := next(ahead, None)) is None:
