@@ -39,7 +39,7 @@ bench: $(READY) ## Distillation and augmentation beside the obvious ways, retrie
 
 docs: $(READY) ## The documentation as a site in build/site, with the reports of our experiments
 	for rows in laptop-table2 laptop-table3; do \
-		$(BIN)/hornbook report docs/results/$$rows.json --out docs/results/report-$$rows.html || exit 1; \
+		$(BIN)/hornbook report docs/results/$$rows.json || exit 1; \
 	done
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'zensical>=0.0.70'

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hornbook.artifact import Store, content_key, fingerprint, load, make, partial_path
+from hornbook.artifact import Store, content_key, fingerprint, load, make, partial_path, write_text
 from hornbook.errors import HornbookError
 from hornbook.recipe import FinetuneConfig
 
@@ -121,3 +121,43 @@ def test_fingerprints_count_content_and_names_not_places(tmp_path: Path):
     assert fingerprint([tmp_path / "one"]) != fingerprint([tmp_path / "two"])
     with pytest.raises(HornbookError, match="no such file or folder"):
         fingerprint([tmp_path / "three"])
+
+
+def test_what_a_packed_file_is_read_as_counts(tmp_path: Path):
+    keys = {}
+    for name in ("a.txt.gz", "b.gz", "a.jsonl.gz", "a.csv.gz", "a.tsv.gz", "a.csv", "v1.2.csv.gz"):
+        (tmp_path / name).write_bytes(b"same")
+        keys[name] = fingerprint([tmp_path / name])
+    assert keys["a.txt.gz"] == keys["b.gz"]
+    assert keys["a.csv.gz"] == keys["v1.2.csv.gz"]
+    assert len(set(keys.values())) == 5
+
+
+def test_a_run_that_dies_while_files_are_summed_goes_on_from_its_state(tmp_path: Path, monkeypatch):
+    def dies(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hornbook.artifact.checksum", dies)
+        with pytest.raises(KeyboardInterrupt):
+            build_once(tmp_path / "a")
+    found = []
+
+    def goes_on(work):
+        found.append((work.resume / "state").read_text())
+
+    make(tmp_path / "a", stage="demo", version=1, config={"text": "hello"}, inputs={}, build=goes_on)
+    assert found == ["kept"]
+
+
+def test_a_text_that_cannot_be_written_leaves_nothing(tmp_path: Path):
+    write_text(tmp_path / "a.txt", "whole")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(tmp_path / "a.txt", "half \ud800")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.txt", "whole")]
+
+
+def test_a_manifest_that_is_none_is_said_to_be_none(tmp_path: Path):
+    (tmp_path / "manifest.json").write_text("[1]")
+    with pytest.raises(HornbookError, match="not a finished demo"):
+        load(tmp_path, "demo")

@@ -34,6 +34,7 @@ MANIFEST = "manifest.json"
 RUN = "run.json"
 RESUME = "resume"
 _BUILDING = "building.json"
+_OF_THE_WORK = (_BUILDING, RESUME)
 _SAMPLED_ABOVE = 1 << 30
 _SAMPLED_BLOCK = 1 << 20
 _VERSIONED = ("hornbook", "numpy", "pyarrow", "tokenizers", "torch", "transformers")
@@ -210,11 +211,17 @@ def fingerprint(paths: Iterable[Path]) -> str:
             raise HornbookError(f"{path}: no such file or folder")
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         for file in files:
-            name = file.relative_to(path) if path.is_dir() else Path(file.suffix)
+            name = file.relative_to(path) if path.is_dir() else Path(_suffix(file))
             stat = file.stat()
             found = _sampled(file, stat.st_size, stat.st_mtime_ns)
             digest.update(f"{name.as_posix()}\0{found}\0".encode())
     return digest.hexdigest()
+
+
+def _suffix(file: Path) -> str:
+    """Return what of a file's name says how it is read: of a packed file also what is inside, if not text."""
+    inside = Path(file.stem).suffix if file.suffix in (".gz", ".zst") else ""
+    return ("" if inside == ".txt" else inside) + file.suffix
 
 
 @lru_cache(maxsize=4096)
@@ -253,7 +260,7 @@ def load(path: Path | str, stage: str | None = None) -> Artifact:
     try:
         manifest = json.loads(read_from(f"{address}/{MANIFEST}") if address else (Path(path) / MANIFEST).read_bytes())
         found = manifest["stage"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         made = f"a finished {stage}" if stage else "a finished artefact"
         raise HornbookError(f"{path}: not {made} (no readable {MANIFEST} in it)") from None
     if stage is not None and found != stage:
@@ -338,18 +345,16 @@ def _build(out: Path, identity: dict[str, Any], build: Callable[[Work], None]) -
     except BaseException:
         _drop_unresumable(partial)
         raise
-    shutil.rmtree(partial / RESUME, ignore_errors=True)
-    (partial / _BUILDING).unlink()
+    made = (p for p in sorted(partial.rglob("*")) if p.is_file())
+    files = {
+        p.relative_to(partial).as_posix(): p for p in made if p.relative_to(partial).parts[0] not in _OF_THE_WORK
+    }
     manifest = {
         **identity,
         "versions": {name: _version(name) for name in _VERSIONED},
         "counts": work.counts,
         "info": work.info,
-        "files": {
-            p.relative_to(partial).as_posix(): {"bytes": p.stat().st_size, "xxh3_128": checksum(p)}
-            for p in sorted(partial.rglob("*"))
-            if p.is_file()
-        },
+        "files": {name: {"bytes": path.stat().st_size, "xxh3_128": checksum(path)} for name, path in files.items()},
     }
     run = {
         "started": began,
@@ -362,6 +367,9 @@ def _build(out: Path, identity: dict[str, Any], build: Callable[[Work], None]) -
     }
     write_json(partial / RUN, run)
     write_json(partial / MANIFEST, manifest)
+    # Not before all is written: a run that is killed meanwhile still goes on from there.
+    shutil.rmtree(partial / RESUME, ignore_errors=True)
+    (partial / _BUILDING).unlink()
     if out.is_dir():
         out.rmdir()
     partial.rename(out)
@@ -376,8 +384,12 @@ def write_json(path: Path, value: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text under a temporary name, then rename: a reader never sees half a file."""
     temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text, "utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, "utf-8")
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def partial_path(out: Path) -> Path:
@@ -411,7 +423,7 @@ def _partial_folder(out: Path, key: str) -> Path:
         partial.mkdir(parents=True)
         write_json(partial / _BUILDING, {"key": key})
     for path in partial.iterdir():
-        if path.name not in (_BUILDING, RESUME):
+        if path.name not in _OF_THE_WORK:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     return partial
 

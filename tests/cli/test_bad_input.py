@@ -38,7 +38,7 @@ TASKS: dict[str, Case] = {
     "an infinite score": ({"t.tsv": table([*SCORES, "inf"])}, "t.tsv", "1 of 20 scores are no finite numbers (the first in row 20"),
     "text that is not UTF-8": ({"t.tsv": "text\tlabel\ncaf\xe9\ta\n".encode("latin1")}, "t.tsv", "t.tsv: line 2 (byte 14) is not UTF-8"),
     "an empty text": ({"t.tsv": table(TWO) + "\ta\n"}, "t.tsv", "column 'text': 1 empty text (the first in row 21)"),
-    "too few rows": ({"t.tsv": table("ab")}, "t.tsv", "2 rows are too few to split"),
+    "too few rows": ({"t.tsv": table("ab")}, "t.tsv", "2 texts are too few to split"),
     "a short row": ({"t.tsv": "text\tlabel\nx\n"}, "t.tsv", "row 1 has 1 fields, but the heading has 2"),
     "an open quotation mark": ({"t.csv": 'text,label\n"abc,a\n'}, "t.csv", "t.csv: line 2: not CSV"),
     "broken JSON": ({"t.jsonl": '{"text": "a"\n'}, "t.jsonl", "t.jsonl: line 1 is not a JSON object"),
@@ -46,6 +46,8 @@ TASKS: dict[str, Case] = {
     "a folder without train": ({"t/dev.tsv": table(TWO)}, "t", "t: no train file"),
     "a label only in dev": ({"t/train.tsv": table(TWO), "t/dev.tsv": table("abc")}, "t", "label 'c' (row 3, 1 such rows) does not occur in train"),
     "another column in dev": ({"t/train.tsv": table(TWO), "t/dev.tsv": table("ab", "sentence\tlabel")}, "t", "dev.tsv: no column 'text'"),
+    "a subset of a file": ({"t.tsv": table(TWO)}, "t.tsv --subset plain", "t.tsv: subset: is for hub datasets only"),
+    "names that YAML reads as truth": ({"t.tsv": table(["no", "yes"] * 10)}, "t.tsv --task-label-names [no,yes]", "put names in quotes"),
     "an unknown GLUE task": ({}, "glue/sst", "no GLUE task 'sst' (did you mean 'sst2'?)"),
     "a missing dev file": ({"t.tsv": table(TWO)}, "t.tsv --dev nope.tsv", "nope.tsv: no such file"),
     "an unknown kind": ({"t.tsv": table(TWO)}, "t.tsv --task-kind ordinal", "--task: kind: input should be 'auto', 'classification'"),
@@ -83,6 +85,8 @@ TEXTBOOKS: dict[str, Case] = {
     "two sizes": ({}, "--kind general --units 5 --tokens 5", "give one of units, tokens and bytes"),
     "more than there is": ({}, "--kind general --units 601", "has 600 units, too few for a sample of 601"),
     "an unknown source": ({}, "--kind general --units 5 --sources [news]", "no source news; its sources are prose"),
+    "a setting of a task without one": ({}, "--kind general --units 5 --text body", "--text: is for --task, which is not given"),
+    "a setting of a task by its longer name": ({}, "--kind general --units 5 --task-kind regression", "--task-kind: is for --task"),
     "a setting of the other kind": ({}, "--kind general --units 5 --k 5", "unknown key 'k'"),
 }  # fmt: skip
 
@@ -107,6 +111,7 @@ DISTILS: dict[str, Case] = {
     "a layer that is not there": ({}, "--teacher-layer 9", "there is no layer 9; the teacher has 2"),
     "no number of tokens": ({}, "--tokens abc", "tokens: input should be a valid integer"),
     "no budget": ({}, "--tokens null", "give a budget: tokens, steps or epochs"),
+    "settings of a textbook that is not there": ({}, "--then {{epochs:2}}", "--then: is for a second --textbook, which is not given"),
     "another artefact": ({}, "--textbook {at}/corpus", "corpus: holds a corpus, but a textbook is needed here"),
     "a missing textbook": ({}, "--textbook nowhere", "nowhere: not a finished"),
     "a missing teacher": ({}, "--teacher ./nowhere", "./nowhere: no such model folder"),
@@ -128,6 +133,8 @@ RECIPES: dict[str, tuple[str, str, str]] = {
     "an unknown kind of textbook": ("textbooks: {a: {kind: generol}}", "", "textbooks.a: no kind 'generol'; the kinds are"),
     "a textbook without a kind": ("textbooks: {a: {}}", "", "textbooks.a: kind is missing; say contextualized, general"),
     "a textbook's name that is a path": ("textbooks: {a/b: {kind: general, units: 5}}", "", "string should match pattern"),
+    "a seed twice": ("seeds: [0, 1, 0]", "", "seeds: holds a seed twice"),
+    "names that YAML reads as truth": ("teacher: {kind: ready, model: x, label_names: {LABEL_0: no}}", "", "put names in quotes"),
     "a seed below 0": ("seeds: [-1]", "", "seeds.0: input should be greater than or equal to 0"),
     "a general textbook without a size": ("textbooks: {a: {kind: general}}", "", "a general textbook needs a size"),
     "no task": ("task: null", "", "task: input should be a mapping of settings"),
@@ -265,6 +272,7 @@ def test_a_recipe_that_is_none(content, message, refused):
 
 
 def test_a_recipe_that_is_not_there(refused):
+    refused("run --distil.tokens 2e6 recipe.yaml", {}, "name the recipe first: hornbook run RECIPE --distil.tokens")
     refused("run nope.yaml", {}, "nope.yaml: no such recipe file")
     refused("run folder", {"folder/x": "x"}, "folder: cannot be read as a recipe file")
 

@@ -308,3 +308,22 @@ def test_a_new_recipe_knows_what_sort_of_labels_there_are(hornbook, tmp_path, ti
     assert done.exit_code == 0, done.stderr
     assert load_recipe(out).task.label_separator == "|"
     assert hornbook("run", out, "--check").exit_code == 0
+
+
+def test_what_all_textbooks_share_is_no_textbook(stages, hornbook, tmp_path):
+    for name in ("general", "contextualized"):
+        (tmp_path / name).symlink_to(stages[name]["folder"])
+    (tmp_path / pipeline.STORE).mkdir()
+    found = hornbook("textbook", "stats", *map(str, sorted(tmp_path.iterdir())), "--json")
+    assert found.exit_code == 0, found.stderr
+
+
+def test_pages_of_two_files_do_not_take_each_others_place(hornbook, tmp_path):
+    (tmp_path / "report.md").write_text("mine")
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.json").write_text('{"rows": [], "gold": {}}')
+        assert hornbook("report", str(tmp_path / f"{name}.json")).exit_code == 0
+    assert {path.name for path in tmp_path.glob("report-*")} == {
+        "report-one.html", "report-one.md", "report-two.html", "report-two.md",
+    }  # fmt: skip
+    assert (tmp_path / "report.md").read_text() == "mine"

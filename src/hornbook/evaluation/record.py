@@ -56,7 +56,7 @@ def record(work: Work, task: Task, outputs: dict[str, NDArray[Any]]) -> None:
         "metric": task.metric,
         "scores": by_split,
         "calibration_error": None if error is None else round(error, 6),
-        "chance": _described(check_against_chance(task.kind, gold, outputs["dev"])),
+        "chance": _described(check_against_chance(task.kind, gold, outputs["dev"], task.metric)),
     }
 
 

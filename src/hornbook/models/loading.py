@@ -261,8 +261,8 @@ def label_order(
         where: the teacher, for messages.
 
     Raises:
-        HornbookError: a label of the task is not among the teacher's names (letter case does not count), or
-            `names` names a label that the teacher does not have.
+        HornbookError: a label of the task is not among the teacher's names (in any letter case, if that is enough to
+            tell them apart), or `names` names a label that the teacher does not have.
     """
     if not task_labels:
         if len(own) != 1:
@@ -272,14 +272,15 @@ def label_order(
         raise HornbookError(
             f"{where}: label_names: it has no label {strange[0]!r}; its labels are {list(own.values())}"
         )
-    renamed = {(names or {}).get(name, name).casefold(): column for column, name in own.items()}
-    missing = [label for label in task_labels if label.casefold() not in renamed]
-    if missing or not len(own) == len(renamed) == len(task_labels):
-        raise HornbookError(
-            f"{where}: its labels {list(own.values())} are not the task's {list(task_labels)}; "
-            "say which is which with label_names, {its name: task's name} (in a recipe: teacher.label_names)"
-        )
-    return [renamed[label.casefold()] for label in task_labels]
+    for same in (str, str.casefold):  # a task may have labels that differ in case alone
+        renamed = {same((names or {}).get(name, name)): column for column, name in own.items()}
+        found = [renamed[same(label)] for label in task_labels if same(label) in renamed]
+        if len(set(found)) == len(own) == len(task_labels):
+            return found
+    raise HornbookError(
+        f"{where}: its labels {list(own.values())} are not the task's {list(task_labels)}; "
+        "say which is which with label_names, {its name: task's name} (in a recipe: teacher.label_names)"
+    )
 
 
 def quiet_transformers() -> None:

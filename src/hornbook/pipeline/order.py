@@ -280,11 +280,14 @@ def _refuse_chance_level(scored: Artifact, model: str) -> None:
     found = chance_check(scored)
     if not found.passed:
         below = found.high < found.chance
+        advice = "check the labels, or fine-tune it longer or with more data"
+        if found.metric == "accuracy":
+            advice += "; where a label is rare, set task.metric: macro_f1"
         raise HornbookError(
             f"{model}: the teacher is {'below' if below else 'at'} chance level on dev: {found.metric} "
             f"{found.score:.3f}, 95% interval {found.low:.3f} to {found.high:.3f}, which "
             f"{'lies below' if below else 'holds'} {found.chance:.3f}; a student would learn nothing from it: "
-            f"{'are its labels swapped?' if below else 'check the labels, or fine-tune it longer or with more data'}"
+            f"{'are its labels swapped?' if below else advice}"
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hornbook.artifact import Store, write_json
+from hornbook.artifact import Store, write_json, write_text
 from hornbook.errors import HornbookError, Unreachable
 from hornbook.pipeline.estimate import estimates, stages
 from hornbook.pipeline.order import check_kind, rows
@@ -85,7 +85,7 @@ def run(recipe: Recipe, runs: Path | str = "runs", *, cluster: str | None = None
     outcome.summary, outcome.remarks = summarise(outcome.rows), remarks(outcome.rows)
     write_json(folder / REPORT, outcome.as_json())
     lines = [title(outcome.rows), markdown_table(outcome.rows), *(f"* {remark}" for remark in outcome.remarks)]
-    (folder / TABLE).write_text("\n\n".join(lines) + "\n", "utf-8")
+    write_text(folder / TABLE, "\n\n".join(lines) + "\n")
     return outcome
 
 
@@ -163,6 +163,8 @@ def _reach(cluster: str) -> None:
 def _own_run_folder(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()):
         own = {REPORT, TABLE, PAGE, "recipe.yaml"}
+        for name in own:
+            (folder / f".{name}.partial").unlink(missing_ok=True)  # of a run that was killed
         foreign = [p.name for p in folder.iterdir() if not (p.is_symlink() or p.name in own)]
         if foreign:
             raise HornbookError(f"{folder}: holds something else ({foreign[0]}); choose another name or remove it")

@@ -14,6 +14,7 @@ from hornbook.recipe.reading import (
     validate,
 )
 from hornbook.recipe.recipe import BASELINES, Recipe
+from hornbook.recipe.settings import all_text
 from hornbook.recipe.textbooks import (
     AugmentedConfig,
     BookOfOne,
@@ -63,6 +64,7 @@ __all__ = [
     "TextbookConfig",
     "TrainingConfig",
     "UnionConfig",
+    "all_text",
     "load_experiment",
     "load_recipe",
     "parse_value",

@@ -1,10 +1,10 @@
 """Settings of the task and of the general corpus."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from hornbook.recipe.settings import Count, PathText, Seed, Settings
+from hornbook.recipe.settings import Count, PathText, Seed, Settings, all_text
 
 
 class TaskConfig(Settings):
@@ -31,7 +31,7 @@ class TaskConfig(Settings):
     kind: Literal["auto", "classification", "multilabel", "regression"] = "auto"
     """`auto`: multi-label where rows hold lists, regression where labels are numbers with fractions, else
     classification."""
-    label_names: tuple[str, ...] | None = None
+    label_names: Annotated[tuple[str, ...], BeforeValidator(all_text)] | None = None
     """The labels' names in their order; where the file holds whole numbers, the names of 0, 1, 2 …"""
     train_rows: Count | None = Field(default=None, ge=1)
     """Keep a seeded sample of this many rows of train (for experiments with few labels)."""

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from hornbook.recipe.data import CorpusConfig, TaskConfig
-from hornbook.recipe.settings import NOT_IN_KEY, Count, Name, PathText, Seed, Settings
+from hornbook.recipe.settings import NOT_IN_KEY, Count, Name, PathText, Seeds, Settings
 from hornbook.recipe.textbooks import ChainConfig, ContextualizedConfig, TextbookConfig, UnionConfig
 from hornbook.recipe.training import AdaptConfig, DistilConfig, EvaluateConfig, StudentConfig, TeacherConfig
 
@@ -54,7 +54,7 @@ class Recipe(Settings):
     `tf-idf`, logistic regression on word counts."""
     released: PathText | None = None
     """For the baseline `released`: a folder or hub name."""
-    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
+    seeds: Seeds = (0,)
     """One student a textbook and seed; corpus, textbooks and teacher are shared."""
     threads: Count | None = Field(default=None, ge=1, json_schema_extra=NOT_IN_KEY)
     """CPU threads for training; by default as many as PyTorch finds cores."""

@@ -15,9 +15,17 @@ def _whole_number(value: Any) -> Any:
     return int(number) if isinstance(number, float) and number.is_integer() else value
 
 
+def _name(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("YAML reads yes, no, on and off as true and false; put names in quotes")
+    return str(value) if isinstance(value, int | float) else value
+
+
 def all_text(value: Any) -> Any:
-    """Accept {1: good} where names are meant: YAML reads 1 as a number."""
-    return {str(its): str(ours) for its, ours in value.items()} if isinstance(value, dict) else value
+    """Accept [1, 2] and {1: good} where names are meant: YAML reads 1 as a number. Refuse yes and no."""
+    if isinstance(value, dict):
+        return {_name(its): _name(ours) for its, ours in value.items()}
+    return [_name(one) for one in value] if isinstance(value, list) else value
 
 
 def _at_home(value: str) -> str:
@@ -26,7 +34,14 @@ def _at_home(value: str) -> str:
     return f"{name}{named}{Path(path).expanduser()}" if path.startswith("~") else value
 
 
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("holds a seed twice")
+    return seeds
+
+
 Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_distinct)]
 PathText = Annotated[str, AfterValidator(_at_home)]
 Count = Annotated[int, BeforeValidator(_whole_number)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from hornbook.recipe.settings import NOT_IN_KEY, Count, PathText, Seed, Settings, Share, all_text
+from hornbook.recipe.settings import NOT_IN_KEY, Count, PathText, Seeds, Settings, Share, all_text
 
 # Outputs of a teacher are asked for once for all cells of a grid.
 _ONE_IN_GRID = {"grid", "labels", "textbook_units"}
@@ -148,7 +148,7 @@ class TeacherConfig(Settings):
     """For a ready teacher: the task's name of each of the teacher's labels, where they differ."""
     finetune: FinetuneConfig = FinetuneConfig()
     """How it is fine-tuned."""
-    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
+    seeds: Seeds = (0,)
     """Seeds of its fine-tuning; all are reported, and the best on dev teaches."""
     family: FamilyConfig | None = None
     """For a model of a family that hornbook does not know: where its projections stand."""

@@ -49,10 +49,7 @@ def doubts(
             if twice := _repeated(rows.columns.get(column, ())):
                 message = f"{rows.where}: column {column!r}: {twice} rows repeat an id of a row before; they are kept"
                 found.append(Doubt(f"{split}_repeated_ids", twice, message))
-    keys = {
-        split: [_key(row) for row in table.select(["text", "text_pair"]).to_pylist()]
-        for split, table in tables.items()
-    }
+    keys = {split: text_keys(table) for split, table in tables.items()}
     for split, table in tables.items():
         labels = table.column("label").to_pylist()
         if score_range is not None and (
@@ -73,8 +70,13 @@ def doubts(
     return found
 
 
-def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(" ".join(text.lower().split()) for text in (row["text"], row["text_pair"]) if text is not None)
+def text_keys(table: pa.Table) -> list[tuple[str, ...]]:
+    """Return what rows with the same text share: their texts, with case and white space made equal."""
+    columns = (table[name].to_pylist() for name in ("text", "text_pair"))
+    return [
+        tuple(" ".join(text.lower().split()) for text in row if text is not None)
+        for row in zip(*columns, strict=True)
+    ]
 
 
 def _repeated(values: Sequence[Any]) -> int:

@@ -176,10 +176,11 @@ class ChanceCheck:
     """Whether a model is better than knowing nothing.
 
     Attributes:
-        score: accuracy, micro-F1, or Spearman correlation.
+        score: accuracy, balanced accuracy, micro-F1, or Spearman correlation.
         low: lower end of its 95% interval.
         high: upper end of it.
-        chance: the majority class's accuracy, the best micro-F1 of naming the same labels every time, or 0.
+        chance: the majority class's accuracy, one share for each class, the best micro-F1 of naming the same labels
+            every time, or 0.
         metric: which of the scores it is.
     """
 
@@ -195,16 +196,22 @@ class ChanceCheck:
         return self.low > self.chance
 
 
-def check_against_chance(kind: Kind, gold: NDArray[Any], outputs: NDArray[Any]) -> ChanceCheck:
+def check_against_chance(
+    kind: Kind, gold: NDArray[Any], outputs: NDArray[Any], metric: str = "accuracy"
+) -> ChanceCheck:
     """Compare accuracy with the majority class's, micro-F1 with that of constant labels, or a correlation with 0.
 
-    The interval is Wilson's for accuracy, Fisher's for a correlation, and for micro-F1 that of 1,000 resamples of the
-    examples.
+    Where the task's metric is not accuracy, the mean recall of the classes takes its place: of a label that two in a
+    hundred have, no model is clearly more accurate than naming the other every time.
+
+    The interval is Wilson's for accuracy, and square-and-add of the classes' for their mean (Newcombe 1998), Fisher's
+    for a correlation, and for micro-F1 that of 1,000 resamples of the examples.
 
     Args:
         kind: of the task.
         gold: see `Task.gold`.
         outputs: logits, shape (examples, labels).
+        metric: of the task.
     """
     n = len(gold)
     if kind == "regression":
@@ -215,10 +222,21 @@ def check_against_chance(kind: Kind, gold: NDArray[Any], outputs: NDArray[Any]) 
     found = predicted(kind, outputs)
     if kind == "multilabel":
         return _multilabel_check(gold, found)
+    if metric != "accuracy":
+        return _balanced_check(gold, found)
     score = float((found == gold).mean())
     _, counts = np.unique(gold, return_counts=True)
     low, high = wilson_interval(score, n)
     return ChanceCheck(score, low, high, float(counts.max() / n), "accuracy")
+
+
+def _balanced_check(gold: NDArray[Any], found: NDArray[Any]) -> ChanceCheck:
+    classes, counts = np.unique(gold, return_counts=True)
+    recall = np.array([(found[gold == one] == one).mean() for one in classes])
+    ends = np.array([wilson_interval(share, n) for share, n in zip(recall, counts, strict=True)])
+    below, above = np.sqrt(((ends.T - recall) ** 2).sum(axis=1)) / len(classes)
+    score = float(recall.mean())
+    return ChanceCheck(score, score - float(below), score + float(above), 1 / len(classes), "balanced accuracy")
 
 
 def _multilabel_check(gold: NDArray[Any], found: NDArray[Any]) -> ChanceCheck:

@@ -44,6 +44,8 @@ def locate(config: TaskConfig) -> Source:
     is_glue = config.source.startswith("glue/") and not path.exists()
     if config.folder is not None and not is_glue:
         raise HornbookError(f"{config.source}: folder: is for the sources glue/NAME only")
+    if config.subset is not None and (is_glue or path.exists()):
+        raise HornbookError(f"{config.source}: subset: is for hub datasets only")
     if (config.dev or config.test) and not path.is_file():
         _refuse_missing(path)
         raise HornbookError(f"{config.source}: dev: and test: are for a source that is one file")
@@ -113,7 +115,7 @@ def _hub(name: str, repository: str, subset: str | None, glue: GlueTask | None, 
 
 
 def _read_hub(name: str, repository: str, subset: str | None, glue: GlueTask | None, label: str) -> dict[str, Rows]:
-    """Read the splits of a hub dataset; a test split whose labels are withheld (-1) is left out."""
+    """Read the splits of a hub dataset; a test split whose labels are withheld (-1, or none) is left out."""
     import datasets
 
     with _hub_errors(name):
@@ -125,8 +127,7 @@ def _read_hub(name: str, repository: str, subset: str | None, glue: GlueTask | N
     if "train" not in stored or stored["train"] not in loaded:
         raise HornbookError(f"{name}: the hub dataset has no train split; its splits are {', '.join(loaded)}")
     splits = {ours: _from_dataset(f"{name} ({theirs})", loaded[theirs]) for ours, theirs in stored.items()}
-    test = splits["test"].columns.get(label) if "test" in splits else None
-    if test and all(value == -1 for value in test):
+    if "test" in splits and all(value in (-1, None) for value in splits["test"].columns.get(label, ())):
         del splits["test"]
     return splits
 

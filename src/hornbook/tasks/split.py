@@ -4,7 +4,7 @@ Every tenth row of that order goes to dev and every tenth to test, so each strat
 one row of exact, and so is the split's size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,13 @@ def strata(labels: Sequence[Any], kind: Kind) -> Indices:
     ranks = np.empty(len(labels), dtype=np.int64)
     ranks[np.argsort(np.asarray(labels), kind="stable")] = np.arange(len(labels))
     return ranks * _BINS // len(labels)
+
+
+def copies(texts: Sequence[Hashable]) -> tuple[Indices, Indices]:
+    """Return the number of each row's text, in order of first appearance, and the row in which each text is first."""
+    numbers: dict[Hashable, int] = {}
+    text_of_row = np.array([numbers.setdefault(text, len(numbers)) for text in texts], np.int64)
+    return text_of_row, np.unique(text_of_row, return_index=True)[1]
 
 
 def shuffled_by_stratum(groups: Indices, seed: int) -> Indices:

@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 from hornbook.artifact import Artifact, Place, Work, load, make, result_config
 from hornbook.errors import HornbookError
 from hornbook.recipe import TaskConfig
-from hornbook.tasks.doubts import Doubt, doubts
+from hornbook.tasks.doubts import Doubt, doubts, text_keys
 from hornbook.tasks.glue import NO_TEST
 from hornbook.tasks.labels import Kind, Labels, read_labels
 from hornbook.tasks.rows import Rows
 from hornbook.tasks.sources import Source, locate
-from hornbook.tasks.split import Indices, sample_rows, split_rows, strata
+from hornbook.tasks.split import Indices, copies, sample_rows, split_rows, strata
 
 logger = logging.getLogger("hornbook")
 
 VERSION = 2
+_SPLIT_VERSION = 2  # of how a task is split that comes without dev; those of GLUE have one
 # Where the data lies does not change what it is: its content counts, by the keys of the inputs.
 _PLACES = ("source", "folder", "dev", "test", "subset")
 # What may head the report, the default first.
@@ -143,7 +144,7 @@ def prepare(config: TaskConfig, out: Place) -> Artifact:
         out,
         stage="task",
         version=VERSION,
-        config=settings | {"name": source.name},
+        config=settings | {"name": source.name} | ({} if source.glue else {"split": _SPLIT_VERSION}),
         inputs=source.inputs,
         build=partial(_build, config, source),
         seed=config.split_seed,
@@ -252,13 +253,15 @@ def _complete(
     how = dict.fromkeys(tables, "given")
     if "dev" in tables:
         return dict(tables), how if "test" in how else {**how, "test": "none given"}
-    groups = strata(labels.values["train"], labels.kind)
+    # Rows with the same text stay together, or dev would ask for what train has told.
+    text_of_row, firsts = copies(text_keys(tables["train"]))
+    groups = strata(labels.values["train"], labels.kind)[firsts]
     _check_size(groups, labels, where)
     with_test = "test" not in tables
     parts = split_rows(groups, seed, with_test)
     shares = {"train": 80 if with_test else 90, "dev": 10, "test": 10}
-    how |= {split: f"{shares[split]}% of the rows, stratified, seed {seed}" for split in parts}
-    cut = {split: tables["train"].take(pa.array(rows)) for split, rows in parts.items()}
+    how |= {split: f"{shares[split]}% of the texts, stratified, seed {seed}" for split in parts}
+    cut = {split: tables["train"].filter(pa.array(np.isin(text_of_row, texts))) for split, texts in parts.items()}
     if (lost := _lost(tables["train"], cut["train"], labels)) is not None:
         raise HornbookError(f"{where}: the split leaves train no row of label {lost!r}; give more, or a dev file")
     return {**tables, **cut}, how
@@ -267,7 +270,7 @@ def _complete(
 def _check_size(groups: Indices, labels: Labels, where: str) -> None:
     if len(groups) < _FEWEST_ROWS:
         raise HornbookError(
-            f"{where}: {len(groups)} rows are too few to split; give {_FEWEST_ROWS} or more, or a dev file"
+            f"{where}: {len(groups)} texts are too few to split; give {_FEWEST_ROWS} or more, or a dev file"
         )
     if labels.kind != "classification":
         return
@@ -275,7 +278,7 @@ def _check_size(groups: Indices, labels: Labels, where: str) -> None:
     for name, count in zip(labels.names, rows, strict=True):
         if 0 < count < _FEWEST_OF_A_LABEL:
             raise HornbookError(
-                f"{where}: label {name!r} has {count} row, too few to split; give"
+                f"{where}: label {name!r} has {count} text, too few to split; give"
                 f" {_FEWEST_OF_A_LABEL} or more, or a dev file"
             )
 
