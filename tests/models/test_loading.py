@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_encoders import ALL, ENCODERS, MPNET
 
 from hornbook.errors import HornbookError
@@ -187,3 +188,32 @@ def test_inputs_are_cut_to_the_positions_that_a_family_has(kind, tokens, folder)
 def test_labels_that_differ_in_case_alone_are_told_apart(own, names, order):
     task = ["yes", "NO"] if len(own) == 2 else ["bug", "other", "Bug"]
     assert label_order(dict(enumerate(own)), task, names, "m") == order
+
+
+def renamed(folder, change):
+    """Give the weights of a model folder other names; None: leave it out."""
+    weights = load_file(folder / "model.safetensors")
+    weights = {new: tensor for name, tensor in weights.items() if (new := change(name)) is not None}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("load", [load_encoder, lambda path: load_classifier(path, ("a", "b"), "classification")])
+def test_weights_that_would_be_drawn_at_random_are_refused(load, folder):
+    load(str(folder))
+    renamed(folder, lambda name: None if "layer.1.output.dense.weight" in name else name)
+    with pytest.raises(HornbookError, match=r"1 of its weights are missing .*layer\.1\.output\.dense\.weight"):
+        load(str(folder))
+    renamed(folder, lambda name: f"_orig_mod.{name}")
+    with pytest.raises(HornbookError, match="was it saved from a compiled or wrapped model"):
+        load(str(folder))
+
+
+def test_weights_by_earlier_names_are_saved_by_todays(folder, tmp_path):
+    before = load_encoder(str(folder)).state_dict()
+    earlier = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    for ours, theirs in earlier.items():
+        renamed(folder, lambda name, ours=ours, theirs=theirs: name.replace(ours, theirs))
+    found = load_encoder(str(folder))
+    assert all(torch.equal(found.state_dict()[name], weight) for name, weight in before.items())
+    found.save_pretrained(tmp_path / "again")
+    assert set(load_file(tmp_path / "again" / "model.safetensors")) == set(before)

@@ -105,6 +105,20 @@ def test_a_tokenised_textbook_and_the_textbook_itself_give_the_same_student(tmp_
     assert same(weights(a), weights(b))
 
 
+def test_a_run_that_dies_at_its_end_still_has_its_snapshots(tmp_path, teacher, book, monkeypatch):
+    config = DistilConfig(tokens=None, steps=12, snapshots=(4,), checkpoint_minutes=1e-9)
+
+    def dies(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hornbook.artifact.checksum", dies)
+        with pytest.raises(KeyboardInterrupt):
+            distil(teacher, book, tmp_path / "s", STUDENT, config)
+    student = distil(teacher, book, tmp_path / "s", STUDENT, config)
+    assert snapshot(student, 4, tmp_path / "at-4").counts["steps"] == 4
+
+
 def test_a_student_is_kept_as_it_was_after_some_steps(tmp_path, teacher, book):
     config = DistilConfig(tokens=None, steps=12, snapshots=(4, 12))
     student = distil(teacher, book, tmp_path / "s", STUDENT, config)

@@ -227,7 +227,7 @@ def load_ready_classifier(model: str) -> Any:
     from transformers import AutoModelForSequenceClassification
 
     ready_config(model)
-    return _load(AutoModelForSequenceClassification, model)
+    return _load(AutoModelForSequenceClassification, model, whole=True)
 
 
 def ready_config(model: str) -> Any:
@@ -297,6 +297,7 @@ def _load(
     dropout: float | None = None,
     family: FamilyConfig | None = None,
     labels: Mapping[str, Any] | None = None,
+    whole: bool = False,
 ) -> Any:
     import torch
     from safetensors import SafetensorError
@@ -314,11 +315,36 @@ def _load(
     if revision := getattr(config, "_commit_hash", None):
         settings["revision"] = revision
     try:
-        return kind.from_pretrained(
-            model, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, **settings
+        loaded, report = kind.from_pretrained(
+            model,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **settings,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise _unloadable(model, error) from None
+    _refuse_missing(model, loaded, report, whole)
+    # Of names of earlier versions (LayerNorm.gamma) it would save what it read, and a checkpoint with those is read
+    # back without these weights, and without a word.
+    loaded._weight_conversions = []
+    return loaded
+
+
+def _refuse_missing(model: str, loaded: Any, report: Mapping[str, Any], whole: bool) -> None:
+    """Refuse weights that would be drawn at random: all of a ready model, of others those below a new head."""
+    bare = loaded.base_model is loaded
+    missing = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+    below = [
+        key for key in missing if "pooler" not in key and (bare or key.startswith(f"{loaded.base_model_prefix}."))
+    ]
+    if lost := missing if whole else below:
+        raise HornbookError(
+            f"{model}: {len(lost)} of its weights are missing or have another shape, such as {lost[0]}; was it saved "
+            "from a compiled or wrapped model? save the model itself with save_pretrained"
+        )
 
 
 def refuse_pickles(model: str) -> None:

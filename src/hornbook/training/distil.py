@@ -50,8 +50,8 @@ def distil(
 ) -> Artifact:
     """Distil a student from a teacher through a textbook.
 
-    Started by torchrun in several processes, all take part in each step; the result is that of one process but
-    for the rounding.
+    Started by torchrun in several processes, all take part in each step; without dropout the result is that of
+    one process but for the rounding.
 
     Args:
         teacher: a model folder or hub name; a classifier where the logits are an objective.
@@ -184,8 +184,8 @@ def _build(
     write_log(log, work.path / "log.csv")
     save_model(student, tokenizer, work.path)
     if index == 0:
-        for folder in kept.values():
-            folder.rename(work.path / folder.name)
+        for folder in kept.values():  # copied: a run that is killed now goes on from beyond the step they are of
+            shutil.copytree(folder, work.path / folder.name)
     work.counts = {"steps": plan.count, "tokens": plan.tokens, "parameters": student.num_parameters()}
     work.info = {"last_loss": log[-1]["loss"] if log else None}
     if projections:

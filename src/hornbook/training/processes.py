@@ -12,7 +12,7 @@ import torch
 from accelerate import PartialState
 
 from hornbook.artifact import MANIFEST, RESUME, Artifact, Place, Work, make
-from hornbook.errors import TrainingError
+from hornbook.errors import HornbookError, TrainingError
 
 logger = logging.getLogger("hornbook")
 
@@ -81,17 +81,24 @@ def make_together(out: Place, *, build: Callable[[Work], None], **identity: Any)
             attempt(work)
 
         try:
-            return make(out, build=lead, **identity)
-        finally:
-            agreed(None)  # nothing is left to build; the others go on to find it finished
+            made = make(out, build=lead, **identity)
+        except HornbookError:
+            agreed(None)
+            raise
+        agreed(None)  # nothing is left to build; the others go on to find it finished
+        return made
     logger.setLevel(logging.ERROR)  # the first one tells what happens
     if checkpoints := agreed(None):
         with tempfile.TemporaryDirectory() as own:
             (Path(own) / RESUME).symlink_to(checkpoints)
+            # What is wrong with the input is so in all processes: wait for the first one's end. What is wrong with
+            # this one alone (its memory, say) ends it at once, and torchrun the others, who would wait for it.
             try:
                 build(Work(Path(own)))
-            finally:
-                agreed(None)  # what is wrong with the input is so in all processes: wait for the first one's end
+            except HornbookError:
+                agreed(None)
+                raise
+            agreed(None)
     return make(out, build=build, **identity)
 
 

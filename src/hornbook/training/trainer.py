@@ -67,7 +67,8 @@ class _StepTrainer(Trainer):
         dataset: Any = self.train_dataset
         settings: dict[str, Any] = {}
         if self.args.device.type == "cuda":  # the next step is cut while the GPU computes this one
-            settings = {"pin_memory": True, "num_workers": 1}
+            # Forked, for the steps lie in memory: pickled, the whole textbook would be copied.
+            settings = {"pin_memory": True, "num_workers": 1, "multiprocessing_context": "fork"}
         return DataLoader(dataset, sampler=SequentialSampler(dataset), collate_fn=only, **settings)
 
     def training_step(self, model: nn.Module, inputs: Any, *_: Any, **__: Any) -> Tensor:
@@ -114,7 +115,7 @@ class _StepTrainer(Trainer):
         assert self._score is not None
         step, metrics = self._scored
         if step != self.state.global_step:  # the Trainer asks twice at the end
-            metrics = {"eval_score": self._score()}
+            metrics = {"eval_score": agreed(self._score())}  # or one might stop early and the others wait
             self._scored = (self.state.global_step, metrics)
             self.log(metrics)
             self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -318,7 +319,8 @@ def train(
         logging_nan_inf_filter=False,
         disable_tqdm=True,
         report_to=[name for name in config.report_to if name != _TENSORBOARD] or "none",
-        save_total_limit=2,  # the older one goes only when the newer one is known to be whole
+        # The older one goes only when the newer one is known to be whole; the best one is kept besides.
+        save_total_limit=3 if score else 2,
         remove_unused_columns=False,
         ddp_find_unused_parameters=not isinstance(model, Tapped),  # of a tapped model only what is reached learns
         **({"save_strategy": "no"} | scored),
