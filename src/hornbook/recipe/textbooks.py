@@ -14,17 +14,15 @@ class BookConfig(Settings):
     """Units that hold a dev or test text of the task are removed, or kept and only counted."""
 
 
-class ContextualizedConfig(BookConfig):
-    """The units that BM25 finds for the keywords of each anchor (paper, section 2.1)."""
+class RetrievedConfig(BookConfig):
+    """What anchors draw from the corpus, and how much of it."""
 
-    kind: Literal["contextualized"] = "contextualized"
-    """`contextualized`: what is found in the corpus for the task's own texts."""
     k: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    """Units retrieved for an anchor; `auto` picks k so that the textbook is about `share` of the corpus."""
+    """Units retrieved for an anchor; `auto` picks k so that the units drawn are about `share` of the corpus."""
     share: Share = 0.05
-    """For `k: auto`: the textbook's units over the corpus's."""
+    """For `k: auto`: the units drawn over the corpus's."""
     min_units: Count = Field(default=50_000, ge=1)
-    """For `k: auto`: the textbook is not smaller than this (units)."""
+    """For `k: auto`: no fewer units are drawn than this."""
     k1: float = Field(default=1.2, ge=0)
     """BM25's saturation of term frequency."""
     b: Share = 0.75
@@ -33,9 +31,26 @@ class ContextualizedConfig(BookConfig):
     """What of an anchor makes its query: `rake`: the terms of its best phrases; `all`: every word but stop words."""
     phrases: Count = Field(default=20, ge=1)
     """For `keywords: rake`: the best RAKE phrases of an anchor that make its query (Yao et al. 2022: 20)."""
+
+
+class ContextualizedConfig(RetrievedConfig):
+    """The units that BM25 finds for the keywords of each anchor (paper, section 2.1)."""
+
+    kind: Literal["contextualized"] = "contextualized"
+    """`contextualized`: what is found in the corpus for the task's own texts."""
     proportion: float = Field(default=1.0, gt=0, le=1)
     """Only this top share of the textbook: units of the best rank first, of equal ones those of the best score
     (paper, Figure 2)."""
+
+
+class RelatedConfig(RetrievedConfig):
+    """Pairs of units that the same anchor draws, for tasks of pairs."""
+
+    kind: Literal["related"] = "related"
+    """`related`: units that the same text of the task found, two and two: for tasks of pairs."""
+    k: Annotated[int, Field(ge=2)] | Literal["auto"] = 4
+    """Units retrieved for an anchor; the further down, the less two neighbours have in common. `auto` picks k so that
+    the units drawn are about `share` of the corpus."""
 
 
 class SampleConfig(BookConfig):
@@ -146,5 +161,13 @@ class ChainConfig(_OfBooks):
     default the paper's for augmented text)."""
 
 
-BookOfOne = ContextualizedConfig | GeneralConfig | ImportanceConfig | AugmentedConfig | TaskTextConfig | UnionConfig
+BookOfOne = (
+    ContextualizedConfig
+    | GeneralConfig
+    | ImportanceConfig
+    | RelatedConfig
+    | AugmentedConfig
+    | TaskTextConfig
+    | UnionConfig
+)
 TextbookConfig = Annotated[BookOfOne | ChainConfig, Field(discriminator="kind")]

@@ -17,20 +17,22 @@ from hornbook.recipe import (
     ContextualizedConfig,
     GeneralConfig,
     ImportanceConfig,
+    RelatedConfig,
+    RetrievedConfig,
     TaskTextConfig,
     UnionConfig,
 )
 from hornbook.retrieval import HERE, Spread
 from hornbook.tasks import open_task
-from hornbook.textbook import augmented, candidates, contextualized, general, importance, task_text, union
+from hornbook.textbook import augmented, candidates, contextualized, general, importance, related, task_text, union
 from hornbook.textbook.contamination import Finder, held_out, screened
 from hornbook.textbook.store import STAGE, NothingLeftError, open_textbook, write
 
 logger = logging.getLogger("hornbook")
 
 VERSION = 3
-FROM_CORPUS = (ContextualizedConfig, GeneralConfig, ImportanceConfig)
-_FROM_TASK = (ContextualizedConfig, ImportanceConfig, AugmentedConfig, TaskTextConfig)
+FROM_CORPUS = (RetrievedConfig, GeneralConfig, ImportanceConfig)
+_FROM_TASK = (RetrievedConfig, ImportanceConfig, AugmentedConfig, TaskTextConfig)
 
 
 def build(
@@ -47,7 +49,7 @@ def build(
 
     Args:
         config: its kind and settings.
-        corpus: what contextualized, general and importance textbooks are drawn from; others do not need it.
+        corpus: what contextualized, related, general and importance textbooks are drawn from; others do not need it.
         task: what all but general textbooks and unions are about. Where it is given, units that hold a dev or test
             text of it are removed; where the settings keep them, they are counted in textbooks about the task.
         like: a textbook as large as which a sample of the corpus is made, where its settings name no size.
@@ -60,7 +62,7 @@ def build(
         The artefact, one row a unit with the columns of `store.SCHEMA`. Its counts: units, contaminated (units
         that hold such texts), from a corpus also corpus_units, and what the kind counts (see its module). Its info:
         kind, contamination (`removed`, `kept`, `not checked`), task (the key of the task it is about, or None), from
-        a corpus share (of its units).
+        a corpus share (of its units; of pairs: those that stand in one).
 
     Raises:
         HornbookError: something in the settings does not fit the corpus or the task; or `out` holds
@@ -90,7 +92,7 @@ def build(
         work.counts["units"] = units
         if corpus is not None and isinstance(config, FROM_CORPUS):
             work.counts["corpus_units"] = corpus.counts["units"]
-            work.info["share"] = units / corpus.counts["units"]
+            work.info.setdefault("share", units / corpus.counts["units"])
         if found := work.counts.get("contaminated"):
             logger.info(
                 "%s units held a dev or test text of the task and were %s", f"{found:,}", work.info["contamination"]
@@ -126,6 +128,10 @@ def _fill(
             assert corpus is not None  # what is needed was checked, here and below
             assert task is not None
             return contextualized.build(config, open_corpus(corpus), open_task(task), work, write, spread)
+        case RelatedConfig():
+            assert corpus is not None
+            assert task is not None
+            return write(related.pairs(config, open_corpus(corpus), open_task(task), work, spread))
         case GeneralConfig():
             assert corpus is not None
             return write(general.units(config, open_corpus(corpus), given.size, work))

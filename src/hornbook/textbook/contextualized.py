@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hornbook.artifact import Work
 from hornbook.corpus import Corpus
 from hornbook.errors import HornbookError
-from hornbook.recipe import ContextualizedConfig
+from hornbook.recipe import ContextualizedConfig, RetrievedConfig
 from hornbook.retrieval import HERE, Hits, Spread, keywords_of_all, retrieve
 from hornbook.tasks import Task
 from hornbook.textbook import store
@@ -75,6 +75,38 @@ def build(
 ) -> int:
     """Retrieve, merge, and write the units by rising id, each text once.
 
+    Args:
+        config: how many units are drawn, by which keywords and scores.
+        corpus: what they are drawn from.
+        task: whose anchors draw them.
+        work: what is known of the textbook. Counts: those of `draw`, and duplicates (distinct units dropped for their
+            text). Info: unique_over_retrieved.
+        write: writes the units, and returns how many it wrote.
+        spread: where shards are searched.
+
+    Returns:
+        how many units were written.
+
+    Raises:
+        HornbookError: see `draw`.
+    """
+    drawn = merge(draw(config, corpus, task, work, spread))
+    units = write(_pages(corpus, drawn, work.counts))
+    work.info["unique_over_retrieved"] = units / work.counts["retrieved"]
+    logger.info(
+        "contextualized textbook: %s units, %.1f%% of the corpus, %.2f unique of retrieved",
+        f"{units:,}",
+        100 * units / corpus.units,
+        work.info["unique_over_retrieved"],
+    )
+    return units
+
+
+def draw(
+    config: RetrievedConfig, corpus: Corpus, task: Task, work: Work, spread: Spread = HERE, least: int = 1
+) -> Hits:
+    """Return what each anchor draws from the corpus; of anchors that have a keyword.
+
     What a shard answered is kept under `resume/` while the textbook is not finished.
 
     Args:
@@ -83,12 +115,9 @@ def build(
         task: whose anchors draw them.
         work: what is known of the textbook. Counts: k, anchors, anchors_without_keywords,
             anchors_with_unseen_keywords (no hit), anchors_with_fewer_hits (than k, those without a hit among them),
-            retrieved, duplicates (distinct units dropped for their text). Info: unique_over_retrieved.
-        write: writes the units, and returns how many it wrote.
+            retrieved.
         spread: where shards are searched.
-
-    Returns:
-        how many units were written.
+        least: the smallest k that `auto` picks.
 
     Raises:
         HornbookError: the task has no text, k is larger than the corpus, no anchor has a keyword, or no unit holds
@@ -105,17 +134,15 @@ def build(
         raise HornbookError(
             f"none of the {len(anchors):,} anchors has a keyword left without stop words; nothing can be retrieved"
         )
-    k, hits = _retrieve(config, corpus, queries, partial(retrieve, spread=spread, keep=work.resume / "retrieval"))
-    drawn = merge(hits)
-    if not len(drawn.units):
+    search = partial(retrieve, spread=spread, keep=work.resume / "retrieval")
+    k, hits = _retrieve(config, corpus, queries, search, least)
+    found = (hits.units >= 0).sum(axis=1)
+    if not found.any():
         work.forget()
         raise HornbookError(
             f"{corpus.artifact.path}: no unit holds a keyword of the {len(anchors):,} anchors; "
             "is this corpus in the task's language?"
         )
-    units = write(_pages(corpus, drawn, work.counts))
-    retrieved = int(drawn.queries.sum())
-    found = (hits.units >= 0).sum(axis=1)
     without, unseen = len(anchors) - len(queries), int((found == 0).sum())
     fewer = int((found < k).sum())
     work.counts.update(
@@ -124,26 +151,19 @@ def build(
         anchors_without_keywords=without,
         anchors_with_unseen_keywords=unseen,
         anchors_with_fewer_hits=fewer,
-        retrieved=retrieved,
-    )
-    work.info["unique_over_retrieved"] = units / retrieved
-    logger.info(
-        "contextualized textbook: k = %s, %s units, %.1f%% of the corpus, %.2f unique of retrieved",
-        f"{k:,}",
-        f"{units:,}",
-        100 * units / corpus.units,
-        units / retrieved,
+        retrieved=int(found.sum()),
     )
     logger.info(
-        "%s of %s anchors drew k units; %s have no keyword, the keywords of %s are not in the corpus, "
+        "%s of %s anchors drew k = %s units; %s have no keyword, the keywords of %s are not in the corpus, "
         "those of %s are in fewer than k units",
         f"{len(queries) - fewer:,}",
         f"{len(anchors):,}",
+        f"{k:,}",
         f"{without:,}",
         f"{unseen:,}",
         f"{fewer - unseen:,}",
     )
-    return units
+    return hits
 
 
 def top(book: Textbook, proportion: float) -> Iterator[pa.Table]:
@@ -166,7 +186,11 @@ def top(book: Textbook, proportion: float) -> Iterator[pa.Table]:
 
 
 def _retrieve(
-    config: ContextualizedConfig, corpus: Corpus, queries: Sequence[Sequence[str]], retrieve: Callable[..., Hits]
+    config: RetrievedConfig,
+    corpus: Corpus,
+    queries: Sequence[Sequence[str]],
+    retrieve: Callable[..., Hits],
+    least: int,
 ) -> tuple[int, Hits]:
     """Return k and the hits; for `auto` the smallest k that draws the wanted share of the corpus."""
     if config.k != "auto":
@@ -187,7 +211,7 @@ def _retrieve(
             f"{len(drawn.units):,}",
             f"{target:,}",
         )
-    k = smallest_k(drawn, target) if len(drawn.units) else 1
+    k = max(least, smallest_k(drawn, target) if len(drawn.units) else 1)
     return k, hits.cut(k)
 
 
