@@ -353,6 +353,19 @@ def test_a_file_of_results_has_its_axes_in_its_rows(tmp_path):
     assert "# table\n\n6 cells over textbook, seed" in twin.read_text("utf-8")
 
 
+def test_of_rows_of_one_cell_the_latest_counts(tmp_path):
+    found = json.loads(grid(tmp_path / "grid", {"textbook": BOOKS[:2]}).read_text("utf-8"))
+    results = tmp_path / "table.json"
+
+    def report(rows):
+        results.write_text(json.dumps({"rows": rows, "gold": found["gold"]}), "utf-8")
+        return write_report([results], tmp_path / "page.html")[1].read_text("utf-8")
+
+    first, *others = found["rows"]
+    earlier = {**first, "dev": 0.01, "key": "of an earlier recipe"}
+    assert report([earlier, *others, first]) == report([first, *others]) != report([earlier, *others])
+
+
 @pytest.mark.parametrize("field", ["at", "dev", "minutes", "metric", "predicted", "task"])
 def test_results_of_an_earlier_version_are_refused(tmp_path, field):
     path = grid(tmp_path / "grid", {"textbook": BOOKS[:2]})

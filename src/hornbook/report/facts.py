@@ -113,7 +113,8 @@ def read(place: Path) -> Run | Grid:
 def _grid(path: Path, name: str) -> Grid:
     found = _json(path)
     try:
-        rows = list(found["rows"])
+        # A file of results may hold rows of an earlier recipe; what came last is what was last asked for.
+        rows = list({json.dumps(row["at"], sort_keys=True): row for row in found["rows"]}.values())
         scored = [row for row in rows if "statistics" not in row]
         _refuse_earlier(path, scored, _OF_SCORES)
         _refuse_earlier(path, [row for row in rows if "statistics" in row], _OF_TEXTBOOKS)
