@@ -302,7 +302,7 @@ def test_several_labels_are_learned(tmp_path, tiny_teacher):
         rows.append({"text": " ".join(text), "label": [words[word] for word in chosen]})
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", "utf-8")
     task = tasks.prepare(TaskConfig(source=str(tmp_path / "rows.jsonl")), tmp_path / "task")
-    config = FinetuneConfig(epochs=16, learning_rate=1e-3, batch=8, class_weights="balanced")
+    config = FinetuneConfig(epochs=16, learning_rate=1e-3, batch=8, class_weights="balanced", precision="float32")
     model = finetune(str(tiny_teacher), task, tmp_path / "model", config)
     found = AutoModelForSequenceClassification.from_pretrained(model.path).config
     assert found.problem_type == "multi_label_classification"
@@ -310,7 +310,7 @@ def test_several_labels_are_learned(tmp_path, tiny_teacher):
     assert model.info["metric"] == "micro_f1"
     assert model.info["best_dev"] > 0.8
     said = teacher_outputs(model, task, tmp_path / "o")
-    both = AdaptConfig(labels="both", epochs=16, learning_rate=1e-3, batch=8)
+    both = AdaptConfig(labels="both", epochs=16, learning_rate=1e-3, batch=8, precision="float32")
     assert adapt(str(tiny_teacher), task, tmp_path / "s", both, outputs=said).info["best_dev"] > 0.8
 
 
