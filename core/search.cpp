@@ -2,21 +2,21 @@
 //
 // The rows of a block stand by rising length. For a unit that holds each term once, the score is the sum of their
 // weights (count * idf) divided by 1 + s, where s hangs on the length alone; repeating a term adds to that. So what a
-// unit's weights must sum up to, to be good enough, rises with its row. Two things follow. A unit can be found without
-// looking at the most frequent terms of a query as long as these alone would not be enough for its length: each term is
-// followed only up to the row where it could matter. And a unit that repeats no term can be good enough only up to the
-// length for which all terms together are.
+// unit's weights must sum up to, to be good enough, is the same for rows side by side, and rises with the row.
 //
-// What is left is checked in three steps, each dearer and rarer: by the sum of the followed terms, by which of the
-// others the unit holds, and exactly. Only the last decides, so what is found does not hang on rounding.
+// What is found is looked for in three steps, each dearer and for fewer units: for windows of 16 rows, the sum of all
+// terms that stand in any of them; in the windows where that is enough, the same row by row; then the score. The sums
+// are whole numbers below 256, rounded up, so no hit is missed. Only the score decides: nothing hangs on rounding.
 #include "search.h"
 
+#include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstring>
 #include <exception>
 #include <limits>
 #include <stdexcept>
@@ -24,15 +24,17 @@
 #include <utility>
 
 #include "texts.h"
+#include "wide.h"
 
 namespace hornbook {
 namespace {
 
-constexpr size_t most_rows = 65536;
-constexpr size_t frequent_rows = 256;    // from here on a term's rows are held as bits too
-constexpr size_t blocks_at_once = 16;    // prepared together: bounds memory
-constexpr size_t few = 12;               // candidates of a block: better looked at one by one; tuned, any is right
-constexpr double share_of_others = 0.4;  // of what a unit needs, which the others may weigh; tuned, any is right
+constexpr size_t blocks_at_once = 16;  // prepared together: bounds memory
+constexpr size_t worth_a_bar = 8;      // times the windows that give one; tuned, any is right
+using Rows = uint16_t;  // of a window, as bits
+
+inline uint32_t ones(uint64_t bits) { return static_cast<uint32_t>(__builtin_popcountll(bits)); }
+inline uint32_t first_one(uint64_t bits) { return static_cast<uint32_t>(__builtin_ctzll(bits)); }
 
 template <class Task>
 void in_parallel(size_t threads, size_t count, Task task) {
@@ -56,32 +58,23 @@ void in_parallel(size_t threads, size_t count, Task task) {
 // A block as it lies at rest, see hornbook/corpus/inverted.py.
 struct Block {
     In<int64_t> units;
-    In<uint32_t> lengths, length_ends, terms, ends;
-    In<uint16_t> rows;
-    In<uint32_t> repeat_terms, repeat_ends;
-    In<uint16_t> repeat_rows;
-    In<uint32_t> repeat_counts;
+    In<uint32_t> lengths, length_ends;
+    In<uint32_t> rare_terms, rare_ends, rare_rows;
+    In<uint32_t> frequent_terms, frequent_units;
+    In<uint64_t> windows;
+    In<uint32_t> before;
+    In<uint16_t> window_rows;
+    In<uint32_t> repeat_terms, repeat_ends, repeat_rows, repeat_counts;
 };
 
-// The rows of a term in a block, none where `size` is 0.
+// Where a term stands in a block, nowhere where `size` is 0.
 struct List {
-    uint32_t start = 0, size = 0;            // in the block's rows
-    uint32_t repeat_start = 0, repeats = 0;  // in its repeats
-    uint32_t bits = none;                    // where it is frequent, which of the bit sets
-    static constexpr uint32_t none = UINT32_MAX;
+    uint32_t size = 0;
+    uint32_t start = 0;  // in the rows of rare terms, or in the windows
+    uint32_t repeat_start = 0, repeats = 0;
+    bool frequent = false;
+    float most_extra = 0;  // of its repeats
 };
-
-// How many of `size` rising values are below `limit`.
-inline size_t below(const uint16_t* values, size_t size, uint32_t limit) {
-    if (!size) return 0;
-    const uint16_t* at = values;
-    while (size > 1) {
-        const size_t half = size / 2;
-        at += at[half - 1] < limit ? half : 0;
-        size -= half;
-    }
-    return static_cast<size_t>(at - values) + (*at < limit);
-}
 
 struct Hit {
     double score;
@@ -213,24 +206,33 @@ class Search {
     // A block with what all queries need of it.
     struct Prepared {
         const int64_t* units;
-        const uint16_t *rows, *repeat_rows;
-        const uint32_t* repeat_counts;
-        std::vector<List> lists;   // by place of a term
-        std::vector<float> extra;  // what a repeat adds, in weights of the term
-        std::vector<std::vector<uint64_t>> bits;
+        const uint32_t *rare_rows, *repeat_rows, *repeat_counts;
+        const uint64_t* windows;
+        const uint32_t* before;
+        const Rows* window_rows;
+        size_t strips;
+        std::vector<List> lists;       // by place of a term
+        std::vector<float> extra;      // what a repeat adds, in weights of the term
         std::vector<double> saturation, divisor;  // of each length: s and 1 + s
-        std::vector<uint32_t> length_ends;
-        std::vector<uint16_t> length_of;  // of each row, which of the lengths
+        std::vector<uint16_t> length_of;          // of each row, which of the lengths
+        std::vector<float> strip_divisor;         // of the first, shortest row of each strip
+        std::vector<double> strip_saturation;     // of all its rows, -1 where they differ
 
-        bool holds(const List& list, uint16_t row) const {
-            if (list.bits != List::none) return bits[list.bits][row / 64] >> row % 64 & 1;
-            const size_t at = below(rows + list.start, list.size, row);
-            return at < list.size && rows[list.start + at] == row;
+        // Asks memory for what is read first.
+        void fetch(const List& list) const {
+            if (list.frequent) {
+                __builtin_prefetch(windows + list.start);
+            } else {
+                __builtin_prefetch(rare_rows + list.start);
+                __builtin_prefetch(rare_rows + list.start + 16);
+            }
+            if (!list.repeats) return;
+            __builtin_prefetch(repeat_rows + list.repeat_start);
+            __builtin_prefetch(extra.data() + list.repeat_start);
         }
 
-        double frequency(const List& list, uint16_t row) const {
-            const size_t at = list.repeat_start + below(repeat_rows + list.repeat_start, list.repeats, row);
-            return at < list.repeat_start + list.repeats && repeat_rows[at] == row ? repeat_counts[at] : 1;
+        Windows windows_of(const List& list) const {
+            return {windows + list.start, before + list.start, window_rows};
         }
     };
 
@@ -240,35 +242,49 @@ class Search {
 
     void prepare(const Block& block, const In<int32_t>& place_of, Prepared& p) const {
         const size_t rows = block.units.size(), lengths = block.lengths.size();
-        check(rows && rows <= most_rows && lengths && block.length_ends.size() == lengths &&
-              block.length_ends(lengths - 1) == rows && block.ends.size() == block.terms.size() &&
+        const size_t strips = p.strips = (rows + window * strip - 1) / (window * strip);
+        check(rows && rows <= UINT32_MAX && lengths && lengths <= UINT16_MAX &&
+              block.length_ends.size() == lengths && block.length_ends(lengths - 1) == rows &&
+              block.rare_ends.size() == block.rare_terms.size() &&
+              block.frequent_units.size() == block.frequent_terms.size() &&
+              block.windows.size() == strips * block.frequent_terms.size() &&
+              block.before.size() == block.windows.size() &&
               block.repeat_ends.size() == block.repeat_terms.size() &&
               block.repeat_counts.size() == block.repeat_rows.size());
         p.units = block.units.data();
-        p.rows = block.rows.data();
+        p.rare_rows = block.rare_rows.data();
         p.repeat_rows = block.repeat_rows.data();
         p.repeat_counts = block.repeat_counts.data();
-        p.length_ends.assign(block.length_ends.data(), block.length_ends.data() + lengths);
+        p.windows = block.windows.data();
+        p.before = block.before.data();
+        p.window_rows = block.window_rows.data();
         p.length_of.resize(rows);
         for (size_t g = 0, row = 0; g < lengths; ++g) {
             // As NumPy computes it from left to right.
             p.saturation.push_back(k1_ * (1 - b_ + b_ * block.lengths(g) / mean_length_));
             p.divisor.push_back(1 + p.saturation[g]);
-            check(p.length_ends[g] <= rows);
-            for (; row < p.length_ends[g]; ++row) p.length_of[row] = static_cast<uint16_t>(g);
+            check(block.length_ends(g) <= rows);
+            for (; row < block.length_ends(g); ++row) p.length_of[row] = static_cast<uint16_t>(g);
         }
+        for (size_t s = 0; s < strips; ++s)
+            add_strip(p, s * strip * window, std::min(rows, (s + 1) * strip * window) - 1);
         p.lists.resize(idf_.size());
-        for (size_t i = 0; i < block.terms.size(); ++i) {
-            const uint32_t start = i ? block.ends(i - 1) : 0, end = block.ends(i);
-            List* list = of(p, place_of, block.terms(i));
+        for (size_t i = 0; i < block.rare_terms.size(); ++i) {
+            const uint32_t start = i ? block.rare_ends(i - 1) : 0, end = block.rare_ends(i);
+            List* list = of(p, place_of, block.rare_terms(i));
             if (!list) continue;
-            check(start < end && end <= block.rows.size() && block.rows(end - 1) < rows);
+            check(start < end && end <= block.rare_rows.size() && block.rare_rows(end - 1) < rows);
             list->start = start;
             list->size = end - start;
-            if (list->size < frequent_rows) continue;
-            list->bits = static_cast<uint32_t>(p.bits.size());
-            p.bits.emplace_back((rows + 63) / 64, 0);
-            for (size_t j = start; j < end; ++j) p.bits.back()[p.rows[j] / 64] |= uint64_t{1} << p.rows[j] % 64;
+        }
+        for (size_t i = 0; i < block.frequent_terms.size(); ++i) {
+            List* list = of(p, place_of, block.frequent_terms(i));
+            if (!list) continue;
+            list->start = static_cast<uint32_t>(i * strips);
+            list->size = block.frequent_units(i);
+            list->frequent = true;
+            const size_t last = list->start + strips - 1;
+            check(list->size && block.before(last) + ones(block.windows(last)) <= block.window_rows.size());
         }
         p.extra.resize(block.repeat_rows.size());
         for (size_t i = 0; i < block.repeat_terms.size(); ++i) {
@@ -282,8 +298,15 @@ class Search {
                 const double s = p.saturation[p.length_of[block.repeat_rows(j)]], tf = block.repeat_counts(j);
                 // tf / (tf + s) is that much more, in weights over 1 + s, than 1 / (1 + s).
                 p.extra[j] = static_cast<float>(s * (tf - 1) / (tf + s));
+                list->most_extra = std::max(list->most_extra, p.extra[j]);
             }
         }
+    }
+
+    static void add_strip(Prepared& p, size_t first, size_t last) {
+        const uint16_t length = p.length_of[first];
+        p.strip_divisor.push_back(static_cast<float>(p.divisor[length]));
+        p.strip_saturation.push_back(p.length_of[last] == length ? p.saturation[length] : -1);
     }
 
     static List* of(Prepared& p, const In<int32_t>& place_of, uint32_t id) {
@@ -295,209 +318,288 @@ class Search {
     // A term of a query that stands in a block.
     struct Present {
         List list;
-        float weight;
-        float before;       // the weights of those before it together
-        uint32_t followed;  // how many of its rows are, the first
-        uint32_t term;      // which of all
+        double weight;
+        uint32_t term;  // which of all
+        size_t held_end = 0, repeats_end = 0;
     };
 
     // What one thread needs to go over a block with a query.
     struct Worker {
-        explicit Worker(const Search& all) : search(all), sums(most_rows), marked(most_rows / 64), place(most_rows) {}
+        explicit Worker(const Search& all) : search(all) {}
 
         void go_over(const Prepared& p, Query& q) {
             present.clear();
-            double all = 0;
+            double most = 0;
             for (size_t i = q.first; i < q.last; ++i) {
                 const Term& term = search.terms_[i];
                 const List& list = p.lists[term.place];
                 if (!list.size) continue;
-                present.push_back({list, static_cast<float>(term.weight), 0, 0, static_cast<uint32_t>(i)});
-                all += term.weight;
+                present.push_back({list, term.weight, static_cast<uint32_t>(i)});
+                most += term.weight * (1 + list.most_extra);
                 postings += list.size;
+                p.fetch(list);
             }
             if (present.empty()) return;
-            // More than the sums of floats can be wrong by.
-            const double slack = 1e-6 * static_cast<double>(present.size() + 8);
-            limit_terms(p, q, all, slack);
+            least.resize(p.strips);
+            live.resize(p.strips);
+            before.resize(p.strips);
+            if (!limit(p, q.bar, most)) return;
             sum_up(p);
-            if (q.bar == 0 && raise_from_sums(p, q)) {
-                for (size_t g = 0; g < p.divisor.size(); ++g) need[g] = static_cast<float>(q.bar * p.divisor[g] * (1 - slack));
-            }
-            collect_all(p);
-            if (count > few) return look_at_all(p, q);
-            for (size_t i = 0; i < count; ++i) {
-                const uint16_t row = found[i].row, length = p.length_of[row];
-                // Looks for the terms that were not followed, the dearest first, until it is clear.
-                const double least = q.bar * p.divisor[length] * (1 - slack) - slack * all;
-                size_t left = others[length];
-                double most = found[i].sum + (left < present.size() ? present[left].before : all);
-                while (left && most >= least) {
-                    const Present& term = present[--left];
-                    if (!p.holds(term.list, row)) most -= term.weight;
-                }
-                if (most < least) continue;
-                const double score = score_of(p, q, row, p.saturation[length]);
-                if (score > q.bar) q.take({score, p.units[row]});
-            }
+            std::fill(live.begin() + static_cast<std::ptrdiff_t>(strips), live.end(), 0);
+            find_live();
+            if (count > worth_a_bar * first_windows(q))
+                best_first(p, q, most);
+            else
+                look_at_live(p, q);
         }
 
-        // Says how far each term is followed, and for each length, which terms are others, that is not followed there,
-        // and what the sum of those that are must reach.
-        void limit_terms(const Prepared& p, const Query& q, double all, double slack) {
-            const size_t lengths = p.divisor.size();
-            need.resize(lengths);
-            others.resize(lengths);
-            double before = 0;
-            size_t g = 0;
-            auto next_length = [&](size_t left_out) {
-                const double whole = q.bar * p.divisor[g];
-                need[g] = static_cast<float>(std::max(whole - before - slack * (whole + all), 1e-30));
-                others[g] = static_cast<uint32_t>(left_out);
-                ++g;
-            };
-            for (size_t i = 0; i < present.size(); ++i) {
-                const double with = before + present[i].weight;
-                while (g < lengths && p.divisor[g] * q.bar * share_of_others <= with) next_length(i);
-                const List& list = present[i].list;
-                const uint32_t limit = g ? p.length_ends[g - 1] : 0;
-                present[i].followed = static_cast<uint32_t>(below(p.rows + list.start, list.size, limit));
-                present[i].before = static_cast<float>(before);
-                before = with;
-            }
-            while (g < lengths) next_length(present.size());
-        }
+        // How many windows are looked at first where a bar is sought: so many hold k good hits mostly.
+        static size_t first_windows(const Query& q) { return 2 * q.k + 4; }
 
-        void sum_up(const Prepared& p) {
-            float* const to = sums.data();
-            for (const Present& term : present) {
-                const uint16_t* at = p.rows + term.list.start;
-                const uint16_t* end = at + term.followed;
-                for (const float weight = term.weight; at < end; ++at) to[*at] += weight;
-                for (uint32_t i = term.list.repeat_start; i < term.list.repeat_start + term.list.repeats; ++i)
-                    to[p.repeat_rows[i]] += term.weight * p.extra[i];
-            }
-        }
-
-        void collect_all(const Prepared& p) {
-            count = 0;
-            for (const Present& term : present) {
-                collect(p, p.rows + term.list.start, term.followed);
-                collect(p, p.repeat_rows + term.list.repeat_start, term.list.repeats);
-            }
-        }
-
-        // Takes the rows whose sums are good enough out, and leaves their sums at 0, so that none is taken twice.
-        void collect(const Prepared& p, const uint16_t* rows, size_t size) {
-            if (found.size() < count + size + 1) found.resize(2 * (count + size) + 1);
-            float* const of = sums.data();
-            const float* const least = need.data();
-            const uint16_t* const length = p.length_of.data();
-            Candidate* to = found.data() + count;
-            for (size_t i = 0; i < size; ++i) {
-                const uint16_t row = rows[i];
-                const float sum = of[row];
-                of[row] = 0;
-                *to = {row, sum};
-                to += sum >= least[length[row]];
-            }
-            count = static_cast<size_t>(to - found.data());
-        }
-
-        // Raises the bar of a query that has none yet, and so follows all terms, to what enough rows are sure to reach;
-        // the shortest will do. Says whether there are enough.
-        bool raise_from_sums(const Prepared& p, Query& q) {
-            if (q.hits.size() >= q.k) return false;
-            const size_t wanted = q.k - q.hits.size();
-            sure.clear();
-            for (uint32_t row = 0, g = 0; g < p.divisor.size() && sure.size() < 4 * wanted + 64; ++g) {
-                // Less than sums of floats can be right by, and no more than a repeat's share is counted.
-                for (const double divisor = p.divisor[g] * (1 + 1e-4); row < p.length_ends[g]; ++row)
-                    if (sums[row] > 0) sure.push_back(sums[row] / divisor);
-            }
-            if (sure.size() < wanted) return false;
-            const auto kth = sure.begin() + static_cast<std::ptrdiff_t>(wanted - 1);
-            std::nth_element(sure.begin(), kth, sure.end(), std::greater<double>());
-            double score = *kth;
-            for (const Hit& hit : q.hits) score = std::min(score, hit.score);
-            q.raise(score);
+        // Says what the sum of a window must reach, strip by strip, and in how many it can.
+        bool limit(const Prepared& p, double bar, double most) {
+            // Less than what rounding can add.
+            const float need = static_cast<float>(bar * (1 - 1e-6)), all = static_cast<float>(most * (1 + 1e-6));
+            for (strips = 0; strips < p.strips && need * p.strip_divisor[strips] <= all;) ++strips;
+            if (!strips) return false;
+            scale = 255 / (need > 0 ? need * p.strip_divisor[strips - 1] : all);
+            require(p, need);
             return true;
         }
 
-        // In the order of the reference, so that equal units have equal scores to the last bit.
-        double score_of(const Prepared& p, const Query& q, uint16_t row, double saturation) {
-            parts.assign(q.last - q.first, 0.0);
-            for (const Present& each : present) {
-                if (!p.holds(each.list, row)) continue;
-                const Term& term = search.terms_[each.term];
-                parts[term.rank] = search.part(term, p.frequency(each.list, row), saturation);
-            }
-            double score = 0;
-            for (const double part : parts) score += part;
-            return score;
+        void require(const Prepared& p, float need) {
+            uint8_t* const __restrict to = least.data();
+            const float* const divisor = p.strip_divisor.data();
+            const float scaled = need * scale;
+            for (size_t s = 0, end = strips; s < end; ++s)
+                to[s] = static_cast<uint8_t>(static_cast<int>(std::max(1.f, std::min(255.f, scaled * divisor[s]))));
         }
 
-        // Scores all candidates, going over the terms once, in the order of the reference.
-        void look_at_all(const Prepared& p, Query& q) {
-            scores.assign(count, 0.0);
-            frequency.assign(count, 1.0);
-            uint32_t last = 0;
-            for (size_t i = 0; i < count; ++i) {
-                const uint16_t row = found[i].row;
-                marked[row / 64] |= uint64_t{1} << row % 64;
-                place[row] = static_cast<uint16_t>(i);
-                last = std::max<uint32_t>(last, row);
+        void sum_up(const Prepared& p) {
+            sums.assign(p.strips * strip, 0);
+            uint8_t* const to = sums.data();
+            for (const Present& term : present) {
+                const float weight = static_cast<float>(term.weight) * scale;
+                const uint32_t more = up(weight);
+                if (term.list.frequent) {
+                    wide.add(to, strips, p.windows_of(term.list), static_cast<uint8_t>(more));
+                } else {
+                    const uint32_t* const rows = p.rare_rows + term.list.start;
+                    for (uint32_t i = 0, end = term.list.size; i < end; ++i) add(to[rows[i] / window], more);
+                }
+                const uint32_t* const rows = p.repeat_rows + term.list.repeat_start;
+                const float* const extra = p.extra.data() + term.list.repeat_start;
+                for (uint32_t i = 0, end = term.list.repeats; i < end; ++i)
+                    add(to[rows[i] / window], up(weight * extra[i]));
             }
+        }
+
+        // The next whole number, more than rounding can take away.
+        static uint32_t up(float weight) { return static_cast<uint32_t>(std::min(weight * 1.000001f, 254.f)) + 1; }
+
+        static void add(uint8_t& sum, uint32_t more) {
+            const uint32_t both = sum + more;
+            sum = static_cast<uint8_t>(both < 255 ? both : 255);
+        }
+
+        // Finds the windows whose sums are high enough, and counts them.
+        void find_live() {
+            wide.reach(sums.data(), least.data(), strips, live.data());
+            count_live();
+        }
+
+        // Where the bar lets many windows through: looks at those first that promise most, which raises it.
+        void best_first(const Prepared& p, Query& q, double most) {
+            const size_t enough = first_windows(q);
+            const float bar = static_cast<float>(q.bar * (1 - 1e-6));
+            float low = bar, high = static_cast<float>(most) / p.strip_divisor[0];
+            for (int i = 0; i < 8; ++i) {
+                const float middle = (low + high) / 2;
+                require(p, middle);
+                find_live();
+                (count < enough ? high : low) = middle;
+            }
+            require(p, low);
+            find_live();
+            done.assign(live.begin(), live.begin() + static_cast<std::ptrdiff_t>(strips));
+            require(p, bar);  // of their rows
+            look_at_live(p, q);
+            q.settle();
+            require(p, static_cast<float>(q.bar * (1 - 1e-6)));
+            find_live();
+            for (size_t s = 0; s < strips; ++s) live[s] &= ~done[s];
+            count_live();
+            look_at_live(p, q);
+        }
+
+        void look_at_live(const Prepared& p, Query& q) {
+            if (!count) return;
+            narrow(p, q);
+            look_at(p, q);
+        }
+
+        void count_live() {
+            lively.resize(strips);
+            const uint64_t* const bits = live.data();
+            uint32_t *const to = before.data(), *some = lively.data(), all = 0;
+            for (uint32_t s = 0, end = static_cast<uint32_t>(strips); s < end; ++s) {
+                to[s] = all;
+                all += ones(bits[s]);
+                *some = s;
+                some += bits[s] != 0;
+            }
+            lively.resize(static_cast<size_t>(some - lively.data()));
+            count = all;
+        }
+
+        // Which of the live windows a row is in, if it is in one.
+        uint32_t slot_of(uint32_t row) const {
+            const size_t s = row / window / strip;
+            return before[s] + ones(live[s] & ((uint64_t{1} << row / window % strip) - 1));
+        }
+
+        // Says which rows of the live windows are good enough by themselves, and which terms they hold.
+        void narrow(const Prepared& p, const Query& q) {
+            row_sums.assign(count * window, 0);
+            wanted.resize(count);
             order.assign(q.last - q.first, nullptr);
-            for (const Present& each : present) order[search.terms_[each.term].rank] = &each;
-            for (const Present* each : order) {
+            for (Present& each : present) order[search.terms_[each.term].rank] = &each;
+            uint8_t* const to = row_sums.data();
+            size_t end = 0;
+            repeated.clear();
+            for (Present* each : order) {
                 if (!each) continue;
                 const List& list = each->list;
-                const Term& term = search.terms_[each->term];
-                for (uint32_t i = list.repeat_start; i < list.repeat_start + list.repeats; ++i)
-                    if (is_marked(p.repeat_rows[i])) frequency[place[p.repeat_rows[i]]] = p.repeat_counts[i];
-                auto add = [&](size_t at, uint16_t row) {
-                    scores[at] += search.part(term, frequency[at], p.saturation[p.length_of[row]]);
-                    frequency[at] = 1;
+                const float weight = static_cast<float>(each->weight) * scale;
+                const uint32_t more = up(weight);
+                const uint64_t* const alive = live.data();
+                auto is_live = [alive](uint32_t row) {
+                    return alive[row / window / strip] >> row / window % strip & 1;
                 };
-                if (list.bits != List::none) {
-                    const uint64_t* const bits = p.bits[list.bits].data();
-                    for (size_t i = 0; i < count; ++i) {
-                        const uint16_t row = found[i].row;
-                        if (bits[row / 64] >> row % 64 & 1) add(i, row);
-                    }
-                } else {
-                    const uint16_t* const rows = p.rows + list.start;
-                    for (uint32_t i = 0; i < list.size && rows[i] <= last; ++i)
-                        if (is_marked(rows[i])) add(place[rows[i]], rows[i]);
+                for (uint32_t i = list.repeat_start, last = i + list.repeats; i < last; ++i) {
+                    const uint32_t row = p.repeat_rows[i];
+                    if (!is_live(row)) continue;
+                    const uint32_t slot = slot_of(row);
+                    add(to[slot * window + row % window], up(weight * p.extra[i]));
+                    repeated.push_back({slot, i});
                 }
+                each->repeats_end = repeated.size();
+                if (held.size() < end + count + list.size) held.resize(2 * (end + count + list.size));
+                if (list.frequent) {
+                    const size_t first = end;
+                    end = find_held(p.windows_of(list), end);
+                    wide.add_rows(to, held.data() + first, held.data() + end, static_cast<uint8_t>(more));
+                } else {
+                    const uint32_t* const rows = p.rare_rows + list.start;
+                    for (uint32_t i = 0, last = list.size; i < last; ++i) {
+                        const uint32_t row = rows[i];
+                        if (!is_live(row)) continue;
+                        const uint32_t slot = slot_of(row);
+                        add(to[slot * window + row % window], more);
+                        held[end++] = {slot, 1u << row % window};
+                    }
+                }
+                each->held_end = end;
             }
-            for (size_t i = 0; i < count; ++i) {
-                const uint16_t row = found[i].row;
-                marked[row / 64] = 0;
-                if (scores[i] > q.bar) q.take({scores[i], p.units[row]});
-            }
+            for (const uint32_t s : lively)
+                wide.reach_rows(to + before[s] * window, least[s], ones(live[s]), wanted.data() + before[s]);
         }
 
-        bool is_marked(uint16_t row) const { return marked[row / 64] >> row % 64 & 1; }
+        // Writes down from `end` on which rows of the live windows hold a frequent term; returns where that ends.
+        size_t find_held(const Windows& term, size_t end) {
+            const uint64_t* const alive = live.data();
+            const uint32_t* const number = before.data();
+            Held* const to = held.data();
+            for (const uint32_t s : lively) {
+                const uint64_t of = term.bits[s], in = alive[s];
+                for (uint64_t left = of & in; left; left &= left - 1) {
+                    const uint64_t lower = (left & -left) - 1;
+                    to[end++] = {number[s] + ones(in & lower), term.rows[term.before[s] + ones(of & lower)]};
+                }
+            }
+            return end;
+        }
 
-        struct Candidate {
-            uint16_t row;
-            float sum;
+        // Scores the wanted rows, going over the terms in the order of the reference, so that equal units have equal
+        // scores to the last bit.
+        void look_at(const Prepared& p, Query& q) {
+            where.resize(count);
+            place_of.resize(count);
+            uint32_t slot = 0, places = 0;
+            for (const uint32_t s : lively)
+                for (uint64_t left = live[s]; left; left &= left - 1, ++slot) {
+                    const auto row = static_cast<uint32_t>((s * strip + first_one(left)) * window);
+                    place_of[slot] = places;
+                    where[places] = {slot, row, p.strip_saturation[s]};
+                    places += wanted[slot] != 0;
+                }
+            if (!places) return;
+            where.resize(places);
+            for (const Place& each : where) __builtin_prefetch(p.units + each.row);
+            scores.assign(where.size() * window, 0.0);
+            size_t at = 0, repeat = 0;
+            for (const Present* each : order) {
+                if (!each) continue;
+                const Term& term = search.terms_[each->term];
+                auto score = [&](uint32_t place, uint32_t i, double tf) {
+                    const Place& at = where[place];
+                    const double s = at.saturation >= 0 ? at.saturation : p.saturation[p.length_of[at.row + i]];
+                    scores[place * window + i] += search.part(term, tf, s);
+                };
+                for (; repeat < each->repeats_end; ++repeat) {
+                    const auto [slot, number] = repeated[repeat];
+                    const uint32_t i = p.repeat_rows[number] % window;
+                    if (!(wanted[slot] >> i & 1)) continue;
+                    score(place_of[slot], i, p.repeat_counts[number]);
+                    wanted[slot] ^= static_cast<Rows>(1u << i);  // not once more below
+                    again.push_back({slot, i});
+                }
+                picked.resize(each->held_end - at);
+                size_t size = 0;
+                for (; at < each->held_end; ++at) {
+                    const auto [slot, rows] = held[at];
+                    picked[size] = {place_of[slot], rows & wanted[slot]};
+                    size += picked[size].rows != 0;
+                }
+                for (size_t i = 0; i < size; ++i)
+                    for (uint32_t left = picked[i].rows; left; left &= left - 1)
+                        score(picked[i].chosen, first_one(left), 1);
+                for (const auto& [slot, i] : again) wanted[slot] |= static_cast<Rows>(1u << i);
+                again.clear();
+            }
+            for (size_t place = 0; place < where.size(); ++place)
+                for (uint32_t left = wanted[where[place].slot]; left; left &= left - 1) {
+                    const uint32_t i = first_one(left);
+                    const double score = scores[place * window + i];
+                    if (score > q.bar) q.take({score, p.units[where[place].row + i]});
+                }
+        }
+
+        struct Place {
+            uint32_t slot, row;
+            double saturation;  // of all its rows, -1 where they differ
         };
 
         const Search& search;
         uint64_t postings = 0;
-        std::vector<float> sums;  // of each row, what the followed terms that it holds weigh; 0 between two queries
-        std::vector<float> need;
-        std::vector<uint32_t> others;
+        size_t strips = 0;              // of the block, those in which the bar can be reached: the first
+        float scale = 0;                // of the sums
+        std::vector<uint8_t> sums;      // of each window: at least what its units' terms weigh together
+        std::vector<uint8_t> least;     // of each strip: what the sum must reach
+        std::vector<uint64_t> live;     // which windows do
+        std::vector<uint64_t> done;     // which were looked at already
+        std::vector<uint32_t> before;   // how many are live before each strip
+        std::vector<uint32_t> lively;   // the strips with any
+        uint32_t count = 0;             // how many are
+        std::vector<uint8_t> row_sums;  // as the sums, of their rows
+        std::vector<Rows> wanted;       // which of these reach it
+        std::vector<Held> held, picked; // which rows hold each term in turn, and which of the wanted ones
+        std::vector<std::pair<uint32_t, uint32_t>> repeated, again;  // the live window, and which repeat, or row, it is
+        std::vector<Place> where;        // the live windows with wanted rows
+        std::vector<uint32_t> place_of;  // of each live window in these
+        std::vector<double> scores;      // of their rows
         std::vector<Present> present;
-        std::vector<Candidate> found;
-        size_t count = 0;  // of those found
-        std::vector<uint64_t> marked;  // the candidates among the rows, and which candidate each is
-        std::vector<uint16_t> place;
-        std::vector<const Present*> order;
-        std::vector<double> sure, parts, scores, frequency;
+        std::vector<Present*> order;
     };
 
     // What a term adds to the score of a unit that holds it tf times.
@@ -531,7 +633,8 @@ void keep_best(std::vector<Hit>& hits, size_t k) {
         for (const Hit& hit : hits) spread[ends[place(hit)]++] = hit;
         hits.swap(spread);
         const auto start = hits.begin();
-        for (size_t i = 0, first = 0; first < std::min(k, size); first = ends[i++]) std::sort(start + first, start + ends[i]);
+        for (size_t i = 0, first = 0; first < std::min(k, size); first = ends[i++])
+            if (ends[i] - first > 1) std::sort(start + first, start + ends[i]);
     }
     if (size > k) hits.resize(k);
 }
@@ -550,8 +653,11 @@ Found merge(const In<uint32_t>& k, const std::vector<std::tuple<In<uint64_t>, In
             size_t all = 0;
             for (const auto& part : parts) all += std::get<0>(part)(q + 1) - std::get<0>(part)(q);
             hits.reserve(all);
-            for (const auto& [starts, units, scores] : parts)
-                for (size_t i = starts(q); i < starts(q + 1); ++i) hits.push_back({scores(i), units(i)});
+            for (const auto& [starts, units, scores] : parts) {
+                const int64_t* const unit = units.data();
+                const double* const score = scores.data();
+                for (size_t i = starts(q), end = starts(q + 1); i < end; ++i) hits.push_back({score[i], unit[i]});
+            }
             keep_best(hits, k(q));
         });
     }
@@ -594,10 +700,13 @@ Out<int32_t> look_up(const In<int32_t>& offsets, const In<uint8_t>& data, const 
 void bind_search(nb::module_& module) {
     nb::class_<Block>(module, "Block")
         .def("__init__", [](Block* block, In<int64_t> units, In<uint32_t> lengths, In<uint32_t> length_ends,
-                            In<uint32_t> terms, In<uint32_t> ends, In<uint16_t> rows, In<uint32_t> repeat_terms,
-                            In<uint32_t> repeat_ends, In<uint16_t> repeat_rows, In<uint32_t> repeat_counts) {
-            new (block) Block{units, lengths,      length_ends, terms,       ends,
-                              rows,  repeat_terms, repeat_ends, repeat_rows, repeat_counts};
+                            In<uint32_t> rare_terms, In<uint32_t> rare_ends, In<uint32_t> rare_rows,
+                            In<uint32_t> frequent_terms, In<uint32_t> frequent_units, In<uint64_t> windows,
+                            In<uint32_t> before, In<uint16_t> window_rows, In<uint32_t> repeat_terms,
+                            In<uint32_t> repeat_ends, In<uint32_t> repeat_rows, In<uint32_t> repeat_counts) {
+            new (block) Block{units,          lengths,        length_ends, rare_terms, rare_ends,
+                              rare_rows,      frequent_terms, frequent_units, windows, before,
+                              window_rows,    repeat_terms,   repeat_ends, repeat_rows, repeat_counts};
         });
     nb::class_<Search>(module, "Search")
         .def(nb::init<const In<uint64_t>&, const In<uint32_t>&, const In<uint32_t>&, const In<double>&,
@@ -607,6 +716,8 @@ void bind_search(nb::module_& module) {
         .def("add", &Search::add, nb::arg("blocks"), nb::arg("place_of"))
         .def("hits", &Search::hits)
         .def_prop_ro("postings", &Search::postings);
+    module.def("instructions", &instructions);
+    module.def("use_instructions", &use_instructions, nb::arg("name"));
     module.def("look_up", &look_up, nb::arg("offsets"), nb::arg("data"), nb::arg("other_offsets"), nb::arg("other_data"));
     module.def("merge", &merge, nb::arg("k"), nb::arg("parts"), nb::arg("threads"));
 }

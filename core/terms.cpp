@@ -12,10 +12,15 @@
 
 #include "numbering.h"
 #include "texts.h"
+#include "wide.h"
 #include "words.h"
 
 namespace hornbook {
 namespace {
+
+constexpr size_t most_rows = size_t{1} << 24;
+constexpr uint32_t scatter = 0x9E3779B1u;     // times this, modulo 2^32, neighbours are far from each other
+constexpr uint32_t gather = 0xE8B2F51u;       // times this they are neighbours again
 
 // The terms of units, and blocks of these units turned over.
 class UnitTerms {
@@ -86,21 +91,24 @@ class UnitTerms {
         return {give(std::move(ends)), give(std::move(places))};
     }
 
-    // Turns over each `step`-th unit from `first` on; place[i] is the id of the i-th term of the vocabulary, or
-    // below 0 where it is dropped. `terms` is the number of ids.
-    auto block(size_t first, size_t step, const In<int32_t>& place, size_t terms) {
-        if (!step || first >= units_.size() || (units_.size() - first - 1) / step >= 65536 || place.size() != rank_.size())
+    // Turns over some of the units; place[i] is the id of the i-th term of the vocabulary, or below 0 where it is
+    // dropped. `terms` is the number of ids.
+    auto block(const In<int64_t>& chosen, const In<int32_t>& place, size_t terms) {
+        if (!chosen.size() || chosen.size() >= most_rows || place.size() != rank_.size())
             throw std::invalid_argument("no such block");
         Block block;
         {
             nb::gil_scoped_release release;
-            block = turn_over(first, step, place.data(), terms);
+            block = turn_over(chosen, place.data(), terms);
         }
         return std::make_tuple(give(std::move(block.order)), give(std::move(block.lengths)),
-                               give(std::move(block.length_ends)), give(std::move(block.terms)),
-                               give(std::move(block.ends)), give(std::move(block.rows)),
-                               give(std::move(block.repeat_terms)), give(std::move(block.repeat_ends)),
-                               give(std::move(block.repeat_rows)), give(std::move(block.repeat_counts)));
+                               give(std::move(block.length_ends)), give(std::move(block.rare_terms)),
+                               give(std::move(block.rare_ends)), give(std::move(block.rare_rows)),
+                               give(std::move(block.frequent_terms)), give(std::move(block.frequent_units)),
+                               give(std::move(block.windows)), give(std::move(block.before)),
+                               give(std::move(block.window_rows)), give(std::move(block.repeat_terms)),
+                               give(std::move(block.repeat_ends)), give(std::move(block.repeat_rows)),
+                               give(std::move(block.repeat_counts)));
     }
 
   private:
@@ -108,22 +116,23 @@ class UnitTerms {
         size_t start, end;
     };
     struct Block {
-        std::vector<uint32_t> order, lengths, length_ends, terms, ends;
-        std::vector<uint16_t> rows;
-        std::vector<uint32_t> repeat_terms, repeat_ends;
-        std::vector<uint16_t> repeat_rows;
-        std::vector<uint32_t> repeat_counts;
+        std::vector<uint32_t> order, lengths, length_ends, rare_terms, rare_ends, rare_rows;
+        std::vector<uint32_t> frequent_terms, frequent_units;
+        std::vector<uint64_t> windows;
+        std::vector<uint32_t> before;
+        std::vector<uint16_t> window_rows;
+        std::vector<uint32_t> repeat_terms, repeat_ends, repeat_rows, repeat_counts;
     };
 
-    Block turn_over(size_t first, size_t step, const int32_t* place, size_t terms) {
-        const size_t n = (units_.size() - first + step - 1) / step;
+    Block turn_over(const In<int64_t>& chosen, const int32_t* place, size_t terms) {
+        const size_t n = chosen.size();
         Block block;
         // Term ids unit by unit, those dropped left out.
         std::vector<uint32_t> ids;
         std::vector<size_t> starts{0};
         std::vector<uint32_t> length(n);
         for (size_t i = 0; i < n; ++i) {
-            const Span span = units_[first + i * step];
+            const Span span = units_.at(static_cast<size_t>(chosen(i)));
             for (size_t at = span.start; at < span.end; ++at) {
                 const int32_t id = place[rank_[ids_[at]]];
                 if (id >= 0) ids.push_back(static_cast<uint32_t>(id));
@@ -131,10 +140,10 @@ class UnitTerms {
             starts.push_back(ids.size());
             length[i] = static_cast<uint32_t>(starts[i + 1] - starts[i]);
         }
-        block.order.resize(n);
-        std::iota(block.order.begin(), block.order.end(), 0u);
-        std::stable_sort(block.order.begin(), block.order.end(),
-                         [&](uint32_t a, uint32_t b) { return length[a] < length[b]; });
+        std::vector<uint64_t> keys(n);
+        for (size_t i = 0; i < n; ++i) keys[i] = uint64_t{length[i]} << 32 | static_cast<uint32_t>(i) * scatter;
+        std::sort(keys.begin(), keys.end());
+        for (const uint64_t key : keys) block.order.push_back(static_cast<uint32_t>(key) * gather);
         for (size_t row = 0; row < n; ++row) {
             const uint32_t here = length[block.order[row]];
             if (row == 0 || here != block.lengths.back()) {
@@ -147,33 +156,59 @@ class UnitTerms {
         std::vector<uint32_t> next(terms + 1, 0);
         for (const uint32_t id : ids) ++next[id + 1];
         for (size_t t = 0; t < terms; ++t) next[t + 1] += next[t];
-        std::vector<uint16_t> rows(ids.size());
+        std::vector<uint32_t> rows(ids.size());
         for (size_t row = 0; row < n; ++row) {
             const size_t unit = block.order[row];
-            for (size_t at = starts[unit]; at < starts[unit + 1]; ++at) rows[next[ids[at]]++] = static_cast<uint16_t>(row);
+            for (size_t at = starts[unit]; at < starts[unit + 1]; ++at)
+                rows[next[ids[at]]++] = static_cast<uint32_t>(row);
         }
-        block.rows.reserve(rows.size());
+        const size_t strips = (n + window * strip - 1) / (window * strip);
         for (size_t t = 0, at = 0; t < terms; ++t) {
-            const size_t end = next[t];  // by now where the next term starts
+            const size_t end = next[t], repeats = block.repeat_rows.size();  // by now where the next term starts
             if (at == end) continue;
-            const size_t repeats = block.repeat_rows.size();
+            // Each row once, to the front.
+            const size_t first = at;
+            size_t units = 0;
             while (at < end) {
                 const size_t start = at;
                 while (at < end && rows[at] == rows[start]) ++at;
-                block.rows.push_back(rows[start]);
+                rows[first + units++] = rows[start];
                 if (at - start > 1) {
                     block.repeat_rows.push_back(rows[start]);
                     block.repeat_counts.push_back(static_cast<uint32_t>(at - start));
                 }
             }
-            block.terms.push_back(static_cast<uint32_t>(t));
-            block.ends.push_back(static_cast<uint32_t>(block.rows.size()));
+            const uint32_t* const held = rows.data() + first;
+            if (units < strips) {
+                block.rare_terms.push_back(static_cast<uint32_t>(t));
+                block.rare_rows.insert(block.rare_rows.end(), held, held + units);
+                block.rare_ends.push_back(static_cast<uint32_t>(block.rare_rows.size()));
+            } else {
+                block.frequent_terms.push_back(static_cast<uint32_t>(t));
+                block.frequent_units.push_back(static_cast<uint32_t>(units));
+                by_windows(held, held + units, strips, block);
+            }
             if (block.repeat_rows.size() > repeats) {
                 block.repeat_terms.push_back(static_cast<uint32_t>(t));
                 block.repeat_ends.push_back(static_cast<uint32_t>(block.repeat_rows.size()));
             }
         }
         return block;
+    }
+
+    static void by_windows(const uint32_t* at, const uint32_t* end, size_t strips, Block& block) {
+        for (size_t s = 0; s < strips; ++s) {
+            block.before.push_back(static_cast<uint32_t>(block.window_rows.size()));
+            uint64_t windows = 0;
+            while (at < end && *at / window / strip == s) {
+                const size_t here = *at / window;
+                uint32_t rows = 0;
+                for (; at < end && *at / window == here; ++at) rows |= 1u << *at % window;
+                windows |= uint64_t{1} << here % strip;
+                block.window_rows.push_back(static_cast<uint16_t>(rows));
+            }
+            block.windows.push_back(windows);
+        }
     }
 
     const Characters characters_;
@@ -194,7 +229,7 @@ void bind_terms(nb::module_& module) {
         .def("put", &UnitTerms::put, nb::arg("unit"), nb::arg("terms"))
         .def("vocabulary", &UnitTerms::vocabulary)
         .def("sequences", &UnitTerms::sequences)
-        .def("block", &UnitTerms::block, nb::arg("first"), nb::arg("step"), nb::arg("place"), nb::arg("terms"));
+        .def("block", &UnitTerms::block, nb::arg("chosen"), nb::arg("place"), nb::arg("terms"));
 }
 
 }  // namespace hornbook

@@ -41,11 +41,9 @@ def decoded(found: Inverted) -> dict[int, dict[str, int]]:
     units = {}
     for block in found.blocks:
         held = [{} for _ in block.units]
-        start = 0
-        for term, end in zip(block.terms.tolist(), block.ends.tolist(), strict=True):
-            for row in block.rows[start:end].tolist():
+        for term, rows in block.rows():
+            for row in rows.tolist():
                 held[row][found.dictionary[term].as_py()] = 1
-            start = end
         start = 0
         for term, end in zip(block.repeat_terms.tolist(), block.repeat_ends.tolist(), strict=True):
             for at in range(start, end):
@@ -88,7 +86,7 @@ def test_what_is_written_is_read_again(tmp_path):
 
 def test_files_of_another_version_and_damaged_ones_are_refused(tmp_path):
     write(invert(batches(["a b"], 2), Analysis()), tmp_path / "terms", tmp_path / "blocks")
-    with pytest.raises(HornbookError, match="made by another version of hornbook; build the corpus again"):
+    with pytest.raises(HornbookError, match="another version of hornbook; remove the corpus and build it"):
         read(tmp_path / "blocks", tmp_path / "terms")
     (tmp_path / "terms").write_bytes((tmp_path / "terms").read_bytes()[:40])
     with pytest.raises(HornbookError, match="terms: cannot be read"):

@@ -5,7 +5,7 @@ Two Arrow files beside the shard's text, so that a shard stands alone:
 * `terms-NNNNN.arrow`: every term of the shard in the order of its bytes (its place is its id), and in how many units
   it stands.
 * `blocks-NNNNN.arrow`: a record batch of one row for each block of units, see `Block`. The units of a block are not
-  neighbours but every so many of the shard: so each block is a fair sample of it.
+  neighbours but every so many of the shard; the first block is a small sample of it.
 """
 
 import platform
@@ -28,47 +28,77 @@ from hornbook.places import copy_from, is_address
 from hornbook.terms import Analysis, terms
 from hornbook.terms.characters import tables
 
-BLOCK_UNITS = 32_768
-VERSION = 1
+# A window is 16 rows; a strip is 64 windows, what is searched at once.
+WINDOW = 16
+STRIP = 64 * WINDOW
+BLOCK_UNITS = 262_144
+# One of so many units is in the first block of its shard, a sample of it.
+SAMPLED = 12
+# Times this, modulo 2^32, neighbours are far from each other.
+_SCATTER = 0x9E3779B1
 _TERMS = pa.schema([("term", pa.string()), ("units", pa.int64())])
 
 
 @dataclass(frozen=True)
 class Block:
-    """Units by term. A row stands for a unit; the rows stand by rising length, equal lengths by rising unit id.
+    """Units by term. A row stands for a unit; the rows stand by rising length, equal lengths scattered.
+
+    Terms that stand in at least one unit for each strip are held by windows of 16 rows, the others by rows.
 
     Attributes:
         units: the unit id of each row, [rows] int64.
         lengths: the lengths (terms) that units have, rising, [lengths] uint32.
         length_ends: the row before which each length ends, [lengths] uint32.
-        terms: the ids of the terms that stand in the block, rising, [terms] uint32.
-        ends: where the rows of each term end in `rows`, [terms] uint32.
-        rows: the rows of each term in turn, rising, [postings] uint16.
+        rare_terms: the ids of the rare terms of the block, rising, [rare terms] uint32.
+        rare_ends: where the rows of each end in `rare_rows`, [rare terms] uint32.
+        rare_rows: the rows of each in turn, rising, [postings of rare terms] uint32.
+        frequent_terms: the ids of the frequent terms, rising, [frequent terms] uint32.
+        frequent_units: how many rows each has, [frequent terms] uint32.
+        windows: in which windows of each strip it stands, as bits, [frequent terms x strips] uint64.
+        before: how many bits are set before each strip, [frequent terms x strips] uint32.
+        window_rows: for each bit set, in which of the window's rows the term stands, as bits, [bits set] uint16.
         repeat_terms: the ids of the terms that some unit holds more than once, rising, [repeated terms] uint32.
         repeat_ends: where the rows of each of these end in `repeat_rows`, [repeated terms] uint32.
-        repeat_rows: the rows that hold them more than once, rising, [repeats] uint16.
+        repeat_rows: the rows that hold them more than once, rising, [repeats] uint32.
         repeat_counts: how often, [repeats] uint32.
     """
 
     units: NDArray[np.int64]
     lengths: NDArray[np.uint32]
     length_ends: NDArray[np.uint32]
-    terms: NDArray[np.uint32]
-    ends: NDArray[np.uint32]
-    rows: NDArray[np.uint16]
+    rare_terms: NDArray[np.uint32]
+    rare_ends: NDArray[np.uint32]
+    rare_rows: NDArray[np.uint32]
+    frequent_terms: NDArray[np.uint32]
+    frequent_units: NDArray[np.uint32]
+    windows: NDArray[np.uint64]
+    before: NDArray[np.uint32]
+    window_rows: NDArray[np.uint16]
     repeat_terms: NDArray[np.uint32]
     repeat_ends: NDArray[np.uint32]
-    repeat_rows: NDArray[np.uint16]
+    repeat_rows: NDArray[np.uint32]
     repeat_counts: NDArray[np.uint32]
 
+    @property
+    def strips(self) -> int:
+        """How many strips its rows are."""
+        return -(-len(self.units) // STRIP)
 
-_KINDS = dict(
-    zip(
-        (field.name for field in fields(Block)),
-        ("i8", "u4", "u4", "u4", "u4", "u2", "u4", "u4", "u2", "u4"),
-        strict=True,
-    )
-)
+    def rows(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Yield each term with its rows, rising: the rare terms, then the frequent ones."""
+        for term, rows in zip(self.rare_terms.tolist(), np.split(self.rare_rows, self.rare_ends), strict=False):
+            yield term, rows.astype(np.int64)
+        sets = np.unpackbits(self.windows.view(np.uint8), bitorder="little").reshape(-1, self.strips * 64)
+        ends = np.cumsum(sets.sum(1, dtype=np.int64))
+        held = np.split(self.window_rows, ends)
+        for term, bits, masks in zip(self.frequent_terms.tolist(), sets, held, strict=False):
+            places, bit = np.nonzero(masks[:, None] >> np.arange(WINDOW, dtype=np.uint16) & 1)
+            yield term, np.flatnonzero(bits)[places] * WINDOW + bit
+
+
+_KINDS = {
+    field.name: {"units": "i8", "windows": "u8", "window_rows": "u2"}.get(field.name, "u4") for field in fields(Block)
+}
 _BLOCKS = pa.schema([(name, pa.list_(pa.from_numpy_dtype(np.dtype(kind)))) for name, kind in _KINDS.items()])
 
 
@@ -90,6 +120,11 @@ class Inverted:
     def units(self) -> int:
         """How many units it has."""
         return sum(len(block.units) for block in self.blocks)
+
+    @cached_property
+    def sampled(self) -> int:
+        """How many units are in its sample, which is its first block; none where it has no other."""
+        return len(self.blocks[0].units) if len(self.blocks) > 1 else 0
 
     @cached_property
     def length(self) -> int:
@@ -146,7 +181,7 @@ def invert(batches: Iterable[pa.RecordBatch], analysis: Analysis, block_units: i
     Args:
         batches: its units, with the columns `unit` (int64, rising) and `text` (string).
         analysis: how words become terms.
-        block_units: units in a block at most, up to 65,536.
+        block_units: units in a block at most.
     """
     compiled = core()
     held: Any = _Slowly() if compiled is None else compiled.UnitTerms(*tables())
@@ -166,12 +201,21 @@ def invert(batches: Iterable[pa.RecordBatch], analysis: Analysis, block_units: i
     place = np.array([-1 if term is None else place_of[term] for term in found], np.int32)
     frequency = np.zeros(len(dictionary), np.int64)
     blocks = []
-    step = -(-count // block_units)
-    for first in range(step):
-        order, *rest = held.block(first, step, place, len(dictionary))
-        blocks.append(Block(units[first::step][order], *rest))
-        frequency[blocks[-1].terms] += np.diff(blocks[-1].ends, prepend=0)
+    for chosen in _cut(count, block_units):
+        order, *rest = held.block(chosen, place, len(dictionary))
+        blocks.append(Block(units[chosen][order], *rest))
+        frequency[blocks[-1].rare_terms] += np.diff(blocks[-1].rare_ends, prepend=0)
+        frequency[blocks[-1].frequent_terms] += blocks[-1].frequent_units
     return Inverted(pa.array(dictionary, pa.string()), frequency, blocks)
+
+
+def _cut(units: int, block_units: int) -> list[NDArray[np.int64]]:
+    """Return which of a shard's units each block takes: the sample first."""
+    every = np.arange(units)
+    sampled = every % SAMPLED == SAMPLED // 2
+    sample, others = every[sampled], every[~sampled]
+    step = -(-len(others) // block_units)
+    return [chosen for chosen in (sample, *(others[first::step] for first in range(step))) if len(chosen)]
 
 
 def write(inverted: Inverted, terms_path: Path, blocks_path: Path) -> None:
@@ -209,7 +253,7 @@ def _mapped(path: Path, schema: pa.Schema) -> pa.ipc.RecordBatchFileReader:
     except (OSError, pa.ArrowException) as error:
         raise HornbookError(f"{path}: cannot be read ({error}); build the corpus again") from None
     if not file.schema.equals(schema):
-        raise HornbookError(f"{path}: made by another version of hornbook; build the corpus again")
+        raise HornbookError(f"{path}: made by another version of hornbook; remove the corpus and build it again")
     return file
 
 
@@ -229,23 +273,49 @@ class _Slowly:
         self._rank = {word: rank for rank, word in enumerate(words)}
         return text_buffers(pa.array(words, pa.string()))
 
-    def block(self, first: int, step: int, place: NDArray[np.int32], terms: int) -> Iterator[NDArray[np.generic]]:
+    def block(self, chosen: NDArray[np.int64], place: NDArray[np.int32], terms: int) -> Iterator[NDArray[np.generic]]:
         counts = []
-        for unit in self._units[first::step]:
+        for unit in [self._units[one] for one in chosen.tolist()]:
             ids = (int(place[self._rank[word]]) for word in unit)
             counts.append(Counter(term for term in ids if term >= 0))
-        order = sorted(range(len(counts)), key=lambda unit: (counts[unit].total(), unit))
+        order = sorted(range(len(counts)), key=lambda unit: (counts[unit].total(), unit * _SCATTER % 2**32))
         lengths, length_ends = np.unique([counts[unit].total() for unit in order], return_counts=True)
-        postings = sorted((term, row, tf) for row, unit in enumerate(order) for term, tf in counts[unit].items())
-        every, repeated = (
-            np.array(part, np.int64).reshape(-1, 3) for part in (postings, [p for p in postings if p[2] > 1])
-        )
+        rows_of: dict[int, list[int]] = {}
+        for row, one in enumerate(order):
+            for term in counts[one]:
+                rows_of.setdefault(term, []).append(row)
+        strips = -(-len(order) // STRIP)
+        rare = {term: rows for term, rows in sorted(rows_of.items()) if len(rows) < strips}
+        frequent = {term: rows for term, rows in sorted(rows_of.items()) if term not in rare}
+        windows, before, window_rows = list[int](), list[int](), list[int]()
+        for rows in frequent.values():
+            masks = Counter[int]()
+            for row in rows:
+                masks[row // WINDOW] += 1 << row % WINDOW
+            for strip in range(strips):
+                held = [window for window in masks if window // 64 == strip]
+                windows.append(sum(1 << window % 64 for window in held))
+                before.append(len(window_rows))
+                window_rows += [masks[window] for window in held]
+        repeats = [
+            (term, row, counts[order[row]][term])
+            for term in sorted(rows_of)
+            for row in rows_of[term]
+            if counts[order[row]][term] > 1
+        ]
+        repeated, of_each = np.unique([term for term, _, _ in repeats], return_counts=True)
         yield np.array(order, np.uint32)
         yield lengths.astype(np.uint32)
         yield np.cumsum(length_ends).astype(np.uint32)
-        for part in (every, repeated):
-            there, of_each = np.unique(part[:, 0], return_counts=True)
-            yield there.astype(np.uint32)
-            yield np.cumsum(of_each).astype(np.uint32)
-            yield part[:, 1].astype(np.uint16)
-        yield repeated[:, 2].astype(np.uint32)
+        yield np.array(list(rare), np.uint32)
+        yield np.cumsum([len(rows) for rows in rare.values()]).astype(np.uint32)
+        yield np.array([row for rows in rare.values() for row in rows], np.uint32)
+        yield np.array(list(frequent), np.uint32)
+        yield np.array([len(rows) for rows in frequent.values()], np.uint32)
+        yield np.array(windows, np.uint64)
+        yield np.array(before, np.uint32)
+        yield np.array(window_rows, np.uint16)
+        yield repeated.astype(np.uint32)
+        yield np.cumsum(of_each).astype(np.uint32)
+        yield np.array([row for _, row, _ in repeats], np.uint32)
+        yield np.array([count for _, _, count in repeats], np.uint32)

@@ -3,13 +3,14 @@
 All queries are known before the corpus is read, so it is streamed past them and never indexed as a whole:
 
 1. Statistics: the queries' terms are looked up in the dictionary of each shard, and the counts added up.
-2. A sample: some blocks of every shard are searched. What many enough of their units reach is, for each query, a bar
-   that its k-th hit will hardly fall short of.
+2. A sample: the first block of every shard is searched. What many enough of its units reach is, for each query, a
+   bar that its k-th hit will hardly fall short of.
 3. Every shard is searched for units that reach the bars, and what is found is merged.
 4. A query that found fewer than k units is searched again without its bar. So the bars save work and change nothing.
 
-A shard's answer hangs on the queries, the statistics and the bars alone, not on who searched what before: it can be
-kept when a run dies, and shards can be searched anywhere in any order.
+Where shards are searched one after another, what was found before raises the bars too. A shard's answer may leave out
+what such a bar keeps out, never a hit: so it can be kept when a run dies, and shards can be searched anywhere in any
+order.
 """
 
 import math
@@ -37,11 +38,10 @@ from hornbook.retrieval.bm25 import Found, Hits, Queries, Statistics
 from hornbook.retrieval.shard import Answer, Counted, Part, Plan, Shard, count, search
 from hornbook.terms import Analysis
 
-# One block of so many is sampled, at least one, and nothing where there are fewer than `_FEW_BLOCKS`.
-SAMPLED = 12
-_FEW_BLOCKS = 4
 # The bar is set so low that this many standard deviations of a random sample separate it from the k-th hit.
 _DEVIATIONS = 3
+# A bar that lets through so many times the units that are wanted spares too little; tuned, any is right.
+_SAYS_LITTLE = 4
 _HIT_BYTES = 16
 
 Item = TypeVar("Item")
@@ -183,15 +183,15 @@ def retrieve_all(
 
 
 def _retrieve(shards: Sequence[Shard], queries: Queries, k1: float, b: float, kept: "_Kept") -> Found:
-    known, blocks = Statistics(0, 0, np.zeros(len(queries.terms), np.int64)), list[int]()
+    known, samples = Statistics(0, 0, np.zeros(len(queries.terms), np.int64)), list[int]()
     for counted in kept.spread(count, queries, shards, add_up):
         known += counted.statistics
-        blocks += counted.blocks
+        samples += counted.sampled
     threads = kept.spread.threads or kept.threads
     plan = Plan(queries, known.idf, known.mean_length, np.zeros(len(queries)), k1, b, threads)
     if not known.length or not len(queries):
         return merge(queries.k, [], threads)
-    plan = replace(plan, bars=_bars(plan, shards, blocks, kept))
+    plan = replace(plan, bars=_bars(plan, shards, samples, known.units, kept))
     with progress("Retrieving", known.units) as counter:
         found = _search(plan, [[(shard, None)] for shard in shards], kept, counter)
     short = np.flatnonzero((found.counts < queries.k) & (plan.bars > 0))
@@ -204,18 +204,19 @@ def _retrieve(shards: Sequence[Shard], queries: Queries, k1: float, b: float, ke
     return _replace(found, short, full)
 
 
-def _bars(plan: Plan, shards: Sequence[Shard], blocks: Sequence[int], kept: "_Kept") -> NDArray[np.float64]:
+def _bars(
+    plan: Plan, shards: Sequence[Shard], samples: Sequence[int], units: int, kept: "_Kept"
+) -> NDArray[np.float64]:
     """Return for each query a score that k units are likely to reach, 0 where the sample says nothing."""
-    ends = np.cumsum(blocks, dtype=np.int64)
-    bars, total = np.zeros(len(plan.queries)), int(ends[-1])
-    if total < _FEW_BLOCKS:
+    bars = np.zeros(len(plan.queries))
+    parts: list[Part] = [(shard, [0]) for shard, size in zip(shards, samples, strict=True) if size]
+    if not parts:
         return bars
-    chosen = np.arange(min(SAMPLED, total) // 2, total, SAMPLED)
-    of_each = np.split(chosen, np.searchsorted(chosen, ends[:-1]))
-    own = zip(shards, of_each, ends - blocks, strict=True)
-    parts = [(shard, (numbers - first).tolist()) for shard, numbers, first in own if len(numbers)]
-    expected = plan.queries.k * (len(chosen) / total)
+    expected = plan.queries.k * (sum(samples) / units)
     wanted = np.ceil(expected + _DEVIATIONS * np.sqrt(expected) + 1).astype(np.uint32)
+    # Of a small k a sample says little: less than is soon known where shards are searched one after another.
+    if (wanted > (_SAYS_LITTLE if kept.spread.width == 1 else len(shards)) * expected).all():
+        return bars
     with progress("Sampling") as counter:
         sampled = replace(plan, queries=plan.queries.wanting(wanted))
         found = _search(sampled, _groups(parts, kept.spread.width), kept, counter)
@@ -235,22 +236,31 @@ def _runs(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
 
 def _search(plan: Plan, groups: Sequence[Sequence[Part]], kept: "_Kept", counter: Counter) -> Found:
     found, waiting = merge(plan.queries.k, [], kept.threads), list[Found]()
-    most = int(plan.queries.k.sum())
+    # Where no bars are known, what is merged early raises them early.
+    most = int(plan.queries.k.sum()) * (2 if plan.bars.any() else 1)
     started, postings = time.monotonic(), 0
     for answer in kept.search(plan, groups):
         waiting.append(answer.found)
         # A start is half as large as a hit; of very many shards each holds few hits but all the starts.
-        if sum(len(part.units) + len(part.starts) // 2 for part in waiting) > 2 * most:
+        if sum(len(part.units) + len(part.starts) // 2 for part in waiting) > most:
             found, waiting = merge(plan.queries.k, [found, *waiting], kept.threads), []
+            _raise(plan, found)
         postings += answer.postings
         counter.advance(answer.units, f"{postings / (time.monotonic() - started) / 1e6:,.0f} M postings/s")
     return merge(plan.queries.k, [found, *waiting], kept.threads)
 
 
+def _raise(plan: Plan, found: Found) -> None:
+    """Raise the bars, for those who search in this process from now on, to what k units reach that were found."""
+    full = found.counts == plan.queries.k
+    kth = found.scores[found.starts[1:][full] - np.uint64(1)]
+    plan.bars[full] = np.maximum(plan.bars[full], kth)
+
+
 def add_up(_: Queries, counted: Sequence[Counted]) -> Counted:
     """Return what several shards add to the statistics as one."""
     statistics = reduce(add, (one.statistics for one in counted))
-    return Counted(statistics, [blocks for one in counted for blocks in one.blocks])
+    return Counted(statistics, [size for one in counted for size in one.sampled])
 
 
 def join(plan: Plan, answers: Sequence[Answer]) -> Answer:

@@ -45,10 +45,11 @@ class Search:
         for block in blocks:
             lengths = np.repeat(block.lengths, np.diff(block.length_ends, prepend=0)).astype(np.int64)
             saturation = self._k1 * (1 - self._b + self._b * lengths / self._mean_length)
-            held = {}
-            for number in np.flatnonzero(places[block.terms] >= 0).tolist():
-                rows = block.rows[block.ends[number - 1] if number else 0 : block.ends[number]].astype(np.int64)
-                held[int(places[block.terms[number]])] = rows, _frequencies(block, int(block.terms[number]), rows)
+            held = {
+                int(places[term]): (rows, _frequencies(block, term, rows))
+                for term, rows in block.rows()
+                if places[term] >= 0
+            }
             for query, pairs in enumerate(self._queries):
                 scores = np.zeros(len(block.units))
                 for place, times in pairs:

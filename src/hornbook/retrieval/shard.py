@@ -28,13 +28,14 @@ class Shard(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a shard is asked; the answer hangs on nothing else but the shard.
+    """All that a shard is asked.
 
     Attributes:
         queries: their terms, and how many hits each wants at most.
         idf: the weight of each term, [terms] float64.
         mean_length: terms in a unit of the whole corpus, on average.
-        bars: for each query a score below which no unit is wanted, [queries] float64.
+        bars: for each query a score below which no unit is wanted, [queries] float64. They may rise while shards are
+            searched one after another.
         k1: saturation of term frequency.
         b: normalisation by unit length.
         threads: how many; does not change the answer.
@@ -76,10 +77,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Counted:
-    """What shards add to the statistics, and into how many blocks each is cut."""
+    """What shards add to the statistics, and how many units of each are its sample."""
 
     statistics: Statistics
-    blocks: Sequence[int]
+    sampled: Sequence[int]
 
 
 def look_up(queries: Queries, shard: Inverted) -> NDArray[np.int32]:
@@ -97,7 +98,7 @@ def count(queries: Queries, shard: Shard) -> Counted:
     places = look_up(queries, opened)
     frequency = np.zeros(len(queries.terms), np.int64)
     frequency[places[places >= 0]] = opened.frequency[places >= 0]
-    return Counted(Statistics(opened.units, opened.length, frequency), [len(opened.blocks)])
+    return Counted(Statistics(opened.units, opened.length, frequency), [opened.sampled])
 
 
 # A shard, and which of its blocks, None for all.

@@ -1,0 +1,207 @@
+#include "wide.h"
+
+#include <cstring>
+#include <stdexcept>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace hornbook {
+namespace {
+
+// Sixteen at a time, which compilers know how to do everywhere.
+typedef uint8_t Sixteen __attribute__((vector_size(16)));
+
+inline Sixteen load(const uint8_t* at) {
+    Sixteen values;
+    std::memcpy(&values, at, sizeof values);
+    return values;
+}
+
+// For each byte, eight of which those are 255 whose bits are set.
+struct Spread {
+    uint64_t of[256];
+    Spread() {
+        for (size_t byte = 0; byte < 256; ++byte) {
+            uint8_t each[8];
+            for (size_t i = 0; i < 8; ++i) each[i] = byte >> i & 1 ? 255 : 0;
+            std::memcpy(&of[byte], each, sizeof each);
+        }
+    }
+};
+const Spread spread;
+
+inline void add_where(uint8_t* sums, uint32_t bits, Sixteen weight) {
+    const uint64_t both[2] = {spread.of[bits & 255], spread.of[bits >> 8 & 255]};
+    const Sixteen before = load(sums);
+    Sixteen after = before + (load(reinterpret_cast<const uint8_t*>(both)) & weight);
+    after |= reinterpret_cast<Sixteen>(after < before);
+    std::memcpy(sums, &after, sizeof after);
+}
+
+inline uint32_t at_least(const uint8_t* sums, Sixteen enough) {
+    const Sixteen found = reinterpret_cast<Sixteen>(load(sums) >= enough) & 1;
+    uint64_t ones[2];
+    std::memcpy(ones, &found, sizeof ones);
+    // The product's highest byte takes one bit from each byte, of which the lowest comes first.
+    const uint64_t gather = 0x0102040810204080;
+    return static_cast<uint32_t>(ones[0] * gather >> 56 | ones[1] * gather >> 56 << 8);
+}
+
+inline Sixteen all(uint8_t value) { return Sixteen{} + value; }
+
+void add_16(uint8_t* sums, size_t strips, const Windows& term, uint8_t weight) {
+    const Sixteen each = all(weight);
+    for (size_t s = 0; s < strips; ++s) {
+        const uint64_t bits = term.bits[s];
+        for (size_t part = 0; part < 4; ++part)
+            if (const uint32_t some = bits >> 16 * part & 65535) add_where(sums + s * strip + 16 * part, some, each);
+    }
+}
+
+void reach_16(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits) {
+    for (size_t s = 0; s < strips; ++s) {
+        const Sixteen enough = all(least[s]);
+        uint64_t found = 0;
+        for (size_t part = 0; part < 4; ++part)
+            found |= static_cast<uint64_t>(at_least(sums + s * strip + 16 * part, enough)) << 16 * part;
+        bits[s] = found;
+    }
+}
+
+void add_rows_16(uint8_t* sums, const Held* held, const Held* end, uint8_t weight) {
+    const Sixteen each = all(weight);
+    for (; held < end; ++held) add_where(sums + held->chosen * window, held->rows, each);
+}
+
+void reach_rows_16(const uint8_t* sums, uint8_t least, size_t count, uint16_t* rows) {
+    for (const Sixteen enough = all(least); count; --count, sums += window)
+        *rows++ = static_cast<uint16_t>(at_least(sums, enough));
+}
+
+#if defined(__x86_64__)
+
+#define WITH_AVX2 __attribute__((target("avx2")))
+
+WITH_AVX2 void add_32(uint8_t* sums, size_t strips, const Windows& term, uint8_t weight) {
+    // Byte i of a half takes byte i / 8 of its 32 bits, and of that bit i % 8.
+    const __m256i spread = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    const __m256i which = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
+    const __m256i each = _mm256_set1_epi8(static_cast<char>(weight));
+    for (size_t s = 0; s < strips; ++s) {
+        const uint64_t bits = term.bits[s];
+        if (!bits) continue;
+        for (size_t half = 0; half < 2; ++half) {
+            __m256i* const at = reinterpret_cast<__m256i*>(sums + s * strip + half * 32);
+            const __m256i all = _mm256_set1_epi32(static_cast<int>(bits >> half * 32));
+            const __m256i own = _mm256_and_si256(_mm256_shuffle_epi8(all, spread), which);
+            const __m256i added = _mm256_and_si256(_mm256_cmpeq_epi8(own, which), each);
+            _mm256_storeu_si256(at, _mm256_adds_epu8(_mm256_loadu_si256(at), added));
+        }
+    }
+}
+
+WITH_AVX2 void reach_32(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits) {
+    for (size_t s = 0; s < strips; ++s) {
+        const __m256i enough = _mm256_set1_epi8(static_cast<char>(least[s]));
+        uint64_t found = 0;
+        for (size_t half = 0; half < 2; ++half) {
+            const __m256i of = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums + s * strip + half * 32));
+            const __m256i is = _mm256_cmpeq_epi8(_mm256_max_epu8(of, enough), of);
+            found |= static_cast<uint64_t>(static_cast<uint32_t>(_mm256_movemask_epi8(is))) << half * 32;
+        }
+        bits[s] = found;
+    }
+}
+
+WITH_AVX2 void add_rows_32(uint8_t* sums, const Held* held, const Held* end, uint8_t weight) {
+    const __m128i spread = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+    const __m128i which = _mm_set1_epi64x(static_cast<long long>(0x8040201008040201));
+    const __m128i each = _mm_set1_epi8(static_cast<char>(weight));
+    for (; held < end; ++held) {
+        __m128i* const at = reinterpret_cast<__m128i*>(sums + held->chosen * window);
+        const __m128i both = _mm_shuffle_epi8(_mm_set1_epi16(static_cast<short>(held->rows)), spread);
+        const __m128i added = _mm_and_si128(_mm_cmpeq_epi8(_mm_and_si128(both, which), which), each);
+        _mm_storeu_si128(at, _mm_adds_epu8(_mm_loadu_si128(at), added));
+    }
+}
+
+WITH_AVX2 void reach_rows_32(const uint8_t* sums, uint8_t least, size_t count, uint16_t* rows) {
+    const __m128i enough = _mm_set1_epi8(static_cast<char>(least));
+    for (; count; --count, sums += window) {
+        const __m128i of = _mm_loadu_si128(reinterpret_cast<const __m128i*>(sums));
+        const __m128i is = _mm_cmpeq_epi8(_mm_max_epu8(of, enough), of);
+        *rows++ = static_cast<uint16_t>(_mm_movemask_epi8(is));
+    }
+}
+
+#define WITH_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl")))
+
+WITH_AVX512 void add_64(uint8_t* sums, size_t strips, const Windows& term, uint8_t weight) {
+    const __m512i each = _mm512_set1_epi8(static_cast<char>(weight));
+    for (size_t s = 0; s < strips; ++s) {
+        uint8_t* const at = sums + s * strip;
+        const __m512i of = _mm512_loadu_si512(at);
+        _mm512_storeu_si512(at, _mm512_mask_adds_epu8(of, term.bits[s], of, each));
+    }
+}
+
+WITH_AVX512 void reach_64(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits) {
+    for (size_t s = 0; s < strips; ++s) {
+        const __m512i enough = _mm512_set1_epi8(static_cast<char>(least[s]));
+        bits[s] = _mm512_cmpge_epu8_mask(_mm512_loadu_si512(sums + s * strip), enough);
+    }
+}
+
+WITH_AVX512 void add_rows_64(uint8_t* sums, const Held* held, const Held* end, uint8_t weight) {
+    const __m128i each = _mm_set1_epi8(static_cast<char>(weight));
+    for (; held < end; ++held) {
+        __m128i* const at = reinterpret_cast<__m128i*>(sums + held->chosen * window);
+        const __m128i of = _mm_loadu_si128(at);
+        _mm_storeu_si128(at, _mm_mask_adds_epu8(of, static_cast<__mmask16>(held->rows), of, each));
+    }
+}
+
+WITH_AVX512 void reach_rows_64(const uint8_t* sums, uint8_t least, size_t count, uint16_t* rows) {
+    const __m128i enough = _mm_set1_epi8(static_cast<char>(least));
+    for (; count; --count, sums += window)
+        *rows++ = _mm_cmpge_epu8_mask(_mm_loadu_si128(reinterpret_cast<const __m128i*>(sums)), enough);
+}
+
+#endif
+
+bool can(const std::string& instructions) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (instructions == "avx512") return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+    if (instructions == "avx2") return __builtin_cpu_supports("avx2");
+#endif
+    return instructions == "portable";
+}
+
+Wide made_of(const std::string& instructions) {
+#if defined(__x86_64__)
+    if (instructions == "avx512") return {add_64, reach_64, add_rows_64, reach_rows_64};
+    if (instructions == "avx2") return {add_32, reach_32, add_rows_32, reach_rows_32};
+#endif
+    return {add_16, reach_16, add_rows_16, reach_rows_16};
+}
+
+}  // namespace
+
+std::vector<std::string> instructions() {
+    std::vector<std::string> found;
+    for (const char* name : {"avx512", "avx2", "portable"})
+        if (can(name)) found.push_back(name);
+    return found;
+}
+
+Wide wide = made_of(instructions().front());
+
+void use_instructions(const std::string& name) {
+    if (!can(name)) throw std::invalid_argument("this processor has no " + name);
+    wide = made_of(name);
+}
+
+}  // namespace hornbook
