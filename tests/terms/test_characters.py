@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hornbook.corpus.arrow import text_buffers, texts_of
+from hornbook.corpus.inverted import Block
 from hornbook.terms.characters import SIZE, tables
 from hornbook.terms.words import terms
 
@@ -26,16 +27,14 @@ def vocabulary(unit_terms):
 def unit_counts(unit_terms, units):
     """How often each unit holds each term."""
     words = vocabulary(unit_terms)
-    block = unit_terms.block(0, 1, np.arange(len(words), dtype=np.int32), len(words))
-    order, _, _, in_block, ends, rows, repeat_terms, repeat_ends, repeat_rows, repeat_counts = block
+    order, *rest = unit_terms.block(np.arange(units), np.arange(len(words), dtype=np.int32), len(words))
+    block = Block(order, *rest)
     counts = [Counter() for _ in range(units)]
-    for term, of_term in zip(in_block, np.split(rows, ends), strict=False):
+    for term, of_term in block.rows():
         for row in of_term:
             counts[order[row]][words[term]] = 1
-    repeated = zip(
-        repeat_terms, np.split(repeat_rows, repeat_ends), np.split(repeat_counts, repeat_ends), strict=False
-    )
-    for term, of_term, how_often in repeated:
+    of_each = np.split(block.repeat_rows, block.repeat_ends), np.split(block.repeat_counts, block.repeat_ends)
+    for term, of_term, how_often in zip(block.repeat_terms, *of_each, strict=False):
         for row, count in zip(of_term, how_often, strict=True):
             counts[order[row]][words[term]] = int(count)
     return counts
