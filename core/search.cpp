@@ -19,6 +19,7 @@
 #include <cstring>
 #include <exception>
 #include <limits>
+#include <memory>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -53,6 +54,14 @@ void in_parallel(size_t threads, size_t count, Task task) {
     work();
     for (std::thread& other : others) other.join();
     if (wrong) std::rethrow_exception(wrong);
+}
+
+// The same for neighbours of `count` in turn: task(first, last).
+template <class Task>
+void in_shares(size_t threads, size_t count, Task task) {
+    const size_t share = std::max<size_t>(1, std::min<size_t>(2048, count / (4 * threads)));
+    in_parallel(threads, (count + share - 1) / share,
+                [&](size_t i) { task(i * share, std::min(count, (i + 1) * share)); });
 }
 
 // A block as it lies at rest, see hornbook/corpus/inverted.py.
@@ -173,13 +182,11 @@ class Search {
         for (size_t first = 0; first < blocks.size(); first += blocks_at_once) {
             std::vector<Prepared> prepared(std::min(blocks_at_once, blocks.size() - first));
             in_parallel(threads_, prepared.size(), [&](size_t i) { prepare(blocks[first + i], place_of, prepared[i]); });
-            const size_t share = std::max<size_t>(1, std::min<size_t>(2048, queries_.size() / (4 * threads_)));
             std::atomic<uint64_t> postings{0};
-            in_parallel(threads_, (queries_.size() + share - 1) / share, [&](size_t i) {
+            in_shares(threads_, queries_.size(), [&](size_t from, size_t to) {
                 Worker worker(*this);
-                const size_t end = std::min(queries_.size(), (i + 1) * share);
                 for (const Prepared& block : prepared)
-                    for (size_t q = i * share; q < end; ++q) worker.go_over(block, queries_[q]);
+                    for (size_t q = from; q < to; ++q) worker.go_over(block, queries_[q]);
                 postings += worker.postings;
             });
             postings_ += postings;
@@ -328,6 +335,7 @@ class Search {
         explicit Worker(const Search& all) : search(all) {}
 
         void go_over(const Prepared& p, Query& q) {
+            if (q.hits.size() > q.k + q.k / 8) q.settle();
             present.clear();
             double most = 0;
             for (size_t i = q.first; i < q.last; ++i) {
@@ -376,13 +384,16 @@ class Search {
         }
 
         void sum_up(const Prepared& p) {
-            sums.assign(p.strips * strip, 0);
+            // Of the strips behind those that are looked at the sums mean nothing.
+            sums.resize(p.strips * strip);
             uint8_t* const to = sums.data();
+            std::memset(to, 0, strips * strip);
+            frequent.clear();
             for (const Present& term : present) {
                 const float weight = static_cast<float>(term.weight) * scale;
                 const uint32_t more = up(weight);
                 if (term.list.frequent) {
-                    wide.add(to, strips, p.windows_of(term.list), static_cast<uint8_t>(more));
+                    frequent.push_back({p.windows_of(term.list), static_cast<uint8_t>(more)});
                 } else {
                     const uint32_t* const rows = p.rare_rows + term.list.start;
                     for (uint32_t i = 0, end = term.list.size; i < end; ++i) add(to[rows[i] / window], more);
@@ -392,6 +403,7 @@ class Search {
                 for (uint32_t i = 0, end = term.list.repeats; i < end; ++i)
                     add(to[rows[i] / window], up(weight * extra[i]));
             }
+            wide.add(to, strips, frequent.data(), frequent.size());
         }
 
         // The next whole number, more than rounding can take away.
@@ -584,6 +596,7 @@ class Search {
         uint64_t postings = 0;
         size_t strips = 0;              // of the block, those in which the bar can be reached: the first
         float scale = 0;                // of the sums
+        std::vector<Weighed> frequent;  // terms of the query
         std::vector<uint8_t> sums;      // of each window: at least what its units' terms weigh together
         std::vector<uint8_t> least;     // of each strip: what the sum must reach
         std::vector<uint64_t> live;     // which windows do
@@ -615,53 +628,77 @@ class Search {
     uint64_t postings_ = 0;
 };
 
-// Leaves the k best of some hits, in order. Few have the same score: so they are spread by score over as many places as
+// Room for the hits of a query, used again for the next.
+struct Room {
+    std::vector<Hit> hits, spread;
+    std::vector<uint32_t> ends;
+};
+
+// Puts the k best of some hits in order. Few have the same score: so they are spread by score over as many places as
 // there are hits, and the few that come to the same place are sorted, as far as they are wanted.
-void keep_best(std::vector<Hit>& hits, size_t k) {
+void sort_best(Room& room, size_t k) {
+    auto& [hits, spread, ends] = room;
     const size_t size = hits.size();
     const auto [best, worst] = std::minmax_element(hits.begin(), hits.end());
     if (size < 32 || best->score == worst->score) {
         std::sort(hits.begin(), hits.end());
-    } else {
-        const double top = best->score, share = static_cast<double>(size - 1) / (top - worst->score);
-        auto place = [&](const Hit& hit) { return static_cast<size_t>((top - hit.score) * share); };
-        std::vector<uint32_t> ends(size, 0);
-        for (const Hit& hit : hits) ++ends[place(hit)];
-        uint32_t sum = 0;
-        for (uint32_t& end : ends) sum += std::exchange(end, sum);
-        std::vector<Hit> spread(size);
-        for (const Hit& hit : hits) spread[ends[place(hit)]++] = hit;
-        hits.swap(spread);
-        const auto start = hits.begin();
-        for (size_t i = 0, first = 0; first < std::min(k, size); first = ends[i++])
-            if (ends[i] - first > 1) std::sort(start + first, start + ends[i]);
+        return;
     }
-    if (size > k) hits.resize(k);
+    const double top = best->score, share = static_cast<double>(size - 1) / (top - worst->score);
+    auto place = [&](const Hit& hit) { return static_cast<size_t>((top - hit.score) * share); };
+    ends.assign(size, 0);
+    for (const Hit& hit : hits) ++ends[place(hit)];
+    uint32_t sum = 0;
+    for (uint32_t& end : ends) sum += std::exchange(end, sum);
+    spread.resize(size);
+    for (const Hit& hit : hits) spread[ends[place(hit)]++] = hit;
+    hits.swap(spread);
+    const auto start = hits.begin();
+    for (size_t i = 0, first = 0; first < std::min(k, size); first = ends[i++])
+        if (ends[i] - first > 1) std::sort(start + first, start + ends[i]);
 }
 
-// The k best of the hits that were found for each query in several places.
+// The k best of the hits that were found for each query in several places; filled up to k with -1 and -inf if asked.
 Found merge(const In<uint32_t>& k, const std::vector<std::tuple<In<uint64_t>, In<int64_t>, In<double>>>& parts,
-            size_t threads) {
+            bool filled, size_t threads) {
     for (const auto& [starts, units, scores] : parts)
         if (starts.size() != k.size() + 1 || units.size() != scores.size() || starts(k.size()) != units.size())
             throw std::invalid_argument("hits whose parts do not fit each other");
-    std::vector<std::vector<Hit>> found(k.size());
+    const Hit nothing{-std::numeric_limits<double>::infinity(), -1};
+    std::vector<uint64_t> ends{0};
+    std::unique_ptr<int64_t[]> all_units;
+    std::unique_ptr<double[]> all_scores;
     {
         nb::gil_scoped_release release;
-        in_parallel(threads, k.size(), [&](size_t q) {
-            std::vector<Hit>& hits = found[q];
-            size_t all = 0;
-            for (const auto& part : parts) all += std::get<0>(part)(q + 1) - std::get<0>(part)(q);
-            hits.reserve(all);
-            for (const auto& [starts, units, scores] : parts) {
-                const int64_t* const unit = units.data();
-                const double* const score = scores.data();
-                for (size_t i = starts(q), end = starts(q + 1); i < end; ++i) hits.push_back({score[i], unit[i]});
+        ends.reserve(k.size() + 1);
+        for (size_t q = 0; q < k.size(); ++q) {
+            uint64_t there = 0;
+            for (const auto& part : parts) there += std::get<0>(part)(q + 1) - std::get<0>(part)(q);
+            ends.push_back(ends.back() + (filled ? k(q) : std::min<uint64_t>(there, k(q))));
+        }
+        all_units.reset(new int64_t[ends.back()]);
+        all_scores.reset(new double[ends.back()]);
+        in_shares(threads, k.size(), [&](size_t first, size_t last) {
+            Room room;
+            for (size_t q = first; q < last; ++q) {
+                room.hits.clear();
+                for (const auto& [starts, units, scores] : parts) {
+                    const int64_t* const unit = units.data();
+                    const double* const score = scores.data();
+                    for (size_t i = starts(q), end = starts(q + 1); i < end; ++i)
+                        room.hits.push_back({score[i], unit[i]});
+                }
+                if (!room.hits.empty()) sort_best(room, k(q));
+                for (size_t i = 0, at = ends[q]; at < ends[q + 1]; ++i, ++at) {
+                    const Hit hit = i < room.hits.size() ? room.hits[i] : nothing;
+                    all_units[at] = hit.unit;
+                    all_scores[at] = hit.score;
+                }
             }
-            keep_best(hits, k(q));
         });
     }
-    return give_all(found);
+    const size_t size = ends.back();
+    return {give(std::move(ends)), give(std::move(all_units), size), give(std::move(all_scores), size)};
 }
 
 // The first of rising texts, from one on, that is not below a text; found in growing steps, as most are passed over.
@@ -719,7 +756,7 @@ void bind_search(nb::module_& module) {
     module.def("instructions", &instructions);
     module.def("use_instructions", &use_instructions, nb::arg("name"));
     module.def("look_up", &look_up, nb::arg("offsets"), nb::arg("data"), nb::arg("other_offsets"), nb::arg("other_data"));
-    module.def("merge", &merge, nb::arg("k"), nb::arg("parts"), nb::arg("threads"));
+    module.def("merge", &merge, nb::arg("k"), nb::arg("parts"), nb::arg("filled"), nb::arg("threads"));
 }
 
 }  // namespace hornbook

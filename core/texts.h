@@ -30,6 +30,12 @@ Out<T> give(std::vector<T>&& values) {
     return Out<T>(held->data(), {held->size()}, owner);
 }
 
+template <class T>
+Out<T> give(std::unique_ptr<T[]>&& values, size_t size) {
+    nb::capsule owner(values.get(), [](void* p) noexcept { delete[] static_cast<T*>(p); });
+    return Out<T>(values.release(), {size}, owner);
+}
+
 // Texts as Arrow holds them: text i is data[offsets[i]:offsets[i + 1]].
 struct Texts {
     const int32_t* offsets;

@@ -51,12 +51,14 @@ inline uint32_t at_least(const uint8_t* sums, Sixteen enough) {
 
 inline Sixteen all(uint8_t value) { return Sixteen{} + value; }
 
-void add_16(uint8_t* sums, size_t strips, const Windows& term, uint8_t weight) {
-    const Sixteen each = all(weight);
-    for (size_t s = 0; s < strips; ++s) {
-        const uint64_t bits = term.bits[s];
-        for (size_t part = 0; part < 4; ++part)
-            if (const uint32_t some = bits >> 16 * part & 65535) add_where(sums + s * strip + 16 * part, some, each);
+void add_16(uint8_t* sums, size_t strips, const Weighed* terms, size_t count) {
+    for (const Weighed* term = terms; term < terms + count; ++term) {
+        const Sixteen each = all(term->weight);
+        for (size_t s = 0; s < strips; ++s) {
+            const uint64_t bits = term->windows.bits[s];
+            for (size_t part = 0; part < 4; ++part)
+                if (const uint32_t some = bits >> 16 * part & 65535) add_where(sums + s * strip + 16 * part, some, each);
+        }
     }
 }
 
@@ -84,22 +86,32 @@ void reach_rows_16(const uint8_t* sums, uint8_t least, size_t count, uint16_t* r
 
 #define WITH_AVX2 __attribute__((target("avx2")))
 
-WITH_AVX2 void add_32(uint8_t* sums, size_t strips, const Windows& term, uint8_t weight) {
+// Several terms at once, whose sums then stay where they are added.
+template <size_t count>
+WITH_AVX2 void add_some_32(uint8_t* sums, size_t strips, const Weighed* terms) {
     // Byte i of a half takes byte i / 8 of its 32 bits, and of that bit i % 8.
     const __m256i spread = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
     const __m256i which = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
-    const __m256i each = _mm256_set1_epi8(static_cast<char>(weight));
-    for (size_t s = 0; s < strips; ++s) {
-        const uint64_t bits = term.bits[s];
-        if (!bits) continue;
+    __m256i each[count];
+    for (size_t i = 0; i < count; ++i) each[i] = _mm256_set1_epi8(static_cast<char>(terms[i].weight));
+    for (size_t s = 0; s < strips; ++s)
         for (size_t half = 0; half < 2; ++half) {
             __m256i* const at = reinterpret_cast<__m256i*>(sums + s * strip + half * 32);
-            const __m256i all = _mm256_set1_epi32(static_cast<int>(bits >> half * 32));
-            const __m256i own = _mm256_and_si256(_mm256_shuffle_epi8(all, spread), which);
-            const __m256i added = _mm256_and_si256(_mm256_cmpeq_epi8(own, which), each);
-            _mm256_storeu_si256(at, _mm256_adds_epu8(_mm256_loadu_si256(at), added));
+            __m256i sum = _mm256_loadu_si256(at);
+            for (size_t i = 0; i < count; ++i) {
+                const __m256i all = _mm256_set1_epi32(static_cast<int>(terms[i].windows.bits[s] >> half * 32));
+                const __m256i own = _mm256_and_si256(_mm256_shuffle_epi8(all, spread), which);
+                sum = _mm256_adds_epu8(sum, _mm256_and_si256(_mm256_cmpeq_epi8(own, which), each[i]));
+            }
+            _mm256_storeu_si256(at, sum);
         }
-    }
+}
+
+WITH_AVX2 void add_32(uint8_t* sums, size_t strips, const Weighed* terms, size_t count) {
+    for (; count >= 4; count -= 4, terms += 4) add_some_32<4>(sums, strips, terms);
+    if (count == 3) add_some_32<3>(sums, strips, terms);
+    if (count == 2) add_some_32<2>(sums, strips, terms);
+    if (count == 1) add_some_32<1>(sums, strips, terms);
 }
 
 WITH_AVX2 void reach_32(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits) {
@@ -138,13 +150,26 @@ WITH_AVX2 void reach_rows_32(const uint8_t* sums, uint8_t least, size_t count, u
 
 #define WITH_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl")))
 
-WITH_AVX512 void add_64(uint8_t* sums, size_t strips, const Windows& term, uint8_t weight) {
-    const __m512i each = _mm512_set1_epi8(static_cast<char>(weight));
-    for (size_t s = 0; s < strips; ++s) {
-        uint8_t* const at = sums + s * strip;
-        const __m512i of = _mm512_loadu_si512(at);
-        _mm512_storeu_si512(at, _mm512_mask_adds_epu8(of, term.bits[s], of, each));
+template <size_t count>
+WITH_AVX512 void add_some_64(uint8_t* sums, size_t strips, const Weighed* terms) {
+    __m512i each[count];
+    const uint64_t* bits[count];
+    for (size_t i = 0; i < count; ++i) {
+        each[i] = _mm512_set1_epi8(static_cast<char>(terms[i].weight));
+        bits[i] = terms[i].windows.bits;
     }
+    for (size_t s = 0; s < strips; ++s) {
+        __m512i sum = _mm512_loadu_si512(sums + s * strip);
+        for (size_t i = 0; i < count; ++i) sum = _mm512_mask_adds_epu8(sum, bits[i][s], sum, each[i]);
+        _mm512_storeu_si512(sums + s * strip, sum);
+    }
+}
+
+WITH_AVX512 void add_64(uint8_t* sums, size_t strips, const Weighed* terms, size_t count) {
+    for (; count >= 4; count -= 4, terms += 4) add_some_64<4>(sums, strips, terms);
+    if (count == 3) add_some_64<3>(sums, strips, terms);
+    if (count == 2) add_some_64<2>(sums, strips, terms);
+    if (count == 1) add_some_64<1>(sums, strips, terms);
 }
 
 WITH_AVX512 void reach_64(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits) {

@@ -18,14 +18,20 @@ struct Windows {
     const uint16_t* rows;    // of each set one: which of its rows, as bits
 };
 
+// A term with what it adds.
+struct Weighed {
+    Windows windows;
+    uint8_t weight;
+};
+
 // The rows of one of some chosen windows, as bits, in which a term stands.
 struct Held {
     uint32_t chosen, rows;
 };
 
 struct Wide {
-    // Adds `weight` to the sums of the windows in which a term stands; what would pass 255 stays there.
-    void (*add)(uint8_t* sums, size_t strips, const Windows& term, uint8_t weight);
+    // Adds the weights of some terms to the sums of the windows in which they stand; what would pass 255 stays there.
+    void (*add)(uint8_t* sums, size_t strips, const Weighed* terms, size_t count);
     // Sets the bits of the sums that are not below the number of their strip.
     void (*reach)(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits);
     // Adds `weight` to the sums of the rows in which a term stands, [chosen windows, rows of a window].

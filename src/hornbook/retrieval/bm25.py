@@ -102,6 +102,8 @@ class Statistics:
 class Found:
     """The hits of queries one after another; once merged score descending, equal scores by unit id ascending.
 
+    Where they are filled up, each query has k of them, those that are not there with unit -1 and score -inf.
+
     Attributes:
         starts: where those of each query start, and where the last end, [queries + 1] uint64.
         units: their unit ids, [hits] int64.
@@ -130,15 +132,6 @@ class Hits:
 
     units: NDArray[np.int64]
     scores: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, found: Found, first: int, last: int, k: int) -> "Hits":
-        """Return the hits of the queries from `first` to before `last`, of which each wants k."""
-        hits = cls(np.full((last - first, k), -1, np.int64), np.full((last - first, k), -np.inf))
-        there = np.arange(k) < found.counts[first:last, None]
-        span = slice(int(found.starts[first]), int(found.starts[last]))
-        hits.units[there], hits.scores[there] = found.units[span], found.scores[span]
-        return hits
 
     def cut(self, k: int) -> "Hits":
         """Return what retrieval with this smaller k would have found."""

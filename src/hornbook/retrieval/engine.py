@@ -5,8 +5,9 @@ All queries are known before the corpus is read, so it is streamed past them and
 1. Statistics: the queries' terms are looked up in the dictionary of each shard, and the counts added up.
 2. A sample: the first block of every shard is searched. What many enough of its units reach is, for each query, a
    bar that its k-th hit will hardly fall short of.
-3. Every shard is searched for units that reach the bars, and what is found is merged.
-4. A query that found fewer than k units is searched again without its bar. So the bars save work and change nothing.
+3. The rest of every shard is searched for units that reach the bars, and what is found is merged.
+4. A query that found fewer than k units above its bar is searched again without it. So the bars save work and change
+   nothing.
 
 Where shards are searched one after another, what was found before raises the bars too. A shard's answer may leave out
 what such a bar keeps out, never a hit: so it can be kept when a run dies, and shards can be searched anywhere in any
@@ -19,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
-from itertools import pairwise
+from itertools import pairwise, starmap
 from operator import add
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -35,13 +36,11 @@ from hornbook.errors import HornbookError
 from hornbook.progress import Counter, progress
 from hornbook.retrieval import reference
 from hornbook.retrieval.bm25 import Found, Hits, Queries, Statistics
-from hornbook.retrieval.shard import Answer, Counted, Part, Plan, Shard, count, search
+from hornbook.retrieval.shard import ALL, REST, SAMPLE, Answer, Counted, Part, Plan, Shard, count, search
 from hornbook.terms import Analysis
 
 # The bar is set so low that this many standard deviations of a random sample separate it from the k-th hit.
 _DEVIATIONS = 3
-# A bar that lets through so many times the units that are wanted spares too little; tuned, any is right.
-_SAYS_LITTLE = 4
 _HIT_BYTES = 16
 
 Item = TypeVar("Item")
@@ -177,12 +176,16 @@ def retrieve_all(
     words = [corpus.analysis.query(query) for request in requests for query in request.queries]
     queries = Queries.of(words, k)
     found = _retrieve(corpus.inverted(), queries, k1, b, _Kept(keep, spread, threads or cores()))
-    ends = np.cumsum([0, *sizes]).tolist()
-    spans = zip(pairwise(ends), requests, strict=True)
-    return [Hits.of(found, first, last, request.k) for (first, last), request in spans]
+    ends = np.cumsum([0, *(len(request.queries) * request.k for request in requests)]).tolist()
+    spans = zip(starmap(slice, pairwise(ends)), requests, strict=True)
+    return [
+        Hits(found.units[span].reshape(-1, request.k), found.scores[span].reshape(-1, request.k))
+        for span, request in spans
+    ]
 
 
 def _retrieve(shards: Sequence[Shard], queries: Queries, k1: float, b: float, kept: "_Kept") -> Found:
+    """Return the best units for each query, filled up."""
     known, samples = Statistics(0, 0, np.zeros(len(queries.terms), np.int64)), list[int]()
     for counted in kept.spread(count, queries, shards, add_up):
         known += counted.statistics
@@ -190,39 +193,61 @@ def _retrieve(shards: Sequence[Shard], queries: Queries, k1: float, b: float, ke
     threads = kept.spread.threads or kept.threads
     plan = Plan(queries, known.idf, known.mean_length, np.zeros(len(queries)), k1, b, threads)
     if not known.length or not len(queries):
-        return merge(queries.k, [], threads)
-    plan = replace(plan, bars=_bars(plan, shards, samples, known.units, kept))
-    with progress("Retrieving", known.units) as counter:
-        found = _search(plan, [[(shard, None)] for shard in shards], kept, counter)
-    short = np.flatnonzero((found.counts < queries.k) & (plan.bars > 0))
-    if not len(short):
-        return found
-    with progress(f"Retrieving again for {len(short):,} of {len(queries):,} queries", known.units) as counter:
-        some, terms = queries.some(short)
+        return merge(queries.k, [], threads, filled=True)
+    sampled = [shard for shard, size in zip(shards, samples, strict=True) if size]
+    bars, best = _sample(plan, sampled, sum(samples) / known.units, sum(samples), kept)
+    rest: list[Part] = [(shard, REST if size else ALL) for shard, size in zip(shards, samples, strict=True)]
+    with progress("Retrieving", known.units - sum(samples)) as counter:
+        found = _search(replace(plan, bars=bars.copy()), [[part] for part in rest], kept, counter, best)
+    merged = merge(queries.k, found, kept.threads, filled=True)
+    # Of the sample all is there that is above a bar, but not all that equals it.
+    short = np.flatnonzero((bars > 0) & ~(_kth(queries, merged) > bars))
+    if len(short):
+        _search_again(plan, shards, short, merged, known.units, kept)
+    return merged
+
+
+def _sample(
+    plan: Plan, shards: Sequence[Shard], share: float, units: int, kept: "_Kept"
+) -> tuple[NDArray[np.float64], list[Found]]:
+    """Search samples of shards, `share` of all units.
+
+    Returns:
+        For each query a score that k units are likely to reach, 0 where too few hold its terms to say, [queries], and
+        those units of the sample that are above it.
+    """
+    if not shards:
+        return np.zeros(len(plan.queries)), []
+    expected = plan.queries.k * share
+    some = plan.queries.wanting(np.ceil(expected + _DEVIATIONS * np.sqrt(expected) + 1).astype(np.uint32))
+    with progress("Sampling", units) as counter:
+        parts: list[Part] = [(shard, SAMPLE) for shard in shards]
+        asked = replace(plan, queries=some, bars=np.zeros(len(some)))
+        found = merge(some.k, _search(asked, _groups(parts, kept.spread.width), kept, counter), kept.threads)
+    return _kth(some, found), [found]
+
+
+def _search_again(
+    plan: Plan, shards: Sequence[Shard], short: NDArray[np.int64], merged: Found, units: int, kept: "_Kept"
+) -> None:
+    """Search everything for some queries, rising, whose bars were too high, and mend what was merged for them."""
+    with progress(f"Retrieving again for {len(short):,} of {len(plan.queries):,} queries", units) as counter:
+        some, terms = plan.queries.some(short)
         again = replace(plan, queries=some, idf=plan.idf[terms], bars=np.zeros(len(short)))
-        full = _search(again, _groups([(shard, None) for shard in shards], kept.spread.width), kept, counter)
-    return _replace(found, short, full)
+        parts: list[Part] = [(shard, ALL) for shard in shards]
+        found = _search(again, _groups(parts, kept.spread.width), kept, counter)
+    mended = merge(some.k, found, kept.threads, filled=True)
+    for query, span in zip(short.tolist(), pairwise(mended.starts.tolist()), strict=True):
+        old, new = slice(int(merged.starts[query]), int(merged.starts[query + 1])), slice(*span)
+        merged.units[old], merged.scores[old] = mended.units[new], mended.scores[new]
 
 
-def _bars(
-    plan: Plan, shards: Sequence[Shard], samples: Sequence[int], units: int, kept: "_Kept"
-) -> NDArray[np.float64]:
-    """Return for each query a score that k units are likely to reach, 0 where the sample says nothing."""
-    bars = np.zeros(len(plan.queries))
-    parts: list[Part] = [(shard, [0]) for shard, size in zip(shards, samples, strict=True) if size]
-    if not parts:
-        return bars
-    expected = plan.queries.k * (sum(samples) / units)
-    wanted = np.ceil(expected + _DEVIATIONS * np.sqrt(expected) + 1).astype(np.uint32)
-    # Of a small k a sample says little: less than is soon known where shards are searched one after another.
-    if (wanted > (_SAYS_LITTLE if kept.spread.width == 1 else len(shards)) * expected).all():
-        return bars
-    with progress("Sampling") as counter:
-        sampled = replace(plan, queries=plan.queries.wanting(wanted))
-        found = _search(sampled, _groups(parts, kept.spread.width), kept, counter)
-    reached = found.counts == wanted
-    bars[reached] = found.scores[found.starts[1:][reached] - np.uint64(1)]
-    return bars
+def _kth(queries: Queries, found: Found) -> NDArray[np.float64]:
+    """Return for each query the score of its k-th hit, 0 where there are fewer."""
+    full = found.counts == queries.k
+    scores = np.zeros(len(queries))
+    scores[full] = found.scores[found.starts[1:][full] - np.uint64(1)]
+    return scores
 
 
 def _groups(parts: Sequence[Part], count: int) -> list[Sequence[Part]]:
@@ -234,27 +259,22 @@ def _runs(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
     return [items[first : first + size] for first in range(0, len(items), size)]
 
 
-def _search(plan: Plan, groups: Sequence[Sequence[Part]], kept: "_Kept", counter: Counter) -> Found:
-    found, waiting = merge(plan.queries.k, [], kept.threads), list[Found]()
-    # Where no bars are known, what is merged early raises them early.
-    most = int(plan.queries.k.sum()) * (2 if plan.bars.any() else 1)
+def _search(
+    plan: Plan, groups: Sequence[Sequence[Part]], kept: "_Kept", counter: Counter, known: Sequence[Found] = ()
+) -> list[Found]:
+    """Return the best units of parts of a corpus for each query, and those that are known already, to be merged."""
+    found, most = list(known), 2 * int(plan.queries.k.sum())
     started, postings = time.monotonic(), 0
     for answer in kept.search(plan, groups):
-        waiting.append(answer.found)
+        found.append(answer.found)
         # A start is half as large as a hit; of very many shards each holds few hits but all the starts.
-        if sum(len(part.units) + len(part.starts) // 2 for part in waiting) > most:
-            found, waiting = merge(plan.queries.k, [found, *waiting], kept.threads), []
-            _raise(plan, found)
+        if sum(len(part.units) + len(part.starts) // 2 for part in found) > most:
+            found = [merge(plan.queries.k, found, kept.threads)]
+            # From now on those who search in this process are spared what k units that were found are better than.
+            np.maximum(plan.bars, _kth(plan.queries, found[0]), out=plan.bars)
         postings += answer.postings
         counter.advance(answer.units, f"{postings / (time.monotonic() - started) / 1e6:,.0f} M postings/s")
-    return merge(plan.queries.k, [found, *waiting], kept.threads)
-
-
-def _raise(plan: Plan, found: Found) -> None:
-    """Raise the bars, for those who search in this process from now on, to what k units reach that were found."""
-    full = found.counts == plan.queries.k
-    kth = found.scores[found.starts[1:][full] - np.uint64(1)]
-    plan.bars[full] = np.maximum(plan.bars[full], kth)
+    return found
 
 
 def add_up(_: Queries, counted: Sequence[Counted]) -> Counted:
@@ -269,26 +289,12 @@ def join(plan: Plan, answers: Sequence[Answer]) -> Answer:
     return Answer(found, sum(answer.units for answer in answers), sum(answer.postings for answer in answers))
 
 
-def merge(k: NDArray[np.uint32], parts: Sequence[Found], threads: int) -> Found:
-    """Return the k best of the hits that were found for each query in several places."""
+def merge(k: NDArray[np.uint32], parts: Sequence[Found], threads: int, *, filled: bool = False) -> Found:
+    """Return the k best of the hits that were found for each query in several places, filled up to k if asked."""
     compiled = core()
     if compiled is None:
-        return reference.merge(k, parts)
-    return Found(*compiled.merge(k, [(part.starts, part.units, part.scores) for part in parts], threads))
-
-
-def _replace(found: Found, chosen: NDArray[np.int64], other: Found) -> Found:
-    """Return the hits, those of the chosen queries, rising, taken from `other`, which holds only theirs."""
-    counts, starts, ours = found.counts, found.starts.tolist(), other.starts.tolist()
-    counts[chosen] = other.counts
-    units, scores, last = list[NDArray[np.int64]](), list[NDArray[np.float64]](), 0
-    for number, query in enumerate(chosen.tolist()):
-        kept, new = slice(last, starts[query]), slice(ours[number], ours[number + 1])
-        units += [found.units[kept], other.units[new]]
-        scores += [found.scores[kept], other.scores[new]]
-        last = starts[query + 1]
-    ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.uint64)
-    return Found(ends, np.concatenate([*units, found.units[last:]]), np.concatenate([*scores, found.scores[last:]]))
+        return reference.merge(k, parts, filled)
+    return Found(*compiled.merge(k, [(part.starts, part.units, part.scores) for part in parts], filled, threads))
 
 
 @dataclass(frozen=True)

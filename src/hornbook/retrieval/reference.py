@@ -1,5 +1,6 @@
 """What the compiled core computes, in NumPy: the definition, and the way where the core could not be built."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -70,7 +71,7 @@ def _best(hits: list[tuple[float, int]], k: int) -> list[tuple[float, int]]:
     return sorted(hits, key=lambda hit: (-hit[0], hit[1]))[:k]
 
 
-def merge(k: NDArray[np.uint32], parts: Sequence[Found]) -> Found:
+def merge(k: NDArray[np.uint32], parts: Sequence[Found], filled: bool) -> Found:
     """Return the k best of the hits that were found for each query in several places."""
     merged = []
     for query, best in enumerate(k.tolist()):
@@ -80,7 +81,8 @@ def merge(k: NDArray[np.uint32], parts: Sequence[Found]) -> Found:
             for part, span in spans
             for hit in zip(part.scores[span].tolist(), part.units[span].tolist(), strict=True)
         ]
-        merged.append(_best(hits, best))
+        nothing = [(-math.inf, -1)] * (best if filled else 0)
+        merged.append([*_best(hits, best), *nothing][:best])
     return Found(*_gather(merged))
 
 

@@ -101,8 +101,9 @@ def count(queries: Queries, shard: Shard) -> Counted:
     return Counted(Statistics(opened.units, opened.length, frequency), [opened.sampled])
 
 
-# A shard, and which of its blocks, None for all.
-Part = tuple[Shard, Sequence[int] | None]
+# Which blocks of a shard: its sample, what is not in it, or both.
+SAMPLE, REST, ALL = slice(1), slice(1, None), slice(None)
+Part = tuple[Shard, slice]
 
 
 def search(plan: Plan, parts: Sequence[Part]) -> Answer:
@@ -119,9 +120,9 @@ def search(plan: Plan, parts: Sequence[Part]) -> Answer:
         else compiled.Search(*arguments, *scoring, plan.threads)
     )
     units = 0
-    for shard, numbers in parts:
+    for shard, chosen in parts:
         opened = shard.open()
-        blocks = opened.blocks if numbers is None else [opened.blocks[number] for number in numbers]
+        blocks = opened.blocks[chosen]
         units += sum(len(block.units) for block in blocks)
         if compiled is not None:
             blocks = [compiled.Block(*(getattr(block, field.name) for field in fields(Block))) for block in blocks]
