@@ -4,7 +4,7 @@
 // weights (count * idf) divided by 1 + s, where s hangs on the length alone; repeating a term adds to that. So what a
 // unit's weights must sum up to, to be good enough, is the same for rows side by side, and rises with the row.
 //
-// What is found is looked for in three steps, each dearer and for fewer units: for windows of 16 rows, the sum of all
+// What is found is looked for in three steps, each dearer and for fewer units: for windows of 8 rows, the sum of all
 // terms that stand in any of them; in the windows where that is enough, the same row by row; then the score. The sums
 // are whole numbers below 256, rounded up, so no hit is missed. Only the score decides: nothing hangs on rounding.
 #include "search.h"
@@ -32,7 +32,7 @@ namespace {
 
 constexpr size_t blocks_at_once = 16;  // prepared together: bounds memory
 constexpr size_t worth_a_bar = 8;      // times the windows that give one; tuned, any is right
-using Rows = uint16_t;  // of a window, as bits
+using Rows = uint8_t;  // of a window, as bits
 
 inline uint32_t ones(uint64_t bits) { return static_cast<uint32_t>(__builtin_popcountll(bits)); }
 inline uint32_t first_one(uint64_t bits) { return static_cast<uint32_t>(__builtin_ctzll(bits)); }
@@ -72,7 +72,7 @@ struct Block {
     In<uint32_t> frequent_terms, frequent_units;
     In<uint64_t> windows;
     In<uint32_t> before;
-    In<uint16_t> window_rows;
+    In<uint8_t> window_rows;
     In<uint32_t> repeat_terms, repeat_ends, repeat_rows, repeat_counts;
 };
 
@@ -739,7 +739,7 @@ void bind_search(nb::module_& module) {
         .def("__init__", [](Block* block, In<int64_t> units, In<uint32_t> lengths, In<uint32_t> length_ends,
                             In<uint32_t> rare_terms, In<uint32_t> rare_ends, In<uint32_t> rare_rows,
                             In<uint32_t> frequent_terms, In<uint32_t> frequent_units, In<uint64_t> windows,
-                            In<uint32_t> before, In<uint16_t> window_rows, In<uint32_t> repeat_terms,
+                            In<uint32_t> before, In<uint8_t> window_rows, In<uint32_t> repeat_terms,
                             In<uint32_t> repeat_ends, In<uint32_t> repeat_rows, In<uint32_t> repeat_counts) {
             new (block) Block{units,          lengths,        length_ends, rare_terms, rare_ends,
                               rare_rows,      frequent_terms, frequent_units, windows, before,

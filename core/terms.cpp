@@ -120,7 +120,7 @@ class UnitTerms {
         std::vector<uint32_t> frequent_terms, frequent_units;
         std::vector<uint64_t> windows;
         std::vector<uint32_t> before;
-        std::vector<uint16_t> window_rows;
+        std::vector<uint8_t> window_rows;
         std::vector<uint32_t> repeat_terms, repeat_ends, repeat_rows, repeat_counts;
     };
 
@@ -179,7 +179,7 @@ class UnitTerms {
                 }
             }
             const uint32_t* const held = rows.data() + first;
-            if (units < strips) {
+            if (units < 2 * strips) {
                 block.rare_terms.push_back(static_cast<uint32_t>(t));
                 block.rare_rows.insert(block.rare_rows.end(), held, held + units);
                 block.rare_ends.push_back(static_cast<uint32_t>(block.rare_rows.size()));
@@ -205,7 +205,7 @@ class UnitTerms {
                 uint32_t rows = 0;
                 for (; at < end && *at / window == here; ++at) rows |= 1u << *at % window;
                 windows |= uint64_t{1} << here % strip;
-                block.window_rows.push_back(static_cast<uint16_t>(rows));
+                block.window_rows.push_back(static_cast<uint8_t>(rows));
             }
             block.windows.push_back(windows);
         }

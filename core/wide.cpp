@@ -10,76 +10,70 @@
 namespace hornbook {
 namespace {
 
-// Sixteen at a time, which compilers know how to do everywhere.
-typedef uint8_t Sixteen __attribute__((vector_size(16)));
+// Eight at a time, which compilers know how to do everywhere.
+typedef uint8_t Eight __attribute__((vector_size(8)));
 
-inline Sixteen load(const uint8_t* at) {
-    Sixteen values;
+inline Eight load(const uint8_t* at) {
+    Eight values;
     std::memcpy(&values, at, sizeof values);
     return values;
 }
 
+inline Eight all(uint8_t value) { return Eight{} + value; }
+
 // For each byte, eight of which those are 255 whose bits are set.
 struct Spread {
-    uint64_t of[256];
+    uint8_t of[256][8];
     Spread() {
-        for (size_t byte = 0; byte < 256; ++byte) {
-            uint8_t each[8];
-            for (size_t i = 0; i < 8; ++i) each[i] = byte >> i & 1 ? 255 : 0;
-            std::memcpy(&of[byte], each, sizeof each);
-        }
+        for (size_t byte = 0; byte < 256; ++byte)
+            for (size_t i = 0; i < 8; ++i) of[byte][i] = byte >> i & 1 ? 255 : 0;
     }
 };
 const Spread spread;
 
-inline void add_where(uint8_t* sums, uint32_t bits, Sixteen weight) {
-    const uint64_t both[2] = {spread.of[bits & 255], spread.of[bits >> 8 & 255]};
-    const Sixteen before = load(sums);
-    Sixteen after = before + (load(reinterpret_cast<const uint8_t*>(both)) & weight);
-    after |= reinterpret_cast<Sixteen>(after < before);
+inline void add_where(uint8_t* sums, size_t bits, Eight weight) {
+    const Eight before = load(sums);
+    Eight after = before + (load(spread.of[bits]) & weight);
+    after |= reinterpret_cast<Eight>(after < before);
     std::memcpy(sums, &after, sizeof after);
 }
 
-inline uint32_t at_least(const uint8_t* sums, Sixteen enough) {
-    const Sixteen found = reinterpret_cast<Sixteen>(load(sums) >= enough) & 1;
-    uint64_t ones[2];
-    std::memcpy(ones, &found, sizeof ones);
+inline uint8_t at_least(const uint8_t* sums, Eight enough) {
+    const Eight found = reinterpret_cast<Eight>(load(sums) >= enough) & 1;
+    uint64_t ones;
+    std::memcpy(&ones, &found, sizeof ones);
     // The product's highest byte takes one bit from each byte, of which the lowest comes first.
-    const uint64_t gather = 0x0102040810204080;
-    return static_cast<uint32_t>(ones[0] * gather >> 56 | ones[1] * gather >> 56 << 8);
+    return static_cast<uint8_t>(ones * 0x0102040810204080 >> 56);
 }
 
-inline Sixteen all(uint8_t value) { return Sixteen{} + value; }
-
-void add_16(uint8_t* sums, size_t strips, const Weighed* terms, size_t count) {
+void add_8(uint8_t* sums, size_t strips, const Weighed* terms, size_t count) {
     for (const Weighed* term = terms; term < terms + count; ++term) {
-        const Sixteen each = all(term->weight);
-        for (size_t s = 0; s < strips; ++s) {
-            const uint64_t bits = term->windows.bits[s];
-            for (size_t part = 0; part < 4; ++part)
-                if (const uint32_t some = bits >> 16 * part & 65535) add_where(sums + s * strip + 16 * part, some, each);
-        }
+        const Eight each = all(term->weight);
+        for (size_t s = 0; s < strips; ++s)
+            for (uint64_t left = term->windows.bits[s]; left;) {
+                const int at = __builtin_ctzll(left) & ~7;
+                add_where(sums + s * strip + at, left >> at & 255, each);
+                left &= ~(uint64_t{255} << at);
+            }
     }
 }
 
-void reach_16(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits) {
+void reach_8(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits) {
     for (size_t s = 0; s < strips; ++s) {
-        const Sixteen enough = all(least[s]);
+        const Eight enough = all(least[s]);
         uint64_t found = 0;
-        for (size_t part = 0; part < 4; ++part)
-            found |= static_cast<uint64_t>(at_least(sums + s * strip + 16 * part, enough)) << 16 * part;
+        for (size_t i = 0; i < strip; i += 8) found |= uint64_t{at_least(sums + s * strip + i, enough)} << i;
         bits[s] = found;
     }
 }
 
-void add_rows_16(uint8_t* sums, const Held* held, const Held* end, uint8_t weight) {
-    const Sixteen each = all(weight);
+void add_rows_8(uint8_t* sums, const Held* held, const Held* end, uint8_t weight) {
+    const Eight each = all(weight);
     for (; held < end; ++held) add_where(sums + held->chosen * window, held->rows, each);
 }
 
-void reach_rows_16(const uint8_t* sums, uint8_t least, size_t count, uint16_t* rows) {
-    for (const Sixteen enough = all(least); count; --count, sums += window)
-        *rows++ = static_cast<uint16_t>(at_least(sums, enough));
+void reach_rows_8(const uint8_t* sums, uint8_t least, size_t count, uint8_t* rows) {
+    for (const Eight enough = all(least); count; --count, sums += window) *rows++ = at_least(sums, enough);
 }
 
 #if defined(__x86_64__)
@@ -128,23 +122,22 @@ WITH_AVX2 void reach_32(const uint8_t* sums, const uint8_t* least, size_t strips
 }
 
 WITH_AVX2 void add_rows_32(uint8_t* sums, const Held* held, const Held* end, uint8_t weight) {
-    const __m128i spread = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
     const __m128i which = _mm_set1_epi64x(static_cast<long long>(0x8040201008040201));
     const __m128i each = _mm_set1_epi8(static_cast<char>(weight));
     for (; held < end; ++held) {
         __m128i* const at = reinterpret_cast<__m128i*>(sums + held->chosen * window);
-        const __m128i both = _mm_shuffle_epi8(_mm_set1_epi16(static_cast<short>(held->rows)), spread);
-        const __m128i added = _mm_and_si128(_mm_cmpeq_epi8(_mm_and_si128(both, which), which), each);
-        _mm_storeu_si128(at, _mm_adds_epu8(_mm_loadu_si128(at), added));
+        const __m128i own = _mm_and_si128(_mm_set1_epi8(static_cast<char>(held->rows)), which);
+        const __m128i added = _mm_and_si128(_mm_cmpeq_epi8(own, which), each);
+        _mm_storel_epi64(at, _mm_adds_epu8(_mm_loadl_epi64(at), added));
     }
 }
 
-WITH_AVX2 void reach_rows_32(const uint8_t* sums, uint8_t least, size_t count, uint16_t* rows) {
+WITH_AVX2 void reach_rows_32(const uint8_t* sums, uint8_t least, size_t count, uint8_t* rows) {
     const __m128i enough = _mm_set1_epi8(static_cast<char>(least));
     for (; count; --count, sums += window) {
-        const __m128i of = _mm_loadu_si128(reinterpret_cast<const __m128i*>(sums));
+        const __m128i of = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(sums));
         const __m128i is = _mm_cmpeq_epi8(_mm_max_epu8(of, enough), of);
-        *rows++ = static_cast<uint16_t>(_mm_movemask_epi8(is));
+        *rows++ = static_cast<uint8_t>(_mm_movemask_epi8(is));
     }
 }
 
@@ -183,15 +176,17 @@ WITH_AVX512 void add_rows_64(uint8_t* sums, const Held* held, const Held* end, u
     const __m128i each = _mm_set1_epi8(static_cast<char>(weight));
     for (; held < end; ++held) {
         __m128i* const at = reinterpret_cast<__m128i*>(sums + held->chosen * window);
-        const __m128i of = _mm_loadu_si128(at);
-        _mm_storeu_si128(at, _mm_mask_adds_epu8(of, static_cast<__mmask16>(held->rows), of, each));
+        const __m128i of = _mm_loadl_epi64(at);
+        _mm_storel_epi64(at, _mm_mask_adds_epu8(of, static_cast<__mmask16>(held->rows), of, each));
     }
 }
 
-WITH_AVX512 void reach_rows_64(const uint8_t* sums, uint8_t least, size_t count, uint16_t* rows) {
+WITH_AVX512 void reach_rows_64(const uint8_t* sums, uint8_t least, size_t count, uint8_t* rows) {
     const __m128i enough = _mm_set1_epi8(static_cast<char>(least));
-    for (; count; --count, sums += window)
-        *rows++ = _mm_cmpge_epu8_mask(_mm_loadu_si128(reinterpret_cast<const __m128i*>(sums)), enough);
+    for (; count; --count, sums += window) {
+        const __m128i of = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(sums));
+        *rows++ = static_cast<uint8_t>(_mm_cmpge_epu8_mask(of, enough));
+    }
 }
 
 #endif
@@ -210,7 +205,7 @@ Wide made_of(const std::string& instructions) {
     if (instructions == "avx512") return {add_64, reach_64, add_rows_64, reach_rows_64};
     if (instructions == "avx2") return {add_32, reach_32, add_rows_32, reach_rows_32};
 #endif
-    return {add_16, reach_16, add_rows_16, reach_rows_16};
+    return {add_8, reach_8, add_rows_8, reach_rows_8};
 }
 
 }  // namespace

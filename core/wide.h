@@ -8,14 +8,14 @@
 
 namespace hornbook {
 
-constexpr size_t window = 16;  // rows that are summed up as one
+constexpr size_t window = 8; // rows that are summed up as one
 constexpr size_t strip = 64;   // windows that are looked at together
 
 // Where a term stands: in which windows, and in which of their rows.
 struct Windows {
     const uint64_t* bits;    // of the windows, a word for each strip
     const uint32_t* before;  // how many are set before each strip
-    const uint16_t* rows;    // of each set one: which of its rows, as bits
+    const uint8_t* rows;     // of each set one: which of its rows, as bits
 };
 
 // A term with what it adds.
@@ -37,7 +37,7 @@ struct Wide {
     // Adds `weight` to the sums of the rows in which a term stands, [chosen windows, rows of a window].
     void (*add_rows)(uint8_t* sums, const Held* held, const Held* end, uint8_t weight);
     // Sets the bits of the rows of `count` windows whose sums are not below a number.
-    void (*reach_rows)(const uint8_t* sums, uint8_t least, size_t count, uint16_t* rows);
+    void (*reach_rows)(const uint8_t* sums, uint8_t least, size_t count, uint8_t* rows);
 };
 
 // The sets of instructions that this processor has, the fastest first.

@@ -28,8 +28,8 @@ from hornbook.places import copy_from, is_address
 from hornbook.terms import Analysis, terms
 from hornbook.terms.characters import tables
 
-# A window is 16 rows; a strip is 64 windows, what is searched at once.
-WINDOW = 16
+# A window is 8 rows; a strip is 64 windows, what is searched at once.
+WINDOW = 8
 STRIP = 64 * WINDOW
 BLOCK_UNITS = 262_144
 # One of so many units is in the first block of its shard, a sample of it.
@@ -43,7 +43,7 @@ _TERMS = pa.schema([("term", pa.string()), ("units", pa.int64())])
 class Block:
     """Units by term. A row stands for a unit; the rows stand by rising length, equal lengths scattered.
 
-    Terms that stand in at least one unit for each strip are held by windows of 16 rows, the others by rows.
+    Terms that stand in at least two units for each strip are held by windows of 8 rows, the others by rows.
 
     Attributes:
         units: the unit id of each row, [rows] int64.
@@ -56,7 +56,7 @@ class Block:
         frequent_units: how many rows each has, [frequent terms] uint32.
         windows: in which windows of each strip it stands, as bits, [frequent terms x strips] uint64.
         before: how many bits are set before each strip, [frequent terms x strips] uint32.
-        window_rows: for each bit set, in which of the window's rows the term stands, as bits, [bits set] uint16.
+        window_rows: for each bit set, in which of the window's rows the term stands, as bits, [bits set] uint8.
         repeat_terms: the ids of the terms that some unit holds more than once, rising, [repeated terms] uint32.
         repeat_ends: where the rows of each of these end in `repeat_rows`, [repeated terms] uint32.
         repeat_rows: the rows that hold them more than once, rising, [repeats] uint32.
@@ -73,7 +73,7 @@ class Block:
     frequent_units: NDArray[np.uint32]
     windows: NDArray[np.uint64]
     before: NDArray[np.uint32]
-    window_rows: NDArray[np.uint16]
+    window_rows: NDArray[np.uint8]
     repeat_terms: NDArray[np.uint32]
     repeat_ends: NDArray[np.uint32]
     repeat_rows: NDArray[np.uint32]
@@ -92,12 +92,12 @@ class Block:
         ends = np.cumsum(sets.sum(1, dtype=np.int64))
         held = np.split(self.window_rows, ends)
         for term, bits, masks in zip(self.frequent_terms.tolist(), sets, held, strict=False):
-            places, bit = np.nonzero(masks[:, None] >> np.arange(WINDOW, dtype=np.uint16) & 1)
+            places, bit = np.nonzero(masks[:, None] >> np.arange(WINDOW, dtype=np.uint8) & 1)
             yield term, np.flatnonzero(bits)[places] * WINDOW + bit
 
 
 _KINDS = {
-    field.name: {"units": "i8", "windows": "u8", "window_rows": "u2"}.get(field.name, "u4") for field in fields(Block)
+    field.name: {"units": "i8", "windows": "u8", "window_rows": "u1"}.get(field.name, "u4") for field in fields(Block)
 }
 _BLOCKS = pa.schema([(name, pa.list_(pa.from_numpy_dtype(np.dtype(kind)))) for name, kind in _KINDS.items()])
 
@@ -285,7 +285,7 @@ class _Slowly:
             for term in counts[one]:
                 rows_of.setdefault(term, []).append(row)
         strips = -(-len(order) // STRIP)
-        rare = {term: rows for term, rows in sorted(rows_of.items()) if len(rows) < strips}
+        rare = {term: rows for term, rows in sorted(rows_of.items()) if len(rows) < 2 * strips}
         frequent = {term: rows for term, rows in sorted(rows_of.items()) if term not in rare}
         windows, before, window_rows = list[int](), list[int](), list[int]()
         for rows in frequent.values():
@@ -314,7 +314,7 @@ class _Slowly:
         yield np.array([len(rows) for rows in frequent.values()], np.uint32)
         yield np.array(windows, np.uint64)
         yield np.array(before, np.uint32)
-        yield np.array(window_rows, np.uint16)
+        yield np.array(window_rows, np.uint8)
         yield repeated.astype(np.uint32)
         yield np.cumsum(of_each).astype(np.uint32)
         yield np.array([row for _, row, _ in repeats], np.uint32)
