@@ -32,57 +32,68 @@ namespace {
 
 constexpr size_t blocks_at_once = 16;  // prepared together: bounds memory
 constexpr size_t worth_a_bar = 8;      // times the windows that give one; tuned, any is right
-using Rows = uint8_t;  // of a window, as bits
 
 inline uint32_t ones(uint64_t bits) { return static_cast<uint32_t>(__builtin_popcountll(bits)); }
 inline uint32_t first_one(uint64_t bits) { return static_cast<uint32_t>(__builtin_ctzll(bits)); }
 
+// Runs task(i, worker) for each i below `count`; the workers, one a thread, are numbered.
 template <class Task>
 void in_parallel(size_t threads, size_t count, Task task) {
     std::atomic<size_t> next{0};
     std::exception_ptr wrong;
     std::atomic<bool> failed{false};
-    auto work = [&] {
+    auto work = [&](size_t worker) {
         try {
-            for (size_t i; !failed && (i = next++) < count;) task(i);
+            for (size_t i; !failed && (i = next++) < count;) task(i, worker);
         } catch (...) {
             if (!failed.exchange(true)) wrong = std::current_exception();
         }
     };
     std::vector<std::thread> others;
-    for (size_t i = 1; i < std::min(threads, count); ++i) others.emplace_back(work);
-    work();
+    for (size_t i = 1; i < std::min(threads, count); ++i) others.emplace_back(work, i);
+    work(0);
     for (std::thread& other : others) other.join();
     if (wrong) std::rethrow_exception(wrong);
 }
 
-// The same for neighbours of `count` in turn: task(first, last).
+// The same for neighbours of `count` in turn: task(first, last, worker).
 template <class Task>
 void in_shares(size_t threads, size_t count, Task task) {
     const size_t share = std::max<size_t>(1, std::min<size_t>(2048, count / (4 * threads)));
     in_parallel(threads, (count + share - 1) / share,
-                [&](size_t i) { task(i * share, std::min(count, (i + 1) * share)); });
+                [&](size_t i, size_t worker) { task(i * share, std::min(count, (i + 1) * share), worker); });
 }
 
 // A block as it lies at rest, see hornbook/corpus/inverted.py.
 struct Block {
     In<int64_t> units;
     In<uint32_t> lengths, length_ends;
-    In<uint32_t> rare_terms, rare_ends, rare_rows;
-    In<uint32_t> frequent_terms, frequent_units;
+    In<uint32_t> rare_ends;
+    In<uint16_t> rare_windows;
+    In<uint8_t> rare_rows;
+    In<uint32_t> frequent_terms, frequent_units, frequent_ends;
     In<uint64_t> windows;
-    In<uint32_t> before;
-    In<uint8_t> window_rows;
+    In<uint16_t> before;
+    In<uint8_t> frequent_rows;
     In<uint32_t> repeat_terms, repeat_ends, repeat_rows, repeat_counts;
 };
 
-// Where a term stands in a block, nowhere where `size` is 0.
+// Where a term stands in a block, nowhere where `units` is 0.
 struct List {
-    uint32_t size = 0;
-    uint32_t start = 0;  // in the rows of rare terms, or in the windows
-    uint32_t repeat_start = 0, repeats = 0;
+    uint32_t units = 0;
     bool frequent = false;
+    uint32_t number = 0;      // of a frequent term
+    uint32_t start = 0;       // in the rows of rare, or of frequent terms
+    uint32_t size = 0;        // windows
+    uint32_t repeat_start = 0, repeats = 0;
     float most_extra = 0;  // of its repeats
+};
+
+// A row that holds a term several times.
+struct Repeat {
+    uint32_t row;
+    uint32_t count;
+    float extra;  // what that adds, in weights of the term
 };
 
 struct Hit {
@@ -158,6 +169,7 @@ class Search {
     Search(const In<uint64_t>& starts, const In<uint32_t>& places, const In<uint32_t>& counts, const In<double>& idf,
            const In<uint32_t>& k, const In<double>& bars, double k1, double b, double mean_length, size_t threads)
         : idf_(idf.data(), idf.data() + idf.size()), k1_(k1), b_(b), mean_length_(mean_length), threads_(threads) {
+        for (size_t i = 0; i < threads; ++i) workers_.emplace_back(*this);
         if (starts.size() != k.size() + 1 || bars.size() != k.size() || places.size() != counts.size() ||
             starts(0) != 0 || starts(k.size()) != places.size() || !threads)
             throw std::invalid_argument("queries whose parts do not fit each other");
@@ -175,21 +187,20 @@ class Search {
         }
     }
 
-    // Goes over blocks of a shard. place_of[id] is where the shard's term stands among the terms of
-    // the queries, or below 0.
-    void add(const std::vector<Block>& blocks, const In<int32_t>& place_of) {
+    // Goes over blocks of a shard. ids[place] is the id there of a term of the queries, or below 0; ids rise.
+    void add(const std::vector<Block>& blocks, const In<int32_t>& ids) {
         nb::gil_scoped_release release;
+        held_.clear();
+        for (size_t place = 0; place < ids.size(); ++place)
+            if (ids(place) >= 0) held_.push_back({static_cast<uint32_t>(ids(place)), static_cast<uint32_t>(place)});
+        check(ids.size() == idf_.size() && std::is_sorted(held_.begin(), held_.end()));
         for (size_t first = 0; first < blocks.size(); first += blocks_at_once) {
-            std::vector<Prepared> prepared(std::min(blocks_at_once, blocks.size() - first));
-            in_parallel(threads_, prepared.size(), [&](size_t i) { prepare(blocks[first + i], place_of, prepared[i]); });
-            std::atomic<uint64_t> postings{0};
-            in_shares(threads_, queries_.size(), [&](size_t from, size_t to) {
-                Worker worker(*this);
-                for (const Prepared& block : prepared)
-                    for (size_t q = from; q < to; ++q) worker.go_over(block, queries_[q]);
-                postings += worker.postings;
+            const size_t count = std::min(blocks_at_once, blocks.size() - first);
+            if (prepared_.size() < count) prepared_.resize(count);
+            in_parallel(threads_, count, [&](size_t i, size_t) { prepare(blocks[first + i], prepared_[i]); });
+            in_shares(threads_, queries_.size(), [&](size_t from, size_t to, size_t worker) {
+                for (size_t i = 0; i < count; ++i) workers_[worker].go_over(prepared_[i], &queries_[from], &queries_[0] + to);
             });
-            postings_ += postings;
         }
     }
 
@@ -198,7 +209,7 @@ class Search {
         std::vector<std::vector<Hit>> found(queries_.size());
         {
             nb::gil_scoped_release release;
-            in_parallel(threads_, queries_.size(), [&](size_t i) {
+            in_parallel(threads_, queries_.size(), [&](size_t i, size_t) {
                 queries_[i].settle();
                 found[i].swap(queries_[i].hits);
             });
@@ -207,106 +218,138 @@ class Search {
     }
 
     // How many rows the terms of the queries have in the blocks so far.
-    uint64_t postings() const { return postings_; }
+    uint64_t postings() const {
+        uint64_t all = 0;
+        for (const Worker& worker : workers_) all += worker.postings;
+        return all;
+    }
 
   private:
     // A block with what all queries need of it.
     struct Prepared {
         const int64_t* units;
-        const uint32_t *rare_rows, *repeat_rows, *repeat_counts;
+        const uint16_t *rare_windows, *before;
+        const uint8_t *rare_rows, *frequent_rows;
         const uint64_t* windows;
-        const uint32_t* before;
-        const Rows* window_rows;
         size_t strips;
-        std::vector<List> lists;       // by place of a term
-        std::vector<float> extra;      // what a repeat adds, in weights of the term
+        std::vector<List> lists;  // by place of a term
+        std::vector<Repeat> repeats;
         std::vector<double> saturation, divisor;  // of each length: s and 1 + s
         std::vector<uint16_t> length_of;          // of each row, which of the lengths
         std::vector<float> strip_divisor;         // of the first, shortest row of each strip
         std::vector<double> strip_saturation;     // of all its rows, -1 where they differ
 
+        const uint64_t* windows_of(const List& list) const { return windows + list.number * strips; }
+        const uint16_t* before_of(const List& list) const { return before + list.number * strips; }
+
         // Asks memory for what is read first.
         void fetch(const List& list) const {
             if (list.frequent) {
-                __builtin_prefetch(windows + list.start);
+                const uint64_t* const at = windows_of(list);
+                for (size_t i = 0; i < strips && i < 64; i += 8) __builtin_prefetch(at + i);
             } else {
-                __builtin_prefetch(rare_rows + list.start);
-                __builtin_prefetch(rare_rows + list.start + 16);
+                const uint16_t* const at = rare_windows + list.start;
+                for (size_t i = 0; i < list.size; i += 32) __builtin_prefetch(at + i);
             }
-            if (!list.repeats) return;
-            __builtin_prefetch(repeat_rows + list.repeat_start);
-            __builtin_prefetch(extra.data() + list.repeat_start);
+            if (list.repeats) __builtin_prefetch(repeats.data() + list.repeat_start);
         }
+    };
 
-        Windows windows_of(const List& list) const {
-            return {windows + list.start, before + list.start, window_rows};
-        }
+    // The id of a term in a shard, and its place among the terms of the queries.
+    struct HeldTerm {
+        uint32_t id, place;
+        bool operator<(const HeldTerm& other) const { return id < other.id; }
     };
 
     static void check(bool fits) {
         if (!fits) throw std::invalid_argument("a block whose parts do not fit each other");
     }
 
-    void prepare(const Block& block, const In<int32_t>& place_of, Prepared& p) const {
+    void prepare(const Block& block, Prepared& p) const {
         const size_t rows = block.units.size(), lengths = block.lengths.size();
         const size_t strips = p.strips = (rows + window * strip - 1) / (window * strip);
-        check(rows && rows <= UINT32_MAX && lengths && lengths <= UINT16_MAX &&
+        const size_t frequent = block.frequent_terms.size();
+        check(rows && rows <= window << 16 && lengths && lengths <= UINT16_MAX &&
               block.length_ends.size() == lengths && block.length_ends(lengths - 1) == rows &&
-              block.rare_ends.size() == block.rare_terms.size() &&
-              block.frequent_units.size() == block.frequent_terms.size() &&
-              block.windows.size() == strips * block.frequent_terms.size() &&
-              block.before.size() == block.windows.size() &&
+              block.rare_rows.size() == block.rare_windows.size() && block.frequent_units.size() == frequent &&
+              block.frequent_ends.size() == frequent && block.windows.size() == strips * frequent &&
+              block.before.size() == strips * frequent &&
               block.repeat_ends.size() == block.repeat_terms.size() &&
               block.repeat_counts.size() == block.repeat_rows.size());
         p.units = block.units.data();
+        p.rare_windows = block.rare_windows.data();
         p.rare_rows = block.rare_rows.data();
-        p.repeat_rows = block.repeat_rows.data();
-        p.repeat_counts = block.repeat_counts.data();
         p.windows = block.windows.data();
         p.before = block.before.data();
-        p.window_rows = block.window_rows.data();
+        p.frequent_rows = block.frequent_rows.data();
         p.length_of.resize(rows);
+        p.saturation.clear();
+        p.divisor.clear();
         for (size_t g = 0, row = 0; g < lengths; ++g) {
             // As NumPy computes it from left to right.
             p.saturation.push_back(k1_ * (1 - b_ + b_ * block.lengths(g) / mean_length_));
             p.divisor.push_back(1 + p.saturation[g]);
-            check(block.length_ends(g) <= rows);
-            for (; row < block.length_ends(g); ++row) p.length_of[row] = static_cast<uint16_t>(g);
+            check(block.length_ends(g) >= row && block.length_ends(g) <= rows);
+            std::fill(p.length_of.begin() + static_cast<std::ptrdiff_t>(row),
+                      p.length_of.begin() + block.length_ends(g), static_cast<uint16_t>(g));
+            row = block.length_ends(g);
         }
+        p.strip_divisor.clear();
+        p.strip_saturation.clear();
         for (size_t s = 0; s < strips; ++s)
             add_strip(p, s * strip * window, std::min(rows, (s + 1) * strip * window) - 1);
-        p.lists.resize(idf_.size());
-        for (size_t i = 0; i < block.rare_terms.size(); ++i) {
-            const uint32_t start = i ? block.rare_ends(i - 1) : 0, end = block.rare_ends(i);
-            List* list = of(p, place_of, block.rare_terms(i));
-            if (!list) continue;
-            check(start < end && end <= block.rare_rows.size() && block.rare_rows(end - 1) < rows);
-            list->start = start;
-            list->size = end - start;
-        }
-        for (size_t i = 0; i < block.frequent_terms.size(); ++i) {
-            List* list = of(p, place_of, block.frequent_terms(i));
-            if (!list) continue;
-            list->start = static_cast<uint32_t>(i * strips);
-            list->size = block.frequent_units(i);
-            list->frequent = true;
-            const size_t last = list->start + strips - 1;
-            check(list->size && block.before(last) + ones(block.windows(last)) <= block.window_rows.size());
-        }
-        p.extra.resize(block.repeat_rows.size());
-        for (size_t i = 0; i < block.repeat_terms.size(); ++i) {
+        p.lists.assign(idf_.size(), {});
+        p.repeats.clear();
+        prepare_rare(block, p);
+        for_each_held(block.frequent_terms, [&](size_t i, List& list) {
+            list.frequent = true;
+            list.number = static_cast<uint32_t>(i);
+            list.units = block.frequent_units(i);
+            list.start = i ? block.frequent_ends(i - 1) : 0;
+            list.size = block.frequent_ends(i) - list.start;
+            const size_t last = strips - 1;
+            check(list.units && list.start < block.frequent_ends(i) && block.frequent_ends(i) < block.frequent_rows.size() &&
+                  p.before_of(list)[last] + ones(p.windows_of(list)[last]) == list.size);
+        }, p);
+        for_each_held(block.repeat_terms, [&](size_t i, List& list) {
             const uint32_t start = i ? block.repeat_ends(i - 1) : 0, end = block.repeat_ends(i);
-            List* list = of(p, place_of, block.repeat_terms(i));
-            if (!list) continue;
-            check(start < end && end <= block.repeat_rows.size() && block.repeat_rows(end - 1) < rows && list->size);
-            list->repeat_start = start;
-            list->repeats = end - start;
+            check(start < end && end <= block.repeat_rows.size() && block.repeat_rows(end - 1) < rows && list.units);
+            list.repeat_start = static_cast<uint32_t>(p.repeats.size());
+            list.repeats = end - start;
             for (uint32_t j = start; j < end; ++j) {
-                const double s = p.saturation[p.length_of[block.repeat_rows(j)]], tf = block.repeat_counts(j);
+                const uint32_t row = block.repeat_rows(j), count = block.repeat_counts(j);
+                const double s = p.saturation[p.length_of[row]], tf = count;
                 // tf / (tf + s) is that much more, in weights over 1 + s, than 1 / (1 + s).
-                p.extra[j] = static_cast<float>(s * (tf - 1) / (tf + s));
-                list->most_extra = std::max(list->most_extra, p.extra[j]);
+                p.repeats.push_back({row, count, static_cast<float>(s * (tf - 1) / (tf + s))});
+                list.most_extra = std::max(list.most_extra, p.repeats.back().extra);
             }
+        }, p);
+    }
+
+    void prepare_rare(const Block& block, Prepared& p) const {
+        const uint32_t* const ends = block.rare_ends.data();
+        const size_t strips = p.strips;
+        for (const HeldTerm& term : held_) {
+            check(term.id < block.rare_ends.size());
+            const uint32_t start = term.id ? ends[term.id - 1] : 0, end = ends[term.id];
+            if (start == end) continue;
+            check(start < end && end <= block.rare_windows.size() &&
+                  block.rare_windows(end - 1) < strips * strip);
+            List& list = p.lists[term.place];
+            list.start = start;
+            list.size = end - start;
+            for (uint32_t i = start; i < end; ++i) list.units += ones(p.rare_rows[i]);
+        }
+    }
+
+    // Calls task(i, list) for the i-th of some rising ids where a query holds that term.
+    template <class Task>
+    void for_each_held(const In<uint32_t>& ids, Task task, Prepared& p) const {
+        const uint32_t *const start = ids.data(), *const end = start + ids.size(), *at = start;
+        for (const HeldTerm& term : held_) {
+            while (at < end && *at < term.id) ++at;
+            if (at == end) break;
+            if (*at == term.id) task(static_cast<size_t>(at - start), p.lists[term.place]);
         }
     }
 
@@ -316,47 +359,56 @@ class Search {
         p.strip_saturation.push_back(p.length_of[last] == length ? p.saturation[length] : -1);
     }
 
-    static List* of(Prepared& p, const In<int32_t>& place_of, uint32_t id) {
-        check(id < place_of.size());
-        const int32_t place = place_of(id);
-        return place < 0 ? nullptr : &p.lists.at(static_cast<size_t>(place));
-    }
-
     // A term of a query that stands in a block.
     struct Present {
         List list;
         double weight;
         uint32_t term;  // which of all
-        size_t held_end = 0, repeats_end = 0;
+        uint64_t* held = nullptr;  // in which rows of the live windows
+        size_t first_repeated = 0, last_repeated = 0;
     };
 
     // What one thread needs to go over a block with a query.
     struct Worker {
         explicit Worker(const Search& all) : search(all) {}
 
-        void go_over(const Prepared& p, Query& q) {
-            if (q.hits.size() > q.k + q.k / 8) q.settle();
-            present.clear();
-            double most = 0;
+        // Goes over a block with some of the queries; what the next one reads is on its way in the meantime.
+        void go_over(const Prepared& p, Query* q, Query* end) {
+            meet(p, *q);
+            for (; q < end; ++q) {
+                present.swap(coming);
+                most = coming_most;
+                if (q + 1 < end) meet(p, q[1]);
+                if (!present.empty()) go_over(p, *q);
+            }
+        }
+
+        // Finds which terms of a query stand in a block.
+        void meet(const Prepared& p, const Query& q) {
+            coming.clear();
+            coming_most = 0;
             for (size_t i = q.first; i < q.last; ++i) {
                 const Term& term = search.terms_[i];
                 const List& list = p.lists[term.place];
-                if (!list.size) continue;
-                present.push_back({list, term.weight, static_cast<uint32_t>(i)});
-                most += term.weight * (1 + list.most_extra);
-                postings += list.size;
+                if (!list.units) continue;
+                coming.push_back({list, term.weight, static_cast<uint32_t>(i)});
+                coming_most += term.weight * (1 + list.most_extra);
+                postings += list.units;
                 p.fetch(list);
             }
-            if (present.empty()) return;
+        }
+
+        void go_over(const Prepared& p, Query& q) {
+            if (q.hits.size() > q.k + q.k / 8) q.settle();
             least.resize(p.strips);
             live.resize(p.strips);
-            before.resize(p.strips);
-            if (!limit(p, q.bar, most)) return;
+            numbered.resize(p.strips);
+            if (!limit(p, q.bar)) return;
             sum_up(p);
             std::fill(live.begin() + static_cast<std::ptrdiff_t>(strips), live.end(), 0);
             find_live();
             if (count > worth_a_bar * first_windows(q))
-                best_first(p, q, most);
+                best_first(p, q);
             else
                 look_at_live(p, q);
         }
@@ -365,7 +417,7 @@ class Search {
         static size_t first_windows(const Query& q) { return 2 * q.k + 4; }
 
         // Says what the sum of a window must reach, strip by strip, and in how many it can.
-        bool limit(const Prepared& p, double bar, double most) {
+        bool limit(const Prepared& p, double bar) {
             // Less than what rounding can add.
             const float need = static_cast<float>(bar * (1 - 1e-6)), all = static_cast<float>(most * (1 + 1e-6));
             for (strips = 0; strips < p.strips && need * p.strip_divisor[strips] <= all;) ++strips;
@@ -387,24 +439,25 @@ class Search {
             // Of the strips behind those that are looked at the sums mean nothing.
             sums.resize(p.strips * strip);
             uint8_t* const to = sums.data();
-            std::memset(to, 0, strips * strip);
-            frequent.clear();
+            weighed.clear();
+            for (const Present& term : present)
+                if (term.list.frequent)
+                    weighed.push_back({p.windows_of(term.list), static_cast<uint8_t>(up(weight_of(term)))});
+            wide.sum(to, strips, weighed.data(), weighed.size());
             for (const Present& term : present) {
-                const float weight = static_cast<float>(term.weight) * scale;
-                const uint32_t more = up(weight);
-                if (term.list.frequent) {
-                    frequent.push_back({p.windows_of(term.list), static_cast<uint8_t>(more)});
-                } else {
-                    const uint32_t* const rows = p.rare_rows + term.list.start;
-                    for (uint32_t i = 0, end = term.list.size; i < end; ++i) add(to[rows[i] / window], more);
+                const float weight = weight_of(term);
+                if (!term.list.frequent) {
+                    const uint32_t more = up(weight);
+                    const uint16_t* const windows = p.rare_windows + term.list.start;
+                    for (uint32_t i = 0, end = term.list.size; i < end; ++i) add(to[windows[i]], more);
                 }
-                const uint32_t* const rows = p.repeat_rows + term.list.repeat_start;
-                const float* const extra = p.extra.data() + term.list.repeat_start;
+                const Repeat* const repeats = p.repeats.data() + term.list.repeat_start;
                 for (uint32_t i = 0, end = term.list.repeats; i < end; ++i)
-                    add(to[rows[i] / window], up(weight * extra[i]));
+                    add(to[repeats[i].row / window], up(weight * repeats[i].extra));
             }
-            wide.add(to, strips, frequent.data(), frequent.size());
         }
+
+        float weight_of(const Present& term) const { return static_cast<float>(term.weight) * scale; }
 
         // The next whole number, more than rounding can take away.
         static uint32_t up(float weight) { return static_cast<uint32_t>(std::min(weight * 1.000001f, 254.f)) + 1; }
@@ -421,7 +474,7 @@ class Search {
         }
 
         // Where the bar lets many windows through: looks at those first that promise most, which raises it.
-        void best_first(const Prepared& p, Query& q, double most) {
+        void best_first(const Prepared& p, Query& q) {
             const size_t enough = first_windows(q);
             const float bar = static_cast<float>(q.bar * (1 - 1e-6));
             float low = bar, high = static_cast<float>(most) / p.strip_divisor[0];
@@ -453,7 +506,7 @@ class Search {
         void count_live() {
             lively.resize(strips);
             const uint64_t* const bits = live.data();
-            uint32_t *const to = before.data(), *some = lively.data(), all = 0;
+            uint32_t *const to = numbered.data(), *some = lively.data(), all = 0;
             for (uint32_t s = 0, end = static_cast<uint32_t>(strips); s < end; ++s) {
                 to[s] = all;
                 all += ones(bits[s]);
@@ -464,168 +517,155 @@ class Search {
             count = all;
         }
 
-        // Which of the live windows a row is in, if it is in one.
-        uint32_t slot_of(uint32_t row) const {
-            const size_t s = row / window / strip;
-            return before[s] + ones(live[s] & ((uint64_t{1} << row / window % strip) - 1));
-        }
-
         // Says which rows of the live windows are good enough by themselves, and which terms they hold.
         void narrow(const Prepared& p, const Query& q) {
-            row_sums.assign(count * window, 0);
-            wanted.resize(count);
-            order.assign(q.last - q.first, nullptr);
-            for (Present& each : present) order[search.terms_[each.term].rank] = &each;
-            uint8_t* const to = row_sums.data();
-            size_t end = 0;
-            repeated.clear();
-            for (Present* each : order) {
-                if (!each) continue;
-                const List& list = each->list;
-                const float weight = static_cast<float>(each->weight) * scale;
-                const uint32_t more = up(weight);
-                const uint64_t* const alive = live.data();
-                auto is_live = [alive](uint32_t row) {
-                    return alive[row / window / strip] >> row / window % strip & 1;
-                };
-                for (uint32_t i = list.repeat_start, last = i + list.repeats; i < last; ++i) {
-                    const uint32_t row = p.repeat_rows[i];
-                    if (!is_live(row)) continue;
-                    const uint32_t slot = slot_of(row);
-                    add(to[slot * window + row % window], up(weight * p.extra[i]));
-                    repeated.push_back({slot, i});
-                }
-                each->repeats_end = repeated.size();
-                if (held.size() < end + count + list.size) held.resize(2 * (end + count + list.size));
-                if (list.frequent) {
-                    const size_t first = end;
-                    end = find_held(p.windows_of(list), end);
-                    wide.add_rows(to, held.data() + first, held.data() + end, static_cast<uint8_t>(more));
-                } else {
-                    const uint32_t* const rows = p.rare_rows + list.start;
-                    for (uint32_t i = 0, last = list.size; i < last; ++i) {
-                        const uint32_t row = rows[i];
-                        if (!is_live(row)) continue;
-                        const uint32_t slot = slot_of(row);
-                        add(to[slot * window + row % window], more);
-                        held[end++] = {slot, 1u << row % window};
-                    }
-                }
-                each->held_end = end;
-            }
+            alive.clear();
             for (const uint32_t s : lively)
-                wide.reach_rows(to + before[s] * window, least[s], ones(live[s]), wanted.data() + before[s]);
+                for (uint64_t left = live[s]; left; left &= left - 1)
+                    alive.push_back(static_cast<uint16_t>(s * strip + first_one(left)));
+            const size_t groups = (alive.size() + 7) / 8;
+            held.assign(present.size() * groups, 0);
+            order.assign(q.last - q.first, nullptr);
+            repeated.clear();
+            weighed.clear();
+            for (Present& each : present) {
+                uint64_t* const to = held.data() + weighed.size() * groups;
+                each.held = to;
+                if (each.list.frequent)
+                    find_frequent(p, each);
+                else
+                    find_rare(p, each);
+                weighed.push_back({to, static_cast<uint8_t>(up(weight_of(each)))});
+                order[search.terms_[each.term].rank] = &each;
+            }
+            row_sums.resize(groups * strip);
+            wide.sum(row_sums.data(), groups, weighed.data(), weighed.size());
+            for (Present& each : present) find_repeats(p, each);
+            // A strip asks for no less than those before.
+            group_least.clear();
+            for (size_t i = 0; i < alive.size(); i += 8) group_least.push_back(least[alive[i] / strip]);
+            wanted.resize(groups);
+            wide.reach(row_sums.data(), group_least.data(), groups, wanted.data());
         }
 
-        // Writes down from `end` on which rows of the live windows hold a frequent term; returns where that ends.
-        size_t find_held(const Windows& term, size_t end) {
-            const uint64_t* const alive = live.data();
-            const uint32_t* const number = before.data();
-            Held* const to = held.data();
-            for (const uint32_t s : lively) {
-                const uint64_t of = term.bits[s], in = alive[s];
-                for (uint64_t left = of & in; left; left &= left - 1) {
-                    const uint64_t lower = (left & -left) - 1;
-                    to[end++] = {number[s] + ones(in & lower), term.rows[term.before[s] + ones(of & lower)]};
-                }
+        // Writes down for each live window which of its rows hold a frequent term.
+        void find_frequent(const Prepared& p, const Present& term) const {
+            const uint64_t* const bits = p.windows_of(term.list);
+            const uint16_t* const before = p.before_of(term.list);
+            const uint8_t* const rows = p.frequent_rows + term.list.start;
+            uint8_t* const to = reinterpret_cast<uint8_t*>(term.held);
+            for (size_t slot = 0, end = alive.size(); slot < end; ++slot) {
+                const size_t s = alive[slot] / strip, bit = alive[slot] % strip;
+                // Where it stands in none, the next window's rows are read and left out: without a branch it is faster.
+                const uint8_t of = rows[before[s] + ones(bits[s] & ((uint64_t{1} << bit) - 1))];
+                to[slot] = static_cast<uint8_t>(of & -(bits[s] >> bit & 1));
             }
-            return end;
+        }
+
+        void find_rare(const Prepared& p, const Present& term) const {
+            const uint16_t* const windows = p.rare_windows + term.list.start;
+            const uint8_t* const rows = p.rare_rows + term.list.start;
+            uint8_t* const to = reinterpret_cast<uint8_t*>(term.held);
+            for (uint32_t i = 0, end = term.list.size; i < end; ++i)
+                if (is_live(windows[i])) to[slot_of(windows[i])] = rows[i];
+        }
+
+        void find_repeats(const Prepared& p, Present& term) {
+            term.first_repeated = repeated.size();
+            const float weight = weight_of(term);
+            const Repeat* const repeats = p.repeats.data() + term.list.repeat_start;
+            for (uint32_t i = 0, end = term.list.repeats; i < end; ++i) {
+                const uint32_t at = repeats[i].row / window;
+                if (!is_live(at)) continue;
+                const uint32_t row = slot_of(at) * window + repeats[i].row % window;
+                add(row_sums[row], up(weight * repeats[i].extra));
+                repeated.push_back({row, repeats[i].count});
+            }
+            term.last_repeated = repeated.size();
+        }
+
+        bool is_live(uint32_t at) const { return live[at / strip] >> at % strip & 1; }
+
+        // The number of a live window among these.
+        uint32_t slot_of(uint32_t at) const {
+            const size_t s = at / strip;
+            return numbered[s] + ones(live[s] & ((uint64_t{1} << at % strip) - 1));
         }
 
         // Scores the wanted rows, going over the terms in the order of the reference, so that equal units have equal
         // scores to the last bit.
         void look_at(const Prepared& p, Query& q) {
-            where.resize(count);
-            place_of.resize(count);
-            uint32_t slot = 0, places = 0;
-            for (const uint32_t s : lively)
-                for (uint64_t left = live[s]; left; left &= left - 1, ++slot) {
-                    const auto row = static_cast<uint32_t>((s * strip + first_one(left)) * window);
-                    place_of[slot] = places;
-                    where[places] = {slot, row, p.strip_saturation[s]};
-                    places += wanted[slot] != 0;
+            rows.clear();
+            first_row.clear();
+            // Behind the last live window and behind the last row no term stands.
+            for (size_t group = 0; group < wanted.size(); ++group) {
+                first_row.push_back(static_cast<uint32_t>(rows.size()));
+                for (uint64_t left = wanted[group]; left; left &= left - 1) {
+                    const uint32_t bit = first_one(left);
+                    rows.push_back(alive[group * 8 + bit / window] * static_cast<uint32_t>(window) + bit % window);
                 }
-            if (!places) return;
-            where.resize(places);
-            for (const Place& each : where) __builtin_prefetch(p.units + each.row);
-            scores.assign(where.size() * window, 0.0);
-            size_t at = 0, repeat = 0;
-            for (const Present* each : order) {
-                if (!each) continue;
-                const Term& term = search.terms_[each->term];
-                auto score = [&](uint32_t place, uint32_t i, double tf) {
-                    const Place& at = where[place];
-                    const double s = at.saturation >= 0 ? at.saturation : p.saturation[p.length_of[at.row + i]];
-                    scores[place * window + i] += search.part(term, tf, s);
-                };
-                for (; repeat < each->repeats_end; ++repeat) {
-                    const auto [slot, number] = repeated[repeat];
-                    const uint32_t i = p.repeat_rows[number] % window;
-                    if (!(wanted[slot] >> i & 1)) continue;
-                    score(place_of[slot], i, p.repeat_counts[number]);
-                    wanted[slot] ^= static_cast<Rows>(1u << i);  // not once more below
-                    again.push_back({slot, i});
-                }
-                picked.resize(each->held_end - at);
-                size_t size = 0;
-                for (; at < each->held_end; ++at) {
-                    const auto [slot, rows] = held[at];
-                    picked[size] = {place_of[slot], rows & wanted[slot]};
-                    size += picked[size].rows != 0;
-                }
-                for (size_t i = 0; i < size; ++i)
-                    for (uint32_t left = picked[i].rows; left; left &= left - 1)
-                        score(picked[i].chosen, first_one(left), 1);
-                for (const auto& [slot, i] : again) wanted[slot] |= static_cast<Rows>(1u << i);
-                again.clear();
             }
-            for (size_t place = 0; place < where.size(); ++place)
-                for (uint32_t left = wanted[where[place].slot]; left; left &= left - 1) {
-                    const uint32_t i = first_one(left);
-                    const double score = scores[place * window + i];
-                    if (score > q.bar) q.take({score, p.units[where[place].row + i]});
-                }
+            divisor.resize(rows.size() + wide_room);
+            for (size_t i = 0; i < rows.size(); ++i) {
+                __builtin_prefetch(p.units + rows[i]);
+                divisor[i] = p.divisor[p.length_of[rows[i]]];
+            }
+            scores.assign(rows.size() + wide_room, 0.0);
+            for (const Present* each : order)
+                if (each) add_scores(p, *each);
+            for (size_t i = 0; i < rows.size(); ++i)
+                if (scores[i] > q.bar) q.take({scores[i], p.units[rows[i]]});
         }
 
-        struct Place {
-            uint32_t slot, row;
-            double saturation;  // of all its rows, -1 where they differ
-        };
+        void add_scores(const Prepared& p, const Present& each) {
+            const Term& term = search.terms_[each.term];
+            for (size_t i = each.first_repeated; i < each.last_repeated; ++i) {
+                const auto [number, tf] = repeated[i];
+                const uint32_t group = number / strip;
+                const uint64_t bit = uint64_t{1} << number % strip;
+                if (!(wanted[group] & bit)) continue;
+                const size_t row = first_row[group] + ones(wanted[group] & (bit - 1));
+                const double s = p.saturation[p.length_of[rows[row]]];
+                scores[row] += term.count * (search.idf_[term.place] * tf / (tf + s));
+                each.held[group] &= ~bit;  // not once more below
+            }
+            wide.score(scores.data(), divisor.data(), each.held, wanted.data(), wanted.size(), search.idf_[term.place],
+                       term.count);
+        }
 
         const Search& search;
         uint64_t postings = 0;
         size_t strips = 0;              // of the block, those in which the bar can be reached: the first
         float scale = 0;                // of the sums
-        std::vector<Weighed> frequent;  // terms of the query
-        std::vector<uint8_t> sums;      // of each window: at least what its units' terms weigh together
-        std::vector<uint8_t> least;     // of each strip: what the sum must reach
-        std::vector<uint64_t> live;     // which windows do
-        std::vector<uint64_t> done;     // which were looked at already
-        std::vector<uint32_t> before;   // how many are live before each strip
-        std::vector<uint32_t> lively;   // the strips with any
-        uint32_t count = 0;             // how many are
-        std::vector<uint8_t> row_sums;  // as the sums, of their rows
-        std::vector<Rows> wanted;       // which of these reach it
-        std::vector<Held> held, picked; // which rows hold each term in turn, and which of the wanted ones
-        std::vector<std::pair<uint32_t, uint32_t>> repeated, again;  // the live window, and which repeat, or row, it is
-        std::vector<Place> where;        // the live windows with wanted rows
-        std::vector<uint32_t> place_of;  // of each live window in these
-        std::vector<double> scores;      // of their rows
-        std::vector<Present> present;
+        std::vector<Weighed> weighed;    // terms
+        std::vector<uint8_t> sums;       // of each window: at least what its units' terms weigh together
+        std::vector<uint8_t> least;      // of each strip: what the sum must reach
+        std::vector<uint64_t> live;      // which windows do
+        std::vector<uint64_t> done;      // which were looked at already
+        std::vector<uint32_t> numbered;  // how many are live before each strip
+        std::vector<uint32_t> lively;    // the strips with any
+        uint32_t count = 0;              // how many are
+        std::vector<uint16_t> alive;     // these
+        std::vector<uint64_t> held;      // for each term and live window: the rows that hold it, as bits, eight windows together
+        std::vector<uint8_t> row_sums;   // as the sums, of the rows of live windows
+        std::vector<uint8_t> group_least;  // of eight live windows: what these must reach
+        std::vector<uint64_t> wanted;    // which do
+        std::vector<std::pair<uint32_t, uint32_t>> repeated;  // rows that hold a term several times, and how often
+        std::vector<uint32_t> rows, first_row;  // the wanted ones, and where those of each eight windows start
+        std::vector<double> divisor, scores;    // of these
+        std::vector<Present> present, coming;  // the terms of this query, and of the next one
+        double most = 0, coming_most = 0;      // what a unit that holds them all would weigh
         std::vector<Present*> order;
     };
-
-    // What a term adds to the score of a unit that holds it tf times.
-    double part(const Term& term, double tf, double saturation) const {
-        return term.count * (idf_[term.place] * tf / (tf + saturation));
-    }
 
     std::vector<double> idf_;
     double k1_, b_, mean_length_;
     size_t threads_;
     std::vector<Term> terms_;  // of each query, the most frequent first
     std::vector<Query> queries_;
-    uint64_t postings_ = 0;
+    std::vector<HeldTerm> held_;  // by a shard
+    std::vector<Prepared> prepared_;
+    std::vector<Worker> workers_;
 };
 
 // Room for the hits of a query, used again for the next.
@@ -678,7 +718,7 @@ Found merge(const In<uint32_t>& k, const std::vector<std::tuple<In<uint64_t>, In
         }
         all_units.reset(new int64_t[ends.back()]);
         all_scores.reset(new double[ends.back()]);
-        in_shares(threads, k.size(), [&](size_t first, size_t last) {
+        in_shares(threads, k.size(), [&](size_t first, size_t last, size_t) {
             Room room;
             for (size_t q = first; q < last; ++q) {
                 room.hits.clear();
@@ -724,10 +764,10 @@ Out<int32_t> look_up(const In<int32_t>& offsets, const In<uint8_t>& data, const 
     const Texts texts(offsets, data), others(other_offsets, other_data);
     std::vector<int32_t> places(texts.size, -1);
     for (size_t i = 0, j = 0; i < texts.size && j < others.size;) {
-        i = seek(texts, i, others[j]);
-        if (i == texts.size) break;
         j = seek(others, j, texts[i]);
-        if (j < others.size && others[j] == texts[i]) places[i++] = static_cast<int32_t>(j++);
+        if (j == others.size) break;
+        if (others[j] == texts[i]) places[i] = static_cast<int32_t>(j);
+        i = others[j] == texts[i] ? i + 1 : seek(texts, i + 1, others[j]);
     }
     return give(std::move(places));
 }
@@ -737,20 +777,21 @@ Out<int32_t> look_up(const In<int32_t>& offsets, const In<uint8_t>& data, const 
 void bind_search(nb::module_& module) {
     nb::class_<Block>(module, "Block")
         .def("__init__", [](Block* block, In<int64_t> units, In<uint32_t> lengths, In<uint32_t> length_ends,
-                            In<uint32_t> rare_terms, In<uint32_t> rare_ends, In<uint32_t> rare_rows,
-                            In<uint32_t> frequent_terms, In<uint32_t> frequent_units, In<uint64_t> windows,
-                            In<uint32_t> before, In<uint8_t> window_rows, In<uint32_t> repeat_terms,
-                            In<uint32_t> repeat_ends, In<uint32_t> repeat_rows, In<uint32_t> repeat_counts) {
-            new (block) Block{units,          lengths,        length_ends, rare_terms, rare_ends,
-                              rare_rows,      frequent_terms, frequent_units, windows, before,
-                              window_rows,    repeat_terms,   repeat_ends, repeat_rows, repeat_counts};
+                            In<uint32_t> rare_ends, In<uint16_t> rare_windows, In<uint8_t> rare_rows,
+                            In<uint32_t> frequent_terms, In<uint32_t> frequent_units, In<uint32_t> frequent_ends,
+                            In<uint64_t> windows, In<uint16_t> before, In<uint8_t> frequent_rows,
+                            In<uint32_t> repeat_terms, In<uint32_t> repeat_ends, In<uint32_t> repeat_rows,
+                            In<uint32_t> repeat_counts) {
+            new (block) Block{units,         lengths,     length_ends,  rare_ends,      rare_windows,  rare_rows,
+                              frequent_terms, frequent_units, frequent_ends, windows,    before,        frequent_rows,
+                              repeat_terms,  repeat_ends, repeat_rows,  repeat_counts};
         });
     nb::class_<Search>(module, "Search")
         .def(nb::init<const In<uint64_t>&, const In<uint32_t>&, const In<uint32_t>&, const In<double>&,
                       const In<uint32_t>&, const In<double>&, double, double, double, size_t>(),
              nb::arg("starts"), nb::arg("places"), nb::arg("counts"), nb::arg("idf"), nb::arg("k"), nb::arg("bars"),
              nb::arg("k1"), nb::arg("b"), nb::arg("mean_length"), nb::arg("threads"))
-        .def("add", &Search::add, nb::arg("blocks"), nb::arg("place_of"))
+        .def("add", &Search::add, nb::arg("blocks"), nb::arg("ids"))
         .def("hits", &Search::hits)
         .def_prop_ro("postings", &Search::postings);
     module.def("instructions", &instructions);

@@ -18,9 +18,7 @@
 namespace hornbook {
 namespace {
 
-constexpr size_t most_rows = size_t{1} << 24;
-constexpr uint32_t scatter = 0x9E3779B1u;     // times this, modulo 2^32, neighbours are far from each other
-constexpr uint32_t gather = 0xE8B2F51u;       // times this they are neighbours again
+constexpr size_t most_rows = window << 16;
 
 // The terms of units, and blocks of these units turned over.
 class UnitTerms {
@@ -94,7 +92,7 @@ class UnitTerms {
     // Turns over some of the units; place[i] is the id of the i-th term of the vocabulary, or below 0 where it is
     // dropped. `terms` is the number of ids.
     auto block(const In<int64_t>& chosen, const In<int32_t>& place, size_t terms) {
-        if (!chosen.size() || chosen.size() >= most_rows || place.size() != rank_.size())
+        if (!chosen.size() || chosen.size() > most_rows || place.size() != rank_.size())
             throw std::invalid_argument("no such block");
         Block block;
         {
@@ -102,13 +100,13 @@ class UnitTerms {
             block = turn_over(chosen, place.data(), terms);
         }
         return std::make_tuple(give(std::move(block.order)), give(std::move(block.lengths)),
-                               give(std::move(block.length_ends)), give(std::move(block.rare_terms)),
-                               give(std::move(block.rare_ends)), give(std::move(block.rare_rows)),
+                               give(std::move(block.length_ends)), give(std::move(block.rare_ends)),
+                               give(std::move(block.rare_windows)), give(std::move(block.rare_rows)),
                                give(std::move(block.frequent_terms)), give(std::move(block.frequent_units)),
-                               give(std::move(block.windows)), give(std::move(block.before)),
-                               give(std::move(block.window_rows)), give(std::move(block.repeat_terms)),
-                               give(std::move(block.repeat_ends)), give(std::move(block.repeat_rows)),
-                               give(std::move(block.repeat_counts)));
+                               give(std::move(block.frequent_ends)), give(std::move(block.windows)),
+                               give(std::move(block.before)), give(std::move(block.frequent_rows)),
+                               give(std::move(block.repeat_terms)), give(std::move(block.repeat_ends)),
+                               give(std::move(block.repeat_rows)), give(std::move(block.repeat_counts)));
     }
 
   private:
@@ -116,11 +114,13 @@ class UnitTerms {
         size_t start, end;
     };
     struct Block {
-        std::vector<uint32_t> order, lengths, length_ends, rare_terms, rare_ends, rare_rows;
-        std::vector<uint32_t> frequent_terms, frequent_units;
+        std::vector<uint32_t> order, lengths, length_ends, rare_ends;
+        std::vector<uint16_t> rare_windows;
+        std::vector<uint8_t> rare_rows;
+        std::vector<uint32_t> frequent_terms, frequent_units, frequent_ends;
         std::vector<uint64_t> windows;
-        std::vector<uint32_t> before;
-        std::vector<uint8_t> window_rows;
+        std::vector<uint16_t> before;
+        std::vector<uint8_t> frequent_rows;
         std::vector<uint32_t> repeat_terms, repeat_ends, repeat_rows, repeat_counts;
     };
 
@@ -140,10 +140,9 @@ class UnitTerms {
             starts.push_back(ids.size());
             length[i] = static_cast<uint32_t>(starts[i + 1] - starts[i]);
         }
-        std::vector<uint64_t> keys(n);
-        for (size_t i = 0; i < n; ++i) keys[i] = uint64_t{length[i]} << 32 | static_cast<uint32_t>(i) * scatter;
-        std::sort(keys.begin(), keys.end());
-        for (const uint64_t key : keys) block.order.push_back(static_cast<uint32_t>(key) * gather);
+        block.order.resize(n);
+        std::iota(block.order.begin(), block.order.end(), 0u);
+        std::stable_sort(block.order.begin(), block.order.end(), [&](uint32_t a, uint32_t b) { return length[a] < length[b]; });
         for (size_t row = 0; row < n; ++row) {
             const uint32_t here = length[block.order[row]];
             if (row == 0 || here != block.lengths.back()) {
@@ -165,6 +164,7 @@ class UnitTerms {
         const size_t strips = (n + window * strip - 1) / (window * strip);
         for (size_t t = 0, at = 0; t < terms; ++t) {
             const size_t end = next[t], repeats = block.repeat_rows.size();  // by now where the next term starts
+            block.rare_ends.push_back(static_cast<uint32_t>(block.rare_windows.size()));
             if (at == end) continue;
             // Each row once, to the front.
             const size_t first = at;
@@ -179,35 +179,45 @@ class UnitTerms {
                 }
             }
             const uint32_t* const held = rows.data() + first;
-            if (units < 2 * strips) {
-                block.rare_terms.push_back(static_cast<uint32_t>(t));
-                block.rare_rows.insert(block.rare_rows.end(), held, held + units);
-                block.rare_ends.push_back(static_cast<uint32_t>(block.rare_rows.size()));
+            if (2 * units <= strips + 1) {
+                by_windows(held, held + units, block.rare_rows,
+                           [&](size_t at) { block.rare_windows.push_back(static_cast<uint16_t>(at)); });
+                block.rare_ends.back() = static_cast<uint32_t>(block.rare_windows.size());
             } else {
                 block.frequent_terms.push_back(static_cast<uint32_t>(t));
                 block.frequent_units.push_back(static_cast<uint32_t>(units));
-                by_windows(held, held + units, strips, block);
+                as_bits(held, held + units, strips, block);
+                block.frequent_ends.push_back(static_cast<uint32_t>(block.frequent_rows.size()));
             }
             if (block.repeat_rows.size() > repeats) {
                 block.repeat_terms.push_back(static_cast<uint32_t>(t));
                 block.repeat_ends.push_back(static_cast<uint32_t>(block.repeat_rows.size()));
             }
         }
+        block.frequent_rows.push_back(0);
         return block;
     }
 
-    static void by_windows(const uint32_t* at, const uint32_t* end, size_t strips, Block& block) {
-        for (size_t s = 0; s < strips; ++s) {
-            block.before.push_back(static_cast<uint32_t>(block.window_rows.size()));
-            uint64_t windows = 0;
-            while (at < end && *at / window / strip == s) {
-                const size_t here = *at / window;
-                uint32_t rows = 0;
-                for (; at < end && *at / window == here; ++at) rows |= 1u << *at % window;
-                windows |= uint64_t{1} << here % strip;
-                block.window_rows.push_back(static_cast<uint8_t>(rows));
-            }
-            block.windows.push_back(windows);
+    // Appends for each window that holds some of the rows which these are, and says which window it is.
+    template <class Say>
+    static void by_windows(const uint32_t* at, const uint32_t* end, std::vector<uint8_t>& to, Say say) {
+        while (at < end) {
+            const size_t here = *at / window;
+            uint32_t rows = 0;
+            for (; at < end && *at / window == here; ++at) rows |= 1u << *at % window;
+            to.push_back(static_cast<uint8_t>(rows));
+            say(here);
+        }
+    }
+
+    static void as_bits(const uint32_t* at, const uint32_t* end, size_t strips, Block& block) {
+        const size_t first = block.windows.size();
+        block.windows.resize(first + strips);
+        by_windows(at, end, block.frequent_rows,
+                   [&](size_t here) { block.windows[first + here / strip] |= uint64_t{1} << here % strip; });
+        for (size_t s = 0, before = 0; s < strips; ++s) {
+            block.before.push_back(static_cast<uint16_t>(before));
+            before += static_cast<size_t>(__builtin_popcountll(block.windows[first + s]));
         }
     }
 

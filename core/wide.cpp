@@ -46,11 +46,12 @@ inline uint8_t at_least(const uint8_t* sums, Eight enough) {
     return static_cast<uint8_t>(ones * 0x0102040810204080 >> 56);
 }
 
-void add_8(uint8_t* sums, size_t strips, const Weighed* terms, size_t count) {
+void sum_8(uint8_t* sums, size_t strips, const Weighed* terms, size_t count) {
+    std::memset(sums, 0, strips * strip);
     for (const Weighed* term = terms; term < terms + count; ++term) {
         const Eight each = all(term->weight);
         for (size_t s = 0; s < strips; ++s)
-            for (uint64_t left = term->windows.bits[s]; left;) {
+            for (uint64_t left = term->windows[s]; left;) {
                 const int at = __builtin_ctzll(left) & ~7;
                 add_where(sums + s * strip + at, left >> at & 255, each);
                 left &= ~(uint64_t{255} << at);
@@ -67,22 +68,34 @@ void reach_8(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t*
     }
 }
 
-void add_rows_8(uint8_t* sums, const Held* held, const Held* end, uint8_t weight) {
-    const Eight each = all(weight);
-    for (; held < end; ++held) add_where(sums + held->chosen * window, held->rows, each);
-}
-
-void reach_rows_8(const uint8_t* sums, uint8_t least, size_t count, uint8_t* rows) {
-    for (const Eight enough = all(least); count; --count, sums += window) *rows++ = at_least(sums, enough);
+void score_1(double* scores, const double* divisors, const uint64_t* set, const uint64_t* chosen, size_t words,
+             double weight, double times) {
+    for (size_t w = 0, at = 0; w < words; ++w)
+        for (uint64_t left = chosen[w]; left; left &= left - 1, ++at)
+            if (left & -left & set[w]) scores[at] += times * (weight / divisors[at]);
 }
 
 #if defined(__x86_64__)
 
-#define WITH_AVX2 __attribute__((target("avx2")))
+using Sum = void (*)(uint8_t* sums, size_t strips, const Weighed* terms);
 
-// Several terms at once, whose sums then stay where they are added.
-template <size_t count>
-WITH_AVX2 void add_some_32(uint8_t* sums, size_t strips, const Weighed* terms) {
+// Calls first[i] for some terms and then next[i] for others, i of them at a time.
+void sum_in_turn(const Sum* first, const Sum* next, size_t most, uint8_t* sums, size_t strips, const Weighed* terms,
+                 size_t count) {
+    size_t some = count < most ? count : most;
+    first[some](sums, strips, terms);
+    while (count -= some) {
+        terms += some;
+        some = count < most ? count : most;
+        next[some](sums, strips, terms);
+    }
+}
+
+#define WITH_AVX2 __attribute__((target("avx2,bmi2,popcnt")))
+
+// Several terms at once, whose sums then stay where they are added: to those that are there, or to nothing.
+template <size_t count, bool more>
+WITH_AVX2 void sum_some_32(uint8_t* sums, size_t strips, const Weighed* terms) {
     // Byte i of a half takes byte i / 8 of its 32 bits, and of that bit i % 8.
     const __m256i spread = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
     const __m256i which = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
@@ -91,9 +104,9 @@ WITH_AVX2 void add_some_32(uint8_t* sums, size_t strips, const Weighed* terms) {
     for (size_t s = 0; s < strips; ++s)
         for (size_t half = 0; half < 2; ++half) {
             __m256i* const at = reinterpret_cast<__m256i*>(sums + s * strip + half * 32);
-            __m256i sum = _mm256_loadu_si256(at);
+            __m256i sum = more ? _mm256_loadu_si256(at) : _mm256_setzero_si256();
             for (size_t i = 0; i < count; ++i) {
-                const __m256i all = _mm256_set1_epi32(static_cast<int>(terms[i].windows.bits[s] >> half * 32));
+                const __m256i all = _mm256_set1_epi32(static_cast<int>(terms[i].windows[s] >> half * 32));
                 const __m256i own = _mm256_and_si256(_mm256_shuffle_epi8(all, spread), which);
                 sum = _mm256_adds_epu8(sum, _mm256_and_si256(_mm256_cmpeq_epi8(own, which), each[i]));
             }
@@ -101,11 +114,12 @@ WITH_AVX2 void add_some_32(uint8_t* sums, size_t strips, const Weighed* terms) {
         }
 }
 
-WITH_AVX2 void add_32(uint8_t* sums, size_t strips, const Weighed* terms, size_t count) {
-    for (; count >= 4; count -= 4, terms += 4) add_some_32<4>(sums, strips, terms);
-    if (count == 3) add_some_32<3>(sums, strips, terms);
-    if (count == 2) add_some_32<2>(sums, strips, terms);
-    if (count == 1) add_some_32<1>(sums, strips, terms);
+void sum_32(uint8_t* sums, size_t strips, const Weighed* terms, size_t count) {
+    static constexpr Sum first[] = {sum_some_32<0, false>, sum_some_32<1, false>, sum_some_32<2, false>,
+                                    sum_some_32<3, false>, sum_some_32<4, false>};
+    static constexpr Sum next[] = {nullptr, sum_some_32<1, true>, sum_some_32<2, true>, sum_some_32<3, true>,
+                                   sum_some_32<4, true>};
+    sum_in_turn(first, next, 4, sums, strips, terms, count);
 }
 
 WITH_AVX2 void reach_32(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits) {
@@ -121,48 +135,47 @@ WITH_AVX2 void reach_32(const uint8_t* sums, const uint8_t* least, size_t strips
     }
 }
 
-WITH_AVX2 void add_rows_32(uint8_t* sums, const Held* held, const Held* end, uint8_t weight) {
-    const __m128i which = _mm_set1_epi64x(static_cast<long long>(0x8040201008040201));
-    const __m128i each = _mm_set1_epi8(static_cast<char>(weight));
-    for (; held < end; ++held) {
-        __m128i* const at = reinterpret_cast<__m128i*>(sums + held->chosen * window);
-        const __m128i own = _mm_and_si128(_mm_set1_epi8(static_cast<char>(held->rows)), which);
-        const __m128i added = _mm_and_si128(_mm_cmpeq_epi8(own, which), each);
-        _mm_storel_epi64(at, _mm_adds_epu8(_mm_loadl_epi64(at), added));
+WITH_AVX2 void score_4(double* scores, const double* divisors, const uint64_t* set, const uint64_t* chosen, size_t words,
+                       double weight, double times) {
+    const __m256d weights = _mm256_set1_pd(weight), as_often = _mm256_set1_pd(times);
+    const __m256i which = _mm256_setr_epi64x(1, 2, 4, 8);
+    for (size_t w = 0, at = 0; w < words; ++w) {
+        uint64_t bits = _pext_u64(set[w], chosen[w]);
+        for (size_t i = at; bits; bits >>= 4, i += 4) {
+            const __m256i own = _mm256_and_si256(_mm256_set1_epi64x(static_cast<long long>(bits)), which);
+            const __m256d is = _mm256_castsi256_pd(_mm256_cmpeq_epi64(own, which));
+            const __m256d part = _mm256_mul_pd(as_often, _mm256_div_pd(weights, _mm256_loadu_pd(divisors + i)));
+            _mm256_storeu_pd(scores + i, _mm256_add_pd(_mm256_loadu_pd(scores + i), _mm256_and_pd(is, part)));
+        }
+        at += static_cast<size_t>(__builtin_popcountll(chosen[w]));
     }
 }
 
-WITH_AVX2 void reach_rows_32(const uint8_t* sums, uint8_t least, size_t count, uint8_t* rows) {
-    const __m128i enough = _mm_set1_epi8(static_cast<char>(least));
-    for (; count; --count, sums += window) {
-        const __m128i of = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(sums));
-        const __m128i is = _mm_cmpeq_epi8(_mm_max_epu8(of, enough), of);
-        *rows++ = static_cast<uint8_t>(_mm_movemask_epi8(is));
-    }
-}
+#define WITH_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,bmi2,popcnt")))
 
-#define WITH_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl")))
-
-template <size_t count>
-WITH_AVX512 void add_some_64(uint8_t* sums, size_t strips, const Weighed* terms) {
+template <size_t count, bool more>
+WITH_AVX512 void sum_some_64(uint8_t* sums, size_t strips, const Weighed* terms) {
     __m512i each[count];
     const uint64_t* bits[count];
     for (size_t i = 0; i < count; ++i) {
         each[i] = _mm512_set1_epi8(static_cast<char>(terms[i].weight));
-        bits[i] = terms[i].windows.bits;
+        bits[i] = terms[i].windows;
     }
     for (size_t s = 0; s < strips; ++s) {
-        __m512i sum = _mm512_loadu_si512(sums + s * strip);
+        __m512i sum = more ? _mm512_loadu_si512(sums + s * strip) : _mm512_setzero_si512();
         for (size_t i = 0; i < count; ++i) sum = _mm512_mask_adds_epu8(sum, bits[i][s], sum, each[i]);
         _mm512_storeu_si512(sums + s * strip, sum);
     }
 }
 
-WITH_AVX512 void add_64(uint8_t* sums, size_t strips, const Weighed* terms, size_t count) {
-    for (; count >= 4; count -= 4, terms += 4) add_some_64<4>(sums, strips, terms);
-    if (count == 3) add_some_64<3>(sums, strips, terms);
-    if (count == 2) add_some_64<2>(sums, strips, terms);
-    if (count == 1) add_some_64<1>(sums, strips, terms);
+void sum_64(uint8_t* sums, size_t strips, const Weighed* terms, size_t count) {
+    static constexpr Sum first[] = {sum_some_64<0, false>, sum_some_64<1, false>, sum_some_64<2, false>,
+                                    sum_some_64<3, false>, sum_some_64<4, false>, sum_some_64<5, false>,
+                                    sum_some_64<6, false>, sum_some_64<7, false>, sum_some_64<8, false>};
+    static constexpr Sum next[] = {nullptr, sum_some_64<1, true>, sum_some_64<2, true>, sum_some_64<3, true>,
+                                   sum_some_64<4, true>, sum_some_64<5, true>, sum_some_64<6, true>,
+                                   sum_some_64<7, true>, sum_some_64<8, true>};
+    sum_in_turn(first, next, 8, sums, strips, terms, count);
 }
 
 WITH_AVX512 void reach_64(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits) {
@@ -172,20 +185,17 @@ WITH_AVX512 void reach_64(const uint8_t* sums, const uint8_t* least, size_t stri
     }
 }
 
-WITH_AVX512 void add_rows_64(uint8_t* sums, const Held* held, const Held* end, uint8_t weight) {
-    const __m128i each = _mm_set1_epi8(static_cast<char>(weight));
-    for (; held < end; ++held) {
-        __m128i* const at = reinterpret_cast<__m128i*>(sums + held->chosen * window);
-        const __m128i of = _mm_loadl_epi64(at);
-        _mm_storel_epi64(at, _mm_mask_adds_epu8(of, static_cast<__mmask16>(held->rows), of, each));
-    }
-}
-
-WITH_AVX512 void reach_rows_64(const uint8_t* sums, uint8_t least, size_t count, uint8_t* rows) {
-    const __m128i enough = _mm_set1_epi8(static_cast<char>(least));
-    for (; count; --count, sums += window) {
-        const __m128i of = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(sums));
-        *rows++ = static_cast<uint8_t>(_mm_cmpge_epu8_mask(of, enough));
+WITH_AVX512 void score_8(double* scores, const double* divisors, const uint64_t* set, const uint64_t* chosen, size_t words,
+                         double weight, double times) {
+    const __m512d weights = _mm512_set1_pd(weight), as_often = _mm512_set1_pd(times);
+    for (size_t w = 0, at = 0; w < words; ++w) {
+        uint64_t bits = _pext_u64(set[w], chosen[w]);
+        for (size_t i = at; bits; bits >>= 8, i += 8) {
+            const __m512d part = _mm512_mul_pd(as_often, _mm512_div_pd(weights, _mm512_loadu_pd(divisors + i)));
+            const __m512d before = _mm512_loadu_pd(scores + i);
+            _mm512_storeu_pd(scores + i, _mm512_mask_add_pd(before, static_cast<__mmask8>(bits), before, part));
+        }
+        at += static_cast<size_t>(__builtin_popcountll(chosen[w]));
     }
 }
 
@@ -194,18 +204,20 @@ WITH_AVX512 void reach_rows_64(const uint8_t* sums, uint8_t least, size_t count,
 bool can(const std::string& instructions) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (instructions == "avx512") return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-    if (instructions == "avx2") return __builtin_cpu_supports("avx2");
+    const bool since_2013 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
+    if (instructions == "avx512")
+        return since_2013 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+    if (instructions == "avx2") return since_2013;
 #endif
     return instructions == "portable";
 }
 
 Wide made_of(const std::string& instructions) {
 #if defined(__x86_64__)
-    if (instructions == "avx512") return {add_64, reach_64, add_rows_64, reach_rows_64};
-    if (instructions == "avx2") return {add_32, reach_32, add_rows_32, reach_rows_32};
+    if (instructions == "avx512") return {sum_64, reach_64, score_8};
+    if (instructions == "avx2") return {sum_32, reach_32, score_4};
 #endif
-    return {add_8, reach_8, add_rows_8, reach_rows_8};
+    return {sum_8, reach_8, score_1};
 }
 
 }  // namespace

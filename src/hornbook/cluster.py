@@ -46,6 +46,7 @@ class Cluster:
 
     threads = 1
     joined = JOINED
+    at_hand = 0
 
     def __init__(self, address: str) -> None:
         # A worker out of memory comes back to us at once: by default Ray would try it again beside the same others,

@@ -91,7 +91,7 @@ def test_blocks_of_many_windows_equal_the_naive_loop(k):
     queries += [[f"r{number}", "w0", "w5", "w70"] for number in range(3)]
     corpus = Listed(texts, shard_units=4700, block_units=3500)
     block = corpus.shards[0].inverted.blocks[1]
-    assert min(len(block.rare_terms), len(block.frequent_terms), block.strips) > 1
+    assert min(len(block.rare_windows), len(block.frequent_terms), block.strips) > 1
     assert listed(retrieve(corpus, queries, k)) == naive(corpus, queries, k)
 
 

@@ -31,32 +31,35 @@ from hornbook.terms.characters import tables
 # A window is 8 rows; a strip is 64 windows, what is searched at once.
 WINDOW = 8
 STRIP = 64 * WINDOW
+# Windows are numbered in 16 bits: no block may have more than 8 * 2**16 units.
 BLOCK_UNITS = 262_144
-# One of so many units is in the first block of its shard, a sample of it.
+# One of so many units is in the first block of its shard, a sample of it, as far as a block has room.
 SAMPLED = 12
-# Times this, modulo 2^32, neighbours are far from each other.
-_SCATTER = 0x9E3779B1
 _TERMS = pa.schema([("term", pa.string()), ("units", pa.int64())])
 
 
 @dataclass(frozen=True)
 class Block:
-    """Units by term. A row stands for a unit; the rows stand by rising length, equal lengths scattered.
+    """Units by term. A row stands for a unit; the rows stand by rising length, equal lengths by unit id.
 
-    Terms that stand in at least two units for each strip are held by windows of 8 rows, the others by rows.
+    Terms are held by windows of 8 rows: rare ones, in at most half as many rows as there are strips, as a list of
+    these, frequent ones as a bit for each.
 
     Attributes:
         units: the unit id of each row, [rows] int64.
         lengths: the lengths (terms) that units have, rising, [lengths] uint32.
         length_ends: the row before which each length ends, [lengths] uint32.
-        rare_terms: the ids of the rare terms of the block, rising, [rare terms] uint32.
-        rare_ends: where the rows of each end in `rare_rows`, [rare terms] uint32.
-        rare_rows: the rows of each in turn, rising, [postings of rare terms] uint32.
+        rare_ends: where the windows of each term of the shard end in `rare_windows`; a term that is frequent, or not in
+            the block, has none, [terms of the shard] uint32.
+        rare_windows: the windows of each rare term in turn, rising, [rare windows] uint16.
+        rare_rows: in which of each window's rows the term stands, as bits, [rare windows] uint8.
         frequent_terms: the ids of the frequent terms, rising, [frequent terms] uint32.
         frequent_units: how many rows each has, [frequent terms] uint32.
+        frequent_ends: where the windows of each end among `frequent_rows`, [frequent terms] uint32.
         windows: in which windows of each strip it stands, as bits, [frequent terms x strips] uint64.
-        before: how many bits are set before each strip, [frequent terms x strips] uint32.
-        window_rows: for each bit set, in which of the window's rows the term stands, as bits, [bits set] uint8.
+        before: how many bits of the term are set before each strip, [frequent terms x strips] uint16.
+        frequent_rows: for each bit set, in which of the window's rows the term stands, as bits; at the end a 0,
+            [bits set + 1] uint8.
         repeat_terms: the ids of the terms that some unit holds more than once, rising, [repeated terms] uint32.
         repeat_ends: where the rows of each of these end in `repeat_rows`, [repeated terms] uint32.
         repeat_rows: the rows that hold them more than once, rising, [repeats] uint32.
@@ -66,14 +69,15 @@ class Block:
     units: NDArray[np.int64]
     lengths: NDArray[np.uint32]
     length_ends: NDArray[np.uint32]
-    rare_terms: NDArray[np.uint32]
     rare_ends: NDArray[np.uint32]
-    rare_rows: NDArray[np.uint32]
+    rare_windows: NDArray[np.uint16]
+    rare_rows: NDArray[np.uint8]
     frequent_terms: NDArray[np.uint32]
     frequent_units: NDArray[np.uint32]
+    frequent_ends: NDArray[np.uint32]
     windows: NDArray[np.uint64]
-    before: NDArray[np.uint32]
-    window_rows: NDArray[np.uint8]
+    before: NDArray[np.uint16]
+    frequent_rows: NDArray[np.uint8]
     repeat_terms: NDArray[np.uint32]
     repeat_ends: NDArray[np.uint32]
     repeat_rows: NDArray[np.uint32]
@@ -84,21 +88,40 @@ class Block:
         """How many strips its rows are."""
         return -(-len(self.units) // STRIP)
 
+    @cached_property
+    def frequency(self) -> NDArray[np.int64]:
+        """In how many of its units each term of the shard stands, [terms of the shard]."""
+        rows_before = np.concatenate([[0], np.cumsum(np.bitwise_count(self.rare_rows), dtype=np.int64)])
+        frequency = np.diff(rows_before[self.rare_ends], prepend=0)
+        frequency[self.frequent_terms] = self.frequent_units
+        return frequency
+
     def rows(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
         """Yield each term with its rows, rising: the rare terms, then the frequent ones."""
-        for term, rows in zip(self.rare_terms.tolist(), np.split(self.rare_rows, self.rare_ends), strict=False):
-            yield term, rows.astype(np.int64)
+        rare = np.split(np.arange(len(self.rare_windows)), self.rare_ends)
+        for term in np.flatnonzero(np.diff(self.rare_ends, prepend=np.uint32(0))).tolist():
+            yield term, _rows(self.rare_windows[rare[term]].astype(np.int64), self.rare_rows[rare[term]])
         sets = np.unpackbits(self.windows.view(np.uint8), bitorder="little").reshape(-1, self.strips * 64)
-        ends = np.cumsum(sets.sum(1, dtype=np.int64))
-        held = np.split(self.window_rows, ends)
-        for term, bits, masks in zip(self.frequent_terms.tolist(), sets, held, strict=False):
-            places, bit = np.nonzero(masks[:, None] >> np.arange(WINDOW, dtype=np.uint8) & 1)
-            yield term, np.flatnonzero(bits)[places] * WINDOW + bit
+        held = np.split(self.frequent_rows, self.frequent_ends)
+        for term, bits, rows in zip(self.frequent_terms.tolist(), sets, held, strict=False):
+            yield term, _rows(np.flatnonzero(bits), rows)
 
 
-_KINDS = {
-    field.name: {"units": "i8", "windows": "u8", "window_rows": "u1"}.get(field.name, "u4") for field in fields(Block)
+def _rows(windows: NDArray[np.int64], rows: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the rows that are set in some windows, rising."""
+    places, bits = np.nonzero(rows[:, None] >> np.arange(WINDOW, dtype=np.uint8) & 1)
+    return windows[places] * WINDOW + bits
+
+
+_OTHERS = {
+    "units": "i8",
+    "windows": "u8",
+    "rare_windows": "u2",
+    "before": "u2",
+    "rare_rows": "u1",
+    "frequent_rows": "u1",
 }
+_KINDS = {field.name: _OTHERS.get(field.name, "u4") for field in fields(Block)}
 _BLOCKS = pa.schema([(name, pa.list_(pa.from_numpy_dtype(np.dtype(kind)))) for name, kind in _KINDS.items()])
 
 
@@ -204,15 +227,15 @@ def invert(batches: Iterable[pa.RecordBatch], analysis: Analysis, block_units: i
     for chosen in _cut(count, block_units):
         order, *rest = held.block(chosen, place, len(dictionary))
         blocks.append(Block(units[chosen][order], *rest))
-        frequency[blocks[-1].rare_terms] += np.diff(blocks[-1].rare_ends, prepend=0)
-        frequency[blocks[-1].frequent_terms] += blocks[-1].frequent_units
+        frequency += blocks[-1].frequency
     return Inverted(pa.array(dictionary, pa.string()), frequency, blocks)
 
 
 def _cut(units: int, block_units: int) -> list[NDArray[np.int64]]:
     """Return which of a shard's units each block takes: the sample first."""
     every = np.arange(units)
-    sampled = every % SAMPLED == SAMPLED // 2
+    one_of = max(SAMPLED, -(-units // block_units))
+    sampled = every % one_of == one_of // 2
     sample, others = every[sampled], every[~sampled]
     step = -(-len(others) // block_units)
     return [chosen for chosen in (sample, *(others[first::step] for first in range(step))) if len(chosen)]
@@ -257,6 +280,10 @@ def _mapped(path: Path, schema: pa.Schema) -> pa.ipc.RecordBatchFileReader:
     return file
 
 
+def _is_rare(units: int, strips: int) -> bool:
+    return 2 * units <= strips + 1
+
+
 class _Slowly:
     """What the compiled core's `UnitTerms` does, in Python: the definition."""
 
@@ -278,25 +305,25 @@ class _Slowly:
         for unit in [self._units[one] for one in chosen.tolist()]:
             ids = (int(place[self._rank[word]]) for word in unit)
             counts.append(Counter(term for term in ids if term >= 0))
-        order = sorted(range(len(counts)), key=lambda unit: (counts[unit].total(), unit * _SCATTER % 2**32))
+        order = sorted(range(len(counts)), key=lambda unit: counts[unit].total())
         lengths, length_ends = np.unique([counts[unit].total() for unit in order], return_counts=True)
         rows_of: dict[int, list[int]] = {}
         for row, one in enumerate(order):
             for term in counts[one]:
                 rows_of.setdefault(term, []).append(row)
         strips = -(-len(order) // STRIP)
-        rare = {term: rows for term, rows in sorted(rows_of.items()) if len(rows) < 2 * strips}
-        frequent = {term: rows for term, rows in sorted(rows_of.items()) if term not in rare}
-        windows, before, window_rows = list[int](), list[int](), list[int]()
-        for rows in frequent.values():
-            masks = Counter[int]()
-            for row in rows:
-                masks[row // WINDOW] += 1 << row % WINDOW
+        held = {term: Counter[int]() for term in sorted(rows_of)}
+        for term, windows in held.items():
+            for row in rows_of[term]:
+                windows[row // WINDOW] += 1 << row % WINDOW
+        rare = [held[term] if term in held and _is_rare(len(rows_of[term]), strips) else {} for term in range(terms)]
+        frequent = [term for term in held if not rare[term]]
+        bits, before, frequent_ends = list[int](), list[int](), [0]
+        for windows in (held[term] for term in frequent):
             for strip in range(strips):
-                held = [window for window in masks if window // 64 == strip]
-                windows.append(sum(1 << window % 64 for window in held))
-                before.append(len(window_rows))
-                window_rows += [masks[window] for window in held]
+                before.append(sum(window // 64 < strip for window in windows))
+                bits.append(sum(1 << window % 64 for window in windows if window // 64 == strip))
+            frequent_ends.append(frequent_ends[-1] + len(windows))
         repeats = [
             (term, row, counts[order[row]][term])
             for term in sorted(rows_of)
@@ -307,14 +334,15 @@ class _Slowly:
         yield np.array(order, np.uint32)
         yield lengths.astype(np.uint32)
         yield np.cumsum(length_ends).astype(np.uint32)
-        yield np.array(list(rare), np.uint32)
-        yield np.cumsum([len(rows) for rows in rare.values()]).astype(np.uint32)
-        yield np.array([row for rows in rare.values() for row in rows], np.uint32)
-        yield np.array(list(frequent), np.uint32)
-        yield np.array([len(rows) for rows in frequent.values()], np.uint32)
-        yield np.array(windows, np.uint64)
-        yield np.array(before, np.uint32)
-        yield np.array(window_rows, np.uint8)
+        yield np.cumsum([len(windows) for windows in rare]).astype(np.uint32)
+        yield np.array([window for windows in rare for window in windows], np.uint16)
+        yield np.array([rows for windows in rare for rows in windows.values()], np.uint8)
+        yield np.array(frequent, np.uint32)
+        yield np.array([len(rows_of[term]) for term in frequent], np.uint32)
+        yield np.array(frequent_ends[1:], np.uint32)
+        yield np.array(bits, np.uint64)
+        yield np.array(before, np.uint16)
+        yield np.array([*(rows for term in frequent for rows in held[term].values()), 0], np.uint8)
         yield repeated.astype(np.uint32)
         yield np.cumsum(of_each).astype(np.uint32)
         yield np.array([row for _, row, _ in repeats], np.uint32)

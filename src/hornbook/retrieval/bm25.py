@@ -9,11 +9,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from hornbook.terms import Analysis
 
 
 @dataclass(frozen=True)
@@ -38,19 +40,27 @@ class Queries:
         return len(self.k)
 
     @classmethod
-    def of(cls, queries: Sequence[Sequence[str]], k: NDArray[np.uint32]) -> "Queries":
-        """Return the terms of queries, of which each has its k."""
+    def of(
+        cls,
+        queries: Sequence[Sequence[str]],
+        k: NDArray[np.uint32],
+        analysis: Analysis = Analysis(),  # noqa: B008
+    ) -> "Queries":
+        """Return the terms of queries, given as words, of which each has its k."""
         sizes = np.array([len(query) for query in queries], np.int64)
-        encoded = pa.array([term for query in queries for term in query], pa.string()).dictionary_encode()
-        rank = pc.array_sort_indices(encoded.dictionary)
-        place_of = np.empty(len(rank), np.int64)
-        place_of[rank.to_numpy()] = np.arange(len(rank))
+        encoded = pa.array(list(chain.from_iterable(queries)), pa.string()).dictionary_encode()
+        found = analysis.terms(encoded.dictionary.to_pylist())
+        # A str sorts by code points, which is the order of its bytes in UTF-8.
+        terms = sorted({term for term in found if term is not None})
+        number = {term: place for place, term in enumerate(terms)}
+        place_of = np.array([-1 if term is None else number[term] for term in found], np.int64)
+        places = place_of[encoded.indices.to_numpy()]
+        owners = np.repeat(np.arange(len(queries)), sizes)[places >= 0]
         # By query, then term: so every score is summed in one order, and ties are ties on every machine.
-        owners = np.repeat(np.arange(len(queries)), sizes)
-        pairs, counts = np.unique(owners * len(rank) + place_of[encoded.indices.to_numpy()], return_counts=True)
-        owner, places = np.divmod(pairs, max(len(rank), 1))
+        pairs, counts = np.unique(owners * len(terms) + places[places >= 0], return_counts=True)
+        owner, places = np.divmod(pairs, max(len(terms), 1))
         starts = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(queries)))]).astype(np.uint64)
-        return cls(encoded.dictionary.take(rank), starts, places.astype(np.uint32), counts.astype(np.uint32), k)
+        return cls(pa.array(terms, pa.string()), starts, places.astype(np.uint32), counts.astype(np.uint32), k)
 
     def some(self, chosen: NDArray[np.int64]) -> tuple["Queries", NDArray[np.int64]]:
         """Return only the queries with these numbers, rising, and which of the terms are theirs."""
@@ -90,8 +100,9 @@ class Statistics:
     def idf(self) -> NDArray[np.float64]:
         """The weight of each term, [terms]."""
         # `math.log`, for NumPy's is another in the last bit on some processors.
-        frequencies = self.frequency.tolist()
-        return np.array([math.log(1 + (self.units - df + 0.5) / (df + 0.5)) for df in frequencies], np.float64)
+        found, places = np.unique(self.frequency, return_inverse=True)
+        weights = [math.log(1 + (self.units - df + 0.5) / (df + 0.5)) for df in found.tolist()]
+        return np.array(weights, np.float64)[places]
 
     def __add__(self, other: "Statistics") -> "Statistics":
         """Return the statistics of both parts together; they must share the terms."""

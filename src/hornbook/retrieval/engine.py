@@ -36,7 +36,7 @@ from hornbook.errors import HornbookError
 from hornbook.progress import Counter, progress
 from hornbook.retrieval import reference
 from hornbook.retrieval.bm25 import Found, Hits, Queries, Statistics
-from hornbook.retrieval.shard import ALL, REST, SAMPLE, Answer, Counted, Part, Plan, Shard, count, search
+from hornbook.retrieval.shard import ALL, REST, SAMPLE, Answer, AtHand, Counted, Part, Plan, Shard, count, search
 from hornbook.terms import Analysis
 
 # The bar is set so low that this many standard deviations of a random sample separate it from the k-th hit.
@@ -64,6 +64,7 @@ class Spread(Protocol):
         width: how many parts are worked on at once.
         threads: how many work on a part, None for as many as are asked for.
         joined: how many results are joined to one where they were found, before they come here.
+        at_hand: of how many shards what was read stays in memory while others are read.
     """
 
     @property
@@ -72,6 +73,8 @@ class Spread(Protocol):
     def threads(self) -> int | None: ...  # noqa: D102
     @property
     def joined(self) -> int: ...  # noqa: D102
+    @property
+    def at_hand(self) -> int: ...  # noqa: D102
 
     def __call__(
         self,
@@ -91,6 +94,7 @@ class Here:
 
     width = joined = 1
     threads = None
+    at_hand = 16  # some 20 MB each, mapped
 
     def __call__(
         self,
@@ -173,9 +177,11 @@ def retrieve_all(
     _check_memory(requests)
     sizes = [len(request.queries) for request in requests]
     k = np.repeat(np.array([request.k for request in requests], np.uint32), sizes)
-    words = [corpus.analysis.query(query) for request in requests for query in request.queries]
-    queries = Queries.of(words, k)
-    found = _retrieve(corpus.inverted(), queries, k1, b, _Kept(keep, spread, threads or cores()))
+    words = [query for request in requests for query in request.queries]
+    queries = Queries.of(words, k, corpus.analysis)
+    far: Sequence[Shard] = corpus.inverted()
+    shards = [*map(AtHand, far[: spread.at_hand]), *far[spread.at_hand :]]
+    found = _retrieve(shards, queries, k1, b, _Kept(keep, spread, threads or cores()))
     ends = np.cumsum([0, *(len(request.queries) * request.k for request in requests)]).tolist()
     spans = zip(starmap(slice, pairwise(ends)), requests, strict=True)
     return [

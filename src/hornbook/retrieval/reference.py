@@ -41,15 +41,16 @@ class Search:
         self._hits: list[list[tuple[float, int]]] = [[] for _ in self._k]
         self.postings = 0
 
-    def add(self, blocks: Sequence[Block], places: NDArray[np.int32]) -> None:
-        """Go over blocks of a shard; `places` says where each of its terms stands in the queries' terms, or -1."""
+    def add(self, blocks: Sequence[Block], ids: NDArray[np.int32]) -> None:
+        """Go over blocks of a shard; `ids` are those of the queries' terms there, -1 where it lacks them."""
+        place_of = {term: place for place, term in enumerate(ids.tolist()) if term >= 0}
         for block in blocks:
             lengths = np.repeat(block.lengths, np.diff(block.length_ends, prepend=0)).astype(np.int64)
             saturation = self._k1 * (1 - self._b + self._b * lengths / self._mean_length)
             held = {
-                int(places[term]): (rows, _frequencies(block, term, rows))
+                place_of[term]: (rows, _frequencies(block, term, rows))
                 for term, rows in block.rows()
-                if places[term] >= 0
+                if term in place_of
             }
             for query, pairs in enumerate(self._queries):
                 scores = np.zeros(len(block.units))

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
@@ -24,6 +25,29 @@ class Shard(Protocol):
 
     def open(self) -> Inverted:
         """Return its terms."""
+
+
+class AtHand:
+    """A shard that is opened once, and in which the same terms are looked up once."""
+
+    def __init__(self, shard: Shard) -> None:
+        self.name = shard.name
+        self._shard = shard
+        self._known: tuple[pa.StringArray, NDArray[np.int32]] | None = None
+
+    def open(self) -> Inverted:
+        """Return its terms."""
+        return self._inverted
+
+    @cached_property
+    def _inverted(self) -> Inverted:
+        return self._shard.open()
+
+    def ids(self, terms: pa.StringArray) -> NDArray[np.int32]:
+        """Return what `look_up` does."""
+        if self._known is None or self._known[0] is not terms:
+            self._known = terms, look_up(terms, self.open().dictionary)
+        return self._known[1]
 
 
 @dataclass(frozen=True)
@@ -83,21 +107,28 @@ class Counted:
     sampled: Sequence[int]
 
 
-def look_up(queries: Queries, shard: Inverted) -> NDArray[np.int32]:
-    """Return for each term of a shard its place in the queries' terms, -1 where no query holds it, [shard terms]."""
+def look_up(terms: pa.StringArray, dictionary: pa.StringArray) -> NDArray[np.int32]:
+    """Return for each term its place in a dictionary, -1 where it is not there, [terms]; both rise."""
     compiled = core()
     if compiled is None:
-        return reference.look_up(shard.dictionary, queries.terms)
-    places: NDArray[np.int32] = compiled.look_up(*text_buffers(shard.dictionary), *text_buffers(queries.terms))
-    return places
+        return reference.look_up(terms, dictionary)
+    ids: NDArray[np.int32] = compiled.look_up(*text_buffers(terms), *text_buffers(dictionary))
+    return ids
+
+
+def _open(queries: Queries, shard: Shard) -> tuple[Inverted, NDArray[np.int32]]:
+    """Return a shard's terms, and which of them are those of the queries."""
+    if isinstance(shard, AtHand):
+        return shard.open(), shard.ids(queries.terms)
+    opened = shard.open()
+    return opened, look_up(queries.terms, opened.dictionary)
 
 
 def count(queries: Queries, shard: Shard) -> Counted:
     """Return what a shard adds to the statistics of the corpus; only its dictionary is read."""
-    opened = shard.open()
-    places = look_up(queries, opened)
-    frequency = np.zeros(len(queries.terms), np.int64)
-    frequency[places[places >= 0]] = opened.frequency[places >= 0]
+    opened, ids = _open(queries, shard)
+    frequency = np.zeros(len(ids), np.int64)
+    frequency[ids >= 0] = opened.frequency[ids[ids >= 0]]
     return Counted(Statistics(opened.units, opened.length, frequency), [opened.sampled])
 
 
@@ -121,10 +152,10 @@ def search(plan: Plan, parts: Sequence[Part]) -> Answer:
     )
     units = 0
     for shard, chosen in parts:
-        opened = shard.open()
+        opened, ids = _open(queries, shard)
         blocks = opened.blocks[chosen]
         units += sum(len(block.units) for block in blocks)
         if compiled is not None:
             blocks = [compiled.Block(*(getattr(block, field.name) for field in fields(Block))) for block in blocks]
-        engine.add(blocks, look_up(queries, opened))
+        engine.add(blocks, ids)
     return Answer(Found(*engine.hits()), units, engine.postings)
