@@ -78,22 +78,14 @@ struct Block {
     In<uint32_t> repeat_terms, repeat_ends, repeat_rows, repeat_counts;
 };
 
-// Where a term stands in a block, nowhere where `units` is 0.
+// Where a term stands in a block, nowhere where `size` is 0.
 struct List {
-    uint32_t units = 0;
     bool frequent = false;
-    uint32_t number = 0;      // of a frequent term
-    uint32_t start = 0;       // in the rows of rare, or of frequent terms
-    uint32_t size = 0;        // windows
-    uint32_t repeat_start = 0, repeats = 0;
+    uint32_t number = 0;  // of a frequent term
+    uint32_t start = 0;   // in the rows of rare, or of frequent terms
+    uint32_t size = 0;    // windows
+    uint32_t repeat_start = 0, repeats = 0, first_extra = 0;
     float most_extra = 0;  // of its repeats
-};
-
-// A row that holds a term several times.
-struct Repeat {
-    uint32_t row;
-    uint32_t count;
-    float extra;  // what that adds, in weights of the term
 };
 
 struct Hit {
@@ -108,12 +100,11 @@ struct Hit {
 struct Term {
     uint32_t place;
     uint32_t count;
-    uint32_t rank;  // in the order in which a score is summed
     double weight;
 };
 
 struct Query {
-    size_t first, last;  // of its terms
+    size_t first, last;  // of its terms, in the order in which a score is summed
     size_t k;
     double bar;  // a hit's score must be above it
     std::vector<Hit> hits;
@@ -178,12 +169,8 @@ class Search {
             queries_.push_back({starts(i), starts(i + 1), k(i), std::nextafter(bars(i), 0.0), {}});
             for (size_t at = starts(i); at < starts(i + 1); ++at) {
                 if (places(at) >= idf_.size()) throw std::invalid_argument("a term without an idf");
-                const double weight = counts(at) * idf_[places(at)];
-                terms_.push_back({places(at), counts(at), static_cast<uint32_t>(at - starts(i)), weight});
+                terms_.push_back({places(at), counts(at), counts(at) * idf_[places(at)]});
             }
-            std::sort(terms_.begin() + static_cast<std::ptrdiff_t>(starts(i)), terms_.end(), [&](const Term& x, const Term& y) {
-                return idf_[x.place] != idf_[y.place] ? idf_[x.place] < idf_[y.place] : x.rank < y.rank;
-            });
         }
     }
 
@@ -217,23 +204,18 @@ class Search {
         return give_all(found);
     }
 
-    // How many rows the terms of the queries have in the blocks so far.
-    uint64_t postings() const {
-        uint64_t all = 0;
-        for (const Worker& worker : workers_) all += worker.postings;
-        return all;
-    }
-
   private:
     // A block with what all queries need of it.
     struct Prepared {
         const int64_t* units;
         const uint16_t *rare_windows, *before;
         const uint8_t *rare_rows, *frequent_rows;
+        const uint32_t *repeat_rows, *repeat_counts;
         const uint64_t* windows;
         size_t strips;
         std::vector<List> lists;  // by place of a term
-        std::vector<Repeat> repeats;
+        std::vector<uint16_t> repeat_windows;  // of the rows that hold a term several times
+        std::vector<float> extra;              // what that adds, in weights of the term
         std::vector<double> saturation, divisor;  // of each length: s and 1 + s
         std::vector<uint16_t> length_of;          // of each row, which of the lengths
         std::vector<float> strip_divisor;         // of the first, shortest row of each strip
@@ -251,7 +233,8 @@ class Search {
                 const uint16_t* const at = rare_windows + list.start;
                 for (size_t i = 0; i < list.size; i += 32) __builtin_prefetch(at + i);
             }
-            if (list.repeats) __builtin_prefetch(repeats.data() + list.repeat_start);
+            if (list.repeats) __builtin_prefetch(repeat_windows.data() + list.first_extra);
+            if (list.repeats) __builtin_prefetch(extra.data() + list.first_extra);
         }
     };
 
@@ -271,7 +254,7 @@ class Search {
         const size_t frequent = block.frequent_terms.size();
         check(rows && rows <= window << 16 && lengths && lengths <= UINT16_MAX &&
               block.length_ends.size() == lengths && block.length_ends(lengths - 1) == rows &&
-              block.rare_rows.size() == block.rare_windows.size() && block.frequent_units.size() == frequent &&
+              block.rare_rows.size() == block.rare_windows.size() && 
               block.frequent_ends.size() == frequent && block.windows.size() == strips * frequent &&
               block.before.size() == strips * frequent &&
               block.repeat_ends.size() == block.repeat_terms.size() &&
@@ -282,6 +265,8 @@ class Search {
         p.windows = block.windows.data();
         p.before = block.before.data();
         p.frequent_rows = block.frequent_rows.data();
+        p.repeat_rows = block.repeat_rows.data();
+        p.repeat_counts = block.repeat_counts.data();
         p.length_of.resize(rows);
         p.saturation.clear();
         p.divisor.clear();
@@ -299,29 +284,31 @@ class Search {
         for (size_t s = 0; s < strips; ++s)
             add_strip(p, s * strip * window, std::min(rows, (s + 1) * strip * window) - 1);
         p.lists.assign(idf_.size(), {});
-        p.repeats.clear();
+        p.repeat_windows.clear();
+        p.extra.clear();
         prepare_rare(block, p);
         for_each_held(block.frequent_terms, [&](size_t i, List& list) {
             list.frequent = true;
             list.number = static_cast<uint32_t>(i);
-            list.units = block.frequent_units(i);
             list.start = i ? block.frequent_ends(i - 1) : 0;
             list.size = block.frequent_ends(i) - list.start;
             const size_t last = strips - 1;
-            check(list.units && list.start < block.frequent_ends(i) && block.frequent_ends(i) < block.frequent_rows.size() &&
+            check(list.start < block.frequent_ends(i) && block.frequent_ends(i) < block.frequent_rows.size() &&
                   p.before_of(list)[last] + ones(p.windows_of(list)[last]) == list.size);
         }, p);
         for_each_held(block.repeat_terms, [&](size_t i, List& list) {
             const uint32_t start = i ? block.repeat_ends(i - 1) : 0, end = block.repeat_ends(i);
-            check(start < end && end <= block.repeat_rows.size() && block.repeat_rows(end - 1) < rows && list.units);
-            list.repeat_start = static_cast<uint32_t>(p.repeats.size());
+            check(start < end && end <= block.repeat_rows.size() && block.repeat_rows(end - 1) < rows && list.size);
+            list.repeat_start = start;
             list.repeats = end - start;
+            list.first_extra = static_cast<uint32_t>(p.extra.size());
             for (uint32_t j = start; j < end; ++j) {
-                const uint32_t row = block.repeat_rows(j), count = block.repeat_counts(j);
-                const double s = p.saturation[p.length_of[row]], tf = count;
+                const uint32_t row = block.repeat_rows(j);
+                const double s = p.saturation[p.length_of[row]], tf = block.repeat_counts(j);
+                p.repeat_windows.push_back(static_cast<uint16_t>(row / window));
                 // tf / (tf + s) is that much more, in weights over 1 + s, than 1 / (1 + s).
-                p.repeats.push_back({row, count, static_cast<float>(s * (tf - 1) / (tf + s))});
-                list.most_extra = std::max(list.most_extra, p.repeats.back().extra);
+                p.extra.push_back(static_cast<float>(s * (tf - 1) / (tf + s)));
+                list.most_extra = std::max(list.most_extra, p.extra.back());
             }
         }, p);
     }
@@ -338,7 +325,6 @@ class Search {
             List& list = p.lists[term.place];
             list.start = start;
             list.size = end - start;
-            for (uint32_t i = start; i < end; ++i) list.units += ones(p.rare_rows[i]);
         }
     }
 
@@ -390,10 +376,9 @@ class Search {
             for (size_t i = q.first; i < q.last; ++i) {
                 const Term& term = search.terms_[i];
                 const List& list = p.lists[term.place];
-                if (!list.units) continue;
+                if (!list.size) continue;
                 coming.push_back({list, term.weight, static_cast<uint32_t>(i)});
                 coming_most += term.weight * (1 + list.most_extra);
-                postings += list.units;
                 p.fetch(list);
             }
         }
@@ -420,9 +405,11 @@ class Search {
         bool limit(const Prepared& p, double bar) {
             // Less than what rounding can add.
             const float need = static_cast<float>(bar * (1 - 1e-6)), all = static_cast<float>(most * (1 + 1e-6));
-            for (strips = 0; strips < p.strips && need * p.strip_divisor[strips] <= all;) ++strips;
+            const auto& divisor = p.strip_divisor;  // rises
+            const auto end = std::partition_point(divisor.begin(), divisor.end(), [&](float d) { return need * d <= all; });
+            strips = static_cast<size_t>(end - divisor.begin());
             if (!strips) return false;
-            scale = 255 / (need > 0 ? need * p.strip_divisor[strips - 1] : all);
+            scale = 255 / (need > 0 ? need * divisor[strips - 1] : all);
             require(p, need);
             return true;
         }
@@ -451,9 +438,9 @@ class Search {
                     const uint16_t* const windows = p.rare_windows + term.list.start;
                     for (uint32_t i = 0, end = term.list.size; i < end; ++i) add(to[windows[i]], more);
                 }
-                const Repeat* const repeats = p.repeats.data() + term.list.repeat_start;
-                for (uint32_t i = 0, end = term.list.repeats; i < end; ++i)
-                    add(to[repeats[i].row / window], up(weight * repeats[i].extra));
+                const uint16_t* const windows = p.repeat_windows.data() + term.list.first_extra;
+                const float* const extra = p.extra.data() + term.list.first_extra;
+                for (uint32_t i = 0, end = term.list.repeats; i < end; ++i) add(to[windows[i]], up(weight * extra[i]));
             }
         }
 
@@ -469,8 +456,13 @@ class Search {
 
         // Finds the windows whose sums are high enough, and counts them.
         void find_live() {
-            wide.reach(sums.data(), least.data(), strips, live.data());
-            count_live();
+            lively.resize(strips);
+            lively.resize(wide.reach(sums.data(), least.data(), strips, live.data(), lively.data()));
+            count = 0;
+            for (const uint32_t s : lively) {
+                numbered[s] = count;
+                count += ones(live[s]);
+            }
         }
 
         // Where the bar lets many windows through: looks at those first that promise most, which raises it.
@@ -492,40 +484,29 @@ class Search {
             q.settle();
             require(p, static_cast<float>(q.bar * (1 - 1e-6)));
             find_live();
-            for (size_t s = 0; s < strips; ++s) live[s] &= ~done[s];
-            count_live();
+            count = 0;
+            for (const uint32_t s : lively) {
+                live[s] &= ~done[s];
+                numbered[s] = count;
+                count += ones(live[s]);
+            }
             look_at_live(p, q);
         }
 
         void look_at_live(const Prepared& p, Query& q) {
             if (!count) return;
-            narrow(p, q);
+            narrow(p);
             look_at(p, q);
         }
 
-        void count_live() {
-            lively.resize(strips);
-            const uint64_t* const bits = live.data();
-            uint32_t *const to = numbered.data(), *some = lively.data(), all = 0;
-            for (uint32_t s = 0, end = static_cast<uint32_t>(strips); s < end; ++s) {
-                to[s] = all;
-                all += ones(bits[s]);
-                *some = s;
-                some += bits[s] != 0;
-            }
-            lively.resize(static_cast<size_t>(some - lively.data()));
-            count = all;
-        }
-
         // Says which rows of the live windows are good enough by themselves, and which terms they hold.
-        void narrow(const Prepared& p, const Query& q) {
+        void narrow(const Prepared& p) {
             alive.clear();
             for (const uint32_t s : lively)
                 for (uint64_t left = live[s]; left; left &= left - 1)
                     alive.push_back(static_cast<uint16_t>(s * strip + first_one(left)));
             const size_t groups = (alive.size() + 7) / 8;
             held.assign(present.size() * groups, 0);
-            order.assign(q.last - q.first, nullptr);
             repeated.clear();
             weighed.clear();
             for (Present& each : present) {
@@ -536,7 +517,6 @@ class Search {
                 else
                     find_rare(p, each);
                 weighed.push_back({to, static_cast<uint8_t>(up(weight_of(each)))});
-                order[search.terms_[each.term].rank] = &each;
             }
             row_sums.resize(groups * strip);
             wide.sum(row_sums.data(), groups, weighed.data(), weighed.size());
@@ -545,7 +525,8 @@ class Search {
             group_least.clear();
             for (size_t i = 0; i < alive.size(); i += 8) group_least.push_back(least[alive[i] / strip]);
             wanted.resize(groups);
-            wide.reach(row_sums.data(), group_least.data(), groups, wanted.data());
+            some.resize(groups);
+            wide.reach(row_sums.data(), group_least.data(), groups, wanted.data(), some.data());
         }
 
         // Writes down for each live window which of its rows hold a frequent term.
@@ -573,13 +554,13 @@ class Search {
         void find_repeats(const Prepared& p, Present& term) {
             term.first_repeated = repeated.size();
             const float weight = weight_of(term);
-            const Repeat* const repeats = p.repeats.data() + term.list.repeat_start;
-            for (uint32_t i = 0, end = term.list.repeats; i < end; ++i) {
-                const uint32_t at = repeats[i].row / window;
-                if (!is_live(at)) continue;
-                const uint32_t row = slot_of(at) * window + repeats[i].row % window;
-                add(row_sums[row], up(weight * repeats[i].extra));
-                repeated.push_back({row, repeats[i].count});
+            const List& list = term.list;
+            const uint16_t* const windows = p.repeat_windows.data() + list.first_extra;
+            for (uint32_t i = 0, end = list.repeats; i < end; ++i) {
+                if (!is_live(windows[i])) continue;
+                const uint32_t row = slot_of(windows[i]) * window + p.repeat_rows[list.repeat_start + i] % window;
+                add(row_sums[row], up(weight * p.extra[list.first_extra + i]));
+                repeated.push_back({row, p.repeat_counts[list.repeat_start + i]});
             }
             term.last_repeated = repeated.size();
         }
@@ -611,8 +592,7 @@ class Search {
                 divisor[i] = p.divisor[p.length_of[rows[i]]];
             }
             scores.assign(rows.size() + wide_room, 0.0);
-            for (const Present* each : order)
-                if (each) add_scores(p, *each);
+            for (const Present& each : present) add_scores(p, each);
             for (size_t i = 0; i < rows.size(); ++i)
                 if (scores[i] > q.bar) q.take({scores[i], p.units[rows[i]]});
         }
@@ -634,7 +614,6 @@ class Search {
         }
 
         const Search& search;
-        uint64_t postings = 0;
         size_t strips = 0;              // of the block, those in which the bar can be reached: the first
         float scale = 0;                // of the sums
         std::vector<Weighed> weighed;    // terms
@@ -650,12 +629,12 @@ class Search {
         std::vector<uint8_t> row_sums;   // as the sums, of the rows of live windows
         std::vector<uint8_t> group_least;  // of eight live windows: what these must reach
         std::vector<uint64_t> wanted;    // which do
+        std::vector<uint32_t> some;      // groups with any
         std::vector<std::pair<uint32_t, uint32_t>> repeated;  // rows that hold a term several times, and how often
         std::vector<uint32_t> rows, first_row;  // the wanted ones, and where those of each eight windows start
         std::vector<double> divisor, scores;    // of these
         std::vector<Present> present, coming;  // the terms of this query, and of the next one
         double most = 0, coming_most = 0;      // what a unit that holds them all would weigh
-        std::vector<Present*> order;
     };
 
     std::vector<double> idf_;
@@ -792,8 +771,7 @@ void bind_search(nb::module_& module) {
              nb::arg("starts"), nb::arg("places"), nb::arg("counts"), nb::arg("idf"), nb::arg("k"), nb::arg("bars"),
              nb::arg("k1"), nb::arg("b"), nb::arg("mean_length"), nb::arg("threads"))
         .def("add", &Search::add, nb::arg("blocks"), nb::arg("ids"))
-        .def("hits", &Search::hits)
-        .def_prop_ro("postings", &Search::postings);
+        .def("hits", &Search::hits);
     module.def("instructions", &instructions);
     module.def("use_instructions", &use_instructions, nb::arg("name"));
     module.def("look_up", &look_up, nb::arg("offsets"), nb::arg("data"), nb::arg("other_offsets"), nb::arg("other_data"));

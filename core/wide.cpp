@@ -59,13 +59,17 @@ void sum_8(uint8_t* sums, size_t strips, const Weighed* terms, size_t count) {
     }
 }
 
-void reach_8(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits) {
+size_t reach_8(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits, uint32_t* some) {
+    size_t count = 0;
     for (size_t s = 0; s < strips; ++s) {
         const Eight enough = all(least[s]);
         uint64_t found = 0;
         for (size_t i = 0; i < strip; i += 8) found |= uint64_t{at_least(sums + s * strip + i, enough)} << i;
         bits[s] = found;
+        some[count] = static_cast<uint32_t>(s);
+        count += found != 0;
     }
+    return count;
 }
 
 void score_1(double* scores, const double* divisors, const uint64_t* set, const uint64_t* chosen, size_t words,
@@ -122,7 +126,8 @@ void sum_32(uint8_t* sums, size_t strips, const Weighed* terms, size_t count) {
     sum_in_turn(first, next, 4, sums, strips, terms, count);
 }
 
-WITH_AVX2 void reach_32(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits) {
+WITH_AVX2 size_t reach_32(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits, uint32_t* some) {
+    size_t count = 0;
     for (size_t s = 0; s < strips; ++s) {
         const __m256i enough = _mm256_set1_epi8(static_cast<char>(least[s]));
         uint64_t found = 0;
@@ -132,7 +137,10 @@ WITH_AVX2 void reach_32(const uint8_t* sums, const uint8_t* least, size_t strips
             found |= static_cast<uint64_t>(static_cast<uint32_t>(_mm256_movemask_epi8(is))) << half * 32;
         }
         bits[s] = found;
+        some[count] = static_cast<uint32_t>(s);
+        count += found != 0;
     }
+    return count;
 }
 
 WITH_AVX2 void score_4(double* scores, const double* divisors, const uint64_t* set, const uint64_t* chosen, size_t words,
@@ -178,11 +186,15 @@ void sum_64(uint8_t* sums, size_t strips, const Weighed* terms, size_t count) {
     sum_in_turn(first, next, 8, sums, strips, terms, count);
 }
 
-WITH_AVX512 void reach_64(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits) {
+WITH_AVX512 size_t reach_64(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits, uint32_t* some) {
+    size_t count = 0;
     for (size_t s = 0; s < strips; ++s) {
         const __m512i enough = _mm512_set1_epi8(static_cast<char>(least[s]));
         bits[s] = _mm512_cmpge_epu8_mask(_mm512_loadu_si512(sums + s * strip), enough);
+        some[count] = static_cast<uint32_t>(s);
+        count += bits[s] != 0;
     }
+    return count;
 }
 
 WITH_AVX512 void score_8(double* scores, const double* divisors, const uint64_t* set, const uint64_t* chosen, size_t words,

@@ -22,8 +22,9 @@ constexpr size_t wide_room = 8;
 struct Wide {
     // Sums up the weights of some terms for each window in which they stand; what would pass 255 stays there.
     void (*sum)(uint8_t* sums, size_t strips, const Weighed* terms, size_t count);
-    // Sets the bits of the sums that are not below the number of their strip.
-    void (*reach)(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits);
+    // Sets the bits of the sums that are not below the number of their strip. Returns how many strips have any, which
+    // are written down.
+    size_t (*reach)(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits, uint32_t* some);
     // Of the bits of some words only those that are `chosen` have a score, one after another: adds
     // times * (weight / divisor) to the scores whose bits are set. Behind the last there is room for `wide_room` more.
     void (*score)(double* scores, const double* divisors, const uint64_t* set, const uint64_t* chosen, size_t words,

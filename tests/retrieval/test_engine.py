@@ -130,7 +130,7 @@ def test_the_compiled_search_equals_the_reference_at_any_bar(data, texts, querie
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shard, "core", lambda: None)
         expected = shard.search(plan, parts)
-    assert (answer.units, answer.postings) == (expected.units, expected.postings)
+    assert answer.units == expected.units
     # The search orders nothing; a merge does.
     got, wanted = (engine.merge(asked.k, [found], 1) for found in (answer.found, expected.found))
     for name in ("starts", "units", "scores"):

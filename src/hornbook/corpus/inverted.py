@@ -49,7 +49,7 @@ class Block:
         units: the unit id of each row, [rows] int64.
         lengths: the lengths (terms) that units have, rising, [lengths] uint32.
         length_ends: the row before which each length ends, [lengths] uint32.
-        rare_ends: where the windows of each term of the shard end in `rare_windows`; a term that is frequent, or not in
+        rare_ends: where the windows of each term of the shard end in `rare_windows`; one that is frequent, or not in
             the block, has none, [terms of the shard] uint32.
         rare_windows: the windows of each rare term in turn, rising, [rare windows] uint16.
         rare_rows: in which of each window's rows the term stands, as bits, [rare windows] uint8.

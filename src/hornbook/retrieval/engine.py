@@ -197,9 +197,10 @@ def _retrieve(shards: Sequence[Shard], queries: Queries, k1: float, b: float, ke
         known += counted.statistics
         samples += counted.sampled
     threads = kept.spread.threads or kept.threads
-    plan = Plan(queries, known.idf, known.mean_length, np.zeros(len(queries)), k1, b, threads)
     if not known.length or not len(queries):
         return merge(queries.k, [], threads, filled=True)
+    postings = float(known.frequency[queries.places].sum()) / known.units
+    plan = Plan(queries, known.idf, known.mean_length, np.zeros(len(queries)), k1, b, threads, postings)
     sampled = [shard for shard, size in zip(shards, samples, strict=True) if size]
     bars, best = _sample(plan, sampled, sum(samples) / known.units, sum(samples), kept)
     rest: list[Part] = [(shard, REST if size else ALL) for shard, size in zip(shards, samples, strict=True)]
@@ -239,7 +240,10 @@ def _search_again(
     """Search everything for some queries, rising, whose bars were too high, and mend what was merged for them."""
     with progress(f"Retrieving again for {len(short):,} of {len(plan.queries):,} queries", units) as counter:
         some, terms = plan.queries.some(short)
-        again = replace(plan, queries=some, idf=plan.idf[terms], bars=np.zeros(len(short)))
+        share = len(some) / len(plan.queries)
+        again = replace(
+            plan, queries=some, idf=plan.idf[terms], bars=np.zeros(len(short)), postings=plan.postings * share
+        )
         parts: list[Part] = [(shard, ALL) for shard in shards]
         found = _search(again, _groups(parts, kept.spread.width), kept, counter)
     mended = merge(some.k, found, kept.threads, filled=True)
@@ -270,7 +274,7 @@ def _search(
 ) -> list[Found]:
     """Return the best units of parts of a corpus for each query, and those that are known already, to be merged."""
     found, most = list(known), 2 * int(plan.queries.k.sum())
-    started, postings = time.monotonic(), 0
+    started, units = time.monotonic(), 0
     for answer in kept.search(plan, groups):
         found.append(answer.found)
         # A start is half as large as a hit; of very many shards each holds few hits but all the starts.
@@ -278,8 +282,9 @@ def _search(
             found = [merge(plan.queries.k, found, kept.threads)]
             # From now on those who search in this process are spared what k units that were found are better than.
             np.maximum(plan.bars, _kth(plan.queries, found[0]), out=plan.bars)
-        postings += answer.postings
-        counter.advance(answer.units, f"{postings / (time.monotonic() - started) / 1e6:,.0f} M postings/s")
+        units += answer.units
+        rate = units * plan.postings / (time.monotonic() - started)
+        counter.advance(answer.units, f"{rate / 1e6:,.0f} M postings/s")
     return found
 
 
@@ -292,7 +297,7 @@ def add_up(_: Queries, counted: Sequence[Counted]) -> Counted:
 def join(plan: Plan, answers: Sequence[Answer]) -> Answer:
     """Return the answers of several parts of a corpus as one: no more hits than each query wants."""
     found = merge(plan.queries.k, [answer.found for answer in answers], plan.threads)
-    return Answer(found, sum(answer.units for answer in answers), sum(answer.postings for answer in answers))
+    return Answer(found, sum(answer.units for answer in answers))
 
 
 def merge(k: NDArray[np.uint32], parts: Sequence[Found], threads: int, *, filled: bool = False) -> Found:
@@ -337,9 +342,7 @@ def _write(path: Path, answer: Answer) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with temporary.open("wb") as file:
         found = answer.found
-        np.savez(
-            file, starts=found.starts, units=found.units, scores=found.scores, about=[answer.units, answer.postings]
-        )
+        np.savez(file, starts=found.starts, units=found.units, scores=found.scores, about=[answer.units])
     temporary.replace(path)
 
 

@@ -39,7 +39,6 @@ class Search:
         self._idf, self._k, self._bars = idf, k.tolist(), bars.tolist()
         self._k1, self._b, self._mean_length = k1, b, mean_length
         self._hits: list[list[tuple[float, int]]] = [[] for _ in self._k]
-        self.postings = 0
 
     def add(self, blocks: Sequence[Block], ids: NDArray[np.int32]) -> None:
         """Go over blocks of a shard; `ids` are those of the queries' terms there, -1 where it lacks them."""
@@ -58,7 +57,6 @@ class Search:
                     if place in held:
                         rows, tf = held[place]
                         scores[rows] += times * (self._idf[place] * tf / (tf + saturation[rows]))
-                        self.postings += len(rows)
                 good = np.flatnonzero((scores > 0) & (scores >= self._bars[query]))
                 found = zip(scores[good].tolist(), block.units[good].tolist(), strict=True)
                 self._hits[query] = _best([*self._hits[query], *found], self._k[query])

@@ -63,6 +63,7 @@ class Plan:
         k1: saturation of term frequency.
         b: normalisation by unit length.
         threads: how many; does not change the answer.
+        postings: how many pairs of one of the queries and one of its terms a unit holds, on average; told, not used.
     """
 
     queries: Queries
@@ -72,6 +73,7 @@ class Plan:
     k1: float
     b: float
     threads: int
+    postings: float = 0.0
 
     @cached_property
     def key(self) -> str:
@@ -91,12 +93,10 @@ class Answer:
     Attributes:
         found: the hits.
         units: how many units were gone over.
-        postings: how many of their (term, unit) pairs hold a term of a query, summed over the queries.
     """
 
     found: Found
     units: int
-    postings: int
 
 
 @dataclass(frozen=True)
@@ -158,4 +158,4 @@ def search(plan: Plan, parts: Sequence[Part]) -> Answer:
         if compiled is not None:
             blocks = [compiled.Block(*(getattr(block, field.name) for field in fields(Block))) for block in blocks]
         engine.add(blocks, ids)
-    return Answer(Found(*engine.hits()), units, engine.postings)
+    return Answer(Found(*engine.hits()), units)
