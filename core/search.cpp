@@ -129,10 +129,10 @@ struct Query {
     }
 };
 
-using Found = std::tuple<Out<uint64_t>, Out<int64_t>, Out<double>>;
+using AllHits = std::tuple<Out<uint64_t>, Out<int64_t>, Out<double>>;
 
 // Hands over the hits of queries one after another, and where those of each start.
-Found give_all(std::vector<std::vector<Hit>>& queries) {
+AllHits give_all(std::vector<std::vector<Hit>>& queries) {
     std::vector<uint64_t> starts{0};
     std::vector<int64_t> units;
     std::vector<double> scores;
@@ -192,7 +192,7 @@ class Search {
     }
 
     // The hits of all queries one after another, in no order, and where those of each start.
-    Found hits() {
+    AllHits hits() {
         std::vector<std::vector<Hit>> found(queries_.size());
         {
             nb::gil_scoped_release release;
@@ -217,6 +217,7 @@ class Search {
         std::vector<uint16_t> repeat_windows;  // of the rows that hold a term several times
         std::vector<float> extra;              // what that adds, in weights of the term
         std::vector<double> saturation, divisor;  // of each length: s and 1 + s
+        std::vector<float> extra_of_two;          // of each length
         std::vector<uint16_t> length_of;          // of each row, which of the lengths
         std::vector<float> strip_divisor;         // of the first, shortest row of each strip
         std::vector<double> strip_saturation;     // of all its rows, -1 where they differ
@@ -270,10 +271,12 @@ class Search {
         p.length_of.resize(rows);
         p.saturation.clear();
         p.divisor.clear();
+        p.extra_of_two.clear();
         for (size_t g = 0, row = 0; g < lengths; ++g) {
             // As NumPy computes it from left to right.
             p.saturation.push_back(k1_ * (1 - b_ + b_ * block.lengths(g) / mean_length_));
             p.divisor.push_back(1 + p.saturation[g]);
+            p.extra_of_two.push_back(extra_of(p.saturation[g], 2));
             check(block.length_ends(g) >= row && block.length_ends(g) <= rows);
             std::fill(p.length_of.begin() + static_cast<std::ptrdiff_t>(row),
                       p.length_of.begin() + block.length_ends(g), static_cast<uint16_t>(g));
@@ -302,16 +305,22 @@ class Search {
             list.repeat_start = start;
             list.repeats = end - start;
             list.first_extra = static_cast<uint32_t>(p.extra.size());
-            for (uint32_t j = start; j < end; ++j) {
-                const uint32_t row = block.repeat_rows(j);
-                const double s = p.saturation[p.length_of[row]], tf = block.repeat_counts(j);
-                p.repeat_windows.push_back(static_cast<uint16_t>(row / window));
-                // tf / (tf + s) is that much more, in weights over 1 + s, than 1 / (1 + s).
-                p.extra.push_back(static_cast<float>(s * (tf - 1) / (tf + s)));
-                list.most_extra = std::max(list.most_extra, p.extra.back());
+            p.repeat_windows.resize(p.extra.size() + list.repeats);
+            p.extra.resize(p.extra.size() + list.repeats);
+            uint16_t* const windows = p.repeat_windows.data() + list.first_extra;
+            float* const extra = p.extra.data() + list.first_extra;
+            for (uint32_t j = 0; j < list.repeats; ++j) {
+                const uint32_t row = p.repeat_rows[start + j], count = p.repeat_counts[start + j];
+                const uint16_t length = p.length_of[row];
+                windows[j] = static_cast<uint16_t>(row / window);
+                extra[j] = count == 2 ? p.extra_of_two[length] : extra_of(p.saturation[length], count);
+                list.most_extra = std::max(list.most_extra, extra[j]);
             }
         }, p);
     }
+
+    // How much more tf / (tf + s) is, in weights over 1 + s, than 1 / (1 + s).
+    static float extra_of(double s, double tf) { return static_cast<float>(s * (tf - 1) / (tf + s)); }
 
     void prepare_rare(const Block& block, Prepared& p) const {
         const uint32_t* const ends = block.rare_ends.data();
@@ -350,8 +359,21 @@ class Search {
         List list;
         double weight;
         uint32_t term;  // which of all
-        uint64_t* held = nullptr;  // in which rows of the live windows
-        size_t first_repeated = 0, last_repeated = 0;
+        uint64_t* held = nullptr;  // in which rows of the live windows, eight windows together
+
+        uint8_t* rows_held() const { return reinterpret_cast<uint8_t*>(held); }
+    };
+
+    // One of the windows, or repeats, of a term.
+    struct Found {
+        Present* term;
+        uint32_t number;
+    };
+
+    // A row of the live windows that holds a term several times.
+    struct Repeated {
+        const Present* term;
+        uint32_t row, count;
     };
 
     // What one thread needs to go over a block with a query.
@@ -507,20 +529,19 @@ class Search {
                     alive.push_back(static_cast<uint16_t>(s * strip + first_one(left)));
             const size_t groups = (alive.size() + 7) / 8;
             held.assign(present.size() * groups, 0);
-            repeated.clear();
             weighed.clear();
+            size_t postings = 0;
             for (Present& each : present) {
-                uint64_t* const to = held.data() + weighed.size() * groups;
-                each.held = to;
-                if (each.list.frequent)
-                    find_frequent(p, each);
-                else
-                    find_rare(p, each);
-                weighed.push_back({to, static_cast<uint8_t>(up(weight_of(each)))});
+                each.held = held.data() + weighed.size() * groups;
+                weighed.push_back({each.held, static_cast<uint8_t>(up(weight_of(each)))});
+                postings += (each.list.frequent ? alive.size() : each.list.size) + each.list.repeats;
             }
+            if (found.size() < postings) found.resize(2 * postings);
+            find_frequent(p);
+            find_rare(p);
             row_sums.resize(groups * strip);
             wide.sum(row_sums.data(), groups, weighed.data(), weighed.size());
-            for (Present& each : present) find_repeats(p, each);
+            find_repeats(p);
             // A strip asks for no less than those before.
             group_least.clear();
             for (size_t i = 0; i < alive.size(); i += 8) group_least.push_back(least[alive[i] / strip]);
@@ -529,43 +550,59 @@ class Search {
             wide.reach(row_sums.data(), group_least.data(), groups, wanted.data(), some.data());
         }
 
-        // Writes down for each live window which of its rows hold a frequent term.
-        void find_frequent(const Prepared& p, const Present& term) const {
-            const uint64_t* const bits = p.windows_of(term.list);
-            const uint16_t* const before = p.before_of(term.list);
-            const uint8_t* const rows = p.frequent_rows + term.list.start;
-            uint8_t* const to = reinterpret_cast<uint8_t*>(term.held);
-            for (size_t slot = 0, end = alive.size(); slot < end; ++slot) {
-                const size_t s = alive[slot] / strip, bit = alive[slot] % strip;
-                // Where it stands in none, the next window's rows are read and left out: without a branch it is faster.
-                const uint8_t of = rows[before[s] + ones(bits[s] & ((uint64_t{1} << bit) - 1))];
-                to[slot] = static_cast<uint8_t>(of & -(bits[s] >> bit & 1));
+        // Writes down for each live window which of its rows hold the frequent terms. First which windows these are, without
+        // a branch, as none could be foretold.
+        void find_frequent(const Prepared& p) {
+            Found* to = found.data();
+            for (Present& term : present) {
+                if (!term.list.frequent) continue;
+                const uint64_t* const bits = p.windows_of(term.list);
+                for (uint32_t slot = 0, end = static_cast<uint32_t>(alive.size()); slot < end; ++slot) {
+                    *to = {&term, slot};
+                    to += bits[alive[slot] / strip] >> alive[slot] % strip & 1;
+                }
+            }
+            for (const Found* each = found.data(); each < to; ++each) {
+                const List& list = each->term->list;
+                const size_t s = alive[each->number] / strip, bit = alive[each->number] % strip;
+                const uint64_t before = p.windows_of(list)[s] & ((uint64_t{1} << bit) - 1);
+                each->term->rows_held()[each->number] = p.frequent_rows[list.start + p.before_of(list)[s] + ones(before)];
             }
         }
 
-        void find_rare(const Prepared& p, const Present& term) const {
-            const uint16_t* const windows = p.rare_windows + term.list.start;
-            const uint8_t* const rows = p.rare_rows + term.list.start;
-            uint8_t* const to = reinterpret_cast<uint8_t*>(term.held);
-            for (uint32_t i = 0, end = term.list.size; i < end; ++i)
-                if (is_live(windows[i])) to[slot_of(windows[i])] = rows[i];
-        }
-
-        void find_repeats(const Prepared& p, Present& term) {
-            term.first_repeated = repeated.size();
-            const float weight = weight_of(term);
-            const List& list = term.list;
-            const uint16_t* const windows = p.repeat_windows.data() + list.first_extra;
-            for (uint32_t i = 0, end = list.repeats; i < end; ++i) {
-                if (!is_live(windows[i])) continue;
-                const uint32_t row = slot_of(windows[i]) * window + p.repeat_rows[list.repeat_start + i] % window;
-                add(row_sums[row], up(weight * p.extra[list.first_extra + i]));
-                repeated.push_back({row, p.repeat_counts[list.repeat_start + i]});
+        void find_rare(const Prepared& p) {
+            Found* to = found.data();
+            for (Present& term : present)
+                if (!term.list.frequent) to = live_of(p.rare_windows + term.list.start, term.list.size, term, to);
+            for (const Found* each = found.data(); each < to; ++each) {
+                const uint32_t i = each->term->list.start + each->number;
+                each->term->rows_held()[slot_of(p.rare_windows[i])] = p.rare_rows[i];
             }
-            term.last_repeated = repeated.size();
         }
 
-        bool is_live(uint32_t at) const { return live[at / strip] >> at % strip & 1; }
+        void find_repeats(const Prepared& p) {
+            Found* to = found.data();
+            for (Present& term : present)
+                to = live_of(p.repeat_windows.data() + term.list.first_extra, term.list.repeats, term, to);
+            repeated.clear();
+            for (const Found* each = found.data(); each < to; ++each) {
+                const Present& term = *each->term;
+                const uint32_t i = term.list.first_extra + each->number, j = term.list.repeat_start + each->number;
+                const uint32_t row = slot_of(p.repeat_windows[i]) * window + p.repeat_rows[j] % window;
+                add(row_sums[row], up(weight_of(term) * p.extra[i]));
+                repeated.push_back({&term, row, p.repeat_counts[j]});
+            }
+        }
+
+        // Writes down from `to` on which of some windows are live; returns where that ends.
+        Found* live_of(const uint16_t* windows, uint32_t size, Present& term, Found* to) const {
+            const uint64_t* const bits = live.data();
+            for (uint32_t i = 0; i < size; ++i) {
+                *to = {&term, i};
+                to += bits[windows[i] / strip] >> windows[i] % strip & 1;
+            }
+            return to;
+        }
 
         // The number of a live window among these.
         uint32_t slot_of(uint32_t at) const {
@@ -592,25 +629,27 @@ class Search {
                 divisor[i] = p.divisor[p.length_of[rows[i]]];
             }
             scores.assign(rows.size() + wide_room, 0.0);
-            for (const Present& each : present) add_scores(p, each);
+            const Repeated* next = repeated.data();
+            for (const Present& each : present) next = add_scores(p, each, next);
             for (size_t i = 0; i < rows.size(); ++i)
                 if (scores[i] > q.bar) q.take({scores[i], p.units[rows[i]]});
         }
 
-        void add_scores(const Prepared& p, const Present& each) {
+        // Takes from `next` on what the rows hold several times; returns where that of the next term starts.
+        const Repeated* add_scores(const Prepared& p, const Present& each, const Repeated* next) {
             const Term& term = search.terms_[each.term];
-            for (size_t i = each.first_repeated; i < each.last_repeated; ++i) {
-                const auto [number, tf] = repeated[i];
-                const uint32_t group = number / strip;
-                const uint64_t bit = uint64_t{1} << number % strip;
+            for (const Repeated* const end = repeated.data() + repeated.size(); next < end && next->term == &each; ++next) {
+                const uint32_t group = next->row / strip;
+                const uint64_t bit = uint64_t{1} << next->row % strip;
                 if (!(wanted[group] & bit)) continue;
                 const size_t row = first_row[group] + ones(wanted[group] & (bit - 1));
-                const double s = p.saturation[p.length_of[rows[row]]];
+                const double s = p.saturation[p.length_of[rows[row]]], tf = next->count;
                 scores[row] += term.count * (search.idf_[term.place] * tf / (tf + s));
                 each.held[group] &= ~bit;  // not once more below
             }
             wide.score(scores.data(), divisor.data(), each.held, wanted.data(), wanted.size(), search.idf_[term.place],
                        term.count);
+            return next;
         }
 
         const Search& search;
@@ -623,6 +662,7 @@ class Search {
         std::vector<uint64_t> done;      // which were looked at already
         std::vector<uint32_t> numbered;  // how many are live before each strip
         std::vector<uint32_t> lively;    // the strips with any
+        std::vector<Found> found;        // which of some windows are live
         uint32_t count = 0;              // how many are
         std::vector<uint16_t> alive;     // these
         std::vector<uint64_t> held;      // for each term and live window: the rows that hold it, as bits, eight windows together
@@ -630,7 +670,7 @@ class Search {
         std::vector<uint8_t> group_least;  // of eight live windows: what these must reach
         std::vector<uint64_t> wanted;    // which do
         std::vector<uint32_t> some;      // groups with any
-        std::vector<std::pair<uint32_t, uint32_t>> repeated;  // rows that hold a term several times, and how often
+        std::vector<Repeated> repeated;  // by term
         std::vector<uint32_t> rows, first_row;  // the wanted ones, and where those of each eight windows start
         std::vector<double> divisor, scores;    // of these
         std::vector<Present> present, coming;  // the terms of this query, and of the next one
@@ -678,7 +718,7 @@ void sort_best(Room& room, size_t k) {
 }
 
 // The k best of the hits that were found for each query in several places; filled up to k with -1 and -inf if asked.
-Found merge(const In<uint32_t>& k, const std::vector<std::tuple<In<uint64_t>, In<int64_t>, In<double>>>& parts,
+AllHits merge(const In<uint32_t>& k, const std::vector<std::tuple<In<uint64_t>, In<int64_t>, In<double>>>& parts,
             bool filled, size_t threads) {
     for (const auto& [starts, units, scores] : parts)
         if (starts.size() != k.size() + 1 || units.size() != scores.size() || starts(k.size()) != units.size())

@@ -32,7 +32,7 @@ from hornbook.terms.characters import tables
 WINDOW = 8
 STRIP = 64 * WINDOW
 # Windows are numbered in 16 bits: no block may have more than 8 * 2**16 units.
-BLOCK_UNITS = 262_144
+BLOCK_UNITS = 524_288
 # One of so many units is in the first block of its shard, a sample of it, as far as a block has room.
 SAMPLED = 12
 _TERMS = pa.schema([("term", pa.string()), ("units", pa.int64())])
