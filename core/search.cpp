@@ -26,6 +26,7 @@
 
 #include "texts.h"
 #include "wide.h"
+#include "windows.h"
 
 namespace hornbook {
 namespace {
@@ -73,7 +74,6 @@ struct Block {
     In<uint8_t> rare_rows;
     In<uint32_t> frequent_terms, frequent_units, frequent_ends;
     In<uint64_t> windows;
-    In<uint16_t> before;
     In<uint8_t> frequent_rows;
     In<uint32_t> repeat_terms, repeat_ends, repeat_rows, repeat_counts;
 };
@@ -208,7 +208,7 @@ class Search {
     // A block with what all queries need of it.
     struct Prepared {
         const int64_t* units;
-        const uint16_t *rare_windows, *before;
+        const uint16_t* rare_windows;
         const uint8_t *rare_rows, *frequent_rows;
         const uint32_t *repeat_rows, *repeat_counts;
         const uint64_t* windows;
@@ -222,8 +222,7 @@ class Search {
         std::vector<float> strip_divisor;         // of the first, shortest row of each strip
         std::vector<double> strip_saturation;     // of all its rows, -1 where they differ
 
-        const uint64_t* windows_of(const List& list) const { return windows + list.number * strips; }
-        const uint16_t* before_of(const List& list) const { return before + list.number * strips; }
+        const uint64_t* windows_of(const List& list) const { return windows + list.number * words_of(strips); }
 
         // Asks memory for what is read first.
         void fetch(const List& list) const {
@@ -256,15 +255,13 @@ class Search {
         check(rows && rows <= window << 16 && lengths && lengths <= UINT16_MAX &&
               block.length_ends.size() == lengths && block.length_ends(lengths - 1) == rows &&
               block.rare_rows.size() == block.rare_windows.size() && 
-              block.frequent_ends.size() == frequent && block.windows.size() == strips * frequent &&
-              block.before.size() == strips * frequent &&
+              block.frequent_ends.size() == frequent && block.windows.size() == words_of(strips) * frequent &&
               block.repeat_ends.size() == block.repeat_terms.size() &&
               block.repeat_counts.size() == block.repeat_rows.size());
         p.units = block.units.data();
         p.rare_windows = block.rare_windows.data();
         p.rare_rows = block.rare_rows.data();
         p.windows = block.windows.data();
-        p.before = block.before.data();
         p.frequent_rows = block.frequent_rows.data();
         p.repeat_rows = block.repeat_rows.data();
         p.repeat_counts = block.repeat_counts.data();
@@ -296,8 +293,8 @@ class Search {
             list.start = i ? block.frequent_ends(i - 1) : 0;
             list.size = block.frequent_ends(i) - list.start;
             const size_t last = strips - 1;
-            check(list.start < block.frequent_ends(i) && block.frequent_ends(i) < block.frequent_rows.size() &&
-                  p.before_of(list)[last] + ones(p.windows_of(list)[last]) == list.size);
+            check(list.start < block.frequent_ends(i) && block.frequent_ends(i) <= block.frequent_rows.size() &&
+                  set_before(p.windows_of(list), last) + ones(p.windows_of(list)[word_of(last)]) == list.size);
         }, p);
         for_each_held(block.repeat_terms, [&](size_t i, List& list) {
             const uint32_t start = i ? block.repeat_ends(i - 1) : 0, end = block.repeat_ends(i);
@@ -446,13 +443,14 @@ class Search {
 
         void sum_up(const Prepared& p) {
             // Of the strips behind those that are looked at the sums mean nothing.
-            sums.resize(p.strips * strip);
+            const size_t eights = (strips + eight - 1) / eight;
+            sums.resize((p.strips + eight) * strip);
             uint8_t* const to = sums.data();
             weighed.clear();
             for (const Present& term : present)
                 if (term.list.frequent)
                     weighed.push_back({p.windows_of(term.list), static_cast<uint8_t>(up(weight_of(term)))});
-            wide.sum(to, strips, weighed.data(), weighed.size());
+            wide.sum(to, eights, eight_words, weighed.data(), weighed.size());
             for (const Present& term : present) {
                 const float weight = weight_of(term);
                 if (!term.list.frequent) {
@@ -527,20 +525,20 @@ class Search {
             for (const uint32_t s : lively)
                 for (uint64_t left = live[s]; left; left &= left - 1)
                     alive.push_back(static_cast<uint16_t>(s * strip + first_one(left)));
-            const size_t groups = (alive.size() + 7) / 8;
-            held.assign(present.size() * groups, 0);
+            const size_t groups = (alive.size() + 7) / 8, eights = (groups + eight - 1) / eight;
+            held.assign(present.size() * eights * eight, 0);
             weighed.clear();
             size_t postings = 0;
             for (Present& each : present) {
-                each.held = held.data() + weighed.size() * groups;
+                each.held = held.data() + weighed.size() * eights * eight;
                 weighed.push_back({each.held, static_cast<uint8_t>(up(weight_of(each)))});
                 postings += (each.list.frequent ? alive.size() : each.list.size) + each.list.repeats;
             }
             if (found.size() < postings) found.resize(2 * postings);
             find_frequent(p);
             find_rare(p);
-            row_sums.resize(groups * strip);
-            wide.sum(row_sums.data(), groups, weighed.data(), weighed.size());
+            row_sums.resize(eights * eight * strip);
+            wide.sum(row_sums.data(), eights, eight, weighed.data(), weighed.size());
             find_repeats(p);
             // A strip asks for no less than those before.
             group_least.clear();
@@ -559,14 +557,15 @@ class Search {
                 const uint64_t* const bits = p.windows_of(term.list);
                 for (uint32_t slot = 0, end = static_cast<uint32_t>(alive.size()); slot < end; ++slot) {
                     *to = {&term, slot};
-                    to += bits[alive[slot] / strip] >> alive[slot] % strip & 1;
+                    to += bits[word_of(alive[slot] / strip)] >> alive[slot] % strip & 1;
                 }
             }
             for (const Found* each = found.data(); each < to; ++each) {
                 const List& list = each->term->list;
                 const size_t s = alive[each->number] / strip, bit = alive[each->number] % strip;
-                const uint64_t before = p.windows_of(list)[s] & ((uint64_t{1} << bit) - 1);
-                each->term->rows_held()[each->number] = p.frequent_rows[list.start + p.before_of(list)[s] + ones(before)];
+                const uint64_t* const words = p.windows_of(list);
+                const uint32_t before = set_before(words, s) + ones(words[word_of(s)] & ((uint64_t{1} << bit) - 1));
+                each->term->rows_held()[each->number] = p.frequent_rows[list.start + before];
             }
         }
 
@@ -798,12 +797,12 @@ void bind_search(nb::module_& module) {
         .def("__init__", [](Block* block, In<int64_t> units, In<uint32_t> lengths, In<uint32_t> length_ends,
                             In<uint32_t> rare_ends, In<uint16_t> rare_windows, In<uint8_t> rare_rows,
                             In<uint32_t> frequent_terms, In<uint32_t> frequent_units, In<uint32_t> frequent_ends,
-                            In<uint64_t> windows, In<uint16_t> before, In<uint8_t> frequent_rows,
+                            In<uint64_t> windows, In<uint8_t> frequent_rows,
                             In<uint32_t> repeat_terms, In<uint32_t> repeat_ends, In<uint32_t> repeat_rows,
                             In<uint32_t> repeat_counts) {
-            new (block) Block{units,         lengths,     length_ends,  rare_ends,      rare_windows,  rare_rows,
-                              frequent_terms, frequent_units, frequent_ends, windows,    before,        frequent_rows,
-                              repeat_terms,  repeat_ends, repeat_rows,  repeat_counts};
+            new (block) Block{units,          lengths,        length_ends,   rare_ends,  rare_windows,
+                              rare_rows,      frequent_terms, frequent_units, frequent_ends, windows,
+                              frequent_rows,  repeat_terms,   repeat_ends,   repeat_rows, repeat_counts};
         });
     nb::class_<Search>(module, "Search")
         .def(nb::init<const In<uint64_t>&, const In<uint32_t>&, const In<uint32_t>&, const In<double>&,

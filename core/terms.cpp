@@ -12,7 +12,7 @@
 
 #include "numbering.h"
 #include "texts.h"
-#include "wide.h"
+#include "windows.h"
 #include "words.h"
 
 namespace hornbook {
@@ -104,7 +104,7 @@ class UnitTerms {
                                give(std::move(block.rare_windows)), give(std::move(block.rare_rows)),
                                give(std::move(block.frequent_terms)), give(std::move(block.frequent_units)),
                                give(std::move(block.frequent_ends)), give(std::move(block.windows)),
-                               give(std::move(block.before)), give(std::move(block.frequent_rows)),
+                               give(std::move(block.frequent_rows)),
                                give(std::move(block.repeat_terms)), give(std::move(block.repeat_ends)),
                                give(std::move(block.repeat_rows)), give(std::move(block.repeat_counts)));
     }
@@ -119,7 +119,6 @@ class UnitTerms {
         std::vector<uint8_t> rare_rows;
         std::vector<uint32_t> frequent_terms, frequent_units, frequent_ends;
         std::vector<uint64_t> windows;
-        std::vector<uint16_t> before;
         std::vector<uint8_t> frequent_rows;
         std::vector<uint32_t> repeat_terms, repeat_ends, repeat_rows, repeat_counts;
     };
@@ -194,7 +193,6 @@ class UnitTerms {
                 block.repeat_ends.push_back(static_cast<uint32_t>(block.repeat_rows.size()));
             }
         }
-        block.frequent_rows.push_back(0);
         return block;
     }
 
@@ -212,13 +210,11 @@ class UnitTerms {
 
     static void as_bits(const uint32_t* at, const uint32_t* end, size_t strips, Block& block) {
         const size_t first = block.windows.size();
-        block.windows.resize(first + strips);
+        block.windows.resize(first + words_of(strips));
+        uint64_t* const words = block.windows.data() + first;
         by_windows(at, end, block.frequent_rows,
-                   [&](size_t here) { block.windows[first + here / strip] |= uint64_t{1} << here % strip; });
-        for (size_t s = 0, before = 0; s < strips; ++s) {
-            block.before.push_back(static_cast<uint16_t>(before));
-            before += static_cast<size_t>(__builtin_popcountll(block.windows[first + s]));
-        }
+                   [&](size_t here) { words[word_of(here / strip)] |= uint64_t{1} << here % strip; });
+        count_before(words, strips);
     }
 
     const Characters characters_;

@@ -46,12 +46,12 @@ inline uint8_t at_least(const uint8_t* sums, Eight enough) {
     return static_cast<uint8_t>(ones * 0x0102040810204080 >> 56);
 }
 
-void sum_8(uint8_t* sums, size_t strips, const Weighed* terms, size_t count) {
-    std::memset(sums, 0, strips * strip);
+void sum_8(uint8_t* sums, size_t eights, size_t step, const Weighed* terms, size_t count) {
+    std::memset(sums, 0, eights * eight * strip);
     for (const Weighed* term = terms; term < terms + count; ++term) {
         const Eight each = all(term->weight);
-        for (size_t s = 0; s < strips; ++s)
-            for (uint64_t left = term->windows[s]; left;) {
+        for (size_t s = 0; s < eights * eight; ++s)
+            for (uint64_t left = term->windows[s / eight * step + s % eight]; left;) {
                 const int at = __builtin_ctzll(left) & ~7;
                 add_where(sums + s * strip + at, left >> at & 255, each);
                 left &= ~(uint64_t{255} << at);
@@ -81,17 +81,17 @@ void score_1(double* scores, const double* divisors, const uint64_t* set, const 
 
 #if defined(__x86_64__)
 
-using Sum = void (*)(uint8_t* sums, size_t strips, const Weighed* terms);
+using Sum = void (*)(uint8_t* sums, size_t eights, size_t step, const Weighed* terms);
 
 // Calls first[i] for some terms and then next[i] for others, i of them at a time.
-void sum_in_turn(const Sum* first, const Sum* next, size_t most, uint8_t* sums, size_t strips, const Weighed* terms,
-                 size_t count) {
+void sum_in_turn(const Sum* first, const Sum* next, size_t most, uint8_t* sums, size_t eights, size_t step,
+                 const Weighed* terms, size_t count) {
     size_t some = count < most ? count : most;
-    first[some](sums, strips, terms);
+    first[some](sums, eights, step, terms);
     while (count -= some) {
         terms += some;
         some = count < most ? count : most;
-        next[some](sums, strips, terms);
+        next[some](sums, eights, step, terms);
     }
 }
 
@@ -99,18 +99,19 @@ void sum_in_turn(const Sum* first, const Sum* next, size_t most, uint8_t* sums, 
 
 // Several terms at once, whose sums then stay where they are added: to those that are there, or to nothing.
 template <size_t count, bool more>
-WITH_AVX2 void sum_some_32(uint8_t* sums, size_t strips, const Weighed* terms) {
+WITH_AVX2 void sum_some_32(uint8_t* sums, size_t eights, size_t step, const Weighed* terms) {
     // Byte i of a half takes byte i / 8 of its 32 bits, and of that bit i % 8.
     const __m256i spread = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
     const __m256i which = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
     __m256i each[count];
     for (size_t i = 0; i < count; ++i) each[i] = _mm256_set1_epi8(static_cast<char>(terms[i].weight));
-    for (size_t s = 0; s < strips; ++s)
+    for (size_t s = 0; s < eights * eight; ++s)
         for (size_t half = 0; half < 2; ++half) {
             __m256i* const at = reinterpret_cast<__m256i*>(sums + s * strip + half * 32);
+            const size_t word = s / eight * step + s % eight;
             __m256i sum = more ? _mm256_loadu_si256(at) : _mm256_setzero_si256();
             for (size_t i = 0; i < count; ++i) {
-                const __m256i all = _mm256_set1_epi32(static_cast<int>(terms[i].windows[s] >> half * 32));
+                const __m256i all = _mm256_set1_epi32(static_cast<int>(terms[i].windows[word] >> half * 32));
                 const __m256i own = _mm256_and_si256(_mm256_shuffle_epi8(all, spread), which);
                 sum = _mm256_adds_epu8(sum, _mm256_and_si256(_mm256_cmpeq_epi8(own, which), each[i]));
             }
@@ -118,12 +119,12 @@ WITH_AVX2 void sum_some_32(uint8_t* sums, size_t strips, const Weighed* terms) {
         }
 }
 
-void sum_32(uint8_t* sums, size_t strips, const Weighed* terms, size_t count) {
+void sum_32(uint8_t* sums, size_t eights, size_t step, const Weighed* terms, size_t count) {
     static constexpr Sum first[] = {sum_some_32<0, false>, sum_some_32<1, false>, sum_some_32<2, false>,
                                     sum_some_32<3, false>, sum_some_32<4, false>};
     static constexpr Sum next[] = {nullptr, sum_some_32<1, true>, sum_some_32<2, true>, sum_some_32<3, true>,
                                    sum_some_32<4, true>};
-    sum_in_turn(first, next, 4, sums, strips, terms, count);
+    sum_in_turn(first, next, 4, sums, eights, step, terms, count);
 }
 
 WITH_AVX2 size_t reach_32(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits, uint32_t* some) {
@@ -162,28 +163,29 @@ WITH_AVX2 void score_4(double* scores, const double* divisors, const uint64_t* s
 #define WITH_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,bmi2,popcnt")))
 
 template <size_t count, bool more>
-WITH_AVX512 void sum_some_64(uint8_t* sums, size_t strips, const Weighed* terms) {
+WITH_AVX512 void sum_some_64(uint8_t* sums, size_t eights, size_t step, const Weighed* terms) {
     __m512i each[count];
     const uint64_t* bits[count];
     for (size_t i = 0; i < count; ++i) {
         each[i] = _mm512_set1_epi8(static_cast<char>(terms[i].weight));
         bits[i] = terms[i].windows;
     }
-    for (size_t s = 0; s < strips; ++s) {
-        __m512i sum = more ? _mm512_loadu_si512(sums + s * strip) : _mm512_setzero_si512();
-        for (size_t i = 0; i < count; ++i) sum = _mm512_mask_adds_epu8(sum, bits[i][s], sum, each[i]);
-        _mm512_storeu_si512(sums + s * strip, sum);
-    }
+    for (size_t at = 0; eights; --eights, at += step)
+        for (size_t s = 0; s < eight; ++s, sums += strip) {
+            __m512i sum = more ? _mm512_loadu_si512(sums) : _mm512_setzero_si512();
+            for (size_t i = 0; i < count; ++i) sum = _mm512_mask_adds_epu8(sum, bits[i][at + s], sum, each[i]);
+            _mm512_storeu_si512(sums, sum);
+        }
 }
 
-void sum_64(uint8_t* sums, size_t strips, const Weighed* terms, size_t count) {
+void sum_64(uint8_t* sums, size_t eights, size_t step, const Weighed* terms, size_t count) {
     static constexpr Sum first[] = {sum_some_64<0, false>, sum_some_64<1, false>, sum_some_64<2, false>,
                                     sum_some_64<3, false>, sum_some_64<4, false>, sum_some_64<5, false>,
                                     sum_some_64<6, false>, sum_some_64<7, false>, sum_some_64<8, false>};
     static constexpr Sum next[] = {nullptr, sum_some_64<1, true>, sum_some_64<2, true>, sum_some_64<3, true>,
                                    sum_some_64<4, true>, sum_some_64<5, true>, sum_some_64<6, true>,
                                    sum_some_64<7, true>, sum_some_64<8, true>};
-    sum_in_turn(first, next, 8, sums, strips, terms, count);
+    sum_in_turn(first, next, 8, sums, eights, step, terms, count);
 }
 
 WITH_AVX512 size_t reach_64(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits, uint32_t* some) {

@@ -6,10 +6,9 @@
 #include <string>
 #include <vector>
 
-namespace hornbook {
+#include "windows.h"
 
-constexpr size_t window = 8;  // rows that are summed up as one
-constexpr size_t strip = 64;  // windows that are looked at together
+namespace hornbook {
 
 // The windows in which a term stands, as bits, a word for each strip, and what it adds there.
 struct Weighed {
@@ -20,8 +19,9 @@ struct Weighed {
 constexpr size_t wide_room = 8;
 
 struct Wide {
-    // Sums up the weights of some terms for each window in which they stand; what would pass 255 stays there.
-    void (*sum)(uint8_t* sums, size_t strips, const Weighed* terms, size_t count);
+    // Sums up the weights of some terms for each window in which they stand, eight strips at a time, between whose words
+    // there may be others: from one eight to the next are `step`. What would pass 255 stays there.
+    void (*sum)(uint8_t* sums, size_t eights, size_t step, const Weighed* terms, size_t count);
     // Sets the bits of the sums that are not below the number of their strip. Returns how many strips have any, which
     // are written down.
     size_t (*reach)(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits, uint32_t* some);

@@ -28,9 +28,11 @@ from hornbook.places import copy_from, is_address
 from hornbook.terms import Analysis, terms
 from hornbook.terms.characters import tables
 
-# A window is 8 rows; a strip is 64 windows, what is searched at once.
+# A window is 8 rows; a strip is 64 windows, what is searched at once; the bits of 8 strips stand side by side.
 WINDOW = 8
 STRIP = 64 * WINDOW
+EIGHT = 8
+_EIGHT_WORDS = EIGHT + EIGHT * 16 // 64
 # Windows are numbered in 16 bits: no block may have more than 8 * 2**16 units.
 BLOCK_UNITS = 524_288
 # One of so many units is in the first block of its shard, a sample of it, as far as a block has room.
@@ -56,10 +58,9 @@ class Block:
         frequent_terms: the ids of the frequent terms, rising, [frequent terms] uint32.
         frequent_units: how many rows each has, [frequent terms] uint32.
         frequent_ends: where the windows of each end among `frequent_rows`, [frequent terms] uint32.
-        windows: in which windows of each strip it stands, as bits, [frequent terms x strips] uint64.
-        before: how many bits of the term are set before each strip, [frequent terms x strips] uint16.
-        frequent_rows: for each bit set, in which of the window's rows the term stands, as bits; at the end a 0,
-            [bits set + 1] uint8.
+        windows: in which windows of each strip it stands, as bits; by eight strips: 8 words of these bits, then, in 16
+            bits each, how many of the term's bits are set before each strip, [frequent terms x eights x 10] uint64.
+        frequent_rows: for each bit set, in which of the window's rows the term stands, as bits, [bits set] uint8.
         repeat_terms: the ids of the terms that some unit holds more than once, rising, [repeated terms] uint32.
         repeat_ends: where the rows of each of these end in `repeat_rows`, [repeated terms] uint32.
         repeat_rows: the rows that hold them more than once, rising, [repeats] uint32.
@@ -76,7 +77,6 @@ class Block:
     frequent_units: NDArray[np.uint32]
     frequent_ends: NDArray[np.uint32]
     windows: NDArray[np.uint64]
-    before: NDArray[np.uint16]
     frequent_rows: NDArray[np.uint8]
     repeat_terms: NDArray[np.uint32]
     repeat_ends: NDArray[np.uint32]
@@ -101,7 +101,9 @@ class Block:
         rare = np.split(np.arange(len(self.rare_windows)), self.rare_ends)
         for term in np.flatnonzero(np.diff(self.rare_ends, prepend=np.uint32(0))).tolist():
             yield term, _rows(self.rare_windows[rare[term]].astype(np.int64), self.rare_rows[rare[term]])
-        sets = np.unpackbits(self.windows.view(np.uint8), bitorder="little").reshape(-1, self.strips * 64)
+        eights = -(-self.strips // EIGHT)
+        words = self.windows.reshape(-1, eights, _EIGHT_WORDS)[..., :EIGHT].copy()
+        sets = np.unpackbits(words.view(np.uint8).reshape(-1, eights * EIGHT * 8), axis=1, bitorder="little")
         held = np.split(self.frequent_rows, self.frequent_ends)
         for term, bits, rows in zip(self.frequent_terms.tolist(), sets, held, strict=False):
             yield term, _rows(np.flatnonzero(bits), rows)
@@ -117,7 +119,6 @@ _OTHERS = {
     "units": "i8",
     "windows": "u8",
     "rare_windows": "u2",
-    "before": "u2",
     "rare_rows": "u1",
     "frequent_rows": "u1",
 }
@@ -318,11 +319,13 @@ class _Slowly:
                 windows[row // WINDOW] += 1 << row % WINDOW
         rare = [held[term] if term in held and _is_rare(len(rows_of[term]), strips) else {} for term in range(terms)]
         frequent = [term for term in held if not rare[term]]
-        bits, before, frequent_ends = list[int](), list[int](), [0]
-        for windows in (held[term] for term in frequent):
+        bits, frequent_ends = np.zeros((len(frequent), -(-strips // EIGHT), _EIGHT_WORDS), np.uint64), [0]
+        for words, windows in zip(bits, (held[term] for term in frequent), strict=True):
+            before = words[:, EIGHT:].view(np.uint16)
             for strip in range(strips):
-                before.append(sum(window // 64 < strip for window in windows))
-                bits.append(sum(1 << window % 64 for window in windows if window // 64 == strip))
+                place = divmod(strip, EIGHT)
+                words[place] = sum(1 << window % 64 for window in windows if window // 64 == strip)
+                before[place] = sum(window // 64 < strip for window in windows)
             frequent_ends.append(frequent_ends[-1] + len(windows))
         repeats = [
             (term, row, counts[order[row]][term])
@@ -340,9 +343,8 @@ class _Slowly:
         yield np.array(frequent, np.uint32)
         yield np.array([len(rows_of[term]) for term in frequent], np.uint32)
         yield np.array(frequent_ends[1:], np.uint32)
-        yield np.array(bits, np.uint64)
-        yield np.array(before, np.uint16)
-        yield np.array([*(rows for term in frequent for rows in held[term].values()), 0], np.uint8)
+        yield bits.reshape(-1)
+        yield np.array([rows for term in frequent for rows in held[term].values()], np.uint8)
         yield repeated.astype(np.uint32)
         yield np.cumsum(of_each).astype(np.uint32)
         yield np.array([row for _, row, _ in repeats], np.uint32)

@@ -13,6 +13,7 @@ from itertools import chain
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hornbook.terms import Analysis
@@ -48,19 +49,22 @@ class Queries:
     ) -> "Queries":
         """Return the terms of queries, given as words, of which each has its k."""
         sizes = np.array([len(query) for query in queries], np.int64)
-        encoded = pa.array(list(chain.from_iterable(queries)), pa.string()).dictionary_encode()
-        found = analysis.terms(encoded.dictionary.to_pylist())
-        # A str sorts by code points, which is the order of its bytes in UTF-8.
-        terms = sorted({term for term in found if term is not None})
-        number = {term: place for place, term in enumerate(terms)}
-        place_of = np.array([-1 if term is None else number[term] for term in found], np.int64)
-        places = place_of[encoded.indices.to_numpy()]
+        words = pa.array(list(chain.from_iterable(queries)), pa.string()).dictionary_encode()
+        # Several words may be one term.
+        found = pa.array(analysis.terms(words.dictionary.to_pylist()), pa.string()).dictionary_encode()
+        rank = pc.array_sort_indices(found.dictionary).to_numpy()
+        place_of_term = np.empty(len(rank), np.int64)
+        place_of_term[rank] = np.arange(len(rank))
+        place_of_word = np.full(len(found), -1)
+        known = found.indices.is_valid().to_numpy(zero_copy_only=False)
+        place_of_word[known] = place_of_term[found.indices.drop_null().to_numpy()]
+        places = place_of_word[words.indices.to_numpy()]
         owners = np.repeat(np.arange(len(queries)), sizes)[places >= 0]
         # By query, then term: so every score is summed in one order, and ties are ties on every machine.
-        pairs, counts = np.unique(owners * len(terms) + places[places >= 0], return_counts=True)
-        owner, places = np.divmod(pairs, max(len(terms), 1))
+        pairs, counts = np.unique(owners * len(rank) + places[places >= 0], return_counts=True)
+        owner, places = np.divmod(pairs, max(len(rank), 1))
         starts = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(queries)))]).astype(np.uint64)
-        return cls(pa.array(terms, pa.string()), starts, places.astype(np.uint32), counts.astype(np.uint32), k)
+        return cls(found.dictionary.take(rank), starts, places.astype(np.uint32), counts.astype(np.uint32), k)
 
     def some(self, chosen: NDArray[np.int64]) -> tuple["Queries", NDArray[np.int64]]:
         """Return only the queries with these numbers, rising, and which of the terms are theirs."""
