@@ -36,7 +36,7 @@ class Listed:
             batches = [batch.slice(0, len(batch) // 2), batch.slice(len(batch) // 2)]
             self.shards.append(Open(f"shard-{start}", invert(batches, analysis, block_units)))
 
-    def inverted(self):
+    def inverted(self, at_hand=0):
         return self.shards
 
 

@@ -332,7 +332,7 @@ def test_hits_without_room_are_refused_before_anything_is_read(monkeypatch):
     class Unread:
         analysis = Analysis()
 
-        def inverted(self):
+        def inverted(self, at_hand=0):
             raise AssertionError
 
     class Memory:

@@ -87,7 +87,7 @@ class Elsewhere:
     def analysis(self):
         return self.corpus.analysis
 
-    def inverted(self):
+    def inverted(self, at_hand=0):
         return [self.wrapped(one.name, one, self.folder) for one in self.corpus.inverted()]
 
 

@@ -159,6 +159,23 @@ class Inverted:
 
 
 @dataclass(frozen=True)
+class OpenShard:
+    """A shard whose terms are mapped into memory.
+
+    Attributes:
+        name: of the shard in its corpus.
+        inverted: its terms.
+    """
+
+    name: str
+    inverted: Inverted
+
+    def open(self) -> Inverted:
+        """Return the shard's terms."""
+        return self.inverted
+
+
+@dataclass(frozen=True)
 class ShardFiles:
     """Where the terms of a shard lie, for whoever opens it, here or on another machine.
 
@@ -323,9 +340,9 @@ class _Slowly:
         for words, windows in zip(bits, (held[term] for term in frequent), strict=True):
             before = words[:, EIGHT:].view(np.uint16)
             for strip in range(strips):
-                place = divmod(strip, EIGHT)
-                words[place] = sum(1 << window % 64 for window in windows if window // 64 == strip)
-                before[place] = sum(window // 64 < strip for window in windows)
+                at = divmod(strip, EIGHT)
+                words[at] = sum(1 << window % 64 for window in windows if window // 64 == strip)
+                before[at] = sum(window // 64 < strip for window in windows)
             frequent_ends.append(frequent_ends[-1] + len(windows))
         repeats = [
             (term, row, counts[order[row]][term])

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hornbook.artifact import Artifact, load
-from hornbook.corpus.inverted import ShardFiles
+from hornbook.corpus.inverted import OpenShard, ShardFiles
 from hornbook.errors import HornbookError
 from hornbook.places import is_address, opened
 from hornbook.terms import Analysis
@@ -56,6 +56,7 @@ class Corpus:
 
     def __init__(self, artifact: Artifact) -> None:
         self.artifact = artifact
+        self._open: list[OpenShard] = []
 
     @property
     def key(self) -> str:
@@ -100,12 +101,21 @@ class Corpus:
         config = self.artifact.manifest["config"]
         return Analysis(config.get("stem", "none"), config.get("stop_words", "keep"))
 
-    def inverted(self) -> list[ShardFiles]:
+    def inverted(self, at_hand: int = 0) -> list[ShardFiles | OpenShard]:
         """Return where the terms of each shard lie, in the order of unit ids.
+
+        Args:
+            at_hand: so many shards, the first, are opened, and stay open as long as this corpus is there.
 
         Raises:
             HornbookError: a file is missing or changed.
         """
+        shards = self._shard_files()
+        for shard in shards[len(self._open) : at_hand]:
+            self._open.append(OpenShard(shard.name, shard.open()))
+        return [*self._open[:at_hand], *shards[at_hand:]]
+
+    def _shard_files(self) -> list[ShardFiles]:
         found, files = [], self.artifact.manifest["files"]
         for number, name in enumerate(self._names):
             if term_names(number)[0] not in files:

@@ -53,8 +53,8 @@ class Corpus(Protocol):
     @property
     def analysis(self) -> Analysis: ...  # noqa: D102
 
-    def inverted(self) -> Sequence[Shard]:
-        """Return its shards."""
+    def inverted(self, at_hand: int) -> Sequence[Shard]:
+        """Return its shards, of which so many, the first, stay open."""
 
 
 class Spread(Protocol):
@@ -64,7 +64,7 @@ class Spread(Protocol):
         width: how many parts are worked on at once.
         threads: how many work on a part, None for as many as are asked for.
         joined: how many results are joined to one where they were found, before they come here.
-        at_hand: of how many shards what was read stays in memory while others are read.
+        at_hand: how many shards, the first, stay open while others are searched.
     """
 
     @property
@@ -94,7 +94,7 @@ class Here:
 
     width = joined = 1
     threads = None
-    at_hand = 16  # some 20 MB each, mapped
+    at_hand = 8  # some 45 MB each, mapped
 
     def __call__(
         self,
@@ -179,8 +179,8 @@ def retrieve_all(
     k = np.repeat(np.array([request.k for request in requests], np.uint32), sizes)
     words = [query for request in requests for query in request.queries]
     queries = Queries.of(words, k, corpus.analysis)
-    far: Sequence[Shard] = corpus.inverted()
-    shards = [*map(AtHand, far[: spread.at_hand]), *far[spread.at_hand :]]
+    shards = corpus.inverted(spread.at_hand)
+    shards = [*map(AtHand, shards[: spread.at_hand]), *shards[spread.at_hand :]]
     found = _retrieve(shards, queries, k1, b, _Kept(keep, spread, threads or cores()))
     ends = np.cumsum([0, *(len(request.queries) * request.k for request in requests)]).tolist()
     spans = zip(starmap(slice, pairwise(ends)), requests, strict=True)

@@ -28,25 +28,21 @@ class Shard(Protocol):
 
 
 class AtHand:
-    """A shard that is opened once, and in which the same terms are looked up once."""
+    """An open shard, in which the same terms are looked up once."""
 
     def __init__(self, shard: Shard) -> None:
         self.name = shard.name
-        self._shard = shard
+        self._inverted = shard.open()
         self._known: tuple[pa.StringArray, NDArray[np.int32]] | None = None
 
     def open(self) -> Inverted:
         """Return its terms."""
         return self._inverted
 
-    @cached_property
-    def _inverted(self) -> Inverted:
-        return self._shard.open()
-
     def ids(self, terms: pa.StringArray) -> NDArray[np.int32]:
         """Return what `look_up` does."""
         if self._known is None or self._known[0] is not terms:
-            self._known = terms, look_up(terms, self.open().dictionary)
+            self._known = terms, look_up(terms, self._inverted.dictionary)
         return self._known[1]
 
 
