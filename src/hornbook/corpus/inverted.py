@@ -58,9 +58,9 @@ class Block:
         frequent_terms: the ids of the frequent terms, rising, [frequent terms] uint32.
         frequent_units: how many rows each has, [frequent terms] uint32.
         frequent_ends: where the windows of each end among `frequent_rows`, [frequent terms] uint32.
-        windows: in which windows of each strip it stands, as bits. By eight strips: 8 words of bits, then 2 words that
-            hold, in 16 bits each, how many bits of the term are set before each strip; [frequent terms x eights x 10]
-            uint64.
+        windows: in which windows of each strip it stands, as bits. By eight strips: 8 words of bits, then 2 that
+            hold, in 16 bits each, how many bits of the term are set before each strip;
+            [frequent terms x eights x 10] uint64.
         frequent_rows: for each bit set, in which of the window's rows the term stands, as bits, [bits set] uint8.
         repeat_terms: the ids of the terms that some unit holds more than once, rising, [repeated terms] uint32.
         repeat_ends: where the rows of each of these end in `repeat_rows`, [repeated terms] uint32.
