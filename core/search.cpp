@@ -220,7 +220,6 @@ class Search {
         std::vector<float> extra_of_two;          // of each length
         std::vector<uint16_t> length_of;          // of each row, which of the lengths
         std::vector<float> strip_divisor;         // of the first, shortest row of each strip
-        std::vector<double> strip_saturation;     // of all its rows, -1 where they differ
 
         const uint64_t* windows_of(const List& list) const { return windows + list.number * words_of(strips); }
 
@@ -233,8 +232,9 @@ class Search {
                 const uint16_t* const at = rare_windows + list.start;
                 for (size_t i = 0; i < list.size; i += 32) __builtin_prefetch(at + i);
             }
-            if (list.repeats) __builtin_prefetch(repeat_windows.data() + list.first_extra);
-            if (list.repeats) __builtin_prefetch(extra.data() + list.first_extra);
+            if (!list.repeats) return;
+            __builtin_prefetch(repeat_windows.data() + list.first_extra);
+            __builtin_prefetch(extra.data() + list.first_extra);
         }
     };
 
@@ -254,7 +254,7 @@ class Search {
         const size_t frequent = block.frequent_terms.size();
         check(rows && rows <= window << 16 && lengths && lengths <= UINT16_MAX &&
               block.length_ends.size() == lengths && block.length_ends(lengths - 1) == rows &&
-              block.rare_rows.size() == block.rare_windows.size() && 
+              block.rare_rows.size() == block.rare_windows.size() &&
               block.frequent_ends.size() == frequent && block.windows.size() == words_of(strips) * frequent &&
               block.repeat_ends.size() == block.repeat_terms.size() &&
               block.repeat_counts.size() == block.repeat_rows.size());
@@ -280,9 +280,8 @@ class Search {
             row = block.length_ends(g);
         }
         p.strip_divisor.clear();
-        p.strip_saturation.clear();
         for (size_t s = 0; s < strips; ++s)
-            add_strip(p, s * strip * window, std::min(rows, (s + 1) * strip * window) - 1);
+            p.strip_divisor.push_back(static_cast<float>(p.divisor[p.length_of[s * strip * window]]));
         p.lists.assign(idf_.size(), {});
         p.repeat_windows.clear();
         p.extra.clear();
@@ -343,12 +342,6 @@ class Search {
             if (at == end) break;
             if (*at == term.id) task(static_cast<size_t>(at - start), p.lists[term.place]);
         }
-    }
-
-    static void add_strip(Prepared& p, size_t first, size_t last) {
-        const uint16_t length = p.length_of[first];
-        p.strip_divisor.push_back(static_cast<float>(p.divisor[length]));
-        p.strip_saturation.push_back(p.length_of[last] == length ? p.saturation[length] : -1);
     }
 
     // A term of a query that stands in a block.
@@ -441,8 +434,8 @@ class Search {
                 to[s] = static_cast<uint8_t>(static_cast<int>(std::max(1.f, std::min(255.f, scaled * divisor[s]))));
         }
 
+        // Sums up for each window what its terms weigh; of the strips behind those that are looked at that means nothing.
         void sum_up(const Prepared& p) {
-            // Of the strips behind those that are looked at the sums mean nothing.
             const size_t eights = (strips + eight - 1) / eight;
             sums.resize((p.strips + eight) * strip);
             uint8_t* const to = sums.data();
@@ -478,6 +471,10 @@ class Search {
         void find_live() {
             lively.resize(strips);
             lively.resize(wide.reach(sums.data(), least.data(), strips, live.data(), lively.data()));
+            count_live();
+        }
+
+        void count_live() {
             count = 0;
             for (const uint32_t s : lively) {
                 numbered[s] = count;
@@ -504,12 +501,8 @@ class Search {
             q.settle();
             require(p, static_cast<float>(q.bar * (1 - 1e-6)));
             find_live();
-            count = 0;
-            for (const uint32_t s : lively) {
-                live[s] &= ~done[s];
-                numbered[s] = count;
-                count += ones(live[s]);
-            }
+            for (const uint32_t s : lively) live[s] &= ~done[s];
+            count_live();
             look_at_live(p, q);
         }
 
