@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 
@@ -14,15 +13,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.shared_data]
 def test_the_corpus_build_holds_its_memory_and_says_its_speed(shared_data, tmp_path):
     command = [sys.executable, "-m", "hornbook", "corpus", "build", str(shared_data / "general"), "--json"]
     command += ["--unit", "line", "--out", str(tmp_path / "corpus")]
-    # By way of a shell: a process starts with the peak of the one that it was started by, and this one may be large.
-    shell = ["sh", "-c", f"{shlex.join(command)}; exit $?"]
-    done = subprocess.run(shell, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout.splitlines()[-1])
     assert answer["counts"]["units"] > 2_900_000
     assert sorted(answer["info"]["sources"]) == ["books", "news", "reviews", "speeches", "web", "wikipedia"]
     assert answer["measured"]["units_per_second"] > 20_000
-    assert answer["measured"]["peak_memory_mb"] < 1500, answer["measured"]
+    assert answer["measured"]["peak_memory_mb"] < 1500
 
 
 def test_glue_from_a_folder(shared_data, tmp_path):

@@ -6,7 +6,6 @@ Batches of documents and shards go to one process a core; the result does not de
 """
 
 import os
-import resource
 import shutil
 import time
 from collections import Counter
@@ -22,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hornbook.artifact import Artifact, Place, Work, make, result_config
+from hornbook.artifact import Artifact, Place, Work, make, peak_memory, result_config
 from hornbook.corpus.cutting import cut_documents
 from hornbook.corpus.deduplicate import HashPartitions, hash_texts
 from hornbook.corpus.inverted import invert, write
@@ -345,7 +344,7 @@ def _add(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.NDArra
 
 def _peak() -> tuple[int, int]:
     """Return this process and its peak memory (kilobytes)."""
-    return os.getpid(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return os.getpid(), peak_memory()
 
 
 def _nothing_left(config: CorpusConfig, totals: Counter[str]) -> str:
