@@ -72,7 +72,7 @@ struct Block {
     In<uint32_t> rare_ends;
     In<uint16_t> rare_windows;
     In<uint8_t> rare_rows;
-    In<uint32_t> frequent_terms, frequent_units, frequent_ends;
+    In<uint32_t> frequent_terms, frequent_ends;
     In<uint64_t> windows;
     In<uint8_t> frequent_rows;
     In<uint32_t> repeat_terms, repeat_ends, repeat_rows, repeat_counts;
@@ -252,7 +252,7 @@ class Search {
         const size_t rows = block.units.size(), lengths = block.lengths.size();
         const size_t strips = p.strips = (rows + window * strip - 1) / (window * strip);
         const size_t frequent = block.frequent_terms.size();
-        check(rows && rows <= window << 16 && lengths && lengths <= UINT16_MAX &&
+        check(rows && rows <= most_rows && lengths && lengths <= UINT16_MAX &&
               block.length_ends.size() == lengths && block.length_ends(lengths - 1) == rows &&
               block.rare_rows.size() == block.rare_windows.size() &&
               block.frequent_ends.size() == frequent && block.windows.size() == words_of(strips) * frequent &&
@@ -436,7 +436,7 @@ class Search {
 
         // Sums up for each window what its terms weigh; of the strips behind those that are looked at that means nothing.
         void sum_up(const Prepared& p) {
-            const size_t eights = (strips + eight - 1) / eight;
+            const size_t eights = eights_of(strips);
             sums.resize((p.strips + eight) * strip);
             uint8_t* const to = sums.data();
             weighed.clear();
@@ -518,7 +518,7 @@ class Search {
             for (const uint32_t s : lively)
                 for (uint64_t left = live[s]; left; left &= left - 1)
                     alive.push_back(static_cast<uint16_t>(s * strip + first_one(left)));
-            const size_t groups = (alive.size() + 7) / 8, eights = (groups + eight - 1) / eight;
+            const size_t groups = (alive.size() + 7) / 8, eights = eights_of(groups);
             held.assign(present.size() * eights * eight, 0);
             weighed.clear();
             size_t postings = 0;
@@ -538,7 +538,7 @@ class Search {
             for (size_t i = 0; i < alive.size(); i += 8) group_least.push_back(least[alive[i] / strip]);
             wanted.resize(groups);
             some.resize(groups);
-            wide.reach(row_sums.data(), group_least.data(), groups, wanted.data(), some.data());
+            some.resize(wide.reach(row_sums.data(), group_least.data(), groups, wanted.data(), some.data()));
         }
 
         // Writes down for each live window which of its rows hold the frequent terms. First which windows these are, without
@@ -606,10 +606,10 @@ class Search {
         // scores to the last bit.
         void look_at(const Prepared& p, Query& q) {
             rows.clear();
-            first_row.clear();
+            first_row.resize(wanted.size());
             // Behind the last live window and behind the last row no term stands.
-            for (size_t group = 0; group < wanted.size(); ++group) {
-                first_row.push_back(static_cast<uint32_t>(rows.size()));
+            for (const uint32_t group : some) {
+                first_row[group] = static_cast<uint32_t>(rows.size());
                 for (uint64_t left = wanted[group]; left; left &= left - 1) {
                     const uint32_t bit = first_one(left);
                     rows.push_back(alive[group * 8 + bit / window] * static_cast<uint32_t>(window) + bit % window);
@@ -789,12 +789,12 @@ void bind_search(nb::module_& module) {
     nb::class_<Block>(module, "Block")
         .def("__init__", [](Block* block, In<int64_t> units, In<uint32_t> lengths, In<uint32_t> length_ends,
                             In<uint32_t> rare_ends, In<uint16_t> rare_windows, In<uint8_t> rare_rows,
-                            In<uint32_t> frequent_terms, In<uint32_t> frequent_units, In<uint32_t> frequent_ends,
+                            In<uint32_t> frequent_terms, In<uint32_t> frequent_ends,
                             In<uint64_t> windows, In<uint8_t> frequent_rows,
                             In<uint32_t> repeat_terms, In<uint32_t> repeat_ends, In<uint32_t> repeat_rows,
                             In<uint32_t> repeat_counts) {
             new (block) Block{units,          lengths,        length_ends,   rare_ends,  rare_windows,
-                              rare_rows,      frequent_terms, frequent_units, frequent_ends, windows,
+                              rare_rows,      frequent_terms, frequent_ends, windows,
                               frequent_rows,  repeat_terms,   repeat_ends,   repeat_rows, repeat_counts};
         });
     nb::class_<Search>(module, "Search")

@@ -18,7 +18,6 @@
 namespace hornbook {
 namespace {
 
-constexpr size_t most_rows = window << 16;
 
 // The terms of units, and blocks of these units turned over.
 class UnitTerms {
@@ -102,9 +101,8 @@ class UnitTerms {
         return std::make_tuple(give(std::move(block.order)), give(std::move(block.lengths)),
                                give(std::move(block.length_ends)), give(std::move(block.rare_ends)),
                                give(std::move(block.rare_windows)), give(std::move(block.rare_rows)),
-                               give(std::move(block.frequent_terms)), give(std::move(block.frequent_units)),
-                               give(std::move(block.frequent_ends)), give(std::move(block.windows)),
-                               give(std::move(block.frequent_rows)),
+                               give(std::move(block.frequent_terms)), give(std::move(block.frequent_ends)),
+                               give(std::move(block.windows)), give(std::move(block.frequent_rows)),
                                give(std::move(block.repeat_terms)), give(std::move(block.repeat_ends)),
                                give(std::move(block.repeat_rows)), give(std::move(block.repeat_counts)));
     }
@@ -117,7 +115,7 @@ class UnitTerms {
         std::vector<uint32_t> order, lengths, length_ends, rare_ends;
         std::vector<uint16_t> rare_windows;
         std::vector<uint8_t> rare_rows;
-        std::vector<uint32_t> frequent_terms, frequent_units, frequent_ends;
+        std::vector<uint32_t> frequent_terms, frequent_ends;
         std::vector<uint64_t> windows;
         std::vector<uint8_t> frequent_rows;
         std::vector<uint32_t> repeat_terms, repeat_ends, repeat_rows, repeat_counts;
@@ -184,7 +182,6 @@ class UnitTerms {
                 block.rare_ends.back() = static_cast<uint32_t>(block.rare_windows.size());
             } else {
                 block.frequent_terms.push_back(static_cast<uint32_t>(t));
-                block.frequent_units.push_back(static_cast<uint32_t>(units));
                 as_bits(held, held + units, strips, block);
                 block.frequent_ends.push_back(static_cast<uint32_t>(block.frequent_rows.size()));
             }

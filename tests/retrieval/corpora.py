@@ -2,24 +2,12 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from hornbook.corpus.inverted import Inverted, invert
+from hornbook.corpus.inverted import OpenShard, invert
 from hornbook.terms import Analysis, terms
-
-
-@dataclass(frozen=True)
-class Open:
-    """A shard that is open already."""
-
-    name: str
-    inverted: Inverted
-
-    def open(self):
-        return self.inverted
 
 
 class Listed:
@@ -34,7 +22,7 @@ class Listed:
             batch = pa.record_batch({**columns, "text": pa.array(self.texts[part], pa.string())})
             # Two batches, of which the second does not start at the beginning of its buffers.
             batches = [batch.slice(0, len(batch) // 2), batch.slice(len(batch) // 2)]
-            self.shards.append(Open(f"shard-{start}", invert(batches, analysis, block_units)))
+            self.shards.append(OpenShard(f"shard-{start}", invert(batches, analysis, block_units)))
 
     def inverted(self, at_hand=0):
         return self.shards

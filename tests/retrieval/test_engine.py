@@ -223,6 +223,8 @@ def test_statistics_of_the_shards_add_up(texts, shard_units):
     split = [text.split() for text in texts]
     assert (known.units, known.length) == (len(texts), sum(map(len, split)))
     assert known.frequency.tolist() == [sum(term in text for text in split) for term in ("a", "c", "unseen")]
+    pairs = sum(len({"a", "c", "unseen"}.intersection(text)) for text in split)
+    assert known.postings(asked) * len(texts) == pytest.approx(pairs)
 
 
 @given(texts=TEXTS, one=QUERIES, other=QUERIES, k=st.integers(1, 9))

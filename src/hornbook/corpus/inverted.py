@@ -56,7 +56,6 @@ class Block:
         rare_windows: the windows of each rare term in turn, rising, [rare windows] uint16.
         rare_rows: in which of each window's rows the term stands, as bits, [rare windows] uint8.
         frequent_terms: the ids of the frequent terms, rising, [frequent terms] uint32.
-        frequent_units: how many rows each has, [frequent terms] uint32.
         frequent_ends: where the windows of each end among `frequent_rows`, [frequent terms] uint32.
         windows: in which windows of each strip it stands, as bits. By eight strips: 8 words of bits, then 2 that
             hold, in 16 bits each, how many bits of the term are set before each strip;
@@ -75,7 +74,6 @@ class Block:
     rare_windows: NDArray[np.uint16]
     rare_rows: NDArray[np.uint8]
     frequent_terms: NDArray[np.uint32]
-    frequent_units: NDArray[np.uint32]
     frequent_ends: NDArray[np.uint32]
     windows: NDArray[np.uint64]
     frequent_rows: NDArray[np.uint8]
@@ -92,9 +90,8 @@ class Block:
     @cached_property
     def frequency(self) -> NDArray[np.int64]:
         """In how many of its units each term of the shard stands, [terms of the shard]."""
-        rows_before = np.concatenate([[0], np.cumsum(np.bitwise_count(self.rare_rows), dtype=np.int64)])
-        frequency = np.diff(rows_before[self.rare_ends], prepend=0)
-        frequency[self.frequent_terms] = self.frequent_units
+        frequency = _set_until(self.rare_rows, self.rare_ends)
+        frequency[self.frequent_terms] = _set_until(self.frequent_rows, self.frequent_ends)
         return frequency
 
     def rows(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
@@ -108,6 +105,12 @@ class Block:
         held = np.split(self.frequent_rows, self.frequent_ends)
         for term, bits, rows in zip(self.frequent_terms.tolist(), sets, held, strict=False):
             yield term, _rows(np.flatnonzero(bits), rows)
+
+
+def _set_until(rows: NDArray[np.uint8], ends: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Return how many bits are set up to each end, from the one before on, [ends]."""
+    before = np.concatenate([[0], np.cumsum(np.bitwise_count(rows), dtype=np.int64)])
+    return np.diff(before[ends], prepend=0)
 
 
 def _rows(windows: NDArray[np.int64], rows: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -359,7 +362,6 @@ class _Slowly:
         yield np.array([window for windows in rare for window in windows], np.uint16)
         yield np.array([rows for windows in rare for rows in windows.values()], np.uint8)
         yield np.array(frequent, np.uint32)
-        yield np.array([len(rows_of[term]) for term in frequent], np.uint32)
         yield np.array(frequent_ends[1:], np.uint32)
         yield bits.reshape(-1)
         yield np.array([rows for term in frequent for rows in held[term].values()], np.uint8)

@@ -108,6 +108,10 @@ class Statistics:
         weights = [math.log(1 + (self.units - df + 0.5) / (df + 0.5)) for df in found.tolist()]
         return np.array(weights, np.float64)[places]
 
+    def postings(self, queries: Queries) -> float:
+        """Return how many pairs of one of the queries and one of its terms a unit holds, on average."""
+        return float(self.frequency[queries.places].sum()) / self.units
+
     def __add__(self, other: "Statistics") -> "Statistics":
         """Return the statistics of both parts together; they must share the terms."""
         return Statistics(self.units + other.units, self.length + other.length, self.frequency + other.frequency)

@@ -199,8 +199,8 @@ def _retrieve(shards: Sequence[Shard], queries: Queries, k1: float, b: float, ke
     threads = kept.spread.threads or kept.threads
     if not known.length or not len(queries):
         return merge(queries.k, [], threads, filled=True)
-    postings = float(known.frequency[queries.places].sum()) / known.units
-    plan = Plan(queries, known.idf, known.mean_length, np.zeros(len(queries)), k1, b, threads, postings)
+    bars, postings = np.zeros(len(queries)), known.postings(queries)
+    plan = Plan(queries, known.idf, known.mean_length, bars, k1, b, threads, postings)
     sampled = [shard for shard, size in zip(shards, samples, strict=True) if size]
     bars, best = _sample(plan, sampled, sum(samples) / known.units, sum(samples), kept)
     rest: list[Part] = [(shard, REST if size else ALL) for shard, size in zip(shards, samples, strict=True)]
@@ -210,7 +210,7 @@ def _retrieve(shards: Sequence[Shard], queries: Queries, k1: float, b: float, ke
     # Of the sample all is there that is above a bar, but not all that equals it.
     short = np.flatnonzero((bars > 0) & ~(_kth(queries, merged) > bars))
     if len(short):
-        _search_again(plan, shards, short, merged, known.units, kept)
+        _search_again(plan, shards, short, merged, known, kept)
     return merged
 
 
@@ -235,15 +235,14 @@ def _sample(
 
 
 def _search_again(
-    plan: Plan, shards: Sequence[Shard], short: NDArray[np.int64], merged: Found, units: int, kept: "_Kept"
+    plan: Plan, shards: Sequence[Shard], short: NDArray[np.int64], merged: Found, known: Statistics, kept: "_Kept"
 ) -> None:
     """Search everything for some queries, rising, whose bars were too high, and mend what was merged for them."""
-    with progress(f"Retrieving again for {len(short):,} of {len(plan.queries):,} queries", units) as counter:
+    with progress(f"Retrieving again for {len(short):,} of {len(plan.queries):,} queries", known.units) as counter:
         some, terms = plan.queries.some(short)
-        share = len(some) / len(plan.queries)
-        again = replace(
-            plan, queries=some, idf=plan.idf[terms], bars=np.zeros(len(short)), postings=plan.postings * share
-        )
+        theirs = replace(known, frequency=known.frequency[terms])
+        bars, postings = np.zeros(len(short)), theirs.postings(some)
+        again = replace(plan, queries=some, idf=theirs.idf, bars=bars, postings=postings)
         parts: list[Part] = [(shard, ALL) for shard in shards]
         found = _search(again, _groups(parts, kept.spread.width), kept, counter)
     mended = merge(some.k, found, kept.threads, filled=True)
