@@ -18,6 +18,7 @@
 #include <cmath>
 #include <cstring>
 #include <exception>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <stdexcept>
@@ -32,6 +33,7 @@ namespace hornbook {
 namespace {
 
 constexpr size_t blocks_at_once = 16;  // prepared together: bounds memory
+constexpr size_t worth_remembering = 256;  // hits wanted: of more, hardly others are found
 constexpr size_t worth_a_bar = 256;    // windows beside twice those that give one; tuned, any is right
 
 inline uint32_t ones(uint64_t bits) { return static_cast<uint32_t>(__builtin_popcountll(bits)); }
@@ -108,19 +110,52 @@ struct Query {
     size_t k;
     double bar;  // a hit's score must be above it
     std::vector<Hit> hits;
+    std::vector<double> known;  // scores of hits that were handed over
 
-    void take(const Hit& hit) {
-        hits.push_back(hit);
-        if (hits.size() >= (k < 16 ? k + 16 : 2 * k)) settle();
+    // Takes all of some hits, in pieces that are bounded.
+    void take(std::vector<Hit>& some) {
+        cut(some);
+        if (hits.size() + some.size() > 2 * k) settle();
+        hits.insert(hits.end(), some.begin(), some.end());
     }
 
+    // Raises the bar to the k-th of all hits, and leaves those above it.
     void settle() {
-        if (hits.size() < k) return;
-        if (hits.size() > k) {
-            std::nth_element(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(k - 1), hits.end());
-            hits.resize(k);
+        std::vector<double> all(known);
+        for (const Hit& hit : hits) all.push_back(hit.score);
+        if (all.size() < k) return;
+        const auto kth = all.begin() + static_cast<std::ptrdiff_t>(k - 1);
+        std::nth_element(all.begin(), kth, all.end(), std::greater<>());
+        raise(*kth);
+        keep(known, [&](double score) { return score > bar; });
+        keep(hits, [&](const Hit& hit) { return hit.score > bar; });
+        cut(hits);
+    }
+
+    // Forgets the hits, which were handed over, but not how good they are.
+    void forget() {
+        if (k < worth_remembering)
+            for (const Hit& hit : hits) known.push_back(hit.score);
+        hits.clear();
+    }
+
+    // Leaves the k best.
+    void cut(std::vector<Hit>& some) const {
+        if (some.size() <= k) return;
+        std::nth_element(some.begin(), some.begin() + static_cast<std::ptrdiff_t>(k - 1), some.end());
+        some.resize(k);
+    }
+
+    // Leaves the good ones, without a branch, as none could be foretold.
+    template <class Item, class Good>
+    static void keep(std::vector<Item>& items, Good good) {
+        Item* to = items.data();
+        for (const Item& item : items) {
+            const bool is = good(item);
+            *to = item;
+            to += is;
         }
-        raise(std::max_element(hits.begin(), hits.end())->score);
+        items.resize(static_cast<size_t>(to - items.data()));
     }
 
     // At least k units reach this score; another one that does, too, may have a lower id.
@@ -130,30 +165,6 @@ struct Query {
 };
 
 using AllHits = std::tuple<Out<uint64_t>, Out<int64_t>, Out<double>>;
-
-// Hands over the hits of queries one after another, and where those of each start.
-AllHits give_all(std::vector<std::vector<Hit>>& queries) {
-    std::vector<uint64_t> starts{0};
-    std::vector<int64_t> units;
-    std::vector<double> scores;
-    {
-        nb::gil_scoped_release release;
-        size_t all = 0;
-        for (const std::vector<Hit>& hits : queries) all += hits.size();
-        starts.reserve(queries.size() + 1);
-        units.reserve(all);
-        scores.reserve(all);
-        for (std::vector<Hit>& hits : queries) {
-            for (const Hit& hit : hits) {
-                units.push_back(hit.unit);
-                scores.push_back(hit.score);
-            }
-            starts.push_back(units.size());
-            std::vector<Hit>().swap(hits);
-        }
-    }
-    return {give(std::move(starts)), give(std::move(units)), give(std::move(scores))};
-}
 
 class Search {
   public:
@@ -166,7 +177,7 @@ class Search {
             throw std::invalid_argument("queries whose parts do not fit each other");
         for (size_t i = 0; i < k.size(); ++i) {
             if (!k(i) || starts(i) > starts(i + 1)) throw std::invalid_argument("queries whose parts do not fit each other");
-            queries_.push_back({starts(i), starts(i + 1), k(i), std::nextafter(bars(i), 0.0), {}});
+            queries_.push_back({starts(i), starts(i + 1), k(i), std::nextafter(bars(i), 0.0), {}, {}});
             for (size_t at = starts(i); at < starts(i + 1); ++at) {
                 if (places(at) >= idf_.size()) throw std::invalid_argument("a term without an idf");
                 terms_.push_back({places(at), counts(at), counts(at) * idf_[places(at)]});
@@ -191,17 +202,33 @@ class Search {
         }
     }
 
-    // The hits of all queries one after another, in no order, and where those of each start.
+    // What was found since the last time, the hits of all queries one after another, in no order, and where those of each
+    // start. What is handed over goes on to raise the bars.
     AllHits hits() {
-        std::vector<std::vector<Hit>> found(queries_.size());
+        std::vector<uint64_t> starts{0};
+        std::unique_ptr<int64_t[]> units;
+        std::unique_ptr<double[]> scores;
         {
             nb::gil_scoped_release release;
-            in_parallel(threads_, queries_.size(), [&](size_t i, size_t) {
-                queries_[i].settle();
-                found[i].swap(queries_[i].hits);
+            in_shares(threads_, queries_.size(), [&](size_t from, size_t to, size_t) {
+                for (size_t q = from; q < to; ++q)
+                    if (queries_[q].hits.size() > queries_[q].k) queries_[q].settle();
+            });
+            for (const Query& q : queries_) starts.push_back(starts.back() + q.hits.size());
+            units.reset(new int64_t[starts.back()]);
+            scores.reset(new double[starts.back()]);
+            in_shares(threads_, queries_.size(), [&](size_t from, size_t to, size_t) {
+                for (size_t q = from; q < to; ++q) {
+                    for (size_t i = 0, at = starts[q]; at < starts[q + 1]; ++i, ++at) {
+                        units[at] = queries_[q].hits[i].unit;
+                        scores[at] = queries_[q].hits[i].score;
+                    }
+                    queries_[q].forget();
+                }
             });
         }
-        return give_all(found);
+        const size_t size = starts.back();
+        return {give(std::move(starts)), give(std::move(units), size), give(std::move(scores), size)};
     }
 
   private:
@@ -396,7 +423,7 @@ class Search {
         }
 
         void go_over(const Prepared& p, Query& q) {
-            if (q.hits.size() > q.k + q.k / 8) q.settle();
+            if (q.hits.size() + q.known.size() > q.k + q.k / 8) q.settle();
             least.resize(p.strips);
             live.resize(p.strips);
             numbered.resize(p.strips);
@@ -623,8 +650,14 @@ class Search {
             scores.assign(rows.size() + wide_room, 0.0);
             const Repeated* next = repeated.data();
             for (const Present& each : present) next = add_scores(p, each, next);
-            for (size_t i = 0; i < rows.size(); ++i)
-                if (scores[i] > q.bar) q.take({scores[i], p.units[rows[i]]});
+            good.resize(rows.size());
+            Hit* to = good.data();
+            for (size_t i = 0; i < rows.size(); ++i) {
+                *to = {scores[i], p.units[rows[i]]};
+                to += scores[i] > q.bar;
+            }
+            good.resize(static_cast<size_t>(to - good.data()));
+            q.take(good);
         }
 
         // Takes from `next` on what the rows hold several times; returns where that of the next term starts.
@@ -665,6 +698,7 @@ class Search {
         std::vector<Repeated> repeated;  // by term
         std::vector<uint32_t> rows, first_row;  // the wanted ones, and where those of each eight windows start
         std::vector<double> divisor, scores;    // of these
+        std::vector<Hit> good;                  // those above the bar
         std::vector<Present> present, coming;  // the terms of this query, and of the next one
         double most = 0, coming_most = 0;      // what a unit that holds them all would weigh
     };

@@ -111,25 +111,25 @@ class Cluster:
 
     def __call__(
         self,
-        function: Callable[[Any, Item], Result],
+        work: Callable[[Any], Callable[[Item], Result]],
         shared: Any,
         items: Sequence[Item],
         join: Callable[[Any, Sequence[Result]], Result] | None = None,
     ) -> Iterator[Result]:
-        """Yield `function(shared, item)` for each item, in the order of the items; joined, those of each `JOINED`.
+        """Yield `work(shared)(item)` for each item, in the order of the items; joined, those of each `JOINED`.
 
         Raises:
-            HornbookError: an item could not be finished on any node; or the function raises it.
+            HornbookError: an item could not be finished on any node; or the work raises it.
         """
         most = AHEAD * self.width
-        work = _Work(self._ray, function, shared, join)
+        done = _Work(self._ray, work, shared, join)
         size = self.joined if join is not None else 1
         waiting, started = deque[_Started](), iter(range(0, len(items), size))
         for first in islice(started, -(-most // size)):
-            waiting.append(work.start(items[first : first + size]))
+            waiting.append(done.start(items[first : first + size]))
         while waiting:
-            yield work.result(waiting.popleft())
-            waiting.extend(work.start(items[first : first + size]) for first in islice(started, 1))
+            yield done.result(waiting.popleft())
+            waiting.extend(done.start(items[first : first + size]) for first in islice(started, 1))
 
     def side_by_side(
         self, function: Callable[[Item], Result], items: Sequence[Item]
@@ -184,17 +184,17 @@ class _Work:
     def __init__(
         self,
         ray: Any,
-        function: Callable[[Any, Any], Any],
+        work: Callable[[Any], Callable[[Any], Any]],
         shared: Any,
         join: Callable[[Any, Sequence[Any]], Any] | None,
     ) -> None:
-        self._ray, self._function, self._given, self._join = ray, function, shared, join
+        self._ray, self._work, self._given, self._join = ray, work, shared, join
         self._shared = ray.put(shared)
         self._one = ray.remote(num_cpus=1, max_retries=ATTEMPTS)(_one)
         self._several = ray.remote(num_cpus=1, max_retries=ATTEMPTS)(_several)
 
     def start(self, items: Sequence[Any]) -> _Started:
-        found = [self._one.remote(_version(), self._function, self._shared, item) for item in items]
+        found = [self._one.remote(_version(), self._work, self._shared, item) for item in items]
         if self._join is None or len(found) == 1:
             return items, found, found[0]
         return items, found, self._several.remote(self._join, self._shared, *found)
@@ -224,7 +224,7 @@ class _Work:
         cores = max((resources.get("CPU", 0) for resources in nodes), default=1)
         task = self._one.options(num_cpus=cores, max_retries=1)
         try:
-            return self._ray.get(task.remote(_version(), self._function, self._shared, item))
+            return self._ray.get(task.remote(_version(), self._work, self._shared, item))
         except self._ray.exceptions.RayError as again:
             self._refuse(again)
             raise HornbookError(
@@ -234,7 +234,7 @@ class _Work:
             ) from None
 
     def _refuse(self, error: Exception) -> None:
-        """Raise what the function itself raised, unless that was for want of memory."""
+        """Raise what the work itself raised, unless that was for want of memory."""
         cause: BaseException | None = error
         while isinstance(cause, self._ray.exceptions.RayTaskError):
             cause = cause.cause
@@ -251,9 +251,9 @@ def _version() -> str:
     return version("hornbook")
 
 
-def _one(asked: str, function: Callable[[Any, Any], Any], shared: Any, item: Any) -> Any:
+def _one(asked: str, work: Callable[[Any], Callable[[Any], Any]], shared: Any, item: Any) -> Any:
     _refuse_other_version(asked)
-    return function(shared, item)
+    return work(shared)(item)
 
 
 def _there(asked: str, folder: str, function: Callable[[Any], Any], item: Any) -> Any:

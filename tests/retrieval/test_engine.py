@@ -118,23 +118,25 @@ def test_the_compiled_search_equals_the_reference_at_any_bar(data, texts, querie
     corpus = Listed(texts, shard_units=30, block_units=7)
     asked = engine.Queries.of(queries, np.full(len(queries), k, np.uint32))
     known = sum(
-        (shard.count(asked, one).statistics for one in corpus.shards[1:]),
-        shard.count(asked, corpus.shards[0]).statistics,
+        (shard.count(asked)(one).statistics for one in corpus.shards[1:]),
+        shard.count(asked)(corpus.shards[0]).statistics,
     )
     bars = np.array(
         data.draw(st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0]), min_size=len(queries), max_size=len(queries)))
     )
     plan = shard.Plan(asked, known.idf, known.mean_length or 1.0, bars, 1.2, 0.75, 2)
     parts = [(one, shard.ALL) for one in corpus.shards]
-    answer = shard.search(plan, parts)
+    answer, one_by_one = shard.search(plan)(parts), shard.search(plan)
+    several = [one_by_one([part]).found for part in parts]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shard, "core", lambda: None)
-        expected = shard.search(plan, parts)
+        expected = shard.search(plan)(parts)
     assert answer.units == expected.units
     # The search orders nothing; a merge does.
-    got, wanted = (engine.merge(asked.k, [found], 1) for found in (answer.found, expected.found))
+    got, pieced, wanted = (engine.merge(asked.k, found, 1) for found in ([answer.found], several, [expected.found]))
     for name in ("starts", "units", "scores"):
         assert np.array_equal(getattr(got, name), getattr(wanted, name)), name
+        assert np.array_equal(getattr(pieced, name), getattr(wanted, name)), name
 
 
 @given(
@@ -218,7 +220,7 @@ def test_cut_is_what_a_smaller_k_finds(texts, queries, k, smaller):
 def test_statistics_of_the_shards_add_up(texts, shard_units):
     corpus = Listed(texts, shard_units=shard_units)
     asked = engine.Queries.of([["a", "c", "unseen"]], np.array([1], np.uint32))
-    first, *rest = [shard.count(asked, one).statistics for one in corpus.shards]
+    first, *rest = [shard.count(asked)(one).statistics for one in corpus.shards]
     known = sum(rest, first)
     split = [text.split() for text in texts]
     assert (known.units, known.length) == (len(texts), sum(map(len, split)))
@@ -242,9 +244,9 @@ class Noting(engine.Here):
     def __init__(self):
         self.asked = []
 
-    def __call__(self, function, shared, items, join=None):
-        self.asked.append((function.__name__, len(items)))
-        return super().__call__(function, shared, items, join)
+    def __call__(self, work, shared, items, join=None):
+        self.asked.append((work.__name__, len(items)))
+        return super().__call__(work, shared, items, join)
 
 
 def sampled_corpus():
@@ -280,9 +282,9 @@ def test_what_a_dead_run_left_is_used(tmp_path):
     expected = retrieve(corpus, queries, 60)
 
     class Dying(engine.Here):
-        def __call__(self, function, shared, items, join=None):
-            for number, answer in enumerate(super().__call__(function, shared, items, join)):
-                if number == 3 and function is shard.search:
+        def __call__(self, work, shared, items, join=None):
+            for number, answer in enumerate(super().__call__(work, shared, items, join)):
+                if number == 3 and work is shard.search:
                     raise KeyboardInterrupt
                 yield answer
 

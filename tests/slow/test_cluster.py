@@ -144,12 +144,12 @@ class Gated(Cluster):
 
     gate: Path
 
-    def __call__(self, function, shared, items, join=None):
-        if function is shard.search and shared.bars.any():
+    def __call__(self, work, shared, items, join=None):
+        if work is shard.search and shared.bars.any():
             for note in self.gate.parent.iterdir():
                 note.unlink()
             self.gate.touch()
-        return super().__call__(function, shared, items, join)
+        return super().__call__(work, shared, items, join)
 
 
 def test_a_node_that_dies_on_the_way_changes_nothing(nodes, corpus, queries, expected, tmp_path):

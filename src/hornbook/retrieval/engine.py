@@ -19,7 +19,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial, reduce
+from functools import reduce
 from itertools import pairwise, starmap
 from operator import add
 from pathlib import Path
@@ -78,12 +78,12 @@ class Spread(Protocol):
 
     def __call__(
         self,
-        function: Callable[[Any, Item], Result],
+        work: Callable[[Any], Callable[[Item], Result]],
         shared: Any,
         items: Sequence[Item],
         join: Callable[[Any, Sequence[Result]], Result] | None = None,
     ) -> Iterator[Result]:
-        """Yield `function(shared, item)` for each item, in the order of the items.
+        """Yield `work(shared)(item)` for each item, in the order of the items.
 
         With `join`, those of each `joined` neighbours come as one: `join(shared, results)`.
         """
@@ -98,13 +98,13 @@ class Here:
 
     def __call__(
         self,
-        function: Callable[[Any, Item], Result],
+        work: Callable[[Any], Callable[[Item], Result]],
         shared: Any,
         items: Sequence[Item],
         join: Callable[[Any, Sequence[Result]], Result] | None = None,
     ) -> Iterator[Result]:
-        """Yield `function(shared, item)` for each item."""
-        return map(partial(function, shared), items)
+        """Yield `work(shared)(item)` for each item; what the work learns of one is for the next."""
+        return map(work(shared), items)
 
 
 HERE = Here()
@@ -205,7 +205,7 @@ def _retrieve(shards: Sequence[Shard], queries: Queries, k1: float, b: float, ke
     bars, best = _sample(plan, sampled, sum(samples) / known.units, sum(samples), kept)
     rest: list[Part] = [(shard, REST if size else ALL) for shard, size in zip(shards, samples, strict=True)]
     with progress("Retrieving", known.units - sum(samples)) as counter:
-        found = _search(replace(plan, bars=bars.copy()), [[part] for part in rest], kept, counter, best)
+        found = _search(replace(plan, bars=bars), [[part] for part in rest], kept, counter, best)
     merged = merge(queries.k, found, kept.threads, filled=True)
     # Of the sample all is there that is above a bar, but not all that equals it.
     short = np.flatnonzero((bars > 0) & ~(_kth(queries, merged) > bars))
@@ -279,8 +279,6 @@ def _search(
         # A start is half as large as a hit; of very many shards each holds few hits but all the starts.
         if sum(len(part.units) + len(part.starts) // 2 for part in found) > most:
             found = [merge(plan.queries.k, found, kept.threads)]
-            # From now on those who search in this process are spared what k units that were found are better than.
-            np.maximum(plan.bars, _kth(plan.queries, found[0]), out=plan.bars)
         units += answer.units
         rate = units * plan.postings / (time.monotonic() - started)
         counter.advance(answer.units, f"{rate / 1e6:,.0f} M postings/s")

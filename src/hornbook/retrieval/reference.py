@@ -62,8 +62,9 @@ class Search:
                 self._hits[query] = _best([*self._hits[query], *found], self._k[query])
 
     def hits(self) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.float64]]:
-        """Return the hits of all queries, as `bm25.Found` holds them."""
-        return _gather(self._hits)
+        """Return what was found since the last time, as `bm25.Found` holds it."""
+        found, self._hits = self._hits, [[] for _ in self._k]
+        return _gather(found)
 
 
 def _best(hits: list[tuple[float, int]], k: int) -> list[tuple[float, int]]:

@@ -1,6 +1,6 @@
 """One shard gone over with all queries: what every worker does, on this machine or on another."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Protocol
@@ -54,8 +54,7 @@ class Plan:
         queries: their terms, and how many hits each wants at most.
         idf: the weight of each term, [terms] float64.
         mean_length: terms in a unit of the whole corpus, on average.
-        bars: for each query a score below which no unit is wanted, [queries] float64. They may rise while shards are
-            searched one after another.
+        bars: for each query a score below which no unit is wanted, [queries] float64.
         k1: saturation of term frequency.
         b: normalisation by unit length.
         threads: how many; does not change the answer.
@@ -120,12 +119,16 @@ def _open(queries: Queries, shard: Shard) -> tuple[Inverted, NDArray[np.int32]]:
     return opened, look_up(queries.terms, opened.dictionary)
 
 
-def count(queries: Queries, shard: Shard) -> Counted:
-    """Return what a shard adds to the statistics of the corpus; only its dictionary is read."""
-    opened, ids = _open(queries, shard)
-    frequency = np.zeros(len(ids), np.int64)
-    frequency[ids >= 0] = opened.frequency[ids[ids >= 0]]
-    return Counted(Statistics(opened.units, opened.length, frequency), [opened.sampled])
+def count(queries: Queries) -> Callable[[Shard], Counted]:
+    """Return what tells what a shard adds to the statistics of the corpus; only its dictionary is read."""
+
+    def there(shard: Shard) -> Counted:
+        opened, ids = _open(queries, shard)
+        frequency = np.zeros(len(ids), np.int64)
+        frequency[ids >= 0] = opened.frequency[ids[ids >= 0]]
+        return Counted(Statistics(opened.units, opened.length, frequency), [opened.sampled])
+
+    return there
 
 
 # Which blocks of a shard: its sample, what is not in it, or both.
@@ -133,10 +136,11 @@ SAMPLE, REST, ALL = slice(1), slice(1, None), slice(None)
 Part = tuple[Shard, slice]
 
 
-def search(plan: Plan, parts: Sequence[Part]) -> Answer:
-    """Return the best units of parts of a corpus for each query, in no order.
+def search(plan: Plan) -> Callable[[Sequence[Part]], Answer]:
+    """Return what tells the best units of parts of a corpus for each query, in no order.
 
-    These are at least those of the query's k best in the whole corpus that lie here and reach its bar.
+    These are at least those of the query's k best in the whole corpus that lie there and reach its bar. What is found
+    in one part raises the bars for those that follow: their answers leave out what k units before were better than.
     """
     compiled, queries = core(), plan.queries
     arguments = (queries.starts, queries.places, queries.counts, plan.idf, queries.k, plan.bars)
@@ -146,12 +150,17 @@ def search(plan: Plan, parts: Sequence[Part]) -> Answer:
         if compiled is None
         else compiled.Search(*arguments, *scoring, plan.threads)
     )
-    units = 0
-    for shard, chosen in parts:
-        opened, ids = _open(queries, shard)
-        blocks = opened.blocks[chosen]
-        units += sum(len(block.units) for block in blocks)
-        if compiled is not None:
-            blocks = [compiled.Block(*(getattr(block, field.name) for field in fields(Block))) for block in blocks]
-        engine.add(blocks, ids)
-    return Answer(Found(*engine.hits()), units)
+
+    def there(parts: Sequence[Part]) -> Answer:
+        units = 0
+        for shard, chosen in parts:
+            opened, ids = _open(queries, shard)
+            blocks = opened.blocks[chosen]
+            units += sum(len(block.units) for block in blocks)
+            if compiled is not None:
+                names = [field.name for field in fields(Block)]
+                blocks = [compiled.Block(*(getattr(block, name) for name in names)) for block in blocks]
+            engine.add(blocks, ids)
+        return Answer(Found(*engine.hits()), units)
+
+    return there
