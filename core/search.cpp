@@ -39,6 +39,18 @@ constexpr size_t worth_a_bar = 256;    // windows beside twice those that give o
 inline uint32_t ones(uint64_t bits) { return static_cast<uint32_t>(__builtin_popcountll(bits)); }
 inline uint32_t first_one(uint64_t bits) { return static_cast<uint32_t>(__builtin_ctzll(bits)); }
 
+// Writes down from `to` on which bits are set, counted from `first`. Four at a time, as how many there are could not be
+// foretold: so many more are written over. Returns where those that are set end.
+template <class Number>
+Number* write_ones(uint64_t bits, size_t first, Number* to) {
+    Number* const end = to + ones(bits);
+    do
+        for (int i = 0; i < 4; ++i, ++to, bits &= bits - 1)
+            *to = static_cast<Number>(first + first_one(bits | uint64_t{1} << 63));
+    while (to < end);
+    return end;
+}
+
 // Runs task(i, worker) for each i below `count`; the workers, one a thread, are numbered.
 template <class Task>
 void in_parallel(size_t threads, size_t count, Task task) {
@@ -112,10 +124,12 @@ struct Query {
     std::vector<Hit> hits;
     std::vector<double> known;  // scores of hits that were handed over
 
-    // Takes all of some hits, in pieces that are bounded.
+    // Takes the best of some hits, or all; holds no more than twice as many as are wanted.
     void take(std::vector<Hit>& some) {
-        cut(some);
-        if (hits.size() + some.size() > 2 * k) settle();
+        if (hits.size() + some.size() > 2 * k) {
+            settle();
+            cut(some);
+        }
         hits.insert(hits.end(), some.begin(), some.end());
     }
 
@@ -541,10 +555,10 @@ class Search {
 
         // Says which rows of the live windows are good enough by themselves, and which terms they hold.
         void narrow(const Prepared& p) {
-            alive.clear();
-            for (const uint32_t s : lively)
-                for (uint64_t left = live[s]; left; left &= left - 1)
-                    alive.push_back(static_cast<uint16_t>(s * strip + first_one(left)));
+            alive.resize(count + 4);
+            uint16_t* to = alive.data();
+            for (const uint32_t s : lively) to = write_ones(live[s], s * strip, to);
+            alive.resize(count);
             const size_t groups = (alive.size() + 7) / 8, eights = eights_of(groups);
             held.assign(present.size() * eights * eight, 0);
             weighed.clear();
@@ -632,16 +646,16 @@ class Search {
         // Scores the wanted rows, going over the terms in the order of the reference, so that equal units have equal
         // scores to the last bit.
         void look_at(const Prepared& p, Query& q) {
-            rows.clear();
+            rows.resize(alive.size() * window + 4);
             first_row.resize(wanted.size());
+            uint32_t* end = rows.data();
             // Behind the last live window and behind the last row no term stands.
             for (const uint32_t group : some) {
-                first_row[group] = static_cast<uint32_t>(rows.size());
-                for (uint64_t left = wanted[group]; left; left &= left - 1) {
-                    const uint32_t bit = first_one(left);
-                    rows.push_back(alive[group * 8 + bit / window] * static_cast<uint32_t>(window) + bit % window);
-                }
+                first_row[group] = static_cast<uint32_t>(end - rows.data());
+                end = write_ones(wanted[group], group * strip, end);
             }
+            rows.resize(static_cast<size_t>(end - rows.data()));
+            for (uint32_t& row : rows) row = alive[row / window] * static_cast<uint32_t>(window) + row % window;
             divisor.resize(rows.size() + wide_room);
             for (size_t i = 0; i < rows.size(); ++i) {
                 __builtin_prefetch(p.units + rows[i]);
