@@ -69,7 +69,7 @@ class CorpusConfig(Settings):
     """Shorter units are dropped (words)."""
     max_words: Count = Field(default=128, ge=1)
     """Longer units are dropped (words)."""
-    shard_units: Count = Field(default=320_000, ge=1)
+    shard_units: Count = Field(default=500_000, ge=1)
     """Units in a shard file."""
     base: PathText | None = None
     """A finished corpus onto which the sources are built: its shards are taken over, only new units are written."""
