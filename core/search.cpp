@@ -585,21 +585,26 @@ class Search {
         // Writes down for each live window which of its rows hold the frequent terms. First which windows these are, without
         // a branch, as none could be foretold.
         void find_frequent(const Prepared& p) {
-            Found* to = found.data();
+            const uint32_t slots = static_cast<uint32_t>(alive.size());
+            bit_of.resize(slots);
+            slot.resize(slots + 1);
+            for (uint32_t i = 0; i < slots; ++i)
+                bit_of[i] = static_cast<uint32_t>(word_of(alive[i] / strip) * strip + alive[i] % strip);
             for (Present& term : present) {
                 if (!term.list.frequent) continue;
-                const uint64_t* const bits = p.windows_of(term.list);
-                for (uint32_t slot = 0, end = static_cast<uint32_t>(alive.size()); slot < end; ++slot) {
-                    *to = {&term, slot};
-                    to += bits[word_of(alive[slot] / strip)] >> alive[slot] % strip & 1;
+                const uint64_t* const words = p.windows_of(term.list);
+                uint32_t* to = slot.data();
+                for (uint32_t i = 0; i < slots; ++i) {
+                    *to = i;
+                    to += words[bit_of[i] / strip] >> bit_of[i] % strip & 1;
                 }
-            }
-            for (const Found* each = found.data(); each < to; ++each) {
-                const List& list = each->term->list;
-                const size_t s = alive[each->number] / strip, bit = alive[each->number] % strip;
-                const uint64_t* const words = p.windows_of(list);
-                const uint32_t before = set_before(words, s) + ones(words[word_of(s)] & ((uint64_t{1} << bit) - 1));
-                each->term->rows_held()[each->number] = p.frequent_rows[list.start + before];
+                const uint8_t* const rows = p.frequent_rows + term.list.start;
+                uint8_t* const held = term.rows_held();
+                for (const uint32_t* each = slot.data(); each < to; ++each) {
+                    const size_t at = bit_of[*each];
+                    const uint64_t below = (uint64_t{1} << at % strip) - 1;
+                    held[*each] = rows[set_before(words, alive[*each] / strip) + ones(words[at / strip] & below)];
+                }
             }
         }
 
@@ -701,6 +706,7 @@ class Search {
         std::vector<uint64_t> done;      // which were looked at already
         std::vector<uint32_t> numbered;  // how many are live before each strip
         std::vector<uint32_t> lively;    // the strips with any
+        std::vector<uint32_t> bit_of, slot;
         std::vector<Found> found;        // which of some windows are live
         uint32_t count = 0;              // how many are
         std::vector<uint16_t> alive;     // these
