@@ -395,12 +395,6 @@ class Search {
         uint8_t* rows_held() const { return reinterpret_cast<uint8_t*>(held); }
     };
 
-    // One of the windows, or repeats, of a term.
-    struct Found {
-        Present* term;
-        uint32_t number;
-    };
-
     // A row of the live windows that holds a term several times.
     struct Repeated {
         const Present* term;
@@ -562,13 +556,10 @@ class Search {
             const size_t groups = (alive.size() + 7) / 8, eights = eights_of(groups);
             held.assign(present.size() * eights * eight, 0);
             weighed.clear();
-            size_t postings = 0;
             for (Present& each : present) {
                 each.held = held.data() + weighed.size() * eights * eight;
                 weighed.push_back({each.held, static_cast<uint8_t>(up(weight_of(each)))});
-                postings += (each.list.frequent ? alive.size() : each.list.size) + each.list.repeats;
             }
-            if (found.size() < postings) found.resize(2 * postings);
             find_frequent(p);
             find_rare(p);
             row_sums.resize(eights * eight * strip);
@@ -587,7 +578,7 @@ class Search {
         void find_frequent(const Prepared& p) {
             const uint32_t slots = static_cast<uint32_t>(alive.size());
             bit_of.resize(slots);
-            slot.resize(slots + 1);
+            if (slot.size() < slots + 1) slot.resize(slots + 1);
             for (uint32_t i = 0; i < slots; ++i)
                 bit_of[i] = static_cast<uint32_t>(word_of(alive[i] / strip) * strip + alive[i] % strip);
             for (Present& term : present) {
@@ -609,34 +600,37 @@ class Search {
         }
 
         void find_rare(const Prepared& p) {
-            Found* to = found.data();
-            for (Present& term : present)
-                if (!term.list.frequent) to = live_of(p.rare_windows + term.list.start, term.list.size, term, to);
-            for (const Found* each = found.data(); each < to; ++each) {
-                const uint32_t i = each->term->list.start + each->number;
-                each->term->rows_held()[slot_of(p.rare_windows[i])] = p.rare_rows[i];
+            for (Present& term : present) {
+                if (term.list.frequent) continue;
+                const uint16_t* const windows = p.rare_windows + term.list.start;
+                const uint8_t* const rows = p.rare_rows + term.list.start;
+                const uint32_t* const end = live_of(windows, term.list.size);
+                for (const uint32_t* each = slot.data(); each < end; ++each)
+                    term.rows_held()[slot_of(windows[*each])] = rows[*each];
             }
         }
 
         void find_repeats(const Prepared& p) {
-            Found* to = found.data();
-            for (Present& term : present)
-                to = live_of(p.repeat_windows.data() + term.list.first_extra, term.list.repeats, term, to);
             repeated.clear();
-            for (const Found* each = found.data(); each < to; ++each) {
-                const Present& term = *each->term;
-                const uint32_t i = term.list.first_extra + each->number, j = term.list.repeat_start + each->number;
-                const uint32_t row = slot_of(p.repeat_windows[i]) * window + p.repeat_rows[j] % window;
-                add(row_sums[row], up(weight_of(term) * p.extra[i]));
-                repeated.push_back({&term, row, p.repeat_counts[j]});
+            for (Present& term : present) {
+                const uint16_t* const windows = p.repeat_windows.data() + term.list.first_extra;
+                const uint32_t* const end = live_of(windows, term.list.repeats);
+                for (const uint32_t* each = slot.data(); each < end; ++each) {
+                    const uint32_t i = term.list.first_extra + *each, j = term.list.repeat_start + *each;
+                    const uint32_t row = slot_of(windows[*each]) * window + p.repeat_rows[j] % window;
+                    add(row_sums[row], up(weight_of(term) * p.extra[i]));
+                    repeated.push_back({&term, row, p.repeat_counts[j]});
+                }
             }
         }
 
-        // Writes down from `to` on which of some windows are live; returns where that ends.
-        Found* live_of(const uint16_t* windows, uint32_t size, Present& term, Found* to) const {
+        // Writes down which of some windows are live; returns where that ends.
+        const uint32_t* live_of(const uint16_t* windows, uint32_t size) {
+            if (slot.size() < size + 1) slot.resize(size + 1);
             const uint64_t* const bits = live.data();
+            uint32_t* to = slot.data();
             for (uint32_t i = 0; i < size; ++i) {
-                *to = {&term, i};
+                *to = i;
                 to += bits[windows[i] / strip] >> windows[i] % strip & 1;
             }
             return to;
@@ -707,7 +701,6 @@ class Search {
         std::vector<uint32_t> numbered;  // how many are live before each strip
         std::vector<uint32_t> lively;    // the strips with any
         std::vector<uint32_t> bit_of, slot;
-        std::vector<Found> found;        // which of some windows are live
         uint32_t count = 0;              // how many are
         std::vector<uint16_t> alive;     // these
         std::vector<uint64_t> held;      // for each term and live window: the rows that hold it, as bits, eight windows together
