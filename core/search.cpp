@@ -32,9 +32,9 @@
 namespace hornbook {
 namespace {
 
-constexpr size_t blocks_at_once = 16;  // prepared together: bounds memory
-constexpr size_t worth_remembering = 256;  // hits wanted: of more, hardly others are found
-constexpr size_t worth_a_bar = 256;    // windows beside twice those that give one; tuned, any is right
+constexpr size_t blocks_at_once = 16;      // prepared together: bounds memory
+constexpr size_t worth_remembering = 256;  // hits wanted: of so many, few found ones turn out not to be; any is right
+constexpr size_t worth_a_bar = 256;        // windows beside twice those that give one; tuned, any is right
 
 inline uint32_t ones(uint64_t bits) { return static_cast<uint32_t>(__builtin_popcountll(bits)); }
 inline uint32_t first_one(uint64_t bits) { return static_cast<uint32_t>(__builtin_ctzll(bits)); }
@@ -124,7 +124,7 @@ struct Query {
     std::vector<Hit> hits;
     std::vector<double> known;  // scores of hits that were handed over
 
-    // Takes the best of some hits, or all; holds no more than twice as many as are wanted.
+    // Takes some hits, or the best of them; holds no more than twice as many as are wanted.
     void take(std::vector<Hit>& some) {
         if (hits.size() + some.size() > 2 * k) {
             settle();
@@ -576,22 +576,22 @@ class Search {
         // Writes down for each live window which of its rows hold the frequent terms. First which windows these are, without
         // a branch, as none could be foretold.
         void find_frequent(const Prepared& p) {
-            const uint32_t slots = static_cast<uint32_t>(alive.size());
-            bit_of.resize(slots);
-            if (slot.size() < slots + 1) slot.resize(slots + 1);
-            for (uint32_t i = 0; i < slots; ++i)
+            const uint32_t size = count;
+            bit_of.resize(size);
+            if (chosen.size() < size + 1) chosen.resize(size + 1);
+            for (uint32_t i = 0; i < size; ++i)
                 bit_of[i] = static_cast<uint32_t>(word_of(alive[i] / strip) * strip + alive[i] % strip);
             for (Present& term : present) {
                 if (!term.list.frequent) continue;
                 const uint64_t* const words = p.windows_of(term.list);
-                uint32_t* to = slot.data();
-                for (uint32_t i = 0; i < slots; ++i) {
-                    *to = i;
-                    to += words[bit_of[i] / strip] >> bit_of[i] % strip & 1;
+                uint32_t* end = chosen.data();
+                for (uint32_t i = 0; i < size; ++i) {
+                    *end = i;
+                    end += words[bit_of[i] / strip] >> bit_of[i] % strip & 1;
                 }
                 const uint8_t* const rows = p.frequent_rows + term.list.start;
                 uint8_t* const held = term.rows_held();
-                for (const uint32_t* each = slot.data(); each < to; ++each) {
+                for (const uint32_t* each = chosen.data(); each < end; ++each) {
                     const size_t at = bit_of[*each];
                     const uint64_t below = (uint64_t{1} << at % strip) - 1;
                     held[*each] = rows[set_before(words, alive[*each] / strip) + ones(words[at / strip] & below)];
@@ -605,7 +605,7 @@ class Search {
                 const uint16_t* const windows = p.rare_windows + term.list.start;
                 const uint8_t* const rows = p.rare_rows + term.list.start;
                 const uint32_t* const end = live_of(windows, term.list.size);
-                for (const uint32_t* each = slot.data(); each < end; ++each)
+                for (const uint32_t* each = chosen.data(); each < end; ++each)
                     term.rows_held()[slot_of(windows[*each])] = rows[*each];
             }
         }
@@ -615,7 +615,7 @@ class Search {
             for (Present& term : present) {
                 const uint16_t* const windows = p.repeat_windows.data() + term.list.first_extra;
                 const uint32_t* const end = live_of(windows, term.list.repeats);
-                for (const uint32_t* each = slot.data(); each < end; ++each) {
+                for (const uint32_t* each = chosen.data(); each < end; ++each) {
                     const uint32_t i = term.list.first_extra + *each, j = term.list.repeat_start + *each;
                     const uint32_t row = slot_of(windows[*each]) * window + p.repeat_rows[j] % window;
                     add(row_sums[row], up(weight_of(term) * p.extra[i]));
@@ -624,16 +624,16 @@ class Search {
             }
         }
 
-        // Writes down which of some windows are live; returns where that ends.
+        // Chooses those of some windows that are live; returns where they end.
         const uint32_t* live_of(const uint16_t* windows, uint32_t size) {
-            if (slot.size() < size + 1) slot.resize(size + 1);
+            if (chosen.size() < size + 1) chosen.resize(size + 1);
             const uint64_t* const bits = live.data();
-            uint32_t* to = slot.data();
+            uint32_t* end = chosen.data();
             for (uint32_t i = 0; i < size; ++i) {
-                *to = i;
-                to += bits[windows[i] / strip] >> windows[i] % strip & 1;
+                *end = i;
+                end += bits[windows[i] / strip] >> windows[i] % strip & 1;
             }
-            return to;
+            return end;
         }
 
         // The number of a live window among these.
@@ -700,9 +700,10 @@ class Search {
         std::vector<uint64_t> done;      // which were looked at already
         std::vector<uint32_t> numbered;  // how many are live before each strip
         std::vector<uint32_t> lively;    // the strips with any
-        std::vector<uint32_t> bit_of, slot;
         uint32_t count = 0;              // how many are
         std::vector<uint16_t> alive;     // these
+        std::vector<uint32_t> bit_of;    // where the bit of each is
+        std::vector<uint32_t> chosen;    // some of them, or of a term's postings, by number
         std::vector<uint64_t> held;      // for each term and live window: the rows that hold it, as bits, eight windows together
         std::vector<uint8_t> row_sums;   // as the sums, of the rows of live windows
         std::vector<uint8_t> group_least;  // of eight live windows: what these must reach
