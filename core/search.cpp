@@ -332,9 +332,8 @@ class Search {
             list.number = static_cast<uint32_t>(i);
             list.start = i ? block.frequent_ends(i - 1) : 0;
             list.size = block.frequent_ends(i) - list.start;
-            const size_t last = strips - 1;
-            check(list.start < block.frequent_ends(i) && block.frequent_ends(i) <= block.frequent_rows.size() &&
-                  set_before(p.windows_of(list), last) + ones(p.windows_of(list)[word_of(last)]) == list.size);
+            check(list.start < block.frequent_ends(i) && block.frequent_ends(i) <= block.frequent_rows.size());
+            __builtin_prefetch(p.windows_of(list) + word_of(strips - 1));
         }, p);
         for_each_held(block.repeat_terms, [&](size_t i, List& list) {
             const uint32_t start = i ? block.repeat_ends(i - 1) : 0, end = block.repeat_ends(i);
@@ -354,6 +353,7 @@ class Search {
                 list.most_extra = std::max(list.most_extra, extra[j]);
             }
         }, p);
+        check_ends(p);
     }
 
     // How much more tf / (tf + s) is, in weights over 1 + s, than 1 / (1 + s).
@@ -361,16 +361,26 @@ class Search {
 
     void prepare_rare(const Block& block, Prepared& p) const {
         const uint32_t* const ends = block.rare_ends.data();
-        const size_t strips = p.strips;
         for (const HeldTerm& term : held_) {
             check(term.id < block.rare_ends.size());
             const uint32_t start = term.id ? ends[term.id - 1] : 0, end = ends[term.id];
             if (start == end) continue;
-            check(start < end && end <= block.rare_windows.size() &&
-                  block.rare_windows(end - 1) < strips * strip);
+            check(start < end && end <= block.rare_windows.size());
             List& list = p.lists[term.place];
             list.start = start;
             list.size = end - start;
+            __builtin_prefetch(p.rare_windows + end - 1);
+        }
+    }
+
+    // Checks where the lists end: in memory that was asked for when they were found, or each would be waited for.
+    static void check_ends(const Prepared& p) {
+        const size_t last = p.strips - 1;
+        for (const List& list : p.lists) {
+            if (list.frequent)
+                check(set_before(p.windows_of(list), last) + ones(p.windows_of(list)[word_of(last)]) == list.size);
+            else if (list.size)
+                check(p.rare_windows[list.start + list.size - 1] < p.strips * strip);
         }
     }
 
