@@ -514,7 +514,7 @@ class Search {
 
         // Finds the windows whose sums are high enough, and counts them.
         void find_live() {
-            lively.resize(strips);
+            lively.resize(strips + wide_room);
             lively.resize(wide.reach(sums.data(), least.data(), strips, live.data(), lively.data()));
             count_live();
         }
@@ -579,7 +579,7 @@ class Search {
             group_least.clear();
             for (size_t i = 0; i < alive.size(); i += 8) group_least.push_back(least[alive[i] / strip]);
             wanted.resize(groups);
-            some.resize(groups);
+            some.resize(groups + wide_room);
             some.resize(wide.reach(row_sums.data(), group_least.data(), groups, wanted.data(), some.data()));
         }
 

@@ -189,12 +189,19 @@ void sum_64(uint8_t* sums, size_t eights, size_t step, const Weighed* terms, siz
 }
 
 WITH_AVX512 size_t reach_64(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits, uint32_t* some) {
-    size_t count = 0;
     for (size_t s = 0; s < strips; ++s) {
         const __m512i enough = _mm512_set1_epi8(static_cast<char>(least[s]));
         bits[s] = _mm512_cmpge_epu8_mask(_mm512_loadu_si512(sums + s * strip), enough);
-        some[count] = static_cast<uint32_t>(s);
-        count += bits[s] != 0;
+    }
+    const __m256i eight_more = _mm256_set1_epi32(8);
+    __m256i numbers = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    size_t count = 0;
+    for (size_t s = 0; s < strips; s += 8, numbers = _mm256_add_epi32(numbers, eight_more)) {
+        const __mmask8 there = static_cast<__mmask8>(strips - s < 8 ? (1 << (strips - s)) - 1 : 255);
+        const __m512i words = _mm512_maskz_loadu_epi64(there, bits + s);
+        const __mmask8 any = _mm512_test_epi64_mask(words, words);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(some + count), _mm256_maskz_compress_epi32(any, numbers));
+        count += static_cast<size_t>(__builtin_popcount(any));
     }
     return count;
 }

@@ -23,10 +23,10 @@ struct Wide {
     // there may be others: from one eight to the next are `step`. What would pass 255 stays there.
     void (*sum)(uint8_t* sums, size_t eights, size_t step, const Weighed* terms, size_t count);
     // Sets the bits of the sums that are not below the number of their strip. Returns how many strips have any, which
-    // are written down.
+    // are written down; behind them there is room for `wide_room` more.
     size_t (*reach)(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits, uint32_t* some);
     // Of the bits of some words only those that are `chosen` have a score, one after another: adds
-    // times * (weight / divisor) to the scores whose bits are set. Behind the last there is room for `wide_room` more.
+    // times * (weight / divisor) to the scores whose bits are set. Behind the last there is such room, too.
     void (*score)(double* scores, const double* divisors, const uint64_t* set, const uint64_t* chosen, size_t words,
                   double weight, double times);
 };
