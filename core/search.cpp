@@ -135,9 +135,11 @@ struct Query {
 
     // Raises the bar to the k-th of all hits, and leaves those above it.
     void settle() {
-        std::vector<double> all(known);
+        if (known.size() + hits.size() < k) return;
+        std::vector<double> all;
+        all.reserve(known.size() + hits.size());
+        all = known;
         for (const Hit& hit : hits) all.push_back(hit.score);
-        if (all.size() < k) return;
         const auto kth = all.begin() + static_cast<std::ptrdiff_t>(k - 1);
         std::nth_element(all.begin(), kth, all.end(), std::greater<>());
         raise(*kth);
