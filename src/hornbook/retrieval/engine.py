@@ -94,7 +94,7 @@ class Here:
 
     width = joined = 1
     threads = None
-    at_hand = 12  # some 30 MB each, mapped
+    at_hand = 12  # some 50 MB each, mapped
 
     def __call__(
         self,
