@@ -145,6 +145,8 @@ struct Query {
         raise(*kth);
         keep(known, [&](double score) { return score > bar; });
         keep(hits, [&](const Hit& hit) { return hit.score > bar; });
+        // Of equal ones there may be any number.
+        cut(known, std::greater<>());
         cut(hits);
     }
 
@@ -156,9 +158,10 @@ struct Query {
     }
 
     // Leaves the k best.
-    void cut(std::vector<Hit>& some) const {
+    template <class Item, class Better = std::less<>>
+    void cut(std::vector<Item>& some, Better better = {}) const {
         if (some.size() <= k) return;
-        std::nth_element(some.begin(), some.begin() + static_cast<std::ptrdiff_t>(k - 1), some.end());
+        std::nth_element(some.begin(), some.begin() + static_cast<std::ptrdiff_t>(k - 1), some.end(), better);
         some.resize(k);
     }
 
