@@ -11,7 +11,6 @@ Figures are medians over rounds, in sequences a second; the last line of the out
 import argparse
 import dataclasses
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 
 from distil_inputs import find_teacher, find_tokenizer, joined, name_of, read_units, say
 from distil_ways import Setting, Step, Work, cut, our_loss, ours, ours_step, plain, plain_loss
+from hornbook.artifact import peak_memory
 from hornbook.training.relations import RELATIONS, relation_loss
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -183,7 +183,7 @@ def peak_mb(device: torch.device) -> int:
     """Return the most memory that this process has held: the GPU's where there is one."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated() / 2**20)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
+    return round(peak_memory() / 2**10)
 
 
 def parse() -> argparse.Namespace:

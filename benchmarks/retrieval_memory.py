@@ -10,6 +10,7 @@ import json
 import sys
 from pathlib import Path
 
+from hornbook.artifact import peak_memory
 from hornbook.corpus import open_corpus
 from hornbook.retrieval import retrieve
 
@@ -17,9 +18,7 @@ from hornbook.retrieval import retrieve
 def main(corpus: str, queries: Path, k: int) -> None:
     """Print the peak."""
     retrieve(open_corpus(corpus), json.loads(queries.read_text()), k)
-    # Not getrusage: what it calls the peak begins with that of the process that started this one.
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    print(round(int(lines["VmHWM"].split()[0]) / 2**10))
+    print(round(peak_memory() / 2**10))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ sources. The last line of the output is one JSON object.
 import argparse
 import json
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hornbook.artifact import Artifact, Work, make
+from hornbook.artifact import Artifact, Work, make, peak_memory
 from hornbook.recipe import TaskConfig
 from hornbook.tasks import prepare
 from hornbook.textbook import contamination, distinct, statistics, store, words
@@ -100,7 +99,7 @@ def main() -> None:
         "words": found["books"][0]["words"],
         "seconds": round(seconds, 1),
         "cpu_seconds": round(cpu_seconds, 1),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_mb": peak_memory() // 1024,
         **{name: round(value, 1) for name, value in sorted(parts.items())},
     }
     print(json.dumps(result))

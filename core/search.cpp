@@ -39,13 +39,15 @@ constexpr size_t worth_a_bar = 256;        // windows beside twice those that gi
 inline uint32_t ones(uint64_t bits) { return static_cast<uint32_t>(__builtin_popcountll(bits)); }
 inline uint32_t first_one(uint64_t bits) { return static_cast<uint32_t>(__builtin_ctzll(bits)); }
 
-// Writes down from `to` on which bits are set, counted from `first`. Four at a time, as how many there are could not be
-// foretold: so many more are written over. Returns where those that are set end.
+constexpr size_t ones_at_once = 4;
+
+// Writes down from `to` on which bits are set, counted from `first`. Some at a time, as how many there are could not be
+// foretold: behind the last there is room for as many more. Returns where those that are set end.
 template <class Number>
 Number* write_ones(uint64_t bits, size_t first, Number* to) {
     Number* const end = to + ones(bits);
     do
-        for (int i = 0; i < 4; ++i, ++to, bits &= bits - 1)
+        for (size_t i = 0; i < ones_at_once; ++i, ++to, bits &= bits - 1)
             *to = static_cast<Number>(first + first_one(bits | uint64_t{1} << 63));
     while (to < end);
     return end;
@@ -138,7 +140,7 @@ struct Query {
         if (known.size() + hits.size() < k) return;
         std::vector<double> all;
         all.reserve(known.size() + hits.size());
-        all = known;
+        all.insert(all.end(), known.begin(), known.end());
         for (const Hit& hit : hits) all.push_back(hit.score);
         const auto kth = all.begin() + static_cast<std::ptrdiff_t>(k - 1);
         std::nth_element(all.begin(), kth, all.end(), std::greater<>());
@@ -564,7 +566,7 @@ class Search {
 
         // Says which rows of the live windows are good enough by themselves, and which terms they hold.
         void narrow(const Prepared& p) {
-            alive.resize(count + 4);
+            alive.resize(count + ones_at_once);
             uint16_t* to = alive.data();
             for (const uint32_t s : lively) to = write_ones(live[s], s * strip, to);
             alive.resize(count);
@@ -588,22 +590,15 @@ class Search {
             some.resize(wide.reach(row_sums.data(), group_least.data(), groups, wanted.data(), some.data()));
         }
 
-        // Writes down for each live window which of its rows hold the frequent terms. First which windows these are, without
-        // a branch, as none could be foretold.
+        // Writes down for each live window which of its rows hold the frequent terms.
         void find_frequent(const Prepared& p) {
-            const uint32_t size = count;
-            bit_of.resize(size);
-            if (chosen.size() < size + 1) chosen.resize(size + 1);
-            for (uint32_t i = 0; i < size; ++i)
+            bit_of.resize(count);
+            for (size_t i = 0; i < bit_of.size(); ++i)
                 bit_of[i] = static_cast<uint32_t>(word_of(alive[i] / strip) * strip + alive[i] % strip);
             for (Present& term : present) {
                 if (!term.list.frequent) continue;
                 const uint64_t* const words = p.windows_of(term.list);
-                uint32_t* end = chosen.data();
-                for (uint32_t i = 0; i < size; ++i) {
-                    *end = i;
-                    end += words[bit_of[i] / strip] >> bit_of[i] % strip & 1;
-                }
+                const uint32_t* const end = choose(words, bit_of.data(), count);
                 const uint8_t* const rows = p.frequent_rows + term.list.start;
                 uint8_t* const held = term.rows_held();
                 for (const uint32_t* each = chosen.data(); each < end; ++each) {
@@ -619,7 +614,7 @@ class Search {
                 if (term.list.frequent) continue;
                 const uint16_t* const windows = p.rare_windows + term.list.start;
                 const uint8_t* const rows = p.rare_rows + term.list.start;
-                const uint32_t* const end = live_of(windows, term.list.size);
+                const uint32_t* const end = choose(live.data(), windows, term.list.size);
                 for (const uint32_t* each = chosen.data(); each < end; ++each)
                     term.rows_held()[slot_of(windows[*each])] = rows[*each];
             }
@@ -629,7 +624,7 @@ class Search {
             repeated.clear();
             for (Present& term : present) {
                 const uint16_t* const windows = p.repeat_windows.data() + term.list.first_extra;
-                const uint32_t* const end = live_of(windows, term.list.repeats);
+                const uint32_t* const end = choose(live.data(), windows, term.list.repeats);
                 for (const uint32_t* each = chosen.data(); each < end; ++each) {
                     const uint32_t i = term.list.first_extra + *each, j = term.list.repeat_start + *each;
                     const uint32_t row = slot_of(windows[*each]) * window + p.repeat_rows[j] % window;
@@ -639,14 +634,14 @@ class Search {
             }
         }
 
-        // Chooses those of some windows that are live; returns where they end.
-        const uint32_t* live_of(const uint16_t* windows, uint32_t size) {
+        // Chooses those of some bits that are set, without a branch, as none could be foretold; returns where they end.
+        template <class Place>
+        const uint32_t* choose(const uint64_t* words, const Place* places, uint32_t size) {
             if (chosen.size() < size + 1) chosen.resize(size + 1);
-            const uint64_t* const bits = live.data();
             uint32_t* end = chosen.data();
             for (uint32_t i = 0; i < size; ++i) {
                 *end = i;
-                end += bits[windows[i] / strip] >> windows[i] % strip & 1;
+                end += words[places[i] / strip] >> places[i] % strip & 1;
             }
             return end;
         }
@@ -660,7 +655,7 @@ class Search {
         // Scores the wanted rows, going over the terms in the order of the reference, so that equal units have equal
         // scores to the last bit.
         void look_at(const Prepared& p, Query& q) {
-            rows.resize(alive.size() * window + 4);
+            rows.resize(alive.size() * window + ones_at_once);
             first_row.resize(wanted.size());
             uint32_t* end = rows.data();
             // Behind the last live window and behind the last row no term stands.

@@ -18,7 +18,6 @@
 namespace hornbook {
 namespace {
 
-
 // The terms of units, and blocks of these units turned over.
 class UnitTerms {
   public:

@@ -122,14 +122,14 @@ class Cluster:
             HornbookError: an item could not be finished on any node; or the work raises it.
         """
         most = AHEAD * self.width
-        done = _Work(self._ray, work, shared, join)
+        tasks = _Work(self._ray, work, shared, join)
         size = self.joined if join is not None else 1
         waiting, started = deque[_Started](), iter(range(0, len(items), size))
         for first in islice(started, -(-most // size)):
-            waiting.append(done.start(items[first : first + size]))
+            waiting.append(tasks.start(items[first : first + size]))
         while waiting:
-            yield done.result(waiting.popleft())
-            waiting.extend(done.start(items[first : first + size]) for first in islice(started, 1))
+            yield tasks.result(waiting.popleft())
+            waiting.extend(tasks.start(items[first : first + size]) for first in islice(started, 1))
 
     def side_by_side(
         self, function: Callable[[Item], Result], items: Sequence[Item]

@@ -142,7 +142,7 @@ def search(plan: Plan) -> Callable[[Sequence[Part]], Answer]:
     These are at least those of the query's k best in the whole corpus that lie there and reach its bar. What is found
     in one part raises the bars for those that follow: their answers leave out what k units before were better than.
     """
-    compiled, queries = core(), plan.queries
+    compiled, queries, names = core(), plan.queries, [field.name for field in fields(Block)]
     arguments = (queries.starts, queries.places, queries.counts, plan.idf, queries.k, plan.bars)
     scoring = (plan.k1, plan.b, plan.mean_length)
     engine = (
@@ -158,7 +158,6 @@ def search(plan: Plan) -> Callable[[Sequence[Part]], Answer]:
             blocks = opened.blocks[chosen]
             units += sum(len(block.units) for block in blocks)
             if compiled is not None:
-                names = [field.name for field in fields(Block)]
                 blocks = [compiled.Block(*(getattr(block, name) for name in names)) for block in blocks]
             engine.add(blocks, ids)
         return Answer(Found(*engine.hits()), units)
