@@ -19,9 +19,9 @@ def _whole_number(value: Any) -> Any:
 def name_text(value: Any) -> Any:
     """Accept 1 where a name is meant, which YAML reads as a number. Refuse what it reads as something else."""
     if isinstance(value, bool):
-        raise ValueError("YAML reads yes, no, on and off as true and false; put names in quotes")
+        raise ValueError("yes, no, on and off are true and false in YAML; put names in quotes")
     if isinstance(value, float | date):
-        raise ValueError(f"YAML reads a name as {value}, however it is written; put names in quotes")
+        raise ValueError(f"a {type(value).__name__} loses its spelling in YAML; put names in quotes")
     return str(value) if isinstance(value, int) else value
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from hornbook.tasks.labels import Labels
-from hornbook.tasks.multilabel import written_list
-from hornbook.tasks.names import is_decimal, is_nan_word, listed, number
+from hornbook.tasks.multilabel import looks_like_list
+from hornbook.tasks.names import is_decimal, is_nan_word, listed, number_in
 from hornbook.tasks.rows import Rows
 
 _ID_COLUMNS = ("id", "idx")
@@ -55,13 +55,12 @@ def doubts(
             if twice := _repeated(rows.columns.get(column, ())):
                 message = f"{rows.where}: column {column!r}: {twice} rows repeat an id of a row before; they are kept"
                 found.append(Doubt(f"{split}_repeated_ids", twice, message))
-        texts = tables[split]["text"].to_pylist() if rows.keeps_quotes and split in tables else []
-        if quoted := _quoted(texts):
+        if rows.keeps_quotes and (quoted := sum(_quoted(rows.columns.get(str(name), ())) for name in used)):
             message = (
-                f"{rows.where}: {quoted} texts stand in quotation marks, which are kept; if this is quoting as in"
+                f"{rows.where}: {quoted} fields stand in quotation marks, which are kept; if this is quoting as in"
                 " CSV, set task.delimiter: tab"
             )
-            found.append(Doubt(f"{split}_quoted_texts", quoted, message))
+            found.append(Doubt(f"{split}_quoted_fields", quoted, message))
     found += _of_names(labels.names)
     keys = {split: text_keys(table) for split, table in tables.items()}
     for split, table in tables.items():
@@ -117,29 +116,32 @@ def _of_names(names: Sequence[str]) -> list[Doubt]:
 
     def doubt(about: str, labels: Sequence[str], message: str) -> None:
         if labels:
-            quoted = listed([repr(name) for name in labels])
-            found.append(Doubt(f"labels_{about}", len(labels), f"{len(labels)} labels {message}: {quoted}"))
+            # repr shows invisible characters, but not how accents are composed
+            quoted = [repr(name) if unicodedata.is_normalized("NFC", name) else ascii(name) for name in labels]
+            found.append(Doubt(f"labels_{about}", len(labels), f"{message}: {listed(quoted)}"))
 
     looks: dict[str, list[str]] = {}
     for name in names:
         looks.setdefault(_look(name), []).append(name)
     alike = [name for same in looks.values() if len(same) > 1 for name in same]
-    doubt("alike", alike, "differ only in case, white space or invisible characters; they are kept apart")
-    times = Counter(map(number, names))
-    same = [name for name in names if (value := number(name)) is not None and times[value] > 1]
-    doubt("same_number", same, "are the same numbers as others; they are kept apart")
-    doubt("nan", [name for name in names if is_nan_word(name)], "may be missing values; they are read as classes")
-    lists = [name for name in names if written_list(name) is not None]
+    doubt("alike", alike, "labels that differ only in case, spaces or invisible characters are kept apart")
+    times = Counter(map(number_in, names))
+    same = [name for name in names if (value := number_in(name)) is not None and times[value] > 1]
+    doubt("same_number", same, "labels that are the same number are kept apart")
+    doubt("nan", [name for name in names if is_nan_word(name)], "a missing value is perhaps read as a class")
+    lists = [name for name in names if looks_like_list(name)]
     if 2 * len(lists) > len(names):
-        doubt("written_lists", lists, "are one class each; if they are lists, set task.kind: multilabel")
+        advice = "if they are lists, write them as JSON and set task.kind: multilabel"
+        doubt("written_lists", lists, f"each of these is one class; {advice}")
     for separator in "|;,":
         joined = [name for name in names if separator in name]
         parts = Counter(part.strip() for name in names for part in name.split(separator))
         if joined and all(parts[part.strip()] > 1 for name in joined for part in name.split(separator)):
-            doubt("joined", joined, f"are one class each; to split them, set task.label_separator: '{separator}'")
+            advice = f"if they are several labels, set task.label_separator: '{separator}'"
+            doubt("joined", joined, f"each of these is one class; {advice}")
     commas = [name for name in names if "," in name and is_decimal(name.replace(",", ".", 1))]
     if 2 * len(commas) > len(names):
-        doubt("decimal_commas", commas, "look like scores with a comma, but each is one class; write a point")
+        doubt("decimal_commas", commas, "each of these is one class; if they are scores, write them with a point")
     return found
 
 

@@ -10,6 +10,7 @@ from hornbook.errors import HornbookError
 from hornbook.tasks.multilabel import are_written_lists, read_label_sets
 from hornbook.tasks.names import (
     are_integers,
+    check_texts,
     in_order,
     is_decimal,
     is_missing,
@@ -54,8 +55,8 @@ class Labels:
 
     def __str__(self) -> str:
         """Say in one line what the labels are and how that was found."""
-        sort = {"classification": "classes", "multilabel": "labels"}.get(self.kind)
-        count = f", {len(self.names)} {sort} ({listed(self.names)})" if sort else ""
+        sort = "classes" if self.kind == "classification" else "labels" if len(self.names) > 1 else "label"
+        count = f", {len(self.names)} {sort} ({listed(self.names)})" if self.names else ""
         return f"labels: {self.kind}{count}, {self.why}"
 
 
@@ -130,23 +131,24 @@ def without_labels(rows: Rows, column: str | Sequence[str], train: Rows) -> str 
         train: the rows of train; -1 is a label where it occurs there.
     """
     names = (column,) if isinstance(column, str) else tuple(column)
+    which = " or ".join(map(repr, names))
     has = {name.casefold() for name in (*rows.columns, *rows.refused)}
     if not any(name.casefold() in has for name in names):
-        return f"no column {', '.join(map(repr, names))}"
+        return f"no column {which} (its columns are {', '.join(rows.columns)})"
     values = list(chain.from_iterable(rows.columns.get(name, ["?"]) for name in names))
     if all(value == [] or is_missing(value) or is_nan_word(value) for value in values):
-        return f"column {', '.join(map(repr, names))} is empty"
+        return f"column {which} is empty"
     if all(is_missing(value) or str(value).strip() in _WITHHELD for value in values) and not any(
         str(value).strip() in _WITHHELD for name in names for value in train.columns.get(name, ())
     ):
-        return f"all labels in column {', '.join(map(repr, names))} are -1"
+        return f"column {which} holds -1 in all rows"
     return None
 
 
 def _present(rows: Rows, column: str, kind: AnyKind, names: Sequence[str] | None) -> list[Any]:
     """Return the stored labels, text stripped; none may be missing."""
     where = where_of(rows, column)
-    values = stripped(rows.column(column), where)
+    values = stripped(rows.column(column))
     word = [i for i, value in enumerate(values) if is_nan_word(value) and value not in (names or ())]
     if kind == "classification":
         word = []
@@ -170,7 +172,7 @@ def _found_kind(
     texts: set[str] = set()
     pair: tuple[str, str] | None = None
     for split, values in stored.items():
-        sort = one_type(values, where)
+        sort = one_type(values, where_of(splits[split], column))
         own = {value for value in values if isinstance(value, str)}
         if sort not in ("number", "text") or not all(map(is_decimal, own)):
             numbers = False
@@ -180,7 +182,7 @@ def _found_kind(
         pair = pair or same_number(own)
         at = next((i for i, value in enumerate(values) if not is_whole(value)), None)
         if at is not None and not fraction:
-            fraction = f"{values[at]} in row {at + 1}{'' if split == 'train' else f' of {split}'}"
+            fraction = f"{names_of([values[at]])[0]} in row {at + 1}{'' if split == 'train' else f' of {split}'}"
     if not numbers:
         hint = "; if they are scores, set task.kind: regression" if fraction else ""
         return "classification", f"as they are written{hint}"
@@ -238,6 +240,8 @@ def _classes(
     codes: bool,
 ) -> tuple[tuple[str, ...], dict[str, list[int]]]:
     """Return the classes' names and the index of each label in them."""
+    for rows in splits.values():
+        check_texts(rows.column(column), where_of(rows, column))
     types = {split: one_type(values, where_of(splits[split], column)) for split, values in stored.items()}
     labels = _named(stored, splits, types)
     found = set(chain.from_iterable(labels.values()))
@@ -286,7 +290,8 @@ def _with_last(labels: Labels, name: str, where: str) -> Labels:
     """Return labels of two classes so that `name` is the last one."""
     if labels.kind != "classification" or len(labels.names) != 2:
         raise HornbookError(
-            f"{where}: positive: is for two classes, but the task is {labels.kind} with {len(labels.names)} classes"
+            f"{where}: positive: is for a classification of two classes, but this is a {labels.kind} of"
+            f" {len(labels.names)}"
         )
     if name not in labels.names:
         raise HornbookError(f"{where}: positive: no class {name!r}; the classes are {', '.join(labels.names)}")

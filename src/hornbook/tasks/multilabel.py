@@ -9,6 +9,7 @@ from typing import Any
 
 from hornbook.errors import HornbookError
 from hornbook.tasks.names import (
+    check_texts,
     in_order,
     is_missing,
     listed,
@@ -24,8 +25,9 @@ from hornbook.tasks.rows import Rows
 
 Lists = dict[str, list[list[Any]]]
 _TRUTH = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
-# How NumPy prints lists of text. Python would read ['a' 'b'] as ['ab'].
-_ADJACENT = re.compile(r"""['"]\s+['"]""")
+# NumPy prints lists without commas: ['a' 'b'], which Python reads as ['ab'], and [1. 0. 1.].
+_ADJACENT_TEXTS = re.compile(r"""(?<=['"])\s+(?=['"])""")
+_ADJACENT_NUMBERS = re.compile(r"(?<=[\w.])\s+(?=[\w.-])")
 
 
 def read_label_sets(
@@ -85,17 +87,23 @@ def read_label_sets(
 
 
 def written_list(text: Any) -> list[Any] | None:
-    """Return the list that a text spells in JSON or Python, as programs write one into a CSV; None if it is none."""
-    if not isinstance(text, str) or not text.strip().startswith(("[", "(", "{")) or _ADJACENT.search(text):
+    """Return the list that a text spells in JSON, Python or NumPy, as programs write one into a CSV; else None."""
+    if not looks_like_list(text):
         return None
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
+        gaps = _ADJACENT_TEXTS if "'" in text or '"' in text else _ADJACENT_NUMBERS
         try:
-            found = ast.literal_eval(text.strip())
+            found = ast.literal_eval(gaps.sub(", ", text.strip()))
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             return None
     return list(found) if isinstance(found, list | tuple | set) else None
+
+
+def looks_like_list(text: Any) -> bool:
+    """Return whether a text has brackets around it, whatever stands in them."""
+    return isinstance(text, str) and text.strip()[:1] + text.strip()[-1:] in ("[]", "()", "{}")
 
 
 def are_written_lists(values: Sequence[Any]) -> bool:
@@ -154,10 +162,11 @@ def _named(lists: Lists, splits: Mapping[str, Rows], column: str) -> dict[str, l
     sets = {}
     for split, own in lists.items():
         where = where_of(splits[split], column)
-        labels = stripped(list(chain.from_iterable(own)), where)
+        labels = list(chain.from_iterable(own))
+        check_texts(labels, where)
         if one_type(labels, where) == "boolean":
             raise HornbookError(f"{where}: rows hold true or false, but not all for the same number of labels")
-        names = iter(names_of(labels))
+        names = iter(names_of(stripped(labels)))
         sets[split] = [{next(names) for _ in row} for row in own]
         for i, (row, found) in enumerate(zip(own, sets[split], strict=True)):
             if len(found) < len(row) and stored_type(row[0]) == "number":

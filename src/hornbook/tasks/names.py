@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from hornbook.errors import HornbookError
-from hornbook.tasks.rows import Rows
+from hornbook.tasks.rows import Rows, is_unicode
 
 # An integer in the one way in which programs write it; 007 and +1 are written otherwise, so they are just names.
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
-_DECIMAL = re.compile(r"[+-]?((?=\.?[0-9])(0|[1-9][0-9]*)?(\.[0-9]*)?(e[+-]?[0-9]+)?|inf(inity)?)", re.IGNORECASE)
+_DECIMAL = re.compile(r"[+-]?((?=\.?[0-9])(0|[1-9][0-9]*)?(\.[0-9]*)?(e[+-]?[0-9]{1,6})?|inf(inity)?)", re.IGNORECASE)
 _LEADING_ZEROS = re.compile(r"(?<![0-9.])0+(?=[0-9])")
+_LONG = 60
 _EXACT = 1 << 53  # up to here a float holds every integer
 
 
@@ -58,24 +59,29 @@ def is_nan_word(value: Any) -> bool:
     return isinstance(value, str) and value.strip().lower() == "nan"
 
 
-def stripped(values: Sequence[Any], where: str) -> list[Any]:
-    """Return values, text without white space at its ends.
+def stripped(values: Sequence[Any]) -> list[Any]:
+    """Return values, text without white space at its ends."""
+    return [value.strip() if isinstance(value, str) else value for value in values]
+
+
+def check_texts(values: Sequence[Any], where: str) -> None:
+    """Refuse text that cannot be a label.
 
     Raises:
-        HornbookError: two labels differ in nothing else, so they would become one.
+        HornbookError: two labels differ only in white space at their ends, so that `stripped` makes them one, or one
+            is not valid Unicode.
     """
     first: dict[str, tuple[int, str]] = {}
-    found = list(values)
     for i, value in enumerate(values):
         if isinstance(value, str):
-            found[i] = value.strip()
-            row, spelling = first.setdefault(found[i], (i, value))
-            if spelling != value and found[i]:
+            if not is_unicode(value):
+                raise HornbookError(f"{where}: label {value!r} (row {i + 1}) is not valid Unicode")
+            row, spelling = first.setdefault(value.strip(), (i, value))
+            if spelling != value:
                 raise HornbookError(
                     f"{where}: labels {spelling!r} (row {row + 1}) and {value!r} (row {i + 1}) differ only in white"
                     " space; write them in the same way"
                 )
-    return found
 
 
 def names_of(values: Sequence[Any]) -> list[str]:
@@ -117,7 +123,7 @@ def is_decimal(text: str) -> bool:
     return bool(_DECIMAL.fullmatch(text))
 
 
-def number(text: str) -> Decimal | None:
+def number_in(text: str) -> Decimal | None:
     """Return the number that text spells, also with leading zeros; None if it is none."""
     return Decimal(text) if is_decimal(_LEADING_ZEROS.sub("", text, count=1)) else None
 
@@ -126,17 +132,20 @@ def is_whole(value: Any) -> bool:
     """Return whether a number, or the text of one, is an integer."""
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         return True
-    number = value if isinstance(value, Decimal) else float(value) if not isinstance(value, int) else 0.0
-    return math.isfinite(number) and number == math.floor(number)
+    if isinstance(value, int):
+        return True
+    if isinstance(value, Decimal):
+        return value.is_finite() and value == value.to_integral_value()
+    return float(value).is_integer()
 
 
 def same_number(texts: Collection[str]) -> tuple[str, str] | None:
     """Return two spellings of one number among texts of numbers, such as 1.1 and 1.10; None if there are none."""
     first: dict[Hashable, str] = {}
     for text in sorted(texts):
-        number = Decimal(text)
-        if first.setdefault(number, text) != text:
-            return first[number], text
+        earlier = first.setdefault(Decimal(text), text)
+        if earlier != text:
+            return earlier, text
     return None
 
 
@@ -181,7 +190,8 @@ def where_of(rows: Rows, column: str) -> str:
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
-    """Return the first names and how many more there are."""
+    """Return the first names, long ones cut, and how many more there are."""
+    names = [name if len(name) <= _LONG else f"{name[:_LONG]}…" for name in names]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}"
 

@@ -9,6 +9,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ class Rows:
         if other:
             kind = type(values[other[0]]).__name__
             raise HornbookError(f"{self.where}: column {name!r}: {_count(other, 'value')} not text but {kind}")
-        broken = [i for i, value in enumerate(values) if not _is_unicode(value)]
+        broken = [i for i, value in enumerate(values) if not is_unicode(value)]
         if broken:
             raise HornbookError(f"{self.where}: column {name!r}: {_count(broken, 'text')} not valid Unicode")
         return values
@@ -80,7 +81,7 @@ def _count(at: Sequence[int], what: str) -> str:
     return f"{len(at)} {what}{plural} (the first in row {at[0] + 1})"
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
     """Return whether the text can be stored: JSON may escape half of a surrogate pair."""
     return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
 
@@ -104,7 +105,7 @@ def read_rows(path: Path, delimiter: str | None = None) -> Rows:
         raise HornbookError(f"{path}: no such file")
     if path.stat().st_size == 0:
         raise HornbookError(f"{path}: the file is empty")
-    if delimiter is not None and form in _TABLES:
+    if delimiter is not None and is_table(path):
         rows = _read_csv(path, delimiter)
     elif form == ".txt":
         raise HornbookError(f"{path}: set task.delimiter to what separates its columns (tab, ';', …)")
@@ -140,6 +141,11 @@ def joined(parts: Sequence[Rows]) -> Rows:
 def is_readable(path: Path | str) -> bool:
     """Return whether the name is that of a format that `read_rows` reads."""
     return _form(Path(path)) is not None
+
+
+def is_table(path: Path) -> bool:
+    """Return whether the name is that of a text file whose columns a delimiter separates."""
+    return _form(path) in _TABLES
 
 
 def stem(path: Path) -> str:
@@ -225,7 +231,7 @@ def _read_json(path: Path) -> Rows:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = json.loads(line, parse_int=_integer)
         except ValueError:
             record = None
         records.append(record)
@@ -238,13 +244,18 @@ def _read_json(path: Path) -> Rows:
     return _from_records(path, records)
 
 
+def _integer(text: str) -> int | Decimal:
+    """Return an integer; Python makes no int of more than 4,300 digits."""
+    return int(text) if len(text) < _LONGEST_INTEGER else Decimal(text)
+
+
 def _whole_json(path: Path, text: str) -> Rows | None:
     """Return the rows of a file that is one list of objects, or one object of columns; None if it is neither.
 
     Columns are lists of one length or, as pandas writes them, objects with the same keys.
     """
     try:
-        whole = json.loads(text)
+        whole = json.loads(text, parse_int=_integer)
     except (ValueError, RecursionError):
         return None
     if isinstance(whole, list) and whole and all(isinstance(record, dict) for record in whole):
@@ -254,9 +265,12 @@ def _whole_json(path: Path, text: str) -> Rows | None:
     columns = list(whole.values())
     if all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns):
         return Rows(str(path), {name: list(column.values()) for name, column in whole.items()})
-    if all(isinstance(column, list) and len(column) == len(columns[0]) for column in columns):
-        return Rows(str(path), whole)
-    return None
+    if not all(isinstance(column, list) for column in columns):
+        return None
+    if len({len(column) for column in columns}) > 1:
+        counts = ", ".join(f"{name} {len(column)}" for name, column in whole.items())
+        raise HornbookError(f"{path}: its columns have different numbers of rows: {counts}")
+    return Rows(str(path), whole)
 
 
 def _from_records(path: Path, records: Sequence[dict[str, Any]]) -> Rows:
@@ -269,7 +283,8 @@ def _read_parquet(path: Path) -> Rows:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:  # read_table refuses two columns of one name, whatever is read
+            table = file.read()
         columns, _, refused = _once(table.column_names, [column.to_pylist() for column in table.columns])
     except pa.ArrowException as error:
         raise HornbookError(f"{path}: not a Parquet file that can be read: {str(error).splitlines()[0]}") from None
@@ -307,6 +322,7 @@ def _stated_class_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ..
 
 
 TAB = "\t"
+_LONGEST_INTEGER = 4_000
 _TABLES = (".csv", ".tsv", ".txt")
 _READERS: dict[str, Callable[[Path], Rows]] = {
     ".csv": _read_csv,

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from hornbook.errors import HornbookError, Unreachable, is_out_of_reach
 from hornbook.recipe import TaskConfig
 from hornbook.tasks.glue import GLUE, HUB_NAME, GlueTask
 from hornbook.tasks.names import listed
-from hornbook.tasks.rows import Rows, is_readable, joined, json_column, read_rows, stem
+from hornbook.tasks.rows import Rows, is_readable, is_table, joined, json_column, read_rows, stem
 
 _SPLIT_FILES = {"train": ("train",), "dev": ("dev", "validation", "valid", "val"), "test": ("test",)}
 # As the hub names the files of a split, older ones with a checksum: train-00000-of-00002-0a1b2c3d4e5f6789
@@ -51,6 +50,9 @@ def locate(config: TaskConfig) -> Source:
         raise HornbookError(f"{config.source}: folder: is for the sources glue/NAME only")
     if config.subset is not None and (is_glue or path.is_file()):
         raise HornbookError(f"{config.source}: subset: is for hub datasets and folders only")
+    if config.delimiter is not None and (is_glue or not path.exists()):
+        _refuse_missing(path)
+        raise HornbookError(f"{config.source}: delimiter: is for files only")
     if (config.dev or config.test) and not path.is_file():
         _refuse_missing(path)
         raise HornbookError(f"{config.source}: dev: and test: are for a source that is one file")
@@ -78,6 +80,9 @@ def _refuse_missing(path: Path) -> None:
 def _local(
     name: str, files: Mapping[str, Sequence[Path]], delimiter: str | None, glue: GlueTask | None = None
 ) -> Source:
+    if delimiter is not None and not any(is_table(path) for paths in files.values() for path in paths):
+        raise HornbookError(f"{name}: delimiter: is for CSV, TSV and TXT files only")
+
     def read() -> dict[str, Rows]:
         return {split: joined([read_rows(path, delimiter) for path in paths]) for split, paths in files.items()}
 
@@ -130,8 +135,8 @@ def _refuse_gaps(folder: Path, paths: Sequence[Path], parts: int) -> None:
             f"{folder}: {len(missing)} of the {parts} parts of {paths[0].name} are missing (the first is number"
             f" {missing[0]:05d}); download the data set again"
         )
-    if twice := next((b for a, b in pairwise(numbers) if a == b), None):
-        raise HornbookError(f"{folder}: two files for part {twice:05d} of {paths[0].name}")
+    if len(set(numbers)) < len(numbers):
+        raise HornbookError(f"{folder}: two files for one part: {paths[0].name} and {paths[1].name}")
 
 
 def _elsewhere(folder: Path) -> str:

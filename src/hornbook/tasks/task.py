@@ -206,7 +206,6 @@ def _read(
     """Return the splits, the labels as stored, whether texts come in pairs, where each split is from, and doubts."""
     given, left_out = _labelled(config, source, source.read())
     labels = _labels(config, source, given)
-    logger.info("%s: %s%s", source.name, labels, _positive(config, labels))
     text, text_pair = _text_columns(config, source, given["train"])
     tables = {
         split: _table(rows, text, text_pair, labels.values[split], labels.kind) for split, rows in given.items()
@@ -221,6 +220,7 @@ def _read(
         how["test"] = NO_TEST
     used = {text, text_pair, *([config.label] if isinstance(config.label, str) else config.label)}
     found = doubts(given, tables, labels, source.glue.range if source.glue else None, used)
+    logger.info("%s: %s%s", source.name, labels, _positive(config, labels))
     for doubt in found:
         logger.warning("%s: %s", source.name, doubt.message)
     return tables, labels, text_pair is not None, how, found
@@ -239,9 +239,9 @@ def _labelled(
             continue
         where = given[split].where
         if split == "dev" and config.dev is not None:
-            raise HornbookError(f"{where}: {why}: a dev file needs labels; without dev: it is cut from train")
+            raise HornbookError(f"{where}: {why}: a dev file needs labels; without dev it is cut from train")
         left_out[split] = why
-        logger.warning("%s: %s: %s: no labels, so this %s split is left out", source.name, where, why, split)
+        logger.warning("%s: %s: %s: the %s split has no labels and is left out", source.name, where, why, split)
     return {split: rows for split, rows in given.items() if split not in left_out}, left_out
 
 
@@ -276,7 +276,7 @@ def _text_columns(config: TaskConfig, source: Source, train: Rows) -> tuple[str,
         return config.text or source.glue.text, config.text_pair or source.glue.text_pair
     if config.text is not None:
         return config.text, config.text_pair
-    usual = [name for name in ("text", "sentence") if name in train.columns]
+    usual = [name for name in ("text", "sentence") if name in train.columns or name in train.refused]
     if not usual:
         raise HornbookError(
             f"{train.where}: no column 'text' or 'sentence'; say with text: which it is of {', '.join(train.columns)}"
