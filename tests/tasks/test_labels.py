@@ -64,7 +64,7 @@ def test_spellings_of_one_number_are_never_merged(labels, tmp_path, caplog):
 
 @pytest.mark.parametrize("labels", [CODES, ["1.2", "1.10", "3.4"], ["0", "1", "1.0"], ["1e3", "1000"]])
 def test_auto_does_not_guess_where_text_may_be_codes_or_scores(labels):
-    assert "set task.kind: classification" in refused(labels)
+    assert "set task.kind (--task-kind) to classification" in refused(labels)
     assert "regression" in refused(labels)
 
 
@@ -211,7 +211,7 @@ def test_f1_is_named_by_its_class(tmp_path, caplog):
     from hornbook.tasks.task import score_name
 
     assert score_name("f1", ("not", "dup")) == "f1 of dup"
-    assert score_name("macro_f1", ("not", "dup")) == "macro_f1"
+    assert score_name("macro_f1", ("not", "dup")) == "macro f1"
 
 
 def test_keys_of_glue_tasks_stay_and_those_of_others_know_how_labels_are_read(tmp_path):

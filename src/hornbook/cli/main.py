@@ -504,8 +504,7 @@ def _made(artifact: Any, quiet: bool) -> Answer:
     found = [f"{name.replace('_', ' ')} {count:,}" for name, count in artifact.counts.items()]
     for split, scores in artifact.info.get("scores", {}).items():
         found += [
-            f"{split} {score_name(name, artifact.info['labels']).replace('_', ' ')} {score:.3f}"
-            for name, score in scores.items()
+            f"{split} {score_name(name, artifact.info['labels'])} {score:.3f}" for name, score in scores.items()
         ]
     if "best_dev" in artifact.info:
         found.append(f"best on dev {artifact.info['best_dev']:.3f}")

@@ -269,7 +269,7 @@ def _row(name: str, books: Sequence[Artifact], scored: Artifact, made: list[Arti
         "megabytes": round(scored.counts["weight_bytes"] / 1e6, 1),
         "dev": scored.info["scores"]["dev"][metric],
         "test": scored.info["scores"].get("test", {}).get(metric),
-        "metric": score_name(metric, scored.info["labels"]),
+        "metric": score_name(metric, scored.info["labels"]) if metric == "f1" else metric,
         "scores": scored.info["scores"],
         "calibration_error": scored.info["calibration_error"],
         "share_cut": scored.info["share_cut"]["dev"],

@@ -112,7 +112,7 @@ def _read(
     why = "as set by task.kind"
     stored = {split: _present(rows, column, kind, names) for split, rows in splits.items()}
     if kind == "auto":
-        kind, why = "classification", "as task.label_names or the source names them"
+        kind, why = "classification", "as named by task.label_names or the source"
         if names is None:
             why = "because task.positive names one"
             if not classes:
@@ -188,13 +188,13 @@ def _found_kind(
         return "classification", f"as they are written{hint}"
     if pair := (same_number(texts) if fraction else pair):
         raise HornbookError(
-            f"{where}: {pair[0]} and {pair[1]} are the same number: set task.kind: classification if each is a class"
-            " of its own, regression if they are scores"
+            f"{where}: {pair[0]} and {pair[1]} are the same number: set task.kind (--task-kind) to classification"
+            " if each is a class of its own, to regression if they are scores"
         )
     if fraction and (pair := uneven_zeros(texts)):
         raise HornbookError(
-            f"{where}: labels such as {pair[0]} and {pair[1]} may be classes or scores: set task.kind: classification"
-            " or regression"
+            f"{where}: labels such as {pair[0]} and {pair[1]} may be classes or scores: set task.kind (--task-kind)"
+            " to classification or regression"
         )
     if fraction:
         return "regression", (

@@ -252,8 +252,8 @@ def _positive(config: TaskConfig, labels: Labels) -> str:
 
 
 def score_name(metric: str, labels: Sequence[str]) -> str:
-    """Return what a score is called in reports: "f1 of" its class, others by their own names."""
-    return f"f1 of {labels[1]}" if metric == "f1" else metric
+    """Return what a score is called for people: f1 with its class, macro_f1 without underscore."""
+    return f"f1 of {labels[1]}" if metric == "f1" else metric.replace("_", " ")
 
 
 def _labels(config: TaskConfig, source: Source, given: Mapping[str, Rows]) -> Labels:
