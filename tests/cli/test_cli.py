@@ -310,6 +310,30 @@ def test_a_new_recipe_knows_what_sort_of_labels_there_are(hornbook, tmp_path, ti
     assert hornbook("run", out, "--check").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("labels", "kind", "said"),
+    [
+        (["0110", "110", "9900"], "classification", "3 classes (0110, 110, 9900), as they are written"),
+        (
+            ["0.5", "1.5", "2.0"],
+            "regression",
+            "have fractions (0.5 in row 1); if they are class names, set task.kind",
+        ),
+    ],
+)
+def test_a_new_recipe_states_the_kind_that_was_found(
+    hornbook, tmp_path, tiny_teacher, general_text, labels, kind, said
+):
+    rows = ["text;label", *(f"film {i};{labels[i % 3]}" for i in range(40))]
+    (tmp_path / "rows.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    out = tmp_path / "own.yaml"
+    given = ("--task", tmp_path / "rows.csv", "--teacher", tiny_teacher, "--corpus", general_text, "--out", out)
+    done = hornbook("new", *given, "--delimiter", ";")
+    assert said in done.stderr
+    assert load_recipe(out).task.kind == kind
+    assert f"labels: {kind}" in hornbook("run", out, "--check").stderr
+
+
 def test_what_all_textbooks_share_is_no_textbook(stages, hornbook, tmp_path):
     for name in ("general", "contextualized"):
         (tmp_path / name).symlink_to(stages[name]["folder"])

@@ -95,10 +95,7 @@ def test_a_single_label_is_legal_where_some_rows_have_it_and_some_not(tmp_path):
     assert (task.labels, task.gold("dev").shape) == (("toxic",), (6, 1))
 
 
-def test_a_split_or_sample_that_takes_a_label_from_train_is_refused(tmp_path):
-    alone = [[f"rare {i}"] for i in range(20)]  # each its own stratum: some of them fall to dev
-    with pytest.raises(HornbookError, match="the split leaves train no row of label 'rare"):
-        opened(tmp_path, lists(tmp_path / "split.jsonl", [["usual"]] * 50 + alone))
+def test_a_sample_that_takes_a_label_from_train_is_refused(tmp_path):
     source = lists(tmp_path / "sample.jsonl", [["usual"]] * 200 + [["rare"]] * 2)
     with pytest.raises(HornbookError, match="train_rows: 5 rows hold none of label 'rare'"):
         opened(tmp_path, source, dev=str(source), train_rows=5)
@@ -123,10 +120,13 @@ def test_the_stratum_is_the_rarest_label_of_a_row(rows):
         ([["a"], None] * 10, {}, r"row 2: None is no list of labels"),
         ([["a"], [""]] * 10, {}, r"row 2: '' is no label"),
         ([["a"], {"b": 1}] * 10, {}, r"row 2: \{'b': 1\} is no list of labels"),
-        ([[True, False], [False, True]] * 10, {}, "row 1: True is no label"),
-        ([[0, 1, 0], [1, 0, 0]] * 10, {}, "row 1: a list with a number twice; .* not 0 or 1 for each"),
+        ([[True, False], [False]] * 10, {}, "not all for the same number of labels"),
+        ([[0, 1, 0], [1, 0]] * 10, {}, "row 1: a list with a number twice; .* or 0 or 1 for each label"),
+        ([[0, 1, 0], [1, 0, 0]] * 10, {"label_names": ("a", "b")}, "0 or 1 for 3 labels, but label_names has 2"),
+        ([["a", 1], ["b"]] * 10, {}, "labels of the types number, text"),
+        ([["a"], [" a"], ["b"]] * 10, {}, "differ only in white space"),
         ([[], []] * 10, {}, "all rows have the same labels; there is nothing to learn"),
-        (["a|b", "b"] * 10, {"kind": "multilabel"}, "labels in one text need label_separator"),
+        (["a|b", "b"] * 10, {"kind": "multilabel"}, "write it as .* in JSON, or set label_separator"),
         (
             [["a"], ["b"]] * 10,
             {"kind": "regression", "label_separator": "|"},
@@ -180,3 +180,60 @@ def test_columns_hold_truth_values_only(tmp_path):
         opened(tmp_path, empty_cell(tmp_path / "e.csv"), label=("a", "b"))
     with pytest.raises(HornbookError, match="several columns of labels name them already"):
         opened(tmp_path, tmp_path / "c.csv", label=("a", "b"), label_names=("x", "y"))
+
+
+VECTORS = [[1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]] * 10
+
+
+@pytest.mark.parametrize("stored", [int, float, bool])
+def test_vectors_of_0_and_1_are_read_in_every_type(tmp_path, stored):
+    task = opened(tmp_path, lists(tmp_path / "v.jsonl", [list(map(stored, v)) for v in VECTORS]))
+    assert task.labels == ("0", "1", "2", "3")
+    named = tasks.check(TaskConfig(source=str(tmp_path / "v.jsonl"), label_names=("a", "b", "c", "d")))
+    assert named.names == ("a", "b", "c", "d")
+    assert named.values["train"] == VECTORS
+    assert "set task.label_names to name them" not in str(named)
+
+
+def test_two_labels_are_vectors_where_no_set_of_labels_could_differ(tmp_path):
+    vectors = tasks.check(TaskConfig(source=str(lists(tmp_path / "v.jsonl", [[1, 0], [0, 1]] * 10))))
+    assert vectors.values["train"][:2] == [[1, 0], [0, 1]]
+    sets = tasks.check(TaskConfig(source=str(lists(tmp_path / "s.jsonl", [[1, 0], [1], [0]] * 10))))
+    assert sets.values["train"][:3] == [[1, 1], [0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        ["['a', 'b']", "['b']", "[]"],
+        ['["a", "b"]', '["b"]', "[]"],
+        ["('a', 'b')", "('b',)", "()"],
+        ["['a' 'b']", "['b']", "[]"],
+        ["[1, 1]", "[0, 1]", "[0, 0]"],
+        ["[1. 1.]", "[0. 1.]", "[0. 0.]"],
+    ],
+)
+def test_lists_that_programs_wrote_into_a_csv(tmp_path, written):
+    quoted = ['"' + label.replace('"', '""') + '"' for label in written]
+    (tmp_path / "w.csv").write_text("text,label\n" + "".join(f"t {i},{quoted[i % 3]}\n" for i in range(30)), "utf-8")
+    found = tasks.check(TaskConfig(source=str(tmp_path / "w.csv")))
+    assert found.kind == "multilabel"
+    assert found.values["train"][:3] == [[1, 1], [0, 1], [0, 0]]
+    with pytest.raises(HornbookError, match=r"holds written lists .* set kind: multilabel and no label_separator"):
+        tasks.check(TaskConfig(source=str(tmp_path / "w.csv"), label_separator=","))
+
+
+def test_a_label_that_one_text_has_stays_in_train(tmp_path, caplog):
+    alone = [[f"rare {i}"] for i in range(20)]  # each its own stratum: some of them would fall to dev
+    task = opened(tmp_path, lists(tmp_path / "split.jsonl", [["usual"]] * 50 + alone))
+    rare = [i for i, name in enumerate(task.labels) if name != "usual"]
+    assert task.gold("train")[:, rare].sum() == 20
+    assert len(task.split("dev")) > 0
+    assert any("20 of 21 labels have one text each" in message for message in caplog.messages)
+
+
+def test_the_names_of_labels_are_as_written_in_sets_too(tmp_path):
+    file = lists(tmp_path / "c.jsonl", [["1.1", "1.10"], ["1.10"], ["0110", "110"]] * 10)
+    assert opened(tmp_path, file).labels == ("0110", "1.1", "1.10", "110")
+    numbers = lists(tmp_path / "n.jsonl", [[1.0, 2.0], [2.0], [10.0]] * 10)
+    assert opened(tmp_path, numbers).labels == ("1", "2", "10")

@@ -171,7 +171,10 @@ def test_anchors_are_the_distinct_texts_in_order_of_first_appearance(tmp_path):
         (["yes", "no", "yes"], {"label_names": ("yes", "no")}, ("yes", "no"), [0, 1, 0]),
         ([True, False, True], {}, ("false", "true"), [1, 0, 1]),
         ([1, 2, 1], {"kind": "regression"}, (), [1.0, 2.0, 1.0]),
-        (["0.5", "2", "1"], {}, (), [0.5, 2.0, 1.0]),
+        (["0.5", "2", "1"], {}, ("0.5", "1", "2"), [0, 2, 1]),
+        (["0.5", "2", "1"], {"kind": "regression"}, (), [0.5, 2.0, 1.0]),
+        ([0.5, 2, 1], {}, (), [0.5, 2.0, 1.0]),
+        ([0.5, 2, 1], {"kind": "classification"}, ("0.5", "1", "2"), [0, 2, 1]),
     ],
 )
 def test_labels_of_every_type(tmp_path, labels, settings, names, indices):
@@ -223,7 +226,17 @@ def bad(tmp_path: Path, text: str | bytes, name: str = "a.csv") -> Path:
         ("a.tsv", "\n\n", "a.tsv: holds no rows"),
         ("a.jsonl", "\n", "a.jsonl: holds no rows"),
         ("a.csv", "text,label\na,x\nb\n", "row 2 has 1 fields, but the heading has 2"),
-        ("a.csv", "text,label,text\na,x,b\n", "the heading has two columns 'text'"),
+        ("a.csv", "text,label,text\na,x,b\nc,y,d\n", "the heading has two columns 'text'"),
+        (
+            "a.csv",
+            "text;label\na;x\n",
+            "the columns are text;label; if ';' separates the columns, set task.delimiter",
+        ),
+        ("a.csv", '"text";"label"\n"a";"x"\n', "line 1: not CSV: ',' expected after '\"'; if ';' separates"),
+        ("a.tsv", "text,label\na,x\n", "if ',' separates the columns, set task.delimiter"),
+        ("a.tsv", 'text\tlabel\n"a\nb"\tx\n', "if fields are quoted as in CSV, set task.delimiter: tab"),
+        ("a.txt", "text\tlabel\na\tx\n", "set task.delimiter to what separates its columns"),
+        ("a.json", '{"text": ["a", "b"], "label": [1]}', "different numbers of rows: text 2, label 1"),
         ("a.csv", 'text,label\n"a"b,x\n', "a.csv: line 2: not CSV"),
         ("a.jsonl", '{"text": "a", "label": 1}\n[1]\n', "line 2 is not a JSON object"),
         ("a.jsonl", '{"text": "a", "label": \n', "line 1 is not a JSON object"),
@@ -239,7 +252,7 @@ def bad(tmp_path: Path, text: str | bytes, name: str = "a.csv") -> Path:
         ("a.jsonl", '{"text": "a", "label": "x"}\n{"text": "b"}\n', "1 of 2 labels are missing"),
         ("a.jsonl", '{"text": "a", "label": 0.5}\n{"text": "b", "label": NaN}\n', "1 of 2 labels are missing or NaN"),
         ("a.csv", "text,label\na,0.5\nb,inf\n", "1 of 2 scores are no finite numbers (the first in row 2: inf)"),
-        ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "b", "label": "x"}\n', "labels of the types int, str"),
+        ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "b", "label": "x"}\n', "labels of the types number, text"),
         ("a.jsonl", '{"text": 7, "label": 1}\n{"text": "b", "label": 0}\n', "1 value (the first in row 1) not text"),
         ("a.jsonl", '{"text": "\\ud800", "label": 1}\n{"text": "b", "label": 0}\n', "not valid Unicode"),
         ("a.csv", "text,label\na,x\nb,x\n", "all 2 rows have the label 'x'"),
@@ -247,8 +260,8 @@ def bad(tmp_path: Path, text: str | bytes, name: str = "a.csv") -> Path:
         ("a.csv", "text,label\na,x\nb,y\n", "2 texts are too few to split"),
         (
             "a.csv",
-            "text,label\nz,z\n" + "".join(f"a{i},x\nb{i},y\n" for i in range(9)),
-            "label 'z' has 1 text, too few to split",
+            "text,label\n" + "".join(f"a{i},{i}\n" for i in range(20)),
+            "20 of 20 labels have one text each, which leaves none for dev",
         ),
     ],
 )
@@ -268,17 +281,18 @@ def test_labels_found_only_in_dev_are_refused(tmp_path):
     dev = write(tmp_path / "d.csv", [("a", "good"), ("b", "worse"), ("c", "worse")])
     message = refused(tmp_path, write(tmp_path / "a.csv"), dev=str(dev))
     assert message == f"{dev}: column 'label': label 'worse' (row 2, 2 such rows) does not occur in train"
+    write(dev, [("a", "good"), ("b", "worse"), ("c", "worst")])
+    message = refused(tmp_path, tmp_path / "a.csv", dev=str(dev))
+    assert message.endswith("label 'worse' (row 2, 1 such rows) does not occur in train; the same goes for worst")
 
 
 def test_a_label_without_a_name_is_refused(tmp_path):
     source = write(tmp_path / "a.csv", [("a", 0), ("b", 1), ("c", 2)])
     message = refused(tmp_path, source, dev=str(source), label_names=("no", "yes"))
-    assert "label 2 (row 3, 1 such rows) is not among the 2 named labels: no, yes" in message
+    assert "label '2' (row 3, 1 such rows) is not among the 2 named labels: no, yes" in message
 
 
-def test_scores_are_not_taken_for_classes(tmp_path):
-    source = write(tmp_path / "a.csv", [("a", 0.5), ("b", 1)])
-    assert "set kind: regression" in refused(tmp_path, source, kind="classification")
+def test_words_are_not_taken_for_scores(tmp_path):
     assert "no finite numbers" in refused(tmp_path, write(tmp_path / "b.csv"), kind="regression")
 
 
@@ -334,13 +348,30 @@ def test_a_hub_dataset_keeps_its_names_and_loses_a_test_split_without_labels(tmp
     assert "0123abcd" in task.artifact.manifest["inputs"]["hub"]
 
 
-def test_a_test_split_without_the_column_of_labels_is_left_out(tmp_path, monkeypatch):
+def test_a_hub_test_split_without_the_column_of_labels_is_left_out(tmp_path, monkeypatch):
     import datasets
 
     rows = {"text": ["a", "b"], "label": [0, 1]}
     splits = {name: datasets.Dataset.from_dict(rows) for name in ("train", "validation", "test")}
     fake_hub(monkeypatch, splits | {"test": splits["test"].remove_columns("label")})
     assert opened(tmp_path, "someone/something").splits == ("train", "dev")
+
+
+def test_a_hub_column_of_the_type_json_is_refused_where_it_is_used(tmp_path, monkeypatch):
+    import datasets
+
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "label": 1}\n{"text": "b", "label": "x"}\n' * 9)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    read = datasets.load_dataset("json", data_files=str(tmp_path / "a.jsonl"), cache_dir=str(tmp_path / "cache"))
+    read["train"].to_parquet(str(tmp_path / "a.parquet"))
+    assert "column 'label' is of the type Json" in refused(tmp_path, tmp_path / "a.parquet")
+    fake_hub(monkeypatch, read)
+    assert "someone/something (train): column 'label' is of the type Json" in refused(tmp_path, "someone/something")
+    other = [(f"t {i}", "ab"[i % 2]) for i in range(20)]
+    write(tmp_path / "b.parquet", other)
+    table = pq.read_table(tmp_path / "b.parquet").append_column("more", pa.array(["1"] * 20, pa.json_()))
+    pq.write_table(table, tmp_path / "b.parquet")
+    assert opened(tmp_path, tmp_path / "b.parquet").labels == ("a", "b")
 
 
 def test_glue_without_a_folder_comes_from_the_hub(tmp_path, monkeypatch):

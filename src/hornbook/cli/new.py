@@ -74,7 +74,8 @@ def write_recipe(
         "seeds": [0],
     }
     recipe = validate(Recipe, values, "hornbook new")
-    tasks.check(recipe.task)
+    # What was found out stays so when the file changes, and is there to be changed.
+    values["task"]["kind"] = tasks.check(recipe.task).kind
     find_sources(recipe.corpus.sources)
     lines = _HEAD.format(name=values["name"], out=out).splitlines()
     for name, value in values.items():

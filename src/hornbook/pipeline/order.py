@@ -1,5 +1,6 @@
 """Recipe -> stages -> artefacts: the only place that knows their order."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from hornbook.recipe import (
     UnionConfig,
 )
 from hornbook.report.summary import LOGITS, RELEASED, TEACHER, TF_IDF, UNDISTILLED
+
+logger = logging.getLogger("hornbook")
 
 
 def cell(recipe: Recipe, store: Store, textbook: str | None) -> Iterator[dict[str, Any]]:
@@ -70,6 +73,8 @@ def rows(
         _use_threads(recipe.threads)
     task = _linked(tasks.prepare(recipe.task, store), folder, "task")
     if not store.dry:
+        if task.reused and folder is not None:
+            logger.info("%s: %s", task.info["name"], task.info.get("labels_read", task.info["kind"]))
         check_kind(recipe, task.info["kind"])
     teacher, rows = _teacher(recipe, task, store, folder)
     yield from rows
@@ -253,6 +258,8 @@ def _baselines(recipe: Recipe, students: _Students) -> Iterator[dict[str, Any]]:
 
 
 def _row(name: str, books: Sequence[Artifact], scored: Artifact, made: list[Artifact], seed: int) -> dict[str, Any]:
+    from hornbook.tasks.task import score_name
+
     metric = scored.info["metric"]
     return {
         "name": name,
@@ -262,7 +269,7 @@ def _row(name: str, books: Sequence[Artifact], scored: Artifact, made: list[Arti
         "megabytes": round(scored.counts["weight_bytes"] / 1e6, 1),
         "dev": scored.info["scores"]["dev"][metric],
         "test": scored.info["scores"].get("test", {}).get(metric),
-        "metric": metric,
+        "metric": score_name(metric, scored.info["labels"]) if metric == "f1" else metric,
         "scores": scored.info["scores"],
         "calibration_error": scored.info["calibration_error"],
         "share_cut": scored.info["share_cut"]["dev"],

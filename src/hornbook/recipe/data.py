@@ -4,22 +4,34 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from hornbook.recipe.settings import Count, PathText, Seed, Settings, all_text
+from hornbook.recipe.settings import Count, PathText, Seed, Settings, all_text, name_text
+
+
+def _one_character(value: object) -> object:
+    """Accept the word tab, and the two characters that a shell hands on for it."""
+    value = "\t" if value in ("tab", "\\t") else value
+    if isinstance(value, str) and (len(value) != 1 or value in '"\r\n'):
+        raise ValueError("a delimiter is one character, such as ';', or tab")
+    return value
 
 
 class TaskConfig(Settings):
     """What to learn: labelled text."""
 
     source: PathText
-    """A CSV, TSV, JSONL or Parquet file, a folder with train/dev/test files, `glue/NAME`, or a hub dataset."""
+    """A CSV, TSV, TXT, JSON, JSONL or Parquet file, a folder with train/dev/test files (also in parts, as the hub
+    names them), `glue/NAME`, or a hub dataset."""
     folder: PathText | None = None
     """For `glue/NAME`: a folder that holds NAME/train.parquet and NAME/validation*.parquet; else the hub."""
     subset: str | None = None
-    """For a hub dataset: the name of its configuration."""
+    """For a hub dataset: the name of its configuration; for a folder: a folder in it."""
     dev: PathText | None = None
     """A file with the dev split, where `source` is one file."""
     test: PathText | None = None
-    """A file with the test split, where `source` is one file."""
+    """A file with the test split, where `source` is one file; it is left out if it has no labels."""
+    delimiter: Annotated[str, BeforeValidator(_one_character)] | None = None
+    """What separates the columns of CSV, TSV and TXT files, one character or `tab`; fields may then be quoted as in
+    CSV. Default: a comma in CSV; a tab in TSV, where quotation marks belong to the text."""
     text: str | None = None
     """The column with the text; by default `text` or `sentence`."""
     text_pair: str | None = None
@@ -27,17 +39,21 @@ class TaskConfig(Settings):
     label: str | tuple[str, ...] = "label"
     """The column with the label; several columns of 0 and 1 are the labels of a multi-label task."""
     label_separator: str | None = Field(default=None, min_length=1)
-    """What stands between the labels where a row has several in one text (`|`, say); makes the task multi-label."""
+    """What separates the labels where a row has several in one text (`|`, say); makes the task multi-label."""
     kind: Literal["auto", "classification", "multilabel", "regression"] = "auto"
-    """`auto`: multi-label where rows hold lists, regression where labels are numbers with fractions, else
-    classification."""
+    """What labels are: `classification` takes any labels, named as they are written; `multilabel` takes lists (also
+    written as text) or vectors of 0 and 1; `regression` takes numbers. `auto`: multilabel where rows hold lists,
+    regression where labels are numbers and some have fractions, else classification."""
     label_names: Annotated[tuple[str, ...], BeforeValidator(all_text)] | None = None
-    """The labels' names in their order; where the file holds whole numbers, the names of 0, 1, 2 …"""
+    """The labels' names in their order, as they are written in the file; or the names of 0, 1, 2 … where the file
+    holds such numbers."""
+    positive: Annotated[str, BeforeValidator(name_text)] | None = None
+    """Of two classes the one whose F1 is reported (`metric: f1`); default: the second in order."""
     train_rows: Count | None = Field(default=None, ge=1)
     """Keep a seeded sample of this many rows of train (for experiments with few labels)."""
     metric: Literal["auto", "accuracy", "macro_f1", "micro_f1", "matthews", "f1", "spearman", "pearson"] = "auto"
-    """What counts on dev and heads the report; `macro_f1` where labels are rare. `auto`: GLUE's own, else accuracy,
-    `micro_f1` for several labels, `spearman` for scores."""
+    """What counts on dev and heads the report; `macro_f1` where labels are rare, `f1` is that of the class
+    `positive`. `auto`: GLUE's own, else accuracy, `micro_f1` for several labels, `spearman` for scores."""
     split_seed: Seed = 0
     """Seed of the stratified 80/10/10 split, where dev or test are not given, and of `train_rows`."""
 
@@ -50,6 +66,9 @@ class TaskConfig(Settings):
                 raise ValueError(f"{field} holds a name twice")
         if isinstance(self.label, tuple) and self.label_separator is not None:
             raise ValueError("label_separator is for one column of labels; label names several")
+        if self.kind == "regression" and (self.label_names is not None or self.positive is not None):
+            which = "label_names" if self.positive is None else "positive"
+            raise ValueError(f"{which} is for classes, but kind is regression")
         return self
 
 

@@ -20,8 +20,20 @@ KINDS = {str(model.model_fields["kind"].default): model for model in BOOKS}
 _UNION_BRANCHES = {"constrained-int", "literal['auto']", "function-before"}
 # Marks that YAML would take for its own: a block (`|`, `>`), a tag, an alias.
 _LONE_MARK = re.compile(r"[\s|>,;:/!&*%@#+-]+")
+_INTEGER = re.compile(r"-?(0|[1-9][0-9_]*)")
 # How pydantic says that settings were wanted.
 _DICTIONARY = re.compile(r"a valid dictionary( or instance of \w+| or object to extract fields from)?")
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader to which 0110 and 1:30 are text: YAML 1.1 reads 72 and 90, but they are names of classes."""
+
+
+def _integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
+    return loader.construct_yaml_int(node) if _INTEGER.fullmatch(node.value) else node.value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 
 
 def load_recipe(path: Path | str, overrides: Mapping[str, str] | None = None) -> Recipe:
@@ -56,7 +68,7 @@ def read_values(path: Path | str) -> dict[str, Any]:
         HornbookError: there is no such file, or it is not YAML, or no mapping.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text("utf-8"))
+        values = yaml.load(Path(path).read_text("utf-8"), _Loader)
     except FileNotFoundError:
         raise HornbookError(f"{path}: no such recipe file") from None
     except OSError as error:
@@ -77,7 +89,7 @@ def parse_value(text: str, where: str) -> Any:
     if _LONE_MARK.fullmatch(text):
         return text
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, _Loader)
     except yaml.YAMLError:
         raise HornbookError(f"{where}: {text!r} is not understood (values are read as YAML)") from None
 

@@ -1,5 +1,6 @@
 """What every settings model shares: frozen, unknown keys are errors, the docstring under a field is its help."""
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,17 +16,20 @@ def _whole_number(value: Any) -> Any:
     return int(number) if isinstance(number, float) and number.is_integer() else value
 
 
-def _name(value: Any) -> Any:
+def name_text(value: Any) -> Any:
+    """Accept 1 where a name is meant, which YAML reads as a number. Refuse what it reads as something else."""
     if isinstance(value, bool):
-        raise ValueError("YAML reads yes, no, on and off as true and false; put names in quotes")
-    return str(value) if isinstance(value, int | float) else value
+        raise ValueError("yes, no, on and off are true and false in YAML; put names in quotes")
+    if isinstance(value, float | date):
+        raise ValueError(f"a {type(value).__name__} loses its spelling in YAML; put names in quotes")
+    return str(value) if isinstance(value, int) else value
 
 
 def all_text(value: Any) -> Any:
-    """Accept [1, 2] and {1: good} where names are meant: YAML reads 1 as a number. Refuse yes and no."""
+    """Accept [1, 2] and {1: good} where names are meant, see `name_text`."""
     if isinstance(value, dict):
-        return {_name(its): _name(ours) for its, ours in value.items()}
-    return [_name(one) for one in value] if isinstance(value, list) else value
+        return {name_text(its): name_text(ours) for its, ours in value.items()}
+    return [name_text(one) for one in value] if isinstance(value, list) else value
 
 
 def _at_home(value: str) -> str:

@@ -14,6 +14,7 @@ from hornbook.artifact import Artifact, Store, load
 from hornbook.errors import HornbookError
 from hornbook.report import EXPERIMENT, REPORT
 from hornbook.report.summary import TEACHER, summarise
+from hornbook.tasks.task import score_name
 from hornbook.textbook import open_textbook
 from hornbook.textbook.show import CONTEXTUALIZED, View, view
 from hornbook.textbook.statistics import measured, read_statistics
@@ -151,7 +152,8 @@ def _run(folder: Path) -> Run:
         recipe=recipe,
         task={
             "key": task.key,
-            **{name: task.info[name] for name in ("name", "kind", "metric")},
+            **{name: task.info[name] for name in ("name", "kind")},
+            "metric": score_name(task.info["metric"], task.info["labels"]),
             "examples": {name.removesuffix("_rows"): n for name, n in task.counts.items() if name.endswith("_rows")},
         },
         best=best,

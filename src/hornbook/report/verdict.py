@@ -23,7 +23,7 @@ _FEW = 500
 def verdict(run: Run) -> str:
     """Return in one sentence how good the best student is, beside its teacher and what is cheaper."""
     rows = {row["name"]: row for row in summarise(run.rows)}
-    metric = run.task["metric"].replace("_", " ")
+    metric = run.task["metric"]
     best, teacher = run.best, rows.get(TEACHER)
     if best is None:
         return (

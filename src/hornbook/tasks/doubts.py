@@ -1,5 +1,6 @@
 """What in a task's rows is likely a mistake, but may be meant: counted and told, and kept."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from hornbook.tasks.labels import Labels
+from hornbook.tasks.multilabel import looks_like_list
+from hornbook.tasks.names import is_decimal, is_nan_word, listed, number_in
 from hornbook.tasks.rows import Rows
 
 _ID_COLUMNS = ("id", "idx")
@@ -30,16 +34,18 @@ class Doubt:
 def doubts(
     given: Mapping[str, Rows],
     tables: Mapping[str, pa.Table],
+    labels: Labels,
     score_range: tuple[float, float] | None,
     used: Collection[str | None] = (),
 ) -> list[Doubt]:
-    """Return what is doubtful: ids that occur twice, scores out of range, contradictions, splits that share texts.
+    """Return what is doubtful: repeated ids, quoted texts, odd labels and scores, contradictions, shared texts.
 
     Texts are compared with case and white space made equal; of pairs both texts count.
 
     Args:
         given: the rows as they were stored, by split.
         tables: the splits of the task: text, text_pair, label.
+        labels: those of all splits.
         score_range: the least and the greatest legal score, where that is known.
         used: the columns of texts and labels, which are no ids whatever their names.
     """
@@ -49,11 +55,18 @@ def doubts(
             if twice := _repeated(rows.columns.get(column, ())):
                 message = f"{rows.where}: column {column!r}: {twice} rows repeat an id of a row before; they are kept"
                 found.append(Doubt(f"{split}_repeated_ids", twice, message))
+        if rows.keeps_quotes and (quoted := sum(_quoted(rows.columns.get(str(name), ())) for name in used)):
+            message = (
+                f"{rows.where}: {quoted} fields stand in quotation marks, which are kept; if this is quoting as in"
+                " CSV, set task.delimiter: tab"
+            )
+            found.append(Doubt(f"{split}_quoted_fields", quoted, message))
+    found += _of_names(labels.names)
     keys = {split: text_keys(table) for split, table in tables.items()}
     for split, table in tables.items():
-        labels = table.column("label").to_pylist()
+        scores = table.column("label").to_pylist()
         if score_range is not None and (
-            strange := sum(not score_range[0] <= score <= score_range[1] for score in labels)
+            strange := sum(not score_range[0] <= score <= score_range[1] for score in scores)
         ):
             message = f"{split}: {strange} scores lie outside {score_range[0]:g} to {score_range[1]:g}; they are kept"
             found.append(Doubt(f"{split}_scores_out_of_range", strange, message))
@@ -88,3 +101,51 @@ def _contradictions(keys: list[tuple[str, ...]], labels: list[Any]) -> int:
     """Return how many rows have a text that occurs with more than one label."""
     different = Counter(key for key, _ in {(key, str(label)) for key, label in zip(keys, labels, strict=True)})
     return sum(different[key] > 1 for key in keys)
+
+
+def _quoted(texts: Sequence[str]) -> int:
+    """Return how many texts are quoted as in CSV: those with quotation marks doubled inside, or all of them."""
+    inside = [text[1:-1] for text in texts if len(text) > 1 and text[0] == text[-1] == '"']
+    doubled = sum('""' in text and '"' not in text.replace('""', "") for text in inside)
+    return len(inside) if inside and len(inside) == len(texts) else doubled
+
+
+def _of_names(names: Sequence[str]) -> list[Doubt]:
+    """Return what is doubtful about the names of labels, which are all kept apart."""
+    found = []
+
+    def doubt(about: str, labels: Sequence[str], message: str) -> None:
+        if labels:
+            # repr shows invisible characters, but not how accents are composed
+            quoted = [repr(name) if unicodedata.is_normalized("NFC", name) else ascii(name) for name in labels]
+            found.append(Doubt(f"labels_{about}", len(labels), f"{message}: {listed(quoted)}"))
+
+    looks: dict[str, list[str]] = {}
+    for name in names:
+        looks.setdefault(_look(name), []).append(name)
+    alike = [name for same in looks.values() if len(same) > 1 for name in same]
+    doubt("alike", alike, "labels that differ only in case, spaces or invisible characters are kept apart")
+    times = Counter(map(number_in, names))
+    same = [name for name in names if (value := number_in(name)) is not None and times[value] > 1]
+    doubt("same_number", same, "labels that are the same number are kept apart")
+    doubt("nan", [name for name in names if is_nan_word(name)], "a missing value is perhaps read as a class")
+    lists = [name for name in names if looks_like_list(name)]
+    if 2 * len(lists) > len(names):
+        advice = "if they are lists, write them as JSON and set task.kind: multilabel"
+        doubt("written_lists", lists, f"each of these is one class; {advice}")
+    for separator in "|;,":
+        joined = [name for name in names if separator in name]
+        parts = Counter(part.strip() for name in names for part in name.split(separator))
+        if joined and all(parts[part.strip()] > 1 for name in joined for part in name.split(separator)):
+            advice = f"if they are several labels, set task.label_separator: '{separator}'"
+            doubt("joined", joined, f"each of these is one class; {advice}")
+    commas = [name for name in names if "," in name and is_decimal(name.replace(",", ".", 1))]
+    if 2 * len(commas) > len(names):
+        doubt("decimal_commas", commas, "each of these is one class; if they are scores, write them with a point")
+    return found
+
+
+def _look(name: str) -> str:
+    """Return a name without what the eye hardly sees: case, white space, composed accents, invisible characters."""
+    seen = unicodedata.normalize("NFKC", name)
+    return "".join(c for c in seen if unicodedata.category(c) != "Cf" and not c.isspace()).casefold()

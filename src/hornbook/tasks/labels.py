@@ -1,19 +1,40 @@
 """From stored labels to class indices or scores, the same way in all splits."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
 
 from hornbook.errors import HornbookError
-from hornbook.tasks.multilabel import read_label_sets
+from hornbook.tasks.multilabel import are_written_lists, read_label_sets
+from hornbook.tasks.names import (
+    are_integers,
+    check_texts,
+    in_order,
+    is_decimal,
+    is_missing,
+    is_nan_word,
+    is_whole,
+    listed,
+    names_of,
+    one_type,
+    places,
+    refuse_strange,
+    same_number,
+    stored_type,
+    stripped,
+    uneven_zeros,
+    where_of,
+    without_zeros,
+)
 from hornbook.tasks.rows import Rows
 
 Kind = Literal["classification", "multilabel", "regression"]
+AnyKind = Literal["auto", "classification", "multilabel", "regression"]
 Values = list[int] | list[float] | list[list[float]]
-_WHOLE = re.compile(r"[+-]?\d+")
+_WITHHELD = ("-1", "-1.0")
+_FEW_CLASSES = 2
 
 
 @dataclass(frozen=True)
@@ -24,173 +45,257 @@ class Labels:
         kind: classes, sets of labels, or scores.
         names: the classes' names by index; empty for regression.
         values: the class index or score of each row, or its 0 or 1 for each label, by split.
+        why: how the labels were read and why so, and what changes it; for the user.
     """
 
     kind: Kind
     names: tuple[str, ...]
     values: Mapping[str, Values]
+    why: str
+
+    def __str__(self) -> str:
+        """Say in one line what the labels are and how that was found."""
+        sort = "classes" if self.kind == "classification" else "labels" if len(self.names) > 1 else "label"
+        count = f", {len(self.names)} {sort} ({listed(self.names)})" if self.names else ""
+        return f"labels: {self.kind}{count}, {self.why}"
 
 
 def read_labels(
     splits: Mapping[str, Rows],
     column: str | Sequence[str],
-    kind: Literal["auto", "classification", "multilabel", "regression"],
+    kind: AnyKind,
     names: Sequence[str] | None,
     separator: str | None = None,
+    *,
+    codes: bool = False,
+    positive: str | None = None,
 ) -> Labels:
     """Return the labels of all splits.
 
-    Strings that are all numbers count as numbers, booleans as the classes false and true. With `auto`, lists are
-    sets of labels, numbers with fractions are scores, and everything else is a class.
+    Classes are named as they are written; 1 and 1.0 are one class where all labels of a split are such floats.
+    With `auto`, lists are sets of labels, numbers of which some have fractions are scores, and everything else is a
+    class; text is read as numbers only in files that hold nothing but text (CSV).
 
     Args:
         splits: the rows of each split.
         column: the column with the labels; several, of 0 and 1, are a set of labels.
         kind: classes, sets of labels, scores, or to be found out.
-        names: the classes' names in their order, if they are stated.
+        names: the classes' names in their order, if they are stated; integers count into them.
         separator: what stands between the labels of a set, where they are one text.
+        codes: the source says that integers count into names, so they are never names themselves.
+        positive: of two classes the one that goes last, whose F1 is reported.
 
     Raises:
-        HornbookError: labels are missing, of mixed types, NaN, out of range, of one class only, or not in train.
+        HornbookError: labels are missing, of mixed types, not finite, of one class only, not in train, or such that
+            two of them would become one.
     """
-    several = not isinstance(column, str) or separator is not None
-    if several or kind == "multilabel" or (kind == "auto" and _holds_lists(splits["train"].column(str(column)))):
+    found = _read(splits, column, kind, names, separator, codes, positive is not None)
+    return found if positive is None else _with_last(found, positive, splits["train"].where)
+
+
+def _read(
+    splits: Mapping[str, Rows],
+    column: str | Sequence[str],
+    kind: AnyKind,
+    names: Sequence[str] | None,
+    separator: str | None,
+    codes: bool,
+    classes: bool,
+) -> Labels:
+    train = splits["train"]
+    lists = isinstance(column, str) and any(isinstance(value, list) for value in train.column(column))
+    written = isinstance(column, str) and kind == "auto" and are_written_lists(train.column(column))
+    if not isinstance(column, str) or separator is not None or lists or written or kind == "multilabel":
         if kind not in ("auto", "multilabel"):
-            raise HornbookError(
-                f"{splits['train'].where}: several labels for a text are of kind multilabel, not {kind}"
-            )
-        return Labels("multilabel", *read_label_sets(splits, column, separator, names))
-    assert isinstance(column, str)
-    stored = {split: _present(rows, column) for split, rows in splits.items()}
-    values = _typed(stored, splits, column)
-    types = {type(value) for value in chain.from_iterable(values.values())}
+            raise HornbookError(f"{train.where}: several labels for a text are of kind multilabel, not {kind}")
+        return Labels("multilabel", *read_label_sets(splits, column, separator, names, codes))
+    why = "as set by task.kind"
+    stored = {split: _present(rows, column, kind, names) for split, rows in splits.items()}
     if kind == "auto":
-        kind = "regression" if float in types else "classification"
+        kind, why = "classification", "as named by task.label_names or the source"
+        if names is None:
+            why = "because task.positive names one"
+            if not classes:
+                kind, why = _found_kind(stored, splits, column)
     if kind == "regression":
-        return Labels(kind, (), _scores(values, splits, column))
-    if float in types:
-        raise HornbookError(
-            f"{splits['train'].where}: column {column!r} holds numbers with fractions; set kind: regression"
-        )
-    named, indices = _classes(values, splits, column, names)
-    _check_classes(named, indices, splits, column)
-    return Labels(kind, named, indices)
+        return Labels(kind, (), _scores(stored, splits, column), why)
+    return Labels("classification", *_classes(stored, splits, column, names, codes), why)
 
 
-def _holds_lists(values: Sequence[Any]) -> bool:
-    return any(isinstance(value, list) for value in values)
+def without_labels(rows: Rows, column: str | Sequence[str], train: Rows) -> str | None:
+    """Return why a split holds no labels at all, as test sets of contests do; None if it holds any.
+
+    Args:
+        rows: of the split.
+        column: the column of the labels, or several.
+        train: the rows of train; -1 is a label where it occurs there.
+    """
+    names = (column,) if isinstance(column, str) else tuple(column)
+    which = " or ".join(map(repr, names))
+    has = {name.casefold() for name in (*rows.columns, *rows.refused)}
+    if not any(name.casefold() in has for name in names):
+        return f"no column {which} (its columns are {', '.join(rows.columns)})"
+    values = list(chain.from_iterable(rows.columns.get(name, ["?"]) for name in names))
+    if all(value == [] or is_missing(value) or is_nan_word(value) for value in values):
+        return f"column {which} is empty"
+    if all(is_missing(value) or str(value).strip() in _WITHHELD for value in values) and not any(
+        str(value).strip() in _WITHHELD for name in names for value in train.columns.get(name, ())
+    ):
+        return f"column {which} holds -1 in all rows"
+    return None
 
 
-def _present(rows: Rows, column: str) -> list[Any]:
+def _present(rows: Rows, column: str, kind: AnyKind, names: Sequence[str] | None) -> list[Any]:
     """Return the stored labels, text stripped; none may be missing."""
-    values = [value.strip() if isinstance(value, str) else value for value in rows.column(column)]
-    missing = [i for i, value in enumerate(values) if _is_missing(value)]
+    where = where_of(rows, column)
+    values = stripped(rows.column(column))
+    word = [i for i, value in enumerate(values) if is_nan_word(value) and value not in (names or ())]
+    if kind == "classification":
+        word = []
+    missing = sorted({*word, *(i for i, value in enumerate(values) if is_missing(value))})
     if missing:
+        advice = "; if nan is a class, set task.kind: classification" if word and kind == "auto" else ""
         raise HornbookError(
-            f"{rows.where}: column {column!r}: {len(missing)} of {len(values)} labels are missing or NaN"
-            f" (the first in row {missing[0] + 1})"
+            f"{where}: {len(missing)} of {len(values)} labels are missing or NaN"
+            f" (the first in row {missing[0] + 1}){advice}"
         )
+    one_type(values, where)
     return values
 
 
-def _is_missing(value: Any) -> bool:
-    if isinstance(value, str):
-        return value == "" or value.lower() == "nan"
-    return value is None or (isinstance(value, float) and math.isnan(value))
+def _found_kind(
+    stored: Mapping[str, list[Any]], splits: Mapping[str, Rows], column: str
+) -> tuple[Literal["classification", "regression"], str]:
+    """Return whether labels are classes or scores, and why."""
+    where = where_of(splits["train"], column)
+    numbers, fraction = True, ""
+    texts: set[str] = set()
+    pair: tuple[str, str] | None = None
+    for split, values in stored.items():
+        sort = one_type(values, where_of(splits[split], column))
+        own = {value for value in values if isinstance(value, str)}
+        if sort not in ("number", "text") or not all(map(is_decimal, own)):
+            numbers = False
+            continue
+        numbers = numbers and (sort == "number" or splits[split].is_text)
+        texts |= own
+        pair = pair or same_number(own)
+        at = next((i for i, value in enumerate(values) if not is_whole(value)), None)
+        if at is not None and not fraction:
+            fraction = f"{names_of([values[at]])[0]} in row {at + 1}{'' if split == 'train' else f' of {split}'}"
+    if not numbers:
+        hint = "; if they are scores, set task.kind: regression" if fraction else ""
+        return "classification", f"as they are written{hint}"
+    if pair := (same_number(texts) if fraction else pair):
+        raise HornbookError(
+            f"{where}: {pair[0]} and {pair[1]} are the same number: set task.kind (--task-kind) to classification"
+            " if each is a class of its own, to regression if they are scores"
+        )
+    if fraction and (pair := uneven_zeros(texts)):
+        raise HornbookError(
+            f"{where}: labels such as {pair[0]} and {pair[1]} may be classes or scores: set task.kind (--task-kind)"
+            " to classification or regression"
+        )
+    if fraction:
+        return "regression", (
+            f"because all labels are numbers and some have fractions ({fraction}); if they are class names, set"
+            " task.kind: classification"
+        )
+    many = len(set(chain.from_iterable(stored.values()))) > _FEW_CLASSES
+    hint = "; if they are scores, set task.kind: regression" if many else ""
+    return "classification", f"because all labels are whole numbers{hint}"
 
 
-def _typed(stored: Mapping[str, list[Any]], splits: Mapping[str, Rows], column: str) -> dict[str, list[Any]]:
-    """Return all labels as text, all as whole numbers, or all as floating-point numbers."""
-    everything = list(chain.from_iterable(stored.values()))
-    if all(isinstance(value, bool) for value in everything):
-        return {split: [str(value).lower() for value in values] for split, values in stored.items()}
-    if all(_is_number(value) for value in everything):
-        convert = _whole if all(_is_whole(value) for value in everything) else float
-        return {split: [convert(value) for value in values] for split, values in stored.items()}
-    if all(isinstance(value, str) for value in everything):
-        return dict(stored)
-    kinds = sorted({type(value).__name__ for value in everything})
-    raise HornbookError(
-        f"{splits['train'].where}: column {column!r}: labels of the types {', '.join(kinds)};"
-        " they should all be text or all be numbers"
-    )
-
-
-def _is_number(value: Any) -> bool:
-    if isinstance(value, str):
-        try:
-            float(value)
-        except ValueError:
-            return False
-        return "_" not in value
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_whole(value: Any) -> bool:
-    if isinstance(value, str):
-        return bool(_WHOLE.fullmatch(value)) or _is_whole(float(value))
-    return isinstance(value, int) or value.is_integer()
-
-
-def _whole(value: Any) -> int:
-    return int(value) if isinstance(value, int) or str(value).lstrip("+-").isdigit() else int(float(value))
-
-
-def _scores(
-    values: Mapping[str, list[Any]], splits: Mapping[str, Rows], column: str
-) -> dict[str, list[int] | list[float]]:
-    for split, found in values.items():
-        wrong = [i for i, value in enumerate(found) if isinstance(value, str) or not math.isfinite(value)]
+def _scores(stored: Mapping[str, list[Any]], splits: Mapping[str, Rows], column: str) -> dict[str, list[float]]:
+    scores = {split: [_number(value) for value in values] for split, values in stored.items()}
+    for split, found in scores.items():
+        wrong = [i for i, value in enumerate(found) if not math.isfinite(value)]
         if wrong:
+            first = str(stored[split][wrong[0]])
+            comma = "; write fractions with a point" if is_decimal(first.replace(",", ".", 1)) else ""
             raise HornbookError(
-                f"{splits[split].where}: column {column!r}: {len(wrong)} of {len(found)} scores are no finite numbers"
-                f" (the first in row {wrong[0] + 1}: {found[wrong[0]]!r})"
+                f"{where_of(splits[split], column)}: {len(wrong)} of {len(found)} scores are no finite numbers"
+                f" (the first in row {wrong[0] + 1}: {first[:60]}){comma if ',' in first else ''}"
             )
-    if len(set(values["train"])) < 2:
-        raise HornbookError(f"{splits['train'].where}: column {column!r}: all scores are the same")
-    return {split: [float(value) for value in found] for split, found in values.items()}
+    if len(set(scores["train"])) < 2:
+        raise HornbookError(f"{where_of(splits['train'], column)}: all scores are the same")
+    return scores
+
+
+def _number(value: Any) -> float:
+    """Return a stored score, NaN for what is none."""
+    if stored_type(value) not in ("number", "text") or (isinstance(value, str) and "_" in value):
+        return math.nan
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return math.nan
 
 
 def _classes(
-    values: Mapping[str, list[Any]], splits: Mapping[str, Rows], column: str, names: Sequence[str] | None
-) -> tuple[tuple[str, ...], dict[str, list[int] | list[float]]]:
+    stored: Mapping[str, list[Any]],
+    splits: Mapping[str, Rows],
+    column: str,
+    given: Sequence[str] | None,
+    codes: bool,
+) -> tuple[tuple[str, ...], dict[str, list[int]]]:
     """Return the classes' names and the index of each label in them."""
-    found = sorted(set(chain.from_iterable(values.values())))
-    if names is None:
-        by_label = {label: i for i, label in enumerate(found)}
-        names = [str(label) for label in found]
+    for rows in splits.values():
+        check_texts(rows.column(column), where_of(rows, column))
+    types = {split: one_type(values, where_of(splits[split], column)) for split, values in stored.items()}
+    labels = _named(stored, splits, types)
+    found = set(chain.from_iterable(labels.values()))
+    if given is None:
+        names = in_order(found, by_size=set(types.values()) == {"number"})
+        by_label = {name: i for i, name in enumerate(names)}
     else:
-        by_label = {label: i for i, label in enumerate(range(len(names)) if isinstance(found[0], int) else names)}
-    indices: dict[str, list[int] | list[float]] = {}
-    for split, labels in values.items():
-        unknown = [i for i, label in enumerate(labels) if label not in by_label]
-        if unknown:
-            raise HornbookError(
-                f"{splits[split].where}: column {column!r}: label {labels[unknown[0]]!r} (row {unknown[0] + 1},"
-                f" {len(unknown)} such rows) is not among the {len(names)} named labels: {', '.join(names)}"
-            )
-        indices[split] = [by_label[label] for label in labels]
+        names = list(given)
+        by_label = places(found, names, codes)
+        if "boolean" in types.values() and not found <= by_label.keys():
+            lower = {name.lower(): i for i, name in enumerate(names)}
+            by_label = lower if found <= lower.keys() else {"false": 0, "true": 1}
+    for split, own in labels.items():
+        said = f"is not among the {len(names)} named labels: {listed(names, 20)}"
+        refuse_strange(enumerate(own), by_label, where_of(splits[split], column), said)
+    indices = {split: [by_label[label] for label in own] for split, own in labels.items()}
+    taught = {names[i] for i in set(indices["train"])}
+    if len(taught) < 2:
+        raise HornbookError(
+            f"{where_of(splits['train'], column)}: all {len(indices['train'])} rows have the label"
+            f" {next(iter(taught))[:60]!r}; a task needs two or more"
+        )
+    for split, own_indices in indices.items():
+        labels_of = ((row, names[i]) for row, i in enumerate(own_indices))
+        refuse_strange(labels_of, taught, where_of(splits[split], column), "does not occur in train")
     return tuple(names), indices
 
 
-def _check_classes(
-    names: Sequence[str],
-    indices: Mapping[str, list[int] | list[float]],
-    splits: Mapping[str, Rows],
-    column: str,
-) -> None:
-    """Refuse a train split of one class, and labels that train does not teach."""
-    taught = set(indices["train"])
-    if len(taught) < 2:
-        only = names[int(indices["train"][0])]
+def _named(
+    stored: Mapping[str, list[Any]], splits: Mapping[str, Rows], types: Mapping[str, str]
+) -> dict[str, list[str]]:
+    """Return the labels' names, where splits differ only in how they store them the same."""
+    named = {split: names_of(values) for split, values in stored.items()}
+    # pandas writes integers as floats where a row of the table is missing, and booleans with a capital
+    whole = {split: without_zeros(own) if splits[split].is_text else own for split, own in named.items()}
+    if are_integers(set(chain.from_iterable(whole.values()))):
+        return whole
+    if "boolean" in types.values():
+        lower = {split: [name.lower() for name in own] for split, own in named.items()}
+        if set(chain.from_iterable(lower.values())) <= {"true", "false"}:
+            return lower
+    return named
+
+
+def _with_last(labels: Labels, name: str, where: str) -> Labels:
+    """Return labels of two classes so that `name` is the last one."""
+    if labels.kind != "classification" or len(labels.names) != 2:
         raise HornbookError(
-            f"{splits['train'].where}: column {column!r}: all {len(indices['train'])} rows have the label {only!r};"
-            " a task needs two or more"
+            f"{where}: positive: is for a classification of two classes, but this is a {labels.kind} of"
+            f" {len(labels.names)}"
         )
-    for split, labels in indices.items():
-        strange = [i for i, label in enumerate(labels) if label not in taught]
-        if strange:
-            raise HornbookError(
-                f"{splits[split].where}: column {column!r}: label {names[int(labels[strange[0]])]!r} (row"
-                f" {strange[0] + 1}, {len(strange)} such rows) does not occur in train"
-            )
+    if name not in labels.names:
+        raise HornbookError(f"{where}: positive: no class {name!r}; the classes are {', '.join(labels.names)}")
+    if name == labels.names[1]:
+        return labels
+    values: dict[str, Values] = {split: [1 - int(i) for i in own] for split, own in labels.values.items()}  # type: ignore[arg-type]
+    return Labels(labels.kind, (labels.names[1], labels.names[0]), values, labels.why)

@@ -1,86 +1,187 @@
 """Tasks whose rows have any number of labels: from what is stored to 0 and 1 for each label."""
 
+import ast
+import json
+import re
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 from hornbook.errors import HornbookError
+from hornbook.tasks.names import (
+    check_texts,
+    in_order,
+    is_missing,
+    listed,
+    names_of,
+    one_type,
+    places,
+    refuse_strange,
+    stored_type,
+    stripped,
+    where_of,
+)
 from hornbook.tasks.rows import Rows
 
-Sets = dict[str, list[set[str]]]
-_TRUTH = {"0": False, "1": True, "false": False, "true": True}
+Lists = dict[str, list[list[Any]]]
+_TRUTH = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+# NumPy prints lists without commas: ['a' 'b'], which Python reads as ['ab'], and [1. 0. 1.].
+_ADJACENT_TEXTS = re.compile(r"""(?<=['"])\s+(?=['"])""")
+_ADJACENT_NUMBERS = re.compile(r"(?<=[\w.])\s+(?=[\w.-])")
 
 
 def read_label_sets(
-    splits: Mapping[str, Rows], column: str | Sequence[str], separator: str | None, names: Sequence[str] | None
-) -> tuple[tuple[str, ...], dict[str, list[list[float]]]]:
-    """Return the labels' names, and for each row of each split 0 or 1 for each label.
+    splits: Mapping[str, Rows],
+    column: str | Sequence[str],
+    separator: str | None,
+    names: Sequence[str] | None,
+    codes: bool = False,
+) -> tuple[tuple[str, ...], dict[str, list[list[float]]], str]:
+    """Return the labels' names, for each row of each split 0 or 1 for each label, and how they were read.
 
     Args:
         splits: the rows of each split.
-        column: a column of lists, or of text to be split at `separator`; or several columns of 0 and 1, whose names
-            are the labels.
+        column: a column of lists, of text to be split at `separator`, or of lists written as text; or several
+            columns of 0 and 1, whose names are the labels. Lists of one length that hold nothing but 0 and 1 are
+            vectors with a place for each label.
         separator: what stands between the labels in a column of text.
-        names: the labels' names in their order, if they are stated; whole numbers count into them.
+        names: the labels' names in their order, if they are stated; integers count into them.
+        codes: the source says that integers count into names, so lists are never vectors.
 
     Raises:
         HornbookError: labels are missing or not as described, not among `names`, the same in all rows of train, or
             not in train.
     """
-    if isinstance(column, str):
-        sets: Sets = {split: _of_column(rows, column, separator, names) for split, rows in splits.items()}
-        where = f"column {column!r}"
-    else:
+    if not isinstance(column, str):
         sets = {split: _of_columns(rows, column) for split, rows in splits.items()}
-        where = f"columns {', '.join(column)}"
         if names is not None:
             raise HornbookError(f"{splits['train'].where}: label_names: several columns of labels name them already")
-        names = column
-    order = tuple(names or _sorted(set(chain.from_iterable(chain.from_iterable(sets.values())))))
-    _check(sets, splits, where, order)
-    values = {split: [[float(name in labels) for name in order] for labels in found] for split, found in sets.items()}
-    return order, values
+        where, why = f"columns {', '.join(column)}", "from a column for each"
+        return *_encoded(sets, splits, where, tuple(column)), why
+    lists = {split: _lists(rows, column, separator) for split, rows in splits.items()}
+    where = f"column {column!r}"
+    why = f"separated by {separator!r}" if separator is not None else "because rows hold lists"
+    if not codes and (length := _length_of_vectors(lists, names)):
+        if names is not None and len(names) != length:
+            raise HornbookError(
+                f"{splits['train'].where}: {where}: rows hold 0 or 1 for {length} labels, but label_names has"
+                f" {len(names)} names"
+            )
+        order = tuple(names or map(str, range(length)))
+        sets = {
+            split: [{name for name, given in zip(order, row, strict=True) if _truth(given)} for row in own]
+            for split, own in lists.items()
+        }
+        why = "because rows hold 0 or 1 for each label" + ("" if names else "; set task.label_names to name them")
+        return *_encoded(sets, splits, where, order), why
+    sets = _named(lists, splits, column)
+    found = set(chain.from_iterable(chain.from_iterable(sets.values())))
+    order = tuple(names or in_order(found))
+    if names is not None:
+        place = places(found, names, codes)
+        sets = {
+            split: [{names[place[one]] if one in place else one for one in row} for row in own]
+            for split, own in sets.items()
+        }
+    return *_encoded(sets, splits, where, order), why
 
 
-def _of_column(rows: Rows, column: str, separator: str | None, names: Sequence[str] | None) -> list[set[str]]:
+def written_list(text: Any) -> list[Any] | None:
+    """Return the list that a text spells in JSON, Python or NumPy, as programs write one into a CSV; else None."""
+    if not looks_like_list(text):
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        gaps = _ADJACENT_TEXTS if "'" in text or '"' in text else _ADJACENT_NUMBERS
+        try:
+            found = ast.literal_eval(gaps.sub(", ", text.strip()))
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return None
+    return list(found) if isinstance(found, list | tuple | set) else None
+
+
+def looks_like_list(text: Any) -> bool:
+    """Return whether a text has brackets around it, whatever stands in them."""
+    return isinstance(text, str) and text.strip()[:1] + text.strip()[-1:] in ("[]", "()", "{}")
+
+
+def are_written_lists(values: Sequence[Any]) -> bool:
+    """Return whether all that is not blank is a list written as text, see `written_list`."""
+    texts = [value for value in values if not is_missing(value)]
+    return bool(texts) and written_list(texts[0]) is not None and all(written_list(t) is not None for t in texts)
+
+
+def _lists(rows: Rows, column: str, separator: str | None) -> list[list[Any]]:
+    values = rows.column(column)
+    where = where_of(rows, column)
+    if separator is not None and are_written_lists(values):
+        raise HornbookError(
+            f"{where}: holds written lists ({str(values[0])[:40]}); set kind: multilabel and no label_separator"
+        )
     found = []
-    for i, value in enumerate(rows.column(column)):
+    for i, value in enumerate(values):
         if separator is not None and isinstance(value, str):
-            value = [part.strip() for part in value.split(separator) if part.strip()]
-        if not isinstance(value, list):
+            parts: Any = [part.strip() for part in value.split(separator) if part.strip()]
+        else:
+            parts = value if isinstance(value, list) else written_list(value)
+        if not isinstance(parts, list):
             raise HornbookError(
-                f"{rows.where}: column {column!r}, row {i + 1}: {value!r} is no list of labels"
-                f"{'' if separator is not None else '; labels in one text need label_separator'}"
+                f"{where}, row {i + 1}: {repr(value)[:60]} is no list of labels"
+                f"{'' if separator is not None else '; write it as [one, two] in JSON, or set label_separator'}"
             )
-        labels = {_name(label, names, rows, column, i) for label in value}
-        if len(labels) < len(value) and isinstance(value[0], int):
-            raise HornbookError(
-                f"{rows.where}: column {column!r}, row {i + 1}: a list with a number twice; lists hold the"
-                " labels that a row has, not 0 or 1 for each"
-            )
-        found.append(labels)
+        for label in parts:
+            if is_missing(label) or stored_type(label) not in ("text", "number", "boolean"):
+                raise HornbookError(f"{where}, row {i + 1}: {label!r} is no label")
+        found.append(parts)
     return found
 
 
-def _name(label: Any, names: Sequence[str] | None, rows: Rows, column: str, row: int) -> str:
-    text = str(label).strip() if isinstance(label, str | int) and not isinstance(label, bool) else ""
-    if not text:
-        raise HornbookError(f"{rows.where}: column {column!r}, row {row + 1}: {label!r} is no label")
-    if names is None or (isinstance(label, str) and label.strip() in names):
-        return text
-    return names[int(text)] if text.isdecimal() and int(text) < len(names) else text
+def _length_of_vectors(lists: Lists, names: Sequence[str] | None) -> int | None:
+    """Return for how many labels all rows hold 0 or 1; None if rows hold sets of labels.
+
+    Sets of one size that hold nothing but 0 and 1 are all the same from two on, so there is nothing to confuse.
+    """
+    rows = [row for own in lists.values() for row in own]
+    length = len(rows[0])
+    if any(len(row) != length for row in rows) or length < (1 if names and len(names) == 1 else 2):
+        return None
+    values = set(chain.from_iterable(rows))
+    texts = {value for value in values if isinstance(value, str)}
+    if texts and names is not None and texts <= set(names):
+        return None
+    return length if all(str(value) in ("0", "1", "0.0", "1.0", "True", "False") for value in values) else None
 
 
-def _sorted(names: set[str]) -> list[str]:
-    """Sort names; numbers by their size."""
-    return sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names)
+def _truth(value: Any) -> bool:
+    return _TRUTH[str(value).lower()]
+
+
+def _named(lists: Lists, splits: Mapping[str, Rows], column: str) -> dict[str, list[set[str]]]:
+    """Return the names of the labels of each row."""
+    sets = {}
+    for split, own in lists.items():
+        where = where_of(splits[split], column)
+        labels = list(chain.from_iterable(own))
+        check_texts(labels, where)
+        if one_type(labels, where) == "boolean":
+            raise HornbookError(f"{where}: rows hold true or false, but not all for the same number of labels")
+        names = iter(names_of(stripped(labels)))
+        sets[split] = [{next(names) for _ in row} for row in own]
+        for i, (row, found) in enumerate(zip(own, sets[split], strict=True)):
+            if len(found) < len(row) and stored_type(row[0]) == "number":
+                raise HornbookError(
+                    f"{where}, row {i + 1}: a list with a number twice; give the labels that a row has, or 0 or 1"
+                    " for each label in lists of one length"
+                )
+    return sets
 
 
 def _of_columns(rows: Rows, columns: Sequence[str]) -> list[set[str]]:
     found: list[set[str]] = [set() for _ in rows.column(columns[0])]
     for name in columns:
         for i, value in enumerate(rows.column(name)):
-            text = str(int(value) if isinstance(value, float) and value.is_integer() else value).strip().lower()
+            text = str(value).strip().lower()
             if text not in _TRUTH:
                 raise HornbookError(
                     f"{rows.where}: column {name!r}, row {i + 1}: {value!r} is neither 0 nor 1 (nor true nor false)"
@@ -90,21 +191,20 @@ def _of_columns(rows: Rows, columns: Sequence[str]) -> list[set[str]]:
     return found
 
 
-def _check(sets: Sets, splits: Mapping[str, Rows], where: str, names: Sequence[str]) -> None:
+def _encoded(
+    sets: Mapping[str, list[set[str]]], splits: Mapping[str, Rows], where: str, names: tuple[str, ...]
+) -> tuple[tuple[str, ...], dict[str, list[list[float]]]]:
+    """Return the names, and 0 or 1 for each of them in each row."""
     taught = set(chain.from_iterable(sets["train"]))
     for split, found in sets.items():
         for legal, said in (
-            (set(names), f"is not among the named labels: {', '.join(names)}"),
+            (set(names), f"is not among the named labels: {listed(names, 20)}"),
             (taught, "does not occur in train"),
         ):
-            strange = [i for i, labels in enumerate(found) if labels - legal]
-            if strange:
-                label = sorted(found[strange[0]] - legal)[0]
-                raise HornbookError(
-                    f"{splits[split].where}: {where}: label {label!r} (row {strange[0] + 1}, {len(strange)} such"
-                    f" rows) {said}"
-                )
+            labels = ((i, label) for i, row in enumerate(found) for label in sorted(row))
+            refuse_strange(labels, legal, f"{splits[split].where}: {where}", said)
     if all(labels == sets["train"][0] for labels in sets["train"]):
         raise HornbookError(
             f"{splits['train'].where}: {where}: all rows have the same labels; there is nothing to learn"
         )
+    return names, {split: [[float(name in row) for name in names] for row in found] for split, found in sets.items()}

@@ -1,7 +1,8 @@
 """Where a task's rows come from: files, a folder, GLUE by name, or a dataset of the hub."""
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +13,12 @@ from hornbook.artifact import fingerprint
 from hornbook.errors import HornbookError, Unreachable, is_out_of_reach
 from hornbook.recipe import TaskConfig
 from hornbook.tasks.glue import GLUE, HUB_NAME, GlueTask
-from hornbook.tasks.rows import Rows, is_readable, read_rows, stem
+from hornbook.tasks.names import listed
+from hornbook.tasks.rows import Rows, is_readable, is_table, joined, json_column, read_rows, stem
 
-_SPLIT_FILES = {"train": ("train",), "dev": ("dev", "validation", "valid"), "test": ("test",)}
+_SPLIT_FILES = {"train": ("train",), "dev": ("dev", "validation", "valid", "val"), "test": ("test",)}
+# As the hub names the files of a split, older ones with a checksum: train-00000-of-00002-0a1b2c3d4e5f6789
+_PART = re.compile(r"(\w+)-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?")
 
 
 @dataclass(frozen=True)
@@ -44,21 +48,27 @@ def locate(config: TaskConfig) -> Source:
     is_glue = config.source.startswith("glue/") and not path.exists()
     if config.folder is not None and not is_glue:
         raise HornbookError(f"{config.source}: folder: is for the sources glue/NAME only")
-    if config.subset is not None and (is_glue or path.exists()):
-        raise HornbookError(f"{config.source}: subset: is for hub datasets only")
+    if config.subset is not None and (is_glue or path.is_file()):
+        raise HornbookError(f"{config.source}: subset: is for hub datasets and folders only")
+    if config.delimiter is not None and (is_glue or not path.exists()):
+        _refuse_missing(path)
+        raise HornbookError(f"{config.source}: delimiter: is for files only")
     if (config.dev or config.test) and not path.is_file():
         _refuse_missing(path)
         raise HornbookError(f"{config.source}: dev: and test: are for a source that is one file")
     if is_glue:
         return _glue(config)
     if path.is_dir():
-        return _local(path.resolve().name, _files_in(path))
+        inside = path / (config.subset or "")
+        if not inside.is_dir():
+            raise HornbookError(f"{config.source}: subset: no folder {config.subset!r} in it")
+        return _local(path.resolve().name, _files_in(inside), config.delimiter)
     if path.is_file():
         others = {"dev": config.dev, "test": config.test}
-        files = {"train": path} | {split: Path(name) for split, name in others.items() if name}
-        return _local(stem(path), files)
+        files = {"train": [path]} | {split: [Path(name)] for split, name in others.items() if name}
+        return _local(stem(path), files, config.delimiter)
     _refuse_missing(path)
-    return _hub(config.source, config.source, config.subset, None, _label(config))
+    return _hub(config.source, config.source, config.subset, None)
 
 
 def _refuse_missing(path: Path) -> None:
@@ -67,29 +77,74 @@ def _refuse_missing(path: Path) -> None:
         raise HornbookError(f"{path}: no such file or folder")
 
 
-def _local(name: str, files: Mapping[str, Path], glue: GlueTask | None = None) -> Source:
+def _local(
+    name: str, files: Mapping[str, Sequence[Path]], delimiter: str | None, glue: GlueTask | None = None
+) -> Source:
+    if delimiter is not None and not any(is_table(path) for paths in files.values() for path in paths):
+        raise HornbookError(f"{name}: delimiter: is for CSV, TSV and TXT files only")
+
     def read() -> dict[str, Rows]:
-        return {split: read_rows(path) for split, path in files.items()}
+        return {split: joined([read_rows(path, delimiter) for path in paths]) for split, paths in files.items()}
 
-    return Source(name, {split: fingerprint([path]) for split, path in files.items()}, read, glue)
+    return Source(name, {split: fingerprint(paths) for split, paths in files.items()}, read, glue)
 
 
-def _files_in(folder: Path) -> dict[str, Path]:
-    """Return the file of each split in a folder.
+def _files_in(folder: Path) -> dict[str, list[Path]]:
+    """Return the files of each split in a folder, or in its folder `data`, the parts of a split in order.
 
     Raises:
-        HornbookError: no train file, or two files for one split.
+        HornbookError: no train file, two files for one split, or a part is missing.
     """
-    found: dict[str, Path] = {}
+    places = [(place, _splits_in(place)) for place in (folder, folder / "data") if place.is_dir()]
+    found = [(place, splits) for place, splits in places if splits]
+    if len(found) > 1:
+        first, second = (f"{place}/{next(iter(splits.values()))[0].name}" for place, splits in found)
+        raise HornbookError(f"{folder}: holds splits in two places: {first} and {second}; name one of the folders")
+    splits = found[0][1] if found else {}
+    if "train" not in splits:
+        raise HornbookError(
+            f"{folder}: no train file (train.csv, .tsv, .jsonl or .parquet) in it{_elsewhere(folder)}"
+        )
+    return splits
+
+
+def _splits_in(folder: Path) -> dict[str, list[Path]]:
+    splits: dict[str, list[Path]] = {}
     for split, stems in _SPLIT_FILES.items():
-        files = [p for p in sorted(folder.iterdir()) if p.is_file() and is_readable(p) and stem(p) in stems]
-        if len(files) > 1:
-            raise HornbookError(f"{folder}: two files for {split}: {files[0].name} and {files[1].name}")
-        if files:
-            found[split] = files[0]
-    if "train" not in found:
-        raise HornbookError(f"{folder}: no train file (train.csv, .tsv, .jsonl or .parquet) in it")
-    return found
+        # By what a split's files have in common: train.csv is alone, train-00000-of-00002.parquet is not.
+        sets: dict[tuple[str, ...], list[Path]] = {}
+        for path in sorted(folder.iterdir()):
+            part = _PART.fullmatch(stem(path))
+            if path.is_file() and is_readable(path) and (part[1] if part else stem(path)) in stems:
+                kind = path.name.removeprefix(stem(path))
+                sets.setdefault((part[1], part[3], kind) if part else (path.name,), []).append(path)
+        if len(sets) > 1:
+            one, other = (paths[0].name for paths in list(sets.values())[:2])
+            raise HornbookError(f"{folder}: two files for {split}: {one} and {other}")
+        for common, paths in sets.items():
+            _refuse_gaps(folder, paths, int(common[1]) if len(common) > 1 else 1)
+            splits[split] = paths
+    return splits
+
+
+def _refuse_gaps(folder: Path, paths: Sequence[Path], parts: int) -> None:
+    numbers = [int(part[2]) for path in paths if (part := _PART.fullmatch(stem(path)))]
+    missing = sorted(set(range(parts)).difference(numbers)) if numbers else []
+    if missing:
+        raise HornbookError(
+            f"{folder}: {len(missing)} of the {parts} parts of {paths[0].name} are missing (the first is number"
+            f" {missing[0]:05d}); download the data set again"
+        )
+    if len(set(numbers)) < len(numbers):
+        raise HornbookError(f"{folder}: two files for one part: {paths[0].name} and {paths[1].name}")
+
+
+def _elsewhere(folder: Path) -> str:
+    """Return where else the splits may be."""
+    if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
+        return "; it is written by save_to_disk: write each split with to_parquet as train.parquet, test.parquet"
+    subsets = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and "train" in _splits_in(path)]
+    return f"; the folders {listed(subsets)} have one: name one of them with subset:" if subsets else ""
 
 
 def _glue(config: TaskConfig) -> Source:
@@ -100,22 +155,22 @@ def _glue(config: TaskConfig) -> Source:
         raise HornbookError(f"{config.source}: no GLUE task {name!r}{hint}; the tasks are {', '.join(GLUE)}")
     glue = GLUE[name]
     if config.folder is None:
-        return _hub(config.source, HUB_NAME, name, glue, _label(config))
+        return _hub(config.source, HUB_NAME, name, glue)
     folder = Path(config.folder) / name
-    return _local(config.source, {ours: folder / f"{theirs}.parquet" for ours, theirs in glue.splits.items()}, glue)
+    files = {ours: [folder / f"{theirs}.parquet"] for ours, theirs in glue.splits.items()}
+    return _local(config.source, files, None, glue)
 
 
-def _hub(name: str, repository: str, subset: str | None, glue: GlueTask | None, label: str) -> Source:
+def _hub(name: str, repository: str, subset: str | None, glue: GlueTask | None) -> Source:
     import datasets
 
     with _hub_errors(name):
         builder = datasets.load_dataset_builder(repository, subset)
-    read = partial(_read_hub, name, repository, subset, glue, label)
+    read = partial(_read_hub, name, repository, subset, glue)
     return Source(name, {"hub": f"{repository} {subset or ''} {builder.hash}"}, read, glue)
 
 
-def _read_hub(name: str, repository: str, subset: str | None, glue: GlueTask | None, label: str) -> dict[str, Rows]:
-    """Read the splits of a hub dataset; a test split whose labels are withheld (-1, or none) is left out."""
+def _read_hub(name: str, repository: str, subset: str | None, glue: GlueTask | None) -> dict[str, Rows]:
     import datasets
 
     with _hub_errors(name):
@@ -126,20 +181,15 @@ def _read_hub(name: str, repository: str, subset: str | None, glue: GlueTask | N
         stored = {ours: s for ours, names in _SPLIT_FILES.items() for s in names if s in loaded}
     if "train" not in stored or stored["train"] not in loaded:
         raise HornbookError(f"{name}: the hub dataset has no train split; its splits are {', '.join(loaded)}")
-    splits = {ours: _from_dataset(f"{name} ({theirs})", loaded[theirs]) for ours, theirs in stored.items()}
-    if "test" in splits and all(value in (-1, None) for value in splits["test"].columns.get(label, ())):
-        del splits["test"]
-    return splits
-
-
-def _label(config: TaskConfig) -> str:
-    return config.label if isinstance(config.label, str) else config.label[0]
+    return {ours: _from_dataset(f"{name} ({theirs})", loaded[theirs]) for ours, theirs in stored.items()}
 
 
 def _from_dataset(where: str, dataset: Any) -> Rows:
     inner = {name: getattr(f, "feature", f) for name, f in dataset.features.items()}  # a list's elements
     names = {name: tuple(f.names) for name, f in inner.items() if hasattr(f, "names")}
-    return Rows(where, {name: list(dataset[name]) for name in dataset.column_names}, names)
+    refused = {name: json_column(name) for name, about in dataset.features.items() if "Json(" in repr(about)}
+    columns = {name: list(dataset[name]) for name in dataset.column_names if name not in refused}
+    return Rows(where, columns, names, refused)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """The task artefact: labelled text in Parquet files, one a split, and what is known about it."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from hornbook.errors import HornbookError
 from hornbook.recipe import TaskConfig
 from hornbook.tasks.doubts import Doubt, doubts, text_keys
 from hornbook.tasks.glue import NO_TEST
-from hornbook.tasks.labels import Kind, Labels, read_labels
+from hornbook.tasks.labels import Kind, Labels, read_labels, without_labels
+from hornbook.tasks.names import listed
 from hornbook.tasks.rows import Rows
 from hornbook.tasks.sources import Source, locate
 from hornbook.tasks.split import Indices, copies, sample_rows, split_rows, strata
@@ -26,8 +27,11 @@ logger = logging.getLogger("hornbook")
 
 VERSION = 2
 _SPLIT_VERSION = 2  # of how a task is split that comes without dev; those of GLUE have one
+_LABELS_VERSION = 1  # of how labels are read; those of GLUE are integers or scores, which never changed
 # Where the data lies does not change what it is: its content counts, by the keys of the inputs.
 _PLACES = ("source", "folder", "dev", "test", "subset")
+# Settings that came later: tasks that do not use them keep their keys.
+_LATER = ("delimiter", "positive")
 # What may head the report, the default first.
 _METRICS: dict[Kind, tuple[str, ...]] = {
     "classification": ("accuracy", "macro_f1", "matthews"),
@@ -35,7 +39,6 @@ _METRICS: dict[Kind, tuple[str, ...]] = {
     "regression": ("spearman", "pearson"),
 }
 _FEWEST_ROWS = 10
-_FEWEST_OF_A_LABEL = 2
 
 
 @dataclass(frozen=True)
@@ -139,12 +142,17 @@ def prepare(config: TaskConfig, out: Place) -> Artifact:
         HornbookError: the data is missing or wrong (file, column and row are named), or too small to split.
     """
     source = locate(config)
-    settings = {name: value for name, value in result_config(config).items() if name not in _PLACES}
+    own = {} if source.glue else {"split": _SPLIT_VERSION, "labels": _LABELS_VERSION}
+    settings = {
+        name: value
+        for name, value in result_config(config).items()
+        if name not in _PLACES and not (name in _LATER and value is None)
+    }
     return make(
         out,
         stage="task",
         version=VERSION,
-        config=settings | {"name": source.name} | ({} if source.glue else {"split": _SPLIT_VERSION}),
+        config=settings | {"name": source.name} | own,
         inputs=source.inputs,
         build=partial(_build, config, source),
         seed=config.split_seed,
@@ -174,6 +182,7 @@ def _build(config: TaskConfig, source: Source, work: Work) -> None:
         "name": source.name,
         "kind": labels.kind,
         "labels": list(labels.names),
+        "labels_read": str(labels),
         "pair": pair,
         "metric": metric,
         "splits": list(tables),
@@ -195,7 +204,7 @@ def _read(
     config: TaskConfig, source: Source
 ) -> tuple[dict[str, pa.Table], Labels, bool, dict[str, str], list[Doubt]]:
     """Return the splits, the labels as stored, whether texts come in pairs, where each split is from, and doubts."""
-    given = source.read()
+    given, left_out = _labelled(config, source, source.read())
     labels = _labels(config, source, given)
     text, text_pair = _text_columns(config, source, given["train"])
     tables = {
@@ -203,16 +212,48 @@ def _read(
     }
     where = given["train"].where
     tables, how = _complete(tables, labels, config.split_seed, where)
+    how |= {split: f"left out: {why}" for split, why in left_out.items() if split not in tables}
     if config.train_rows is not None and config.train_rows < len(tables["train"]):
         tables["train"] = _sample(tables["train"], labels, config.train_rows, config.split_seed, where)
         how["train"] += f", {config.train_rows} rows sampled, stratified, seed {config.split_seed}"
     if source.glue is not None:
         how["test"] = NO_TEST
     used = {text, text_pair, *([config.label] if isinstance(config.label, str) else config.label)}
-    found = doubts(given, tables, source.glue.range if source.glue else None, used)
+    found = doubts(given, tables, labels, source.glue.range if source.glue else None, used)
+    logger.info("%s: %s%s", source.name, labels, _positive(config, labels))
     for doubt in found:
         logger.warning("%s: %s", source.name, doubt.message)
     return tables, labels, text_pair is not None, how, found
+
+
+def _labelled(
+    config: TaskConfig, source: Source, given: Mapping[str, Rows]
+) -> tuple[dict[str, Rows], dict[str, str]]:
+    """Return the splits that have labels, and why others are left out."""
+    left_out: dict[str, str] = {}
+    for split in ("dev", "test"):
+        if source.glue is not None or split not in given:
+            continue
+        why = without_labels(given[split], config.label, given["train"])
+        if why is None:
+            continue
+        where = given[split].where
+        if split == "dev" and config.dev is not None:
+            raise HornbookError(f"{where}: {why}: a dev file needs labels; without dev it is cut from train")
+        left_out[split] = why
+        logger.warning("%s: %s: %s: the %s split has no labels and is left out", source.name, where, why, split)
+    return {split: rows for split, rows in given.items() if split not in left_out}, left_out
+
+
+def _positive(config: TaskConfig, labels: Labels) -> str:
+    if config.metric != "f1" or len(labels.names) != 2:
+        return ""
+    return f"; f1 is that of {labels.names[1]!r}" + ("" if config.positive else ", set task.positive for the other")
+
+
+def score_name(metric: str, labels: Sequence[str]) -> str:
+    """Return what a score is called for people: f1 with its class, macro_f1 without underscore."""
+    return f"f1 of {labels[1]}" if metric == "f1" else metric.replace("_", " ")
 
 
 def _labels(config: TaskConfig, source: Source, given: Mapping[str, Rows]) -> Labels:
@@ -221,7 +262,12 @@ def _labels(config: TaskConfig, source: Source, given: Mapping[str, Rows]) -> La
     kind = config.kind
     if kind == "auto" and source.glue is not None:
         kind = source.glue.kind
-    return read_labels(given, config.label, kind, config.label_names or known or stated, config.label_separator)
+    names = config.label_names or known or stated
+    codes = stated is not None or known is not None
+    labels = read_labels(
+        given, config.label, kind, names, config.label_separator, codes=codes, positive=config.positive
+    )
+    return replace(labels, why="as GLUE has it") if source.glue is not None else labels
 
 
 def _text_columns(config: TaskConfig, source: Source, train: Rows) -> tuple[str, str | None]:
@@ -230,10 +276,11 @@ def _text_columns(config: TaskConfig, source: Source, train: Rows) -> tuple[str,
         return config.text or source.glue.text, config.text_pair or source.glue.text_pair
     if config.text is not None:
         return config.text, config.text_pair
-    usual = [name for name in ("text", "sentence") if name in train.columns]
+    usual = [name for name in ("text", "sentence") if name in train.columns or name in train.refused]
     if not usual:
         raise HornbookError(
             f"{train.where}: no column 'text' or 'sentence'; say with text: which it is of {', '.join(train.columns)}"
+            f"{train.hint}"
         )
     return usual[0], config.text_pair
 
@@ -256,46 +303,62 @@ def _complete(
     # Rows with the same text stay together, or dev would ask for what train has told.
     text_of_row, firsts = copies(text_keys(tables["train"]))
     groups = strata(labels.values["train"], labels.kind)[firsts]
-    _check_size(groups, labels, where)
-    with_test = "test" not in tables
-    parts = split_rows(groups, seed, with_test)
-    shares = {"train": 80 if with_test else 90, "dev": 10, "test": 10}
-    how |= {split: f"{shares[split]}% of the texts, stratified, seed {seed}" for split in parts}
-    cut = {split: tables["train"].filter(pa.array(np.isin(text_of_row, texts))) for split, texts in parts.items()}
-    if (lost := _lost(tables["train"], cut["train"], labels)) is not None:
-        raise HornbookError(f"{where}: the split leaves train no row of label {lost!r}; give more, or a dev file")
-    return {**tables, **cut}, how
-
-
-def _check_size(groups: Indices, labels: Labels, where: str) -> None:
     if len(groups) < _FEWEST_ROWS:
         raise HornbookError(
             f"{where}: {len(groups)} texts are too few to split; give {_FEWEST_ROWS} or more, or a dev file"
         )
-    if labels.kind != "classification":
-        return
-    rows = np.bincount(groups, minlength=len(labels.names))
-    for name, count in zip(labels.names, rows, strict=True):
-        if 0 < count < _FEWEST_OF_A_LABEL:
-            raise HornbookError(
-                f"{where}: label {name!r} has {count} text, too few to split; give"
-                f" {_FEWEST_OF_A_LABEL} or more, or a dev file"
-            )
+    with_test = "test" not in tables
+    parts = split_rows(groups, seed, with_test)
+    shares = {"train": 80 if with_test else 90, "dev": 10, "test": 10}
+    how |= {split: f"{shares[split]}% of the texts, stratified, seed {seed}" for split in parts}
+    parts = _keeping_labels(parts, text_of_row, labels, where)
+    cut = {split: tables["train"].filter(pa.array(np.isin(text_of_row, texts))) for split, texts in parts.items()}
+    return {**tables, **cut}, how
+
+
+def _keeping_labels(
+    parts: Mapping[str, Indices], text_of_row: Indices, labels: Labels, where: str
+) -> dict[str, Indices]:
+    """Return a split of texts in which train has every label: it keeps those that only one text has, say.
+
+    Args:
+        parts: the texts of each split.
+        text_of_row: the text of each row.
+        labels: those of the rows.
+        where: the file, for messages.
+    """
+    if labels.kind == "regression":
+        return dict(parts)
+    gold = np.array(labels.values["train"])
+    rows, own = gold.nonzero() if labels.kind == "multilabel" else (np.arange(len(gold)), gold)
+    text, label = np.unique([text_of_row[rows], own], axis=1)
+    rare = [labels.names[i] for i in np.flatnonzero(np.bincount(label) == 1)]
+    if rare:
+        logger.warning(
+            "%s: %d of %d labels have one text each, which stays in train, so no score tells of them: %s",
+            *(where, len(rare), len(labels.names), listed(rare)),
+        )
+    lost = np.setdiff1d(label, label[np.isin(text, parts["train"])])
+    kept = text[np.isin(label, lost)]
+    found = {split: np.setdiff1d(texts, kept) for split, texts in parts.items()}
+    found["train"] = np.union1d(parts["train"], kept)
+    if empty := next((split for split, texts in found.items() if len(texts) == 0), None):
+        raise HornbookError(
+            f"{where}: {len(rare)} of {len(labels.names)} labels have one text each, which leaves none for {empty};"
+            " give more, or a dev file"
+        )
+    return found
 
 
 def _sample(train: pa.Table, labels: Labels, rows: int, seed: int, where: str) -> pa.Table:
     """Return a stratified sample of train that still holds every label."""
     kept = sample_rows(strata(train.column("label").to_pylist(), labels.kind), rows, seed)
     sample = train.take(pa.array(kept))
-    if (lost := _lost(train, sample, labels)) is not None:
-        raise HornbookError(f"{where}: train_rows: {rows} rows hold none of label {lost!r}; give more")
+    lost = np.flatnonzero((_frequencies(train, labels) > 0) & (_frequencies(sample, labels) == 0))
+    if len(lost):
+        names = listed([repr(labels.names[i]) for i in lost])
+        raise HornbookError(f"{where}: train_rows: {rows} rows hold none of label {names}; give more")
     return sample
-
-
-def _lost(whole: pa.Table, part: pa.Table, labels: Labels) -> str | None:
-    """Return the first label that rows of the whole have and none of the part."""
-    lost = np.flatnonzero((_frequencies(whole, labels) > 0) & (_frequencies(part, labels) == 0))
-    return labels.names[lost[0]] if len(lost) else None
 
 
 def _frequencies(table: pa.Table, labels: Labels) -> NDArray[np.int64]:
