@@ -14,6 +14,7 @@ from hornbook.core import core
 from hornbook.corpus import units
 from hornbook.corpus.arrow import text_buffers, texts_of
 from hornbook.corpus.units import Unit, count_words, cut
+from hornbook.terms.plain import UNSEEN
 
 # Characters beyond are left to Python.
 _SIZE = 0x20000
@@ -115,7 +116,7 @@ def kinds() -> NDArray[np.uint16]:
     table = np.zeros(_SIZE, np.uint16)
     classes = (
         (r"\s", _SPACE),
-        (units.UNSEEN, _UNSEEN),
+        (UNSEEN, _UNSEEN),
         (f"[{_JAMO}]", _UNUSUAL),
         (f"[{re.escape(units.ENDS)}]", _END),
         (f"[{re.escape(units.CLOSING)}]", _CLOSING),

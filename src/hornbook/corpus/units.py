@@ -7,17 +7,14 @@ lists instead of learned ones.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from hornbook.terms.plain import normalise
+
 Unit = Literal["sentence", "line", "chunk"]
 
-# Control characters that are no white space, marks that show nothing (soft hyphen, zero-width space, word joiner,
-# byte order mark), and halves of surrogate pairs, which UTF-8 cannot hold.
-UNSEEN = "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u2060\ufeff\ud800-\udfff]"
 _PARAGRAPH = re.compile(r"\n\s*\n")
-_UNSEEN = re.compile(UNSEEN)
 ENDS = ".!?…"
 CLOSING = "\"'”’)]»"
 OPENING = "\"'“‘([«¿¡"
@@ -62,20 +59,6 @@ BEGINNERS = _words("""
     this those though three through thus to today two under unfortunately unlike until upon we what when where
     whether which while who why with without yes yet you your
     """)
-
-
-def normalise(text: str) -> str:
-    """Return `text` in Unicode's composed form (NFC), without control characters, its words parted by single spaces.
-
-    There is no white space at its ends.
-    """
-    if not text.isprintable():
-        text = _UNSEEN.sub("", text)
-    elif "  " not in text and text.isascii():
-        return text.strip()
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
-    return " ".join(text.split())
 
 
 def count_words(unit: str) -> int:
