@@ -34,7 +34,7 @@ def doubts(
     score_range: tuple[float, float] | None,
     used: Collection[str | None] = (),
 ) -> list[Doubt]:
-    """Return what is doubtful: ids that occur twice, scores out of range, contradictions, splits that share texts, HTML.
+    """Return what is doubtful: ids that occur twice, scores out of range, contradictions, shared texts, HTML.
 
     Texts are compared as they look, without case (see `text_keys`); of pairs both texts count.
 
@@ -69,10 +69,10 @@ def doubts(
             )
             found.append(Doubt(f"train_in_{split}", shared, message))
     if marked := sum(map(_has_markup, tables.values())):
-        rows = sum(map(len, tables.values()))
+        of_all = sum(map(len, tables.values()))
         message = (
-            f"{marked:,} of {rows:,} rows hold HTML tags or entities (such as <br /> or &amp;): keywords leave them "
-            "out, but the models read them; clean the text if they mean nothing there"
+            f"{marked:,} of {of_all:,} rows hold HTML tags or entities (such as <br /> or &amp;): keywords leave "
+            "them out, but the models read them; clean the text if they mean nothing there"
         )
         found.append(Doubt("rows_with_markup", marked, message))
     return found

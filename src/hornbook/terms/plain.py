@@ -29,8 +29,8 @@ _INLINE = """a abbr acronym b bdi bdo big cite code del dfn em font i ins kbd la
 _BLOCK = """address applet area article aside audio base basefont blockquote body br button canvas caption center col
     colgroup data datalist dd details dialog dir div dl dt embed fieldset figcaption figure footer form frame frameset
     h1 h2 h3 h4 h5 h6 head header hgroup hr html iframe img input legend li link main map menu meta meter nav noframes
-    noscript object ol optgroup option output p param picture pre progress ruby rp rt script section select slot source
-    style summary svg table tbody td template textarea tfoot th thead time title tr track ul video"""
+    noscript object ol optgroup option output p param picture pre progress ruby rp rt script section select slot
+    source style summary svg table tbody td template textarea tfoot th thead time title tr track ul video"""
 # Attributes with a value, and those that stand without one: "a <b and c> d" is no tag.
 _ATTRIBUTES = r"""(?:\s+(?:[A-Za-z_:@][\w:.-]*\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'<>=`]+)|allowfullscreen|async|autoplay
     |checked|compact|controls|defer|disabled|hidden|ismap|loop|multiple|muted|noshade|nowrap|open|readonly|required
@@ -43,7 +43,7 @@ def _tag(names: str) -> str:
 
 
 _INLINE_TAG = re.compile(_tag(_INLINE), _FLAGS)
-_BLOCK_TAG = re.compile(rf"{_tag(_BLOCK)}|<!doctype[^<>]*>|<\?xml[^<>]*\?>|<!--|-->", _FLAGS)
+_BLOCK_TAG = re.compile(rf"{_tag(_BLOCK)}|<!doctype[^<>]*>|<\?xml[^<>]*\?>|<!--", _FLAGS)
 _TAG = re.compile(rf"{_INLINE_TAG.pattern}|{_BLOCK_TAG.pattern}", _FLAGS)
 # What no reader sees: comments, scripts and style sheets.
 _HIDDEN = re.compile(rf"<!--.*?-->|<(script|style){_ATTRIBUTES}>.*?</\1\s*>", _FLAGS)
@@ -105,12 +105,12 @@ def folded(text: str) -> str:
 
 
 def without_tags(text: str) -> str:
-    """Return `text` without HTML's tags and the marks of its comments; those of blocks part words and phrases."""
-    return _BLOCK_TAG.sub(_BREAK, _INLINE_TAG.sub("", text)) if "<" in text or "-->" in text else text
+    """Return `text` without HTML's tags; those of blocks part words and phrases."""
+    return _BLOCK_TAG.sub(_BREAK, _INLINE_TAG.sub("", text)) if "<" in text else text
 
 
 def without_entities(text: str) -> str:
-    """Return `text` with HTML's character references (`&amp;`, `&#39;`) decoded, those that were written twice too."""
+    """Return `text` with HTML's character references (`&amp;`, `&#39;`) decoded, also those written twice."""
     if ";" not in text:
         return text
     return _ENTITY.sub(_character, _ENTITY.sub(_character, text))

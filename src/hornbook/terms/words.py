@@ -58,7 +58,7 @@ def tokens(text: str) -> list[str]:
 
 
 def joins(text: str, place: int) -> bool:
-    """Tell whether an ampersand stands at `place` and joins what is one name with a letter of its own: "AT&T", "S&P"."""
+    """Tell whether an ampersand stands at `place` between two words of which one is a single character ("AT&T")."""
     before, after = text[max(place - 2, 0) : max(place, 0)], text[place + 1 : place + 3]
     return (
         text[place : place + 1] == "&"
