@@ -81,6 +81,8 @@ SENTENCES = [
     ["Yahoo! Inc. bought it.", "It sold Alphabet! Corp. stock."],
     ["a. The tenant pays.", "b. The landlord rests.", "iv. No one does."],
     ["1.2. The scope.", "II. The rest."],
+    ["a) The tenant pays.", "b) The landlord rests.", "iv) No one does."],
+    ["He cites Doe v. Roe (Cal. Ct. App. 1992).", "It is old."],
     ["It comes in size S.", "Fits well.", "They take vitamin C.", "Doctors do.", "J. Doe"],
     ["It was by S. Fits and A. Doctors of World War I. Part two."],
     ["He came at 5 p.m. Monday and left at 6 p.m. Tuesday."],

@@ -47,7 +47,7 @@ NUMBERED = _words("""
 # The end of a sentence only where the next word is one that often begins one.
 UNCERTAIN = _words("""
     inc corp co cos ltd llc bros jr sr esq etc al ph.d jan feb mar apr jun jul aug sep sept oct nov dec
-    dept univ assn bldg intl mfg mgr natl ave blvd ft
+    dept univ assn bldg intl mfg mgr natl ave blvd ft cal ct cir dist supp
     """)
 BEGINNERS = _words("""
     a about according additionally after all although among an and another any anyway as at because before besides
@@ -72,9 +72,9 @@ LABELLED = _words("""
 _TIGHT = re.compile(
     rf"(?<![^ {re.escape(OPENING)}])([a-z]{{2,}}[.!?])(?=(?:{'|'.join(sorted(map(str.capitalize, SUBJECTS)))}) )"
 )
-# What stands before an item of a list: "1.", "2.3.", "a.", "iv."
+# What stands before an item of a list: "1.", "2.3.", "a.", "iv."; and before the next one, also "b)".
 _ITEM = re.compile(rf"(?:\d+|{LETTER}|[ivxIVX]+)(?:\.(?:\d+|{LETTER}))*")
-_NEXT_ITEM = re.compile(r"(?:[a-z]|[ivx]+)\. [A-Z]")
+_NEXT_ITEM = re.compile(r"(?:[a-z]|[ivx]+)[.)] [A-Z]")
 # "(9th Cir. 1994)"
 _YEAR = re.compile(r"\d{4}\)")
 

@@ -23,14 +23,15 @@ _IGNORABLE = re.compile(_INVISIBLE)
 # Cyrillic.
 _STRAY = re.compile(f"(?<=[\0-\u052f]){_INVISIBLE}")
 
-# HTML's elements, with those of older versions. Inline ones do not part words.
+# HTML's elements, with those of older versions, of SVG and of office programs. Inline ones do not part words.
 _INLINE = """a abbr acronym b bdi bdo big cite code del dfn em font i ins kbd label mark q s samp small span strike
-    strong sub sup tt u var wbr"""
+    strong sub sup tt u var wbr o:p"""
 _BLOCK = """address applet area article aside audio base basefont blockquote body br button canvas caption center col
     colgroup data datalist dd details dialog dir div dl dt embed fieldset figcaption figure footer form frame frameset
     h1 h2 h3 h4 h5 h6 head header hgroup hr html iframe img input legend li link main map menu meta meter nav noframes
     noscript object ol optgroup option output p param picture pre progress ruby rp rt script section select slot
-    source style summary svg table tbody td template textarea tfoot th thead time title tr track ul video"""
+    source style summary svg table tbody td template textarea tfoot th thead time title tr track ul video
+    circle defs ellipse g lineargradient path polygon polyline rect stop symbol tspan use"""
 # Attributes with a value, and those that stand without one: "a <b and c> d" is no tag.
 _ATTRIBUTES = r"""(?:\s+(?:[A-Za-z_:@][\w:.-]*\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'<>=`]+)|allowfullscreen|async|autoplay
     |checked|compact|controls|defer|disabled|hidden|ismap|loop|multiple|muted|noshade|nowrap|open|readonly|required
@@ -43,7 +44,7 @@ def _tag(names: str) -> str:
 
 
 _INLINE_TAG = re.compile(_tag(_INLINE), _FLAGS)
-_BLOCK_TAG = re.compile(rf"{_tag(_BLOCK)}|<!doctype[^<>]*>|<\?xml[^<>]*\?>|<!--", _FLAGS)
+_BLOCK_TAG = re.compile(rf"{_tag(_BLOCK)}|<!doctype[^<>]*>|<\?xml[^<>]*\?>|<!--|<!\[cdata\[", _FLAGS)
 _TAG = re.compile(rf"{_INLINE_TAG.pattern}|{_BLOCK_TAG.pattern}", _FLAGS)
 # What no reader sees: comments, scripts and style sheets.
 _HIDDEN = re.compile(rf"<!--.*?-->|<(script|style){_ATTRIBUTES}>.*?</\1\s*>", _FLAGS)
