@@ -60,7 +60,7 @@ from distil_inputs import processor, say
 from hornbook.core import core
 from hornbook.corpus import Corpus, build, open_corpus
 from hornbook.corpus.arrow import text_buffers
-from hornbook.corpus.cutting import cut_documents
+from hornbook.corpus.cutting import Limits, cut_documents
 from hornbook.corpus.parallel import cores
 from hornbook.recipe import CorpusConfig
 from hornbook.retrieval import keywords_of_all
@@ -175,7 +175,7 @@ def number_terms(texts: pa.StringArray) -> None:
 
 def sentences_of(documents: pa.StringArray) -> Any:
     """Cut documents to sentences."""
-    return cut_documents(documents, "sentence", chunk_words=85, min_words=1, max_words=100_000)
+    return cut_documents(documents, Limits("sentence", chunk_words=85, min_words=1, max_words=100_000))
 
 
 def boundaries(documents: pa.StringArray) -> float:

@@ -42,7 +42,11 @@ class Keywords {
                     for (const Phrase& phrase : phrases_)
                         for (size_t at = phrase.start; at < phrase.end; ++at) found.put(numbers_[terms_[at]]);
                 } else {
-                    text_.scan<false>([&](std::string_view word) { if (!is_stop_word(word)) found.put(word); }, [] {});
+                    text_.scan<false>(
+                        [&](std::string_view word, size_t start, size_t end) {
+                            if (numbers_(word) >= stop_words_ || text_.joined(start, end)) found.put(word);
+                        },
+                        [] {});
                 }
                 found.text_ends.push_back(static_cast<int64_t>(found.term_offsets.size() - 1));
             }
@@ -76,8 +80,6 @@ class Keywords {
         uint64_t frequency = 0, degree = 0;
     };
 
-    bool is_stop_word(std::string_view word) { return numbers_(word) < stop_words_; }
-
     // Cuts the text that was read into phrases.
     void cut() {
         terms_.clear();
@@ -89,9 +91,9 @@ class Keywords {
             start = terms_.size();
         };
         text_.scan<true>(
-            [&](std::string_view word) {
+            [&](std::string_view word, size_t from, size_t to) {
                 const uint32_t term = numbers_(word);
-                if (term < stop_words_) {
+                if (term < stop_words_ && !text_.joined(from, to)) {
                     end_phrase();
                 } else {
                     terms_.push_back(term);

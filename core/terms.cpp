@@ -32,7 +32,7 @@ class UnitTerms {
             const size_t start = ids_.size();
             if (text_.read(texts[i])) {
                 asked_.clear();
-                text_.scan<false>([&](std::string_view word) { asked_.push_back(numbers_.ask(word)); }, [] {});
+                text_.scan<false>([&](std::string_view word, size_t, size_t) { asked_.push_back(numbers_.ask(word)); }, [] {});
                 for (const Numbering::Asked& asked : asked_) ids_.push_back(numbers_.number(asked));
             } else {
                 unusual.push_back(units_.size());

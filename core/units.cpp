@@ -29,24 +29,39 @@ enum Kind : uint16_t {
     letter = 128,
     digit = 256,
     joint = 512,
+    capital = 1024,
 };
 
 // What a word can be, in lower case.
-enum Rule : uint8_t { title = 1, numbered = 2, uncertain = 4, beginner = 8 };
+enum Rule : uint8_t {
+    title = 1,
+    numbered = 2,
+    uncertain = 4,
+    beginner = 8,
+    suffix = 16,
+    subject = 32,
+    labelled = 64,
+};
 
 enum class Unit { sentence, line, chunk };
 
 struct Limits {
     Unit unit;
     size_t chunk_words, min_words, max_words;
+    bool cut_long;
 };
 
-// The units of legal length, as Arrow holds texts, and how many others there were.
+// How many units were of other lengths, and how many words were dropped with them.
+struct Others {
+    size_t too_short = 0, too_long = 0, words_too_short = 0, words_too_long = 0;
+};
+
+// The units of legal length, as Arrow holds texts.
 struct Units {
     std::vector<int32_t> offsets{0};
     std::vector<uint8_t> data;
     std::vector<int32_t> words, documents;
-    size_t too_short = 0, too_long = 0;
+    Others others;
 };
 
 using Rules = std::unordered_map<std::string, uint8_t>;
@@ -63,14 +78,13 @@ class Cutter {
     // Takes in the units of document number i; false, and none of them, where it has a character beyond this.
     bool add(std::string_view text, size_t i) {
         const size_t count = units.words.size(), bytes = units.data.size();
-        const size_t too_short = units.too_short, too_long = units.too_long;
+        const Others others = units.others;
         const bool done = document(text);
         if (!done) {
             units.offsets.resize(count + 1);
             units.words.resize(count);
             units.data.resize(bytes);
-            units.too_short = too_short;
-            units.too_long = too_long;
+            units.others = others;
         }
         units.documents.resize(units.words.size(), static_cast<int32_t>(i));
         return done;
@@ -141,19 +155,25 @@ class Cutter {
         size_ = 0;
         words_ = 0;
         stops_.clear();
+        capitals_ = Capitals::unknown;
     }
 
     void end_word() {
         ++words_;
-        const auto last = static_cast<unsigned char>(text_[size_ - 1]);
-        if (last >= 128 || kinds_[last] & (end | closing)) stops_.push_back({size_, words_});
+        if (may_stop(text_[size_ - 1])) stops_.push_back({size_, words_});
         text_[size_++] = ' ';
+    }
+
+    bool may_stop(char c) const {
+        const auto last = static_cast<unsigned char>(c);
+        return last >= 128 || kinds_[last] & (end | closing);
     }
 
     void end_paragraph() {
         words_ += size_ > 0;
+        if (limits_.unit == Unit::line) return put({text_.data(), size_}, words_);
+        part_tight();
         const std::string_view text(text_.data(), size_);
-        if (limits_.unit == Unit::line) return put(text, words_);
         size_t start = 0, words = 0;
         for (const Stop& stop : stops_) {
             if (!is_end(text, start, stop.place)) continue;
@@ -164,19 +184,60 @@ class Cutter {
         sentence(text.substr(start), words_ - words);
     }
 
+    // Puts in the spaces that are missing between sentences: "good.This is".
+    void part_tight() {
+        const std::string_view text(text_.data(), size_);
+        if (!may_be_tight(text)) return;
+        std::vector<size_t> tight;
+        for (size_t i = 0; i + 1 < size_; ++i) {
+            if (is_mark(text[i]) && is_upper(text[i + 1]) && is_tight(text, i)) tight.push_back(i + 1);
+        }
+        if (tight.empty()) return;
+        if (text_.size() < size_ + tight.size() + 1) text_.resize(2 * text_.size());
+        for (auto place = tight.rbegin(); place != tight.rend(); ++place) {
+            std::copy_backward(text_.begin() + *place, text_.begin() + size_, text_.begin() + size_ + 1);
+            text_[*place] = ' ';
+            ++size_;
+        }
+        words_ = 1;
+        stops_.clear();
+        for (size_t i = 0; i < size_; ++i) {
+            if (text_[i] != ' ') continue;
+            if (may_stop(text_[i - 1])) stops_.push_back({i, words_});
+            ++words_;
+        }
+    }
+
+    // Whether a capital follows a mark anywhere: without branches, so that the compiler looks at 16 bytes at once.
+    static bool may_be_tight(std::string_view text) {
+        unsigned char found = 0;
+        for (size_t i = 1; i < text.size(); ++i) {
+            const auto next = static_cast<unsigned char>(text[i] - 'A');
+            found |= static_cast<unsigned char>(is_mark(text[i - 1]) & (next < 26));
+        }
+        return found;
+    }
+
     void sentence(std::string_view text, size_t words) {
         if (limits_.unit == Unit::sentence) return put(text, words);
         if (held_words_ + words > limits_.chunk_words) end_chunk();
-        for (; words > limits_.chunk_words; words -= limits_.chunk_words) {
-            size_t size = 0;
-            for (size_t i = 0; i < limits_.chunk_words; ++i) size = text.find(' ', size) + 1;
-            put(text.substr(0, size - 1), limits_.chunk_words);
-            text.remove_prefix(size);
+        while (words > limits_.chunk_words) {
+            put(first_words(text, limits_.chunk_words), limits_.chunk_words);
+            words -= limits_.chunk_words;
         }
         if (!words) return;
         if (held_words_) held_ += ' ';
         held_ += text;
         held_words_ += words;
+    }
+
+    // Takes so many words off a text that has more.
+    static std::string_view first_words(std::string_view& text, size_t words) {
+        size_t size = 0;
+        for (size_t i = 0; i < words; ++i) size = text.find(' ', size) + 1;
+        const std::string_view first = text.substr(0, size - 1);
+        text.remove_prefix(size);
+        return first;
     }
 
     void end_chunk() {
@@ -186,20 +247,34 @@ class Cutter {
     }
 
     void put(std::string_view text, size_t words) {
-        if (words < limits_.min_words) {
-            ++units.too_short;
-        } else if (words > limits_.max_words) {
-            ++units.too_long;
-        } else {
-            units.data.insert(units.data.end(), text.begin(), text.end());
-            // Units are no longer than their documents, so they fit as well.
-            units.offsets.push_back(static_cast<int32_t>(units.data.size()));
-            units.words.push_back(static_cast<int32_t>(words));
+        if (words > limits_.max_words) {
+            ++units.others.too_long;
+            if (!limits_.cut_long) {
+                units.others.words_too_long += words;
+                return;
+            }
+            for (; words > limits_.max_words; words -= limits_.max_words) {
+                const std::string_view first = first_words(text, limits_.max_words);
+                keep(first, limits_.max_words);
+            }
         }
+        keep(text, words);
+    }
+
+    void keep(std::string_view text, size_t words) {
+        if (words < limits_.min_words) {
+            ++units.others.too_short;
+            units.others.words_too_short += words;
+            return;
+        }
+        units.data.insert(units.data.end(), text.begin(), text.end());
+        // Units are no longer than their documents, so they fit as well.
+        units.offsets.push_back(static_cast<int32_t>(units.data.size()));
+        units.words.push_back(static_cast<int32_t>(words));
     }
 
     // Whether the sentence from `start` ends at the space at `stop`.
-    bool is_end(std::string_view text, size_t start, size_t stop) const {
+    bool is_end(std::string_view text, size_t start, size_t stop) {
         size_t mark = stop;
         do {
             if (mark == start) return false;
@@ -209,8 +284,16 @@ class Cutter {
         size_t after = stop + 1;
         while (after < text.size() && kind(text, after) & opening) after = behind(text, after);
         if (after < text.size() && text[after] == ' ') ++after;
-        if (after == text.size() || !(kind(text, after) & begins)) return false;
-        if (text[mark] != '.' || mark + 1 != stop) return true;
+        if (after == text.size()) return false;
+        const uint16_t following = kind(text, after);
+        const bool alone = mark + 1 == stop;
+        if (!(following & begins)) {
+            if (!(following & letter)) return false;
+            const bool ends = alone && !(mark && text[mark - 1] == '.') && !has_capitals(text);
+            if (!ends && !is_next_item(text, after)) return false;
+        }
+        if (following & digit ? is_year(text, after) : is_suffix(text, after)) return false;
+        if (text[mark] != '.' || !alone) return true;
 
         size_t first = mark;
         while (first > start) {
@@ -222,15 +305,95 @@ class Cutter {
         const std::string_view word = text.substr(first, mark - first);
         const uint8_t rule = rules_of(word);
         if (rule & title) return false;
-        if (is_number(word)) return first > start;
-        if (rule & numbered && kind(text, after) & digit) return false;
+        if (first == start && is_item(word)) return false;
+        if (rule & numbered && following & digit) return false;
         if (rule & uncertain || are_initials(word)) {
-            size_t past = after;
-            while (past < text.size() && kind(text, past) & (letter | digit)) past = behind(text, past);
+            if (is_label(text, start, mark, word)) return true;
+            const size_t past = past_word(text, after);
             const bool initial = past < text.size() && text[past] == '.';
-            return !initial && rules_of(text.substr(after, past - after)) & beginner;
+            return !initial && rules_of(text.substr(after, past - after)) & (following & begins ? beginner : subject);
         }
         return true;
+    }
+
+    // Looked for only where it matters: in most texts the first character tells.
+    bool has_capitals(std::string_view text) {
+        if (capitals_ == Capitals::unknown) {
+            capitals_ = Capitals::none;
+            for (size_t i = 0; i < text.size() && capitals_ == Capitals::none; i = behind(text, i)) {
+                if (kind(text, i) & capital) capitals_ = Capitals::some;
+            }
+        }
+        return capitals_ == Capitals::some;
+    }
+
+    static bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
+    static bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
+    static bool is_mark(char c) { return (c == '.') | (c == '!') | (c == '?'); }
+
+    // Whether a sentence ends with the mark at i, between a word in lower case and a pronoun or the like.
+    bool is_tight(std::string_view text, size_t i) const {
+        size_t start = i;
+        while (start && is_lower(text[start - 1])) --start;
+        if (i - start < 2) return false;
+        if (start && text[start - 1] != ' ' && !(kind(text, before(text, start)) & opening)) return false;
+        size_t past = i + 2;
+        while (past < text.size() && is_lower(text[past])) ++past;
+        return past < text.size() && text[past] == ' ' && rules_of(text.substr(i + 1, past - i - 1)) & subject;
+    }
+
+    // Whether an item of a list begins at i: "b. The", "iv) The".
+    static bool is_next_item(std::string_view text, size_t i) {
+        size_t past = i;
+        while (past < text.size() && std::string_view("ivx").find(text[past]) != std::string_view::npos) ++past;
+        if (past == i) past += is_lower(text[i]);
+        if (past == i || past + 2 >= text.size() || text[past + 1] != ' ') return false;
+        return (text[past] == '.' || text[past] == ')') && is_upper(text[past + 2]);
+    }
+
+    bool is_year(std::string_view text, size_t i) const {
+        for (size_t digits = 0; digits < 4; ++digits, i = behind(text, i)) {
+            if (i >= text.size() || !(kind(text, i) & digit)) return false;
+        }
+        return i < text.size() && text[i] == ')';
+    }
+
+    bool is_suffix(std::string_view text, size_t i) const {
+        // They are few, and this is asked at every end.
+        const auto third = i + 2 < text.size() ? static_cast<char>(text[i + 2] | 32) : ' ';
+        if (third != 'c' && third != 'r' && third != 'd') return false;
+        return rules_of(text.substr(i, past_word(text, i) - i)) & suffix;
+    }
+
+    // Whether a word that ends at `mark` is a label, as in "vitamin C".
+    bool is_label(std::string_view text, size_t start, size_t mark, std::string_view word) const {
+        if (behind(word, 0) != word.size() || !(kind(word, 0) & capital)) return false;
+        const size_t space = text.rfind(' ', mark);
+        if (space == text.npos || space < start) return false;
+        size_t first = space;
+        while (first > start && text[first - 1] != ' ') --first;
+        const std::string_view noun = text.substr(first, space - first);
+        return std::none_of(noun.begin(), noun.end(), is_upper) && rules_of(noun) & labelled;
+    }
+
+    // Whether a word can stand before an item of a list: "1", "2.3", "a", "iv".
+    bool is_item(std::string_view word) const {
+        for (size_t start = 0;;) {
+            size_t past = start, digits = 0, roman = 0, characters = 0;
+            for (; past < word.size() && word[past] != '.'; past = behind(word, past), ++characters) {
+                digits += (kind(word, past) & digit) > 0;
+                roman += std::string_view("ivxIVX").find(word[past]) != std::string_view::npos;
+            }
+            const bool single = characters == 1 && kind(word, start) & letter;
+            if (!characters || !(digits == characters || single || (!start && roman == characters))) return false;
+            if (past == word.size()) return true;
+            start = past + 1;
+        }
+    }
+
+    size_t past_word(std::string_view text, size_t i) const {
+        while (i < text.size() && kind(text, i) & (letter | digit)) i = behind(text, i);
+        return i;
     }
 
     uint8_t rules_of(std::string_view word) const {
@@ -239,13 +402,6 @@ class Cutter {
         for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
         const auto found = rules_.find(lower);
         return found == rules_.end() ? 0 : found->second;
-    }
-
-    bool is_number(std::string_view word) const {
-        for (size_t i = 0; i < word.size(); i = behind(word, i)) {
-            if (!(kind(word, i) & digit)) return false;
-        }
-        return !word.empty();
     }
 
     // Whether it is a letter, or several with full stops between them.
@@ -301,18 +457,19 @@ class Cutter {
     std::vector<char> text_;  // the paragraph, normalised
     size_t size_ = 0, words_ = 0;
     std::vector<Stop> stops_;
+    enum class Capitals { unknown, none, some } capitals_ = Capitals::unknown;
     std::string held_;  // the chunk
     size_t held_words_ = 0;
 };
 
 // Cuts texts; returns the units of legal length, and which texts have characters beyond this and so no units.
 auto cut_units(const In<int32_t>& offsets, const In<uint8_t>& data, const std::string& unit, size_t chunk_words,
-               size_t min_words, size_t max_words, const In<uint16_t>& kinds, const Rules& rules) {
+               size_t min_words, size_t max_words, bool cut_long, const In<uint16_t>& kinds, const Rules& rules) {
     const bool line = unit == "line", chunk = unit == "chunk";
-    if (!(line || chunk || unit == "sentence") || !chunk_words || kinds.size() < 128)
+    if (!(line || chunk || unit == "sentence") || !chunk_words || !max_words || kinds.size() < 128)
         throw std::invalid_argument("no such unit");
     const Unit kind = line ? Unit::line : chunk ? Unit::chunk : Unit::sentence;
-    Cutter cutter(kinds, rules, {kind, chunk_words, min_words, max_words});
+    Cutter cutter(kinds, rules, {kind, chunk_words, min_words, max_words, cut_long});
     std::vector<int32_t> beyond;
     {
         nb::gil_scoped_release release;
@@ -323,15 +480,16 @@ auto cut_units(const In<int32_t>& offsets, const In<uint8_t>& data, const std::s
     }
     Units& units = cutter.units;
     return std::make_tuple(give(std::move(units.offsets)), give(std::move(units.data)),
-                           give(std::move(units.words)), give(std::move(units.documents)), units.too_short,
-                           units.too_long, give(std::move(beyond)));
+                           give(std::move(units.words)), give(std::move(units.documents)), units.others.too_short,
+                           units.others.too_long, units.others.words_too_short, units.others.words_too_long,
+                           give(std::move(beyond)));
 }
 
 }  // namespace
 
 void bind_units(nb::module_& module) {
     module.def("cut_units", &cut_units, nb::arg("offsets"), nb::arg("data"), nb::arg("unit"), nb::arg("chunk_words"),
-               nb::arg("min_words"), nb::arg("max_words"), nb::arg("kinds"), nb::arg("rules"));
+               nb::arg("min_words"), nb::arg("max_words"), nb::arg("cut_long"), nb::arg("kinds"), nb::arg("rules"));
 }
 
 }  // namespace hornbook

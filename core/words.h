@@ -58,7 +58,8 @@ class Lowered {
         return true;
     }
 
-    // Calls word(text) for every term in order, and other(), where it is asked for, for every other visible sign.
+    // Calls word(text, start, end) for every term in order, and other(), where it is asked for, for every other visible
+    // sign that does not join.
     template <bool others, class Word, class Other>
     void scan(Word word, Other other) const {
         const uint8_t* k = kinds_.data();
@@ -66,7 +67,7 @@ class Lowered {
         size_t i = 0;
         while (i < n) {
             if (!(k[i] & in_word)) {
-                if (others && !(k[i] & space)) other();
+                if (others && !(k[i] & space) && !ampersand(i)) other();
                 ++i;
                 continue;
             }
@@ -89,11 +90,22 @@ class Lowered {
                     break;
                 }
             }
-            word(piece(start, i));
+            word(piece(start, i), start, i);
         }
     }
 
+    // Whether an ampersand joins the term from `start` to `end` to another, as in "AT&T".
+    bool joined(size_t start, size_t end) const { return ampersand(end) || (start && ampersand(start - 1)); }
+
   private:
+    // Whether an ampersand stands at i and joins two words of which one is a single character.
+    bool ampersand(size_t i) const {
+        if (!i || i + 1 >= size_ || (ascii_ ? bytes_[i] : wide_[places_[i]]) != '&') return false;
+        const uint8_t* k = kinds_.data();
+        if (!(k[i - 1] & (letter | digit)) || !(k[i + 1] & (letter | digit))) return false;
+        return i == 1 || !(k[i - 2] & in_word) || i + 2 == size_ || !(k[i + 2] & in_word);
+    }
+
     size_t past_word(size_t i) const {
         const uint8_t* k = kinds_.data();
         while (i < size_ && k[i] & in_word) ++i;

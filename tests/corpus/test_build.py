@@ -35,16 +35,19 @@ def make_sources(folder, lines=400, seed=0):
 
 def slow_corpus(documents, config):
     """The whole build in memory, with a set."""
-    counts = {"documents": len(documents), "units": 0, "duplicates": 0, "too_short": 0, "too_long": 0, "words": 0}
+    counts = dict.fromkeys(("units", "duplicates", "too_short", "too_long", "dropped_words", "tagged", "words"), 0)
+    counts["documents"] = len(documents)
     rows, seen, unit_id = [], set(), 0
     for source, text in documents:
         for unit in cut(text, config.unit, config.chunk_words):
             words = count_words(unit)
             if words < config.min_words:
                 counts["too_short"] += 1
+                counts["dropped_words"] += words
                 continue
             if words > config.max_words:
                 counts["too_long"] += 1
+                counts["dropped_words"] += words
                 continue
             if unit in seen:
                 counts["duplicates"] += 1
@@ -58,7 +61,7 @@ def slow_corpus(documents, config):
 
 
 def settings(folder, **changes):
-    return CorpusConfig(**{"sources": (str(folder),), "unit": "sentence", "min_words": 2, "max_words": 9} | changes)
+    return CorpusConfig(**{"sources": (str(folder),), "min_words": 2, "max_words": 9, "long_units": "drop"} | changes)
 
 
 def rows_of(artifact):
@@ -150,8 +153,61 @@ def test_nothing_left_says_which_filter_dropped_how_many(tmp_path):
     with pytest.raises(
         HornbookError, match=r"no unit left of 2 documents.*min_words \(4\) dropped 1.*\(5\) dropped 1"
     ):
-        build(CorpusConfig(sources=(str(tmp_path),), min_words=4, max_words=5), tmp_path / "out")
+        build(settings(tmp_path, min_words=4, max_words=5), tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_text_without_capitals_keeps_its_words(tmp_path):
+    sentence = "we saw the film and it was good. "
+    (tmp_path / "a.txt").write_text("\n".join([sentence * 40, "word " * 300, *["A line of five words."] * 3]))
+    built = build(CorpusConfig(sources=(str(tmp_path),)), tmp_path / "out")
+    units = [row["text"] for row in rows_of(built)]
+    assert [len(unit.split()) for unit in units] == [8, 128, 44, 5]
+    assert (built.counts["too_long"], built.counts["dropped_words"]) == (1, 0)
+
+
+@pytest.mark.parametrize("unit", ["sentence", "line"])
+def test_many_dropped_words_are_told_with_what_to_set(tmp_path, caplog, unit):
+    (tmp_path / "a.txt").write_text("\n".join(["word " * 300, "Too short.", *["A line of five words."] * 3]))
+    built = build(CorpusConfig(sources=(str(tmp_path),), unit=unit, long_units="drop"), tmp_path / "out")
+    assert built.counts["dropped_words"] == 302
+    assert caplog.messages == [
+        "corpus: 95.3% of the words were dropped: 1 units under min_words (4); lower min_words; "
+        "1 units over max_words (128); set long_units to cut, or raise max_words"
+    ]
+
+
+def test_few_dropped_words_are_not_told(tmp_path, caplog):
+    (tmp_path / "a.txt").write_text("\n".join(["Too short.", *[f"A line of five {i}." for i in range(99)]]))
+    build(CorpusConfig(sources=(str(tmp_path),)), tmp_path / "out")
+    assert caplog.messages == []
+
+
+def test_tags_in_many_units_are_told(tmp_path, caplog):
+    lines = [f"A line with <user> or 1 < {i}." for i in range(100)]
+    (tmp_path / "few.txt").write_text("\n".join(["A film.<br />Long ago.", *lines]))
+    (tmp_path / "many.txt").write_text("\n".join(["A film.<br />Long ago.", "<p>Two of the films.</p>", *lines]))
+    few, many = (
+        build(CorpusConfig(sources=(str(tmp_path / f"{name}.txt"),), unit="line"), tmp_path / name)
+        for name in ("few", "many")
+    )
+    assert (few.counts["tagged"], many.counts["tagged"]) == (1, 2)
+    assert caplog.messages == ["corpus: 2 of 102 units hold HTML tags; strip the markup from the sources"]
+
+
+def test_only_what_is_cut_otherwise_than_before_has_a_new_key(tmp_path):
+    make_sources(tmp_path / "in")
+    old = {"sources", "text_column", "unit", "chunk_words", "min_words", "max_words", "shard_units", "base"}
+    old |= {"stem", "stop_words"}
+    for changes, new in (
+        ({"unit": "line"}, set()),
+        ({"unit": "line", "long_units": "cut"}, {"long_units"}),
+        ({"unit": "sentence"}, {"sentences"}),
+        ({"unit": "line", "stem": "english"}, {"stems"}),
+    ):
+        config = settings(tmp_path / "in", **changes)
+        built = build(config, tmp_path / "-".join(map(str, changes.values())))
+        assert set(built.manifest["config"]) == old | new
 
 
 def test_an_error_in_a_later_file_leaves_nothing(tmp_path):

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from hornbook.corpus import cutting
 from hornbook.corpus.arrow import text_buffers
-from hornbook.corpus.cutting import cut_documents, cut_slowly
-from hornbook.corpus.units import BEGINNERS, NUMBERED, TITLES, UNCERTAIN, cut, normalise
+from hornbook.corpus.cutting import Limits, cut_documents, cut_slowly
+from hornbook.corpus.units import BEGINNERS, LABELLED, NUMBERED, SUFFIXES, TITLES, UNCERTAIN, cut
+from hornbook.terms.plain import normalise
 
 _core = pytest.importorskip("hornbook._core", reason="the compiled core is missing")
 
 KINDS = ["sentence", "line", "chunk"]
-LISTED = sorted(TITLES | NUMBERED | UNCERTAIN | BEGINNERS)
+LISTED = sorted(TITLES | NUMBERED | UNCERTAIN | BEGINNERS | SUFFIXES | LABELLED)
 # What a text is made of: words that rules ask for, in any case, and signs; joined with nothing between them.
 WORDS = st.sampled_from(
     [*LISTED, "cat", "a.b", "4", "17", "²", "٣", "Ⅷ", "é", "Éric", "ǆ", "x_y", "_", "ª", "中", "😀"]
@@ -26,41 +27,58 @@ BLANK = st.sampled_from([" ", " ", " ", "  ", "\n", "\n\n", "\n \n", "\r\n", "\t
 ODD = st.sampled_from(
     "\x00\x7f\xad\u200b\u2060\ufeff\u0301\u0327\u212a\u2126\u1100\u1161\u11a8\uac00\u0958\U00020000ßİıΣ"
 )
-PROSE = st.lists(st.one_of(WORD, SIGN, BLANK, BLANK), max_size=40).map("".join)
+ITEM = st.sampled_from(
+    ["good.This ", "is!I ", "a. ", "b. The", "iv. ", "1.2. ", "1994)", "vitamin C. ", "Yahoo! Inc. "]
+)
+PROSE = st.lists(st.one_of(WORD, SIGN, BLANK, BLANK, ITEM), max_size=40).map("".join)
 ODD_PROSE = st.lists(st.one_of(WORD, SIGN, BLANK, ODD), max_size=25).map("".join)
 # Halves of surrogate pairs cannot be in Arrow texts.
 ANY = st.text(st.characters(exclude_categories=["Cs"]))
-DOCUMENTS = st.lists(st.one_of(st.none(), PROSE, ODD_PROSE, ANY), max_size=6)
+DOCUMENTS = st.lists(st.one_of(st.none(), PROSE, PROSE.map(str.lower), ODD_PROSE, ANY), max_size=6)
 
 
-def slow_units(documents, unit, chunk_words, min_words, max_words):
-    """The texts, their words and their documents; how many are too short and too long."""
-    found = [(i, text) for i, document in enumerate(documents) for text in cut(document or "", unit, chunk_words)]
-    lengths = [len(text.split()) for _, text in found]
-    legal = [(text, n, i) for (i, text), n in zip(found, lengths, strict=True) if min_words <= n <= max_words]
-    return legal, sum(n < min_words for n in lengths), sum(n > max_words for n in lengths)
+def slow_units(documents, limits):
+    """The texts, their words and their documents; of others, how many units and words."""
+    legal, short, long, dropped = [], [], 0, 0
+    for number, document in enumerate(documents):
+        for unit in cut(document or "", limits.unit, limits.chunk_words):
+            words = unit.split()
+            if len(words) > limits.max_words:
+                long += 1
+                if not limits.cut_long:
+                    dropped += len(words)
+                    continue
+            while True:
+                first, words = words[: limits.max_words], words[limits.max_words :]
+                if len(first) < limits.min_words:
+                    short.append(len(first))
+                else:
+                    legal.append((" ".join(first), len(first), number))
+                if not words:
+                    break
+    return legal, (len(short), long, sum(short), dropped)
 
 
 def as_rows(units):
     assert (units.words.dtype, units.documents.dtype, units.texts.type) == (np.int32, np.int32, pa.string())
     units.texts.validate(full=True)
     rows = zip(units.texts.to_pylist(), units.words.tolist(), units.documents.tolist(), strict=True)
-    return list(rows), units.too_short, units.too_long
+    return list(rows), (units.too_short, units.too_long, units.words_too_short, units.words_too_long)
 
 
 def beyond(texts):
     """Return which texts the compiled core leaves to Python."""
     buffers = text_buffers(pa.array(texts, pa.string()))
-    return _core.cut_units(*buffers, "line", 1, 0, 1, cutting.kinds(), cutting.rules())[-1].tolist()
+    return _core.cut_units(*buffers, "line", 1, 0, 1, True, cutting.kinds(), cutting.rules())[-1].tolist()
 
 
-@given(DOCUMENTS, st.sampled_from(KINDS), st.integers(1, 9), st.integers(0, 3), st.integers(0, 12))
-def test_units_are_what_the_slow_one_says(documents, unit, chunk_words, min_words, extra):
-    limits = (unit, chunk_words, min_words, min_words + extra)
-    expected = slow_units(documents, *limits)
+@given(DOCUMENTS, st.sampled_from(KINDS), st.integers(1, 9), st.integers(0, 3), st.integers(1, 12), st.booleans())
+def test_units_are_what_the_slow_one_says(documents, unit, chunk_words, min_words, extra, cut_long):
+    limits = Limits(unit, chunk_words, min_words, min_words + extra, cut_long)
+    expected = slow_units(documents, limits)
     texts = pa.array(documents, pa.string())
-    assert as_rows(cut_documents(texts, *limits)) == expected
-    slow = cut_slowly(enumerate(document or "" for document in documents), *limits)
+    assert as_rows(cut_documents(texts, limits)) == expected
+    slow = cut_slowly(enumerate(document or "" for document in documents), limits)
     assert as_rows(slow) == expected
 
 
@@ -77,8 +95,8 @@ def test_every_character_in_every_place():
             for c in characters
         ]
     )
-    fast = cut_documents(documents, "sentence", 9, 0, 99)
-    slow = cut_slowly(enumerate(documents.to_pylist()), "sentence", 9, 0, 99)
+    fast = cut_documents(documents, Limits("sentence", 9, 0, 99))
+    slow = cut_slowly(enumerate(documents.to_pylist()), Limits("sentence", 9, 0, 99))
     assert fast.texts.equals(slow.texts)
     np.testing.assert_array_equal(fast.words, slow.words)
     np.testing.assert_array_equal(fast.documents, slow.documents)
@@ -94,18 +112,18 @@ def test_ordinary_letters_are_done_and_composed():
 
 def test_slices_and_nulls():
     documents = pa.array(["Not this one.", "One is.", None, "Cafe\u0301 two. Three.", "Not that one."])[1:4]
-    units = cut_documents(documents, "sentence", 9, 1, 9)
+    units = cut_documents(documents, Limits("sentence", 9, 1, 9))
     assert units.texts.to_pylist() == ["One is.", "Café two.", "Three."]
     assert (units.documents.tolist(), units.too_short) == ([0, 2, 2], 1)
-    assert len(cut_documents(pa.array([], pa.string()), "chunk", 9, 1, 9).texts) == 0
+    assert len(cut_documents(pa.array([], pa.string()), Limits("chunk", 9, 1, 9)).texts) == 0
 
 
 def test_without_the_compiled_core_the_units_are_the_same(monkeypatch):
     draw = random.Random(0)
     documents = pa.array([" ".join(draw.choices([*LISTED, "One.", "two.", "\n\n", "Mr."], k=200)) for _ in range(40)])
-    fast = [as_rows(cut_documents(documents, unit, 30, 2, 25)) for unit in KINDS]
+    fast = [as_rows(cut_documents(documents, Limits(unit, 30, 2, 25))) for unit in KINDS]
     monkeypatch.setattr(cutting, "core", lambda: None)
-    assert [as_rows(cut_documents(documents, unit, 30, 2, 25)) for unit in KINDS] == fast
+    assert [as_rows(cut_documents(documents, Limits(unit, 30, 2, 25))) for unit in KINDS] == fast
 
 
 def test_the_rules_are_of_ascii_letters_in_lower_case():

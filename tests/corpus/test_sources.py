@@ -150,7 +150,7 @@ WRONG = {
     ),
     "no JSON": (lambda f: write(f, "a.jsonl", b'\n{"text"'), r"a\.jsonl, line 2: not a JSON object"),
     "JSON array": (lambda f: write(f, "a.json", b'[{"text": "a"}]'), r"a\.json, line 1: not a JSON object"),
-    "number in JSON": (lambda f: write(f, "a.jsonl", b'{"text": 5}'), r"line 1: 'text' holds no text but 5"),
+    "number in JSON": (lambda f: write(f, "a.jsonl", b'{"text": 5}'), r"line 1: column 'text' holds no text but 5"),
     "no gzip": (lambda f: write(f, "a.txt.gz", b"plain text"), r"a\.txt\.gz: cannot be read"),
     "broken gzip": (
         lambda f: write(f, "a.txt.gz", gzip.compress(bytes(range(128)) * 500)[:-90]),
@@ -194,3 +194,20 @@ def test_hub_datasets_are_streamed(monkeypatch):
         read("hub:org/prose", "body")
     with pytest.raises(HornbookError, match="hub:org/none: the hub dataset cannot be reached: no org/none here"):
         read("hub:org/none")
+
+
+@pytest.mark.parametrize("values", [[5, 6], [["a"], ["b"]], [1.5, None], [{"en": "a"}]])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_hub_column_without_text_is_refused_in_one_line(monkeypatch, values, known):
+    import datasets
+    import huggingface_hub
+
+    def load_dataset(*_, **__):
+        if known:
+            return datasets.Dataset.from_dict({"text": values}).to_iterable_dataset()
+        return datasets.IterableDataset.from_generator(lambda: ({"text": value} for value in values))
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", FakeHub)
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    with pytest.raises(HornbookError, match=r"^hub:org/prose: column 'text' holds no text but .*\(text_column\)$"):
+        read("hub:org/prose")

@@ -327,6 +327,13 @@ def test_stems_and_stop_words_are_the_same_in_corpus_and_query():
     assert corpus.shards[0].inverted.length == 6
 
 
+@pytest.mark.parametrize("sign", "’‘ʼ")
+def test_an_english_stem_does_not_depend_on_the_apostrophe(sign):
+    corpus = Listed(["The films are long", "No song"], ids=[0, 1], analysis=Analysis(stem="english"))
+    assert corpus.analysis.query([f"film{sign}s", "film's", f"actors{sign}"]) == ["film", "film", "actor"]
+    assert retrieve(corpus, [[f"film{sign}s"]], 1).units.tolist() == [[0]]
+
+
 def test_k_of_zero_is_refused():
     with pytest.raises(HornbookError, match="k is 0"):
         retrieve(Listed(["a"]), [["a"]], 0)

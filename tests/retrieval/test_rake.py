@@ -1,10 +1,11 @@
 import pytest
+from corpora import Listed
 from hypothesis import given
 from hypothesis import strategies as st
 from rake_nltk import Rake
 
 from hornbook.errors import HornbookError
-from hornbook.retrieval import rake
+from hornbook.retrieval import rake, retrieve
 from hornbook.retrieval.rake import content_words, keywords, keywords_of_all, phrases
 from hornbook.terms.stop_words import STOP_WORDS
 
@@ -117,6 +118,44 @@ def test_neither_batches_nor_a_missing_core_change_keywords(monkeypatch):
     monkeypatch.setattr(rake, "core", lambda: None)
     assert keywords_of_all(many, best=1) == expected
     assert keywords_of_all(many, "all") == [content_words(text) for text in many]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("AT&T is a firm", ["at", "t", "firm"]),
+        ("The S&P fell, R&D rose", ["s", "p", "fell", "r", "d", "rose"]),
+        ("a Q&A at H&M", ["q", "a", "h", "m"]),
+        ("AT&amp;T's plan", ["at", "t's", "plan"]),
+        ("you & me, him&her, & t & co", ["co"]),
+        ("C++, C#, F# and .NET", ["c", "c", "f", "net"]),
+    ],
+)
+def test_names_with_an_ampersand_keep_parts_that_are_stop_words(text, found):
+    assert content_words(text) == found
+    assert sorted(keywords(text)) == sorted(found)
+    assert keywords_of_all([text], "all") == [found]
+    assert keywords_of_all([f"{text} é"], "all") == [[*found, "é"]]
+    assert keywords_of_all([text]) == [keywords(text)]
+
+
+def test_a_name_with_an_ampersand_is_one_phrase():
+    assert phrases("AT&T Wireless is big")[0] == (9.0, ("at", "t", "wireless"))
+    assert phrases("bread&butter") == [(1.0, ("butter",)), (1.0, ("bread",))]
+
+
+def test_the_unit_with_the_name_is_found():
+    texts = ["He said at the end that he can't.", "The AT&T plan is good.", "S&P fell.", "It 's at p 3."]
+    hits = retrieve(Listed(texts, ids=range(4)), keywords_of_all(["about AT&T", "the S&P"]), 1)
+    assert hits.units.ravel().tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("how", ["rake", "all"])
+def test_markup_gives_no_keyword_and_what_cannot_be_seen_changes_none(how):
+    text = "A warm film.<br /><br /><a href='http://x.y/film'>Red</a> wine &amp; br&eacute;ad &lt;3 <user>"
+    assert keywords_of_all([text], how) == keywords_of_all(["A warm film. | Red wine & bréad | 3 . user"], how)
+    hidden = "un ténor à l'op\xade\u200bra".replace("é", "e\u0301")
+    assert keywords_of_all([hidden], how) == keywords_of_all(["un ténor à l'opera"], how)
 
 
 def test_all_content_words_stay_in_order_and_repeat():

@@ -29,6 +29,18 @@ def test_repeated_ids_contradictions_and_shared_texts(tmp_path, caplog):
     assert any("dev: 1 of 2 texts stand in train too" in message for message in told)
 
 
+def test_markup_and_texts_that_look_the_same_are_told(tmp_path, caplog):
+    train = [("text", "label"), *((f"caf\u00e9 {i} <3 <user>", "yn"[i % 2]) for i in range(20))]
+    train += [("Cafe\u0301\u00a03 <3 <us\u00ader>", "y"), ("a film.<br />Long", "y"), ("R&amp;D", "n")]
+    task = prepared(
+        tmp_path, {"train": train, "dev": [("text", "label"), ("x &#39; y", "n")]}, dev=str(tmp_path / "dev.tsv")
+    )
+    assert task.counts == {"train_rows": 23, "dev_rows": 1, "train_contradictions": 2, "rows_with_markup": 3}
+    assert any(
+        "3 of 24 rows hold HTML tags or entities (such as <br /> or &amp;)" in line for line in caplog.messages
+    )
+
+
 def test_rows_without_an_id_repeat_none(tmp_path):
     rows = [("idx", "text", "label"), *((i % 18 or "", f"text {i}", "yn"[i % 2]) for i in range(40))]
     # 0, 18 and 36 have none; 1 to 17 come a second time, 1 to 3 a third

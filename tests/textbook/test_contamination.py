@@ -1,3 +1,5 @@
+import unicodedata
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -8,8 +10,10 @@ from hornbook.recipe import GeneralConfig, TaskTextConfig
 from hornbook.tasks import open_task
 from hornbook.textbook import build
 from hornbook.textbook.contamination import Finder, held_out, normalised, screened
+from hornbook.textbook.statistics import statistics
 from hornbook.textbook.store import SCHEMA
 
+FORMS = ["NFC", "NFD", "NFKC", "NFKD"]
 LONG = "the film is a warm and bright story of the river"
 
 
@@ -39,6 +43,16 @@ def holds(unit: str, text: str) -> bool:
         ("A nai\u0308ve cafe\u0301", "a na\u00efve caf\u00e9", True),  # letters and marks, or both in one
         ("नमस्ते दुनिया", "नमस्ते दुनिया!", True),
         ("नमस्त दुनिया", "नमस्ते दुनिया", False),  # a vowel sign is part of a word
+        ("A na\u00advi\u200be fi\ufb01lm", "A navie fi\ufb01lm".replace("\ufb01", "fi"), True),
+        ("It’s a “warm” film—isn‘t it", "It's a \"warm\" film - isn't it", True),
+        ("STRASSE in İSTANBUL", "Straße in istanbul", True),
+        ("a\xa0dull\u3000film", "a dull film", True),
+        ("a dull film.<br /><br />", "A &quot;dull&quot; film.", True),
+        (
+            "the f\u200di\u200clm is\u200e a\ufe0f w\u034farm and bright story",
+            "the film is a warm and bright story",
+            True,
+        ),
         ("a b c d e f g h i j k l m x", "y a b c d e f g h i j k l m z", True),  # thirteen words in common
         ("a b c d e f g h i j k l x", "y a b c d e f g h i j k l m z", False),  # twelve
     ],
@@ -63,6 +77,27 @@ def test_equals_the_rule_word_by_word(units, held):
     }
 
 
+WRITTEN = st.lists(
+    st.sampled_from(
+        ["café", "Straße", "İzmir", "ΣΑΣ", "film", "don't", "ﬁne", "½", "naïve", "हिन्दी", "각", "a-b", "x"]
+    ),
+    min_size=1,
+    max_size=16,
+).map(" ".join)
+UNSEEN = st.sampled_from(
+    "\xad\u034f\u061c\u115f\u180e\u200b\u200c\u200d\u200e\u202e\u2060\u2069\u3164\ufe0f\ufeff\uffa0\x00\U000e0041"
+)
+
+
+@given(WRITTEN, st.lists(st.tuples(st.integers(0, 99), UNSEEN), max_size=9), st.sampled_from(FORMS), st.booleans())
+def test_a_text_is_found_however_it_is_written(text, hidden, form, upper):
+    other = unicodedata.normalize(form, text.upper() if upper else text).replace("'", "’").replace(" ", "\xa0")
+    for place, sign in hidden:
+        other = other[:place] + sign + other[place:]
+    for unit, held in ((text, other), (other, text)):
+        assert Finder([held]).found([unit]).tolist() == [True]
+
+
 def units_of(rows):
     nothing = dict.fromkeys(SCHEMA.names)
     return pa.Table.from_pylist([nothing | row for row in rows], SCHEMA)
@@ -78,6 +113,22 @@ def test_units_and_pairs_are_left_out_and_counted():
     left = list(screened(tables, Finder(["a dull film"]), counts))
     assert [table["text"].to_pylist() for table in left] == [["a good film"], [], ["z"]]
     assert counts == {"contaminated": 3}
+
+
+def test_statistics_count_what_a_build_removes(make_corpus, make_labelled, tmp_path):
+    hidden = [text.replace("e", "e\xad") for text in ("yes", "a new film")]
+    labels = ["good", "bad"]
+    task = make_labelled({"text": ["film", "song"], "label": labels}, dev={"text": hidden, "label": labels})
+    corpus = make_corpus(["Yes", "a ne\u200bw film", "a song"])
+    removed, kept = (
+        build(GeneralConfig(units=3, contamination=what), corpus=corpus, task=task, out=tmp_path / what)
+        for what in ("remove", "keep")
+    )
+    assert removed.counts["contaminated"] == 2
+    assert [book["contamination"] for book in statistics([kept, removed], task)["books"]] == [
+        {"units": 2, "found": 2, "texts": 2},
+        {"units": 0, "found": 0, "texts": 2},
+    ]
 
 
 def test_every_split_but_train_is_held_out(make_task):

@@ -5,6 +5,7 @@ puts their text and hashes aside on disk; the second writes the units that are t
 Batches of documents and shards go to one process a core; the result does not depend on how many there are.
 """
 
+import logging
 import os
 import shutil
 import time
@@ -22,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hornbook.artifact import Artifact, Place, Work, make, peak_memory, result_config
-from hornbook.corpus.cutting import cut_documents
+from hornbook.corpus.cutting import Limits, cut_documents
 from hornbook.corpus.deduplicate import HashPartitions, hash_texts
 from hornbook.corpus.inverted import invert, write
 from hornbook.corpus.parallel import Workers
@@ -41,9 +42,17 @@ from hornbook.errors import HornbookError
 from hornbook.progress import progress
 from hornbook.recipe import CorpusConfig
 from hornbook.terms import Analysis
+from hornbook.terms.plain import has_tags
+
+logger = logging.getLogger("hornbook")
 
 VERSION = 3
+# Of what only some settings ask for: the keys of other corpora stay as they were.
+_SENTENCES_VERSION = 2
+_STEMS_VERSION = 2
 HISTOGRAM_BINS = 32
+# Shares of a corpus that are worth a warning: words that were dropped, units with tags of HTML.
+_MOST_DROPPED = _MOST_TAGGED = 0.01
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,8 @@ def build(config: CorpusConfig, out: Place) -> Artifact:
             beside each its terms, see `corpus.inverted`, and the hashes of its texts, `hashes-NNNNN.npy`.
 
     Returns:
-        The artefact. Its counts: documents, units, duplicates, too_short, too_long, words. Its info: `sources`
+        The artefact. Its counts: documents, units, duplicates, too_short (units dropped), too_long (units cut or
+        dropped), dropped_words (of both), tagged (units with tags of HTML), words. Its info: `sources`
         (units by name), `units_by_words` (by number of words) and `length_histogram`: `units[i]` have `i * bin_words`
         words or more, and less than `(i + 1) * bin_words`.
 
@@ -113,26 +123,39 @@ def build(config: CorpusConfig, out: Place) -> Artifact:
         out,
         stage=STAGE,
         version=VERSION,
-        config={**result_config(config), "sources": names, "base": None},
+        config={**_settings(config), "sources": names, "base": None},
         inputs={"sources": source_key(sources)} | ({"base": base.key} if base else {}),
         build=partial(_fill, config, base, sources),
     )
+
+
+def _settings(config: CorpusConfig) -> dict[str, Any]:
+    """Return the settings that a corpus is known by."""
+    settings = result_config(config)
+    if config.long_units == "drop":
+        del settings["long_units"]
+    if config.unit != "line":
+        settings["sentences"] = _SENTENCES_VERSION
+    if config.stem != "none":
+        settings["stems"] = _STEMS_VERSION
+    return settings
 
 
 def _open_base(config: CorpusConfig) -> Corpus | None:
     """Open the corpus that is built onto, if there is one, and refuse it where it was made by other settings."""
     if config.base is None:
         return None
-    base, ours = open_corpus(config.base), result_config(config)
-    if base.artifact.manifest["stage_version"] != VERSION:
-        raise HornbookError(f"{config.base}: made by another version of hornbook; build the corpus again")
-    theirs = base.artifact.manifest["config"]
-    for name in sorted(ours.keys() - {"sources", "text_column", "shard_units", "base"}):
-        if theirs[name] != ours[name]:
+    base, ours = open_corpus(config.base), {"long_units": "drop", **_settings(config)}
+    theirs = {"long_units": "drop", **base.artifact.manifest["config"]}
+    different = [name for name in sorted(ours.keys() | theirs.keys()) if theirs.get(name) != ours.get(name)]
+    for name in different:
+        if name in CorpusConfig.model_fields and name not in ("sources", "text_column", "shard_units", "base"):
             raise HornbookError(
                 f"{config.base}: was built with {name} = {theirs[name]}, not {ours[name]}; "
                 "build onto it with the settings it has"
             )
+    if base.artifact.manifest["stage_version"] != VERSION or {"sentences", "stems"} & set(different):
+        raise HornbookError(f"{config.base}: made by another version of hornbook; build the corpus again")
     return base
 
 
@@ -151,6 +174,7 @@ def _fill(config: CorpusConfig, base: Corpus | None, sources: Sequence[Source], 
             keep = hashes.survivors(known + totals["units"])[known:]
         by_source, lengths = _write_all(config, base, parts, keep, work.path, workers, peaks)
     shutil.rmtree(staging)
+    _warn(config, totals)
     kept = int(keep.sum())
     work.counts.update(
         documents=totals["documents"],
@@ -158,10 +182,13 @@ def _fill(config: CorpusConfig, base: Corpus | None, sources: Sequence[Source], 
         duplicates=totals["units"] - kept,
         too_short=totals["too_short"],
         too_long=totals["too_long"],
+        dropped_words=totals["words_too_short"] + totals["words_too_long"],
+        tagged=totals["tagged"],
         words=int(np.arange(len(lengths)) @ lengths),
     )
     if base is not None:
-        work.counts.update({name: count + base.artifact.counts[name] for name, count in work.counts.items()})
+        # An older base did not count all of it.
+        work.counts.update({name: count + base.artifact.counts.get(name, 0) for name, count in work.counts.items()})
         lengths = _add(lengths, np.array(base.artifact.info["units_by_words"], np.int64))
         by_source = dict(Counter(base.sources) + Counter(by_source))
     work.info.update(sources=by_source, units_by_words=lengths.tolist(), length_histogram=histogram(lengths))
@@ -225,13 +252,20 @@ def _cut_all(
 def _cut_batch(config: CorpusConfig, job: tuple[Path, Documents]) -> _Cut:
     """Cut a batch of documents to units and write those of legal length to the part's file."""
     path, batch = job
-    units = cut_documents(batch.texts, config.unit, config.chunk_words, config.min_words, config.max_words)
+    limits = Limits(
+        config.unit, config.chunk_words, config.min_words, config.max_words, cut_long=config.long_units == "cut"
+    )
+    units = cut_documents(batch.texts, limits)
     counts = Counter(
         documents=len(batch.texts),
         bytes=pc.sum(pc.binary_length(batch.texts)).as_py() or 0,
         units=len(units.texts),
         too_short=units.too_short,
         too_long=units.too_long,
+        words=int(units.words.sum()),
+        words_too_short=units.words_too_short,
+        words_too_long=units.words_too_long,
+        tagged=sum(map(has_tags, units.texts.filter(pc.match_substring(units.texts, "<")).to_pylist())),
     )
     source = (
         pa.repeat(batch.sources, len(units.texts))
@@ -345,6 +379,28 @@ def _add(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.NDArra
 def _peak() -> tuple[int, int]:
     """Return this process and its peak memory (kilobytes)."""
     return os.getpid(), peak_memory()
+
+
+def _warn(config: CorpusConfig, totals: Counter[str]) -> None:
+    """Say so where many words were dropped, or many units hold markup."""
+    short, long = totals["words_too_short"], totals["words_too_long"]
+    share = (short + long) / max(short + long + totals["words"], 1)
+    if share > _MOST_DROPPED:
+        causes = []
+        if short:
+            causes.append(f"{totals['too_short']:,} units under min_words ({config.min_words}); lower min_words")
+        if long:
+            causes.append(
+                f"{totals['too_long']:,} units over max_words ({config.max_words}); set long_units to cut, or raise "
+                "max_words"
+            )
+        logger.warning("corpus: %.1f%% of the words were dropped: %s", 100 * share, "; ".join(causes))
+    if totals["tagged"] > _MOST_TAGGED * totals["units"]:
+        logger.warning(
+            "corpus: %s of %s units hold HTML tags; strip the markup from the sources",
+            f"{totals['tagged']:,}",
+            f"{totals['units']:,}",
+        )
 
 
 def _nothing_left(config: CorpusConfig, totals: Counter[str]) -> str:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache
 
 import numpy as np
@@ -13,13 +13,24 @@ from numpy.typing import NDArray
 from hornbook.core import core
 from hornbook.corpus import units
 from hornbook.corpus.arrow import text_buffers, texts_of
-from hornbook.corpus.units import Unit, count_words, cut
+from hornbook.corpus.units import Unit, count_words, cut, cut_long
+from hornbook.terms.plain import UNSEEN
 
 # Characters beyond are left to Python.
 _SIZE = 0x20000
 # The bits of a character's kind, as in core/units.cpp.
-_SPACE, _UNSEEN, _UNUSUAL, _END, _CLOSING, _OPENING, _BEGINS, _LETTER, _DIGIT, _JOINT = (1 << i for i in range(10))
-_RULES = (units.TITLES, units.NUMBERED, units.UNCERTAIN, units.BEGINNERS)
+_SPACE, _UNSEEN, _UNUSUAL, _END, _CLOSING, _OPENING, _BEGINS, _LETTER, _DIGIT, _JOINT, _CAPITAL = (
+    1 << i for i in range(11)
+)
+_RULES = (
+    units.TITLES,
+    units.NUMBERED,
+    units.UNCERTAIN,
+    units.BEGINNERS,
+    units.SUFFIXES,
+    units.SUBJECTS,
+    units.LABELLED,
+)
 # Vowels and last consonants of Hangul: they join the syllable before them, though it is not made of two characters.
 _JAMO = "\u1161-\u1175\u11a8-\u11c2"
 
@@ -33,7 +44,9 @@ class Units:
         words: how many words each has, [units] int32.
         documents: the number of the document that each is from, [units] int32.
         too_short: how many were shorter.
-        too_long: how many were longer.
+        too_long: how many were longer, and were cut or dropped.
+        words_too_short: words of those that were shorter.
+        words_too_long: words of those that were longer and dropped.
     """
 
     texts: pa.StringArray
@@ -41,45 +54,79 @@ class Units:
     documents: NDArray[np.int32]
     too_short: int
     too_long: int
+    words_too_short: int
+    words_too_long: int
 
 
-def cut_documents(documents: pa.StringArray, unit: Unit, chunk_words: int, min_words: int, max_words: int) -> Units:
-    """Return the normalised units of documents that have from `min_words` to `max_words` words.
+@dataclass(frozen=True)
+class Limits:
+    """How documents are cut.
+
+    Attributes:
+        unit: see `units.cut`.
+        chunk_words: words in a chunk at most.
+        min_words: of a unit, at least; shorter ones are dropped.
+        max_words: of a unit, at most.
+        cut_long: whether longer units are cut to pieces of `max_words` words, or dropped.
+    """
+
+    unit: Unit
+    chunk_words: int
+    min_words: int
+    max_words: int
+    cut_long: bool = True
+
+
+def cut_documents(documents: pa.StringArray, limits: Limits) -> Units:
+    """Return the normalised units of documents.
 
     Args:
         documents: as they stand in the source, possibly null; see `units.cut`.
-        unit: see `units.cut`.
-        chunk_words: words in a chunk at most.
-        min_words: of a unit, at least.
-        max_words: of a unit, at most.
+        limits: how they are cut.
     """
     if documents.null_count:
         documents = documents.fill_null("")
     compiled = core()
     if compiled is None:
-        return cut_slowly(enumerate(documents.to_pylist()), unit, chunk_words, min_words, max_words)
-    done = compiled.cut_units(*text_buffers(documents), unit, chunk_words, min_words, max_words, kinds(), rules())
+        return cut_slowly(enumerate(documents.to_pylist()), limits)
+    done = compiled.cut_units(*text_buffers(documents), *astuple(limits), kinds(), rules())
     offsets, data, *rest, beyond = done
     fast = Units(texts_of(offsets, data), *rest)
     if not len(beyond):
         return fast
     left = zip(beyond.tolist(), documents.take(pa.array(beyond)).to_pylist(), strict=True)
-    return _merged(fast, cut_slowly(left, unit, chunk_words, min_words, max_words))
+    return _merged(fast, cut_slowly(left, limits))
 
 
-def cut_slowly(
-    documents: Iterable[tuple[int, str]], unit: Unit, chunk_words: int, min_words: int, max_words: int
-) -> Units:
+def cut_slowly(documents: Iterable[tuple[int, str]], limits: Limits) -> Units:
     """Do what `cut_documents` does, for numbered documents, in Python: the definition."""
-    found = [(text, number) for number, document in documents for text in cut(document, unit, chunk_words)]
-    words = np.array([count_words(text) for text, _ in found], np.int32)
-    legal = np.flatnonzero((words >= min_words) & (words <= max_words))
+    texts: list[str] = []
+    words: list[int] = []
+    numbers: list[int] = []
+    too_short = too_long = words_too_short = words_too_long = 0
+    for number, document in documents:
+        for whole in cut(document, limits.unit, limits.chunk_words):
+            is_long = count_words(whole) > limits.max_words
+            too_long += is_long
+            for text in cut_long(whole, limits.max_words) if is_long and limits.cut_long else [whole]:
+                count = count_words(text)
+                if count > limits.max_words:
+                    words_too_long += count
+                elif count < limits.min_words:
+                    too_short += 1
+                    words_too_short += count
+                else:
+                    texts.append(text)
+                    words.append(count)
+                    numbers.append(number)
     return Units(
-        pa.array([found[i][0] for i in legal], pa.string()),
-        words[legal],
-        np.array([found[i][1] for i in legal], np.int32),
-        int((words < min_words).sum()),
-        int((words > max_words).sum()),
+        pa.array(texts, pa.string()),
+        np.array(words, np.int32),
+        np.array(numbers, np.int32),
+        too_short,
+        too_long,
+        words_too_short,
+        words_too_long,
     )
 
 
@@ -93,12 +140,14 @@ def _merged(some: Units, others: Units) -> Units:
         documents[order],
         some.too_short + others.too_short,
         some.too_long + others.too_long,
+        some.words_too_short + others.words_too_short,
+        some.words_too_long + others.words_too_long,
     )
 
 
 @cache
 def rules() -> dict[str, int]:
-    """Return which lists a word stands in, one bit each: titles, numbered, uncertain, beginners."""
+    """Return which lists a word stands in, one bit each, in the order of `_RULES`."""
     return {
         word: sum((word in words) << bit for bit, words in enumerate(_RULES)) for word in frozenset().union(*_RULES)
     }
@@ -115,7 +164,7 @@ def kinds() -> NDArray[np.uint16]:
     table = np.zeros(_SIZE, np.uint16)
     classes = (
         (r"\s", _SPACE),
-        (units.UNSEEN, _UNSEEN),
+        (UNSEEN, _UNSEEN),
         (f"[{_JAMO}]", _UNUSUAL),
         (f"[{re.escape(units.ENDS)}]", _END),
         (f"[{re.escape(units.CLOSING)}]", _CLOSING),
@@ -131,6 +180,8 @@ def kinds() -> NDArray[np.uint16]:
     for code, character in enumerate(characters):
         if character.islower():
             table[code] &= ~np.uint16(_BEGINS)
+        if character.istitle():
+            table[code] |= _CAPITAL
         parts = unicodedata.decomposition(character).split()
         if len(parts) == 2 and not parts[0].startswith("<"):
             table[int(parts[1], 16)] |= _UNUSUAL

@@ -266,13 +266,17 @@ def _read_json(source: Source, path: Path, text_column: str) -> Iterator[tuple[s
             raise HornbookError(f"{path}, line {number}: {_unknown(text_column, row)}")
         text = row[text_column]
         if not isinstance(text, str | None):
-            raise HornbookError(f"{path}, line {number}: {text_column!r} holds no text but {text!r:.40}")
+            raise HornbookError(f"{path}, line {number}: {_no_text(text_column, text)}")
         name = row.get("source")
         yield text, name if isinstance(name, str) and name and not source.named else source.name
 
 
 def _unknown(column: str, columns: Iterable[str]) -> str:
     return f"no column {column!r}; there are {', '.join(map(repr, columns)) or 'none'} (set text_column)"
+
+
+def _no_text(column: str, value: object) -> str:
+    return f"column {column!r} holds no text but {value!r:.60}; name the column with the text (text_column)"
 
 
 def _read_parquet(source: Source, path: Path, text_column: str) -> Iterator[Documents]:
@@ -342,10 +346,17 @@ def _hub_texts(dataset: HubDataset, text_column: str) -> Iterator[str | None]:
 
     try:
         rows = load_dataset(dataset.name, dataset.config, split="train", streaming=True, revision=dataset.revision)
+        # Of rows of mixed kinds, too, which are read as JSON a second time: the text null would be lost.
+        kind = (rows.features or {}).get(text_column)
+        if kind is not None and getattr(kind, "dtype", None) not in ("string", "large_string", "string_view"):
+            raise HornbookError(f"hub:{dataset.name}: {_no_text(text_column, kind)}")
         for batch in rows.iter(batch_size=1000):
             if text_column not in batch:
                 raise HornbookError(f"hub:{dataset.name}: {_unknown(text_column, batch)}")
-            yield from batch[text_column]
+            for text in batch[text_column]:
+                if not isinstance(text, str | None):
+                    raise HornbookError(f"hub:{dataset.name}: {_no_text(text_column, text)}")
+                yield text
     except HornbookError:
         raise
     except Exception as error:  # whatever its readers raise

@@ -7,17 +7,14 @@ lists instead of learned ones.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from hornbook.terms.plain import normalise
+
 Unit = Literal["sentence", "line", "chunk"]
 
-# Control characters that are no white space, marks that show nothing (soft hyphen, zero-width space, word joiner,
-# byte order mark), and halves of surrogate pairs, which UTF-8 cannot hold.
-UNSEEN = "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u2060\ufeff\ud800-\udfff]"
 _PARAGRAPH = re.compile(r"\n\s*\n")
-_UNSEEN = re.compile(UNSEEN)
 ENDS = ".!?…"
 CLOSING = "\"'”’)]»"
 OPENING = "\"'“‘([«¿¡"
@@ -39,18 +36,18 @@ def _words(text: str) -> frozenset[str]:
 # A name follows, or more of the sentence: never its end.
 TITLES = _words("""
     mr mrs ms messrs mme mlle dr drs fr prof profs rev revs hon pres gov govs sen sens rep reps gen gens col maj capt
-    cpt cmdr cdr lt sgt cpl adm brig supt insp st ste sts mt vs cf viz e.g i.e
+    cpt cmdr cdr lt sgt cpl adm brig supt insp st ste sts mt vs cf viz e.g i.e eg esp incl approx
     """)
 # Not the end of a sentence where a number follows.
 NUMBERED = _words("""
-    no nos p pp pg pgs vol vols fig figs sec secs art arts sc ch chap par ed eds eq eqs op lib bk pt nr hr hrs rs
-    approx ca
+    no nos p pp pg pgs vol vols fig figs sec secs sect sects art arts sc ch chap par para paras ed eds eq eqs eqn eqns
+    op lib bk pt nr hr hrs rs ca tab thm prop def ex ref refs app suppl supp stat cir ct ver ext tel apt rm
     jan feb mar apr jun jul aug sep sept oct nov dec
     """)
 # The end of a sentence only where the next word is one that often begins one.
 UNCERTAIN = _words("""
     inc corp co cos ltd llc bros jr sr esq etc al ph.d jan feb mar apr jun jul aug sep sept oct nov dec
-    dept univ assn bldg intl mfg mgr natl ave blvd ft
+    dept univ assn bldg intl mfg mgr natl ave blvd ft cal ct cir dist supp
     """)
 BEGINNERS = _words("""
     a about according additionally after all although among an and another any anyway as at because before besides
@@ -62,20 +59,24 @@ BEGINNERS = _words("""
     this those though three through thus to today two under unfortunately unlike until upon we what when where
     whether which while who why with without yes yet you your
     """)
-
-
-def normalise(text: str) -> str:
-    """Return `text` in Unicode's composed form (NFC), without control characters, its words parted by single spaces.
-
-    There is no white space at its ends.
-    """
-    if not text.isprintable():
-        text = _UNSEEN.sub("", text)
-    elif "  " not in text and text.isascii():
-        return text.strip()
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
-    return " ".join(text.split())
+# What begins a sentence behind such a word in a text without capitals, where "in", "and", "to" mostly go on.
+SUBJECTS = _words("but he her his i it its my our she that the there these they this those we what you your")
+# No sentence begins with one of these: "Yahoo! Inc. bought it."
+SUFFIXES = _words("inc corp ltd llc plc")
+# A capital behind one of these is a label, no initial: "vitamin C. Doctors say".
+LABELLED = _words("""
+    vitamin vitamins hepatitis influenza group size grade type class category plan option point section part phase
+    version series model team level
+    """)
+# A sentence that begins right behind a mark: "It is good.This is not."
+_TIGHT = re.compile(
+    rf"(?<![^ {re.escape(OPENING)}])([a-z]{{2,}}[.!?])(?=(?:{'|'.join(sorted(map(str.capitalize, SUBJECTS)))}) )"
+)
+# What stands before an item of a list: "1.", "2.3.", "a.", "iv."; and before the next one, also "b)".
+_ITEM = re.compile(rf"(?:\d+|{LETTER}|[ivxIVX]+)(?:\.(?:\d+|{LETTER}))*")
+_NEXT_ITEM = re.compile(r"(?:[a-z]|[ivx]+)[.)] [A-Z]")
+# "(9th Cir. 1994)"
+_YEAR = re.compile(r"\d{4}\)")
 
 
 def count_words(unit: str) -> int:
@@ -105,20 +106,32 @@ def split_sentences(text: str) -> list[str]:
     """Return the sentences of normalised text; joined by single spaces they are the text again.
 
     A sentence ends at `.`, `!`, `?` or `…` with any closing quotes and brackets, before a space and something
-    that can begin a sentence, unless a title, an initial, an abbreviation or a bare number stands before it.
+    that can begin a sentence, unless a title, an initial, an abbreviation or a bare number stands before it. In a
+    text without capitals a letter in lower case can begin a sentence, behind a single `.`, `!` or `?`. A space that
+    is missing before a pronoun or the like is put in: "good.This is".
     """
+    text = _TIGHT.sub(r"\1 ", text)
+    lower = not any(map(str.istitle, text))
     sentences = []
     start = 0
     for match in _END.finditer(text):
-        if _is_end(text, start, match.start(), match.end()):
+        if _is_end(text, start, match.start(), match.end(), lower):
             sentences.append(text[start : match.end() - 1])
             start = match.end()
     sentences.append(text[start:])
     return sentences
 
 
-def _is_end(text: str, start: int, mark: int, after: int) -> bool:
-    """Say whether the sentence from `start` ends with the mark at `mark`; the next word stands at `after`."""
+def _is_end(text: str, start: int, mark: int, after: int, lower: bool) -> bool:
+    """Say whether the sentence from `start` ends with the mark at `mark`; the next word stands at `after`.
+
+    Args:
+        text: what is cut.
+        start: where the sentence begins.
+        mark: where the mark stands.
+        after: behind the mark, what closes with it, and a space.
+        lower: whether the text has no capitals.
+    """
     while after < len(text) and text[after] in OPENING:
         after += 1
     # A quotation mark or bracket that stands alone.
@@ -127,9 +140,16 @@ def _is_end(text: str, start: int, mark: int, after: int) -> bool:
     if after == len(text):
         return False
     following = text[after]
-    if not (following.isalnum() or following in SIGNS) or following.islower():
+    if not (following.isalnum() or following in SIGNS):
         return False
-    if text[mark] != "." or text[mark + 1] != " ":
+    alone = text[mark + 1] == " "
+    if following.islower():
+        ends = lower and alone and text[mark] != "…" and text[mark - 1 : mark] != "."
+        if not (ends or _NEXT_ITEM.match(text, after)):
+            return False
+    if _YEAR.match(text, after) or _word_at(text, after) in SUFFIXES:
+        return False
+    if text[mark] != "." or not alone:
         return True
     word = text[max(text.rfind(" ", start, mark) + 1, start) : mark]
     return _ends_after(_JOINT.split(word)[-1].lstrip(OPENING), text, start, mark, after)
@@ -140,20 +160,37 @@ def _ends_after(word: str, text: str, start: int, mark: int, after: int) -> bool
     lower = word.lower()
     if lower in TITLES:
         return False
-    if word.isdecimal():
+    if mark - start == len(word) and _ITEM.fullmatch(word):
         # "1. Introduction": the number alone would be the sentence.
-        return mark - start > len(word)
+        return False
     if text[after].isdecimal() and lower in NUMBERED:
         return False
     if lower in UNCERTAIN or _INITIALS.fullmatch(word):
-        following = _WORD.match(text, after)
+        if len(word) == 1 and word.istitle() and _word_before(text, start, mark) in LABELLED:
+            return True
+        following = _word_at(text, after)
         # "A. A. Milne": an initial begins no sentence.
-        return (
-            following is not None
-            and following.group().lower() in BEGINNERS
-            and not text.startswith(".", following.end())
+        return following in (SUBJECTS if text[after].islower() else BEGINNERS) and not text.startswith(
+            ".", after + len(following)
         )
     return True
+
+
+def _word_at(text: str, place: int) -> str:
+    found = _WORD.match(text, place)
+    return found.group().lower() if found else ""
+
+
+def _word_before(text: str, start: int, mark: int) -> str:
+    """Return what stands before the last word of a sentence from `start` to `mark`."""
+    *_, before, _ = ["", *text[start:mark].split(" ")]
+    return before
+
+
+def cut_long(unit: str, most: int) -> list[str]:
+    """Return a unit's words in pieces of `most` words; the last may be shorter."""
+    words = unit.split(" ")
+    return [" ".join(words[first : first + most]) for first in range(0, len(words), most)]
 
 
 def join_chunks(sentences: Iterable[str], chunk_words: int) -> Iterator[str]:
@@ -169,11 +206,9 @@ def join_chunks(sentences: Iterable[str], chunk_words: int) -> Iterator[str]:
             yield " ".join(held)
             held, room = [], chunk_words
         if words > chunk_words:
-            pieces = sentence.split(" ")
-            whole = (words - 1) // chunk_words * chunk_words
-            for first in range(0, whole, chunk_words):
-                yield " ".join(pieces[first : first + chunk_words])
-            sentence, words = " ".join(pieces[whole:]), words - whole
+            *whole, sentence = cut_long(sentence, chunk_words)
+            yield from whole
+            words -= chunk_words * len(whole)
         if words:
             held.append(sentence)
             room -= words

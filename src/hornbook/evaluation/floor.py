@@ -15,8 +15,9 @@ from hornbook.progress import progress
 from hornbook.recipe import EvaluateConfig
 from hornbook.tasks import Task, open_task
 from hornbook.tasks.metrics import scores
+from hornbook.terms.plain import normalise
 
-VERSION = 2
+VERSION = 3
 STRENGTHS = (0.1, 1.0, 10.0)
 """What is tried, the best on dev is kept: the penalty's inverse strength (scikit-learn's C, ridge's 1 / alpha)."""
 _MANY_ROWS = 1000
@@ -101,6 +102,7 @@ def features(task: Task) -> Callable[[str, int | None], Any]:
         min_df=2 if len(train) > _MANY_ROWS else 1,
         max_features=_MOST_FEATURES,
         token_pattern=r"(?u)\b\w+\b",
+        preprocessor=_preprocessed,
     )
     texts = [text for name in columns for text in train[name].to_pylist()]
     try:
@@ -117,6 +119,10 @@ def features(task: Task) -> Callable[[str, int | None], Any]:
         return hstack([*parts, parts[0].multiply(parts[1])], format="csr") if task.pair else parts[0]
 
     return of_split
+
+
+def _preprocessed(text: str) -> str:
+    return normalise(text).lower()
 
 
 def outputs_of(task: Task, model: Any, found: Any) -> NDArray[np.float64]:

@@ -87,7 +87,9 @@ class CorpusConfig(Settings):
     min_words: Count = Field(default=4, ge=1)
     """Shorter units are dropped (words)."""
     max_words: Count = Field(default=128, ge=1)
-    """Longer units are dropped (words)."""
+    """Longer units are cut or dropped (words), see `long_units`."""
+    long_units: Literal["cut", "drop"] = "cut"
+    """Sentences and lines of more than `max_words` words are cut to pieces of so many, or dropped."""
     shard_units: Count = Field(default=500_000, ge=1)
     """Units in a shard file."""
     base: PathText | None = None

@@ -1,7 +1,7 @@
 """Keywords of a text, without a corpus: RAKE (Rose, Engel, Cramer and Cowley 2010), or all its content words."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import Any, Literal
 
@@ -12,8 +12,9 @@ from hornbook.corpus.arrow import text_buffers, texts_of
 from hornbook.errors import HornbookError
 from hornbook.progress import progress
 from hornbook.terms.characters import tables
+from hornbook.terms.plain import plain
 from hornbook.terms.stop_words import STOP_WORDS
-from hornbook.terms.words import is_term, terms, tokens
+from hornbook.terms.words import TOKEN, is_term, joins
 
 BATCH_TEXTS = 8192
 
@@ -21,13 +22,13 @@ BATCH_TEXTS = 8192
 def phrases(text: str) -> list[tuple[float, tuple[str, ...]]]:
     """Return the candidate phrases of a text with their scores, best first.
 
-    A phrase is a run of terms that no stop word and no punctuation mark breaks. A term's score is its degree
+    A phrase is a run of terms that no stop word and no punctuation mark breaks; names such as AT&T stay whole, though
+    their parts are stop words. A term's score is its degree
     (the lengths of the phrases it stands in, summed over its occurrences) over its frequency; a phrase's score
     is the sum over its terms. Ties are broken by the phrase's text, last in the alphabet first, and a phrase
     that is repeated is listed as often as it stands in the text, as rake-nltk does.
     """
-    runs = groupby(tokens(text), key=lambda token: is_term(token) and token not in STOP_WORDS)
-    found = [tuple(run) for inside, run in runs if inside]
+    found = [tuple(term for term in run if term) for inside, run in groupby(_content(text), key=bool) if inside]
     frequency = Counter(term for phrase in found for term in phrase)
     degree: Counter[str] = Counter()
     for phrase in found:
@@ -42,16 +43,29 @@ def keywords(text: str, best: int = 20) -> list[str]:
 
     Yao et al. (2022) search a corpus with these terms; empty where the text holds nothing but stop words.
     """
-    return [term for _, phrase in phrases(text)[:best] for term in phrase]
+    return [term for _, phrase in phrases(plain(text))[:best] for term in phrase]
 
 
 def content_words(text: str) -> list[str]:
     """Return the terms of a text that are no stop words, in order, each as often as it stands there."""
-    return [term for term in terms(text) if term not in STOP_WORDS]
+    return list(filter(None, _content(plain(text))))
+
+
+def _content(text: str) -> Iterator[str | None]:
+    """Yield the terms of a text that can be keywords, and None for what breaks a phrase: stop words and signs."""
+    text = text.lower()
+    for match in TOKEN.finditer(text):
+        token, start, end = match.group(), match.start(), match.end()
+        if is_term(token):
+            yield token if token not in STOP_WORDS or joins(text, start - 1) or joins(text, end) else None
+        elif not joins(text, start):
+            yield None
 
 
 def keywords_of_all(texts: Sequence[str], how: Literal["rake", "all"] = "rake", best: int = 20) -> list[list[str]]:
     """Return the keywords of each of many texts: `keywords(text, best)`, or `content_words(text)`.
+
+    They are those of what a reader sees, see `plain`.
 
     Args:
         texts: what to describe.
@@ -80,8 +94,7 @@ def _slowly(text: str, how: str, best: int) -> list[str]:
 
 
 def _fast(compiled: Any, texts: Sequence[str], how: str, best: int) -> list[list[str]]:
-    # Half of a surrogate pair, which UTF-8 cannot hold, becomes a question mark: one sign stands for the other.
-    encoded = pa.array([text.encode(errors="replace") for text in texts], pa.string())
+    encoded = pa.array(map(plain, texts), pa.string())
     ends, *words, unusual = compiled.of(*text_buffers(encoded), best if how == "rake" else 0)
     # Each term once in memory, however many texts of the batch have it.
     every = texts_of(*words).dictionary_encode()

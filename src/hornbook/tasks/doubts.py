@@ -12,6 +12,7 @@ from hornbook.tasks.labels import Labels
 from hornbook.tasks.multilabel import looks_like_list
 from hornbook.tasks.names import is_decimal, is_nan_word, listed, number_in
 from hornbook.tasks.rows import Rows
+from hornbook.terms.plain import folded, has_entities, has_tags
 
 _ID_COLUMNS = ("id", "idx")
 
@@ -38,9 +39,9 @@ def doubts(
     score_range: tuple[float, float] | None,
     used: Collection[str | None] = (),
 ) -> list[Doubt]:
-    """Return what is doubtful: repeated ids, quoted texts, odd labels and scores, contradictions, shared texts.
+    """Return what is doubtful: repeated ids, quoted texts, HTML, odd labels and scores, contradictions, shared texts.
 
-    Texts are compared with case and white space made equal; of pairs both texts count.
+    Texts are compared as they look, without case (see `text_keys`); of pairs both texts count.
 
     Args:
         given: the rows as they were stored, by split.
@@ -80,16 +81,29 @@ def doubts(
                 f"{split}: {shared} of {len(keys[split])} texts stand in train too: its scores flatter; they are kept"
             )
             found.append(Doubt(f"train_in_{split}", shared, message))
+    if marked := sum(map(_has_markup, tables.values())):
+        of_all = sum(map(len, tables.values()))
+        message = (
+            f"{marked:,} of {of_all:,} rows hold HTML tags or entities (such as <br /> or &amp;): keywords leave "
+            "them out, but the models read them; clean the text if they mean nothing there"
+        )
+        found.append(Doubt("rows_with_markup", marked, message))
     return found
 
 
 def text_keys(table: pa.Table) -> list[tuple[str, ...]]:
-    """Return what rows with the same text share: their texts, with case and white space made equal."""
+    """Return what rows share whose texts look the same: their texts, without case, see `folded`."""
     columns = (table[name].to_pylist() for name in ("text", "text_pair"))
     return [
-        tuple(" ".join(text.lower().split()) for text in row if text is not None)
+        tuple(" ".join(folded(text).split()) for text in row if text is not None)
         for row in zip(*columns, strict=True)
     ]
+
+
+def _has_markup(table: pa.Table) -> int:
+    """Return how many rows have a text with a tag or an entity of HTML."""
+    texts = zip(table["text"].to_pylist(), table["text_pair"].to_pylist(), strict=True)
+    return sum(any(has_tags(text) or has_entities(text) for text in row if text is not None) for row in texts)
 
 
 def _repeated(values: Sequence[Any]) -> int:

@@ -26,7 +26,7 @@ from hornbook.tasks.split import Indices, copies, sample_rows, split_rows, strat
 logger = logging.getLogger("hornbook")
 
 VERSION = 2
-_SPLIT_VERSION = 2  # of how a task is split that comes without dev; those of GLUE have one
+_SPLIT_VERSION = 3  # of how a task is split that comes without dev; those of GLUE have one
 _LABELS_VERSION = 1  # of how labels are read; those of GLUE are integers or scores, which never changed
 # Where the data lies does not change what it is: its content counts, by the keys of the inputs.
 _PLACES = ("source", "folder", "dev", "test", "subset")

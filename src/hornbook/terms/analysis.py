@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from hornbook.terms.stop_words import STOP_WORDS
 
+# Snowball knows the apostrophe of ASCII only.
+_APOSTROPHES = str.maketrans("’‘ʼ", "'''")
+
 
 @dataclass(frozen=True)
 class Analysis:
@@ -27,7 +30,7 @@ class Analysis:
             kept = [None if word in STOP_WORDS else word for word in words]
         if self.stem == "english":
             stem = _stemmer()
-            kept = [None if word is None else stem(word) for word in kept]
+            kept = [None if word is None else stem(word.translate(_APOSTROPHES)) for word in kept]
         return kept
 
     def query(self, words: Sequence[str]) -> list[str]:

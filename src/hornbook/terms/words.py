@@ -30,7 +30,8 @@ _WORD = rf"""
 """
 _TERM = re.compile(_WORD, re.VERBOSE)
 _TERM_OR_END = re.compile(rf"{_WORD} | {END}", re.VERBOSE)
-_TOKEN = re.compile(rf"{_WORD} | \S", re.VERBOSE)
+TOKEN = re.compile(rf"{_WORD} | \S", re.VERBOSE)
+"""A term of a text in lower case, or another visible character."""
 
 
 def terms(text: str) -> list[str]:
@@ -53,7 +54,22 @@ def terms_of_all(texts: Iterable[str]) -> list[str]:
 
 def tokens(text: str) -> list[str]:
     """Return the terms of a text and, between them, every other visible character as a token of its own."""
-    return _TOKEN.findall(text.lower())
+    return TOKEN.findall(text.lower())
+
+
+def joins(text: str, place: int) -> bool:
+    """Tell whether an ampersand stands at `place` between two words of which one is a single character ("AT&T")."""
+    before, after = text[max(place - 2, 0) : max(place, 0)], text[place + 1 : place + 3]
+    return (
+        text[place : place + 1] == "&"
+        and before[-1:].isalnum()
+        and after[:1].isalnum()
+        and not (_in_word(before[:-1]) and _in_word(after[1:]))
+    )
+
+
+def _in_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
 
 
 def is_term(token: str) -> bool:

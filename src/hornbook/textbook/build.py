@@ -30,7 +30,8 @@ from hornbook.textbook.store import STAGE, NothingLeftError, open_textbook, writ
 
 logger = logging.getLogger("hornbook")
 
-VERSION = 3
+VERSION = 4
+_WITHOUT_TASK_VERSION = 3  # of what no task's texts change
 FROM_CORPUS = (RetrievedConfig, GeneralConfig, ImportanceConfig)
 _FROM_TASK = (RetrievedConfig, ImportanceConfig, AugmentedConfig, TaskTextConfig)
 
@@ -99,7 +100,8 @@ def build(
             )
 
     seed = getattr(config, "seed", None)
-    return make(out, stage=STAGE, version=VERSION, config=config, inputs=inputs, build=fill, seed=seed)
+    version = VERSION if "task" in inputs else _WITHOUT_TASK_VERSION
+    return make(out, stage=STAGE, version=version, config=config, inputs=inputs, build=fill, seed=seed)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Contamination: units of a textbook that hold a dev or test text of the task."""
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -9,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hornbook.tasks import Task
+from hornbook.terms.plain import folded
 from hornbook.terms.words import MARKS
 
 Words = tuple[str, ...]
@@ -29,23 +29,20 @@ def held_out(task: Task) -> list[str]:
     return list(texts)
 
 
-_APART = re.compile(r"\s+(n['’]t|['’](?:s|re|ve|ll|d|m))(?!\w)")
-_APOSTROPHE = re.compile("['’]")
+_APART = re.compile(r"\s+(n't|'(?:s|re|ve|ll|d|m))(?!\w)")
 _WORD = re.compile(r"[^\W_]+")
 _MARKED_WORD = re.compile(rf"[^\W_](?:[^\W_]|[{MARKS}])*")
 
 
 def normalised(text: str) -> Words:
-    """Return the runs of letters, their marks, and digits of a text, lower-cased, whichever way Unicode writes them.
+    """Return the runs of letters, their marks, and digits of a text as it looks to a reader, see `folded`.
 
     Apostrophes go without parting a word, and what tokenisers cut off is put back: "do n't" and "don't" are one word.
     """
-    text = text.lower()
-    if "'" in text or "’" in text:
-        text = _APOSTROPHE.sub("", _APART.sub(r"\1", text))
-    if text.isascii():
-        return tuple(_WORD.findall(text))
-    return tuple(_MARKED_WORD.findall(unicodedata.normalize("NFKC", text)))
+    text = folded(text)
+    if "'" in text:
+        text = _APART.sub(r"\1", text).replace("'", "")
+    return tuple((_WORD if text.isascii() else _MARKED_WORD).findall(text))
 
 
 class Finder:

@@ -30,6 +30,7 @@ from hornbook.corpus.sequences import sequences
 from hornbook.errors import HornbookError
 from hornbook.recipe import ImportanceConfig
 from hornbook.tasks import Task
+from hornbook.terms.plain import plain
 from hornbook.textbook import store
 from hornbook.textbook.general import BATCH_UNITS, PAGE_UNITS, batches, beginning, candidates, measured_in, wanted
 
@@ -143,7 +144,7 @@ def hashed(texts: pa.StringArray, ngrams: int, buckets: int) -> Iterator[tuple[N
 
 
 def _texts_of(task: Task) -> pa.StringArray:
-    """Return every text of train, as often as it stands there."""
+    """Return every text of train as it is compared with units, as often as it stands there."""
     train = task.split("train")
     columns = ["text", "text_pair"] if task.pair else ["text"]
-    return pa.concat_arrays([chunk for column in columns for chunk in train.column(column).chunks])
+    return pa.array([plain(text) for column in columns for text in train.column(column).to_pylist()], pa.string())

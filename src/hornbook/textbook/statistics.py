@@ -28,7 +28,7 @@ TASK = "task"
 LONGEST = 128
 _MOST_DRAWN = 10
 STAGE = "statistics"
-VERSION = 2
+VERSION = 3
 _FILE = "statistics.json"
 
 Books = Sequence[Textbook | Artifact | Path | str]

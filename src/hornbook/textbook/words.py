@@ -10,6 +10,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from hornbook.progress import Counter
+from hornbook.terms.plain import normalise
 from hornbook.terms.words import END, terms_of_all
 
 
@@ -85,7 +86,7 @@ def read_words(
                 if several
                 else texts
             )
-            ids = vocabulary.ids(flat)
+            ids = vocabulary.ids(map(normalise, flat))
             ids.tofile(out)
             ends = np.flatnonzero(ids == 0) + 1
             if several:
