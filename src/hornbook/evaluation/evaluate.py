@@ -19,7 +19,7 @@ from hornbook.models.loading import (
 )
 from hornbook.models.predict import best_device, predict, sentences_per_second
 from hornbook.recipe import EvaluateConfig
-from hornbook.tasks import Task, open_task
+from hornbook.tasks import Task, kind_version, open_task
 from hornbook.tasks.metrics import ChanceCheck
 from hornbook.training.finetune import encode_split
 
@@ -69,7 +69,7 @@ def evaluate(
         out,
         stage="evaluation",
         version=VERSION,
-        config={"label_names": label_names, **config.model_dump()},
+        config={"label_names": label_names, **config.model_dump(), **kind_version(task)},
         inputs=inputs,
         build=build,
     )

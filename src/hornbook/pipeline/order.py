@@ -264,6 +264,7 @@ def _row(name: str, books: Sequence[Artifact], scored: Artifact, made: list[Arti
         "test": scored.info["scores"].get("test", {}).get(metric),
         "metric": metric,
         "scores": scored.info["scores"],
+        "doubt": scored.info.get("doubt"),
         "calibration_error": scored.info["calibration_error"],
         "share_cut": scored.info["share_cut"]["dev"],
         "grid": made[-1].info.get("grid") if made else None,
