@@ -25,6 +25,7 @@ from hornbook.models.loading import (
     tokenizer_key,
 )
 from hornbook.models.predict import best_device, predict
+from hornbook.models.scale import Scale, evenly, in_unit, output_layer, scale_of, standardise
 from hornbook.models.student import LAYERS, RANDOM, check_student, init_key, new_student
 from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16, only_reached, projection_taps
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
@@ -33,7 +34,6 @@ from hornbook.training.finetune import save_model
 from hornbook.training.objectives import Distillation, Logits, Objective, Relations
 from hornbook.training.processes import make_together, process
 from hornbook.training.relations import relation_heads
-from hornbook.training.scale import Scale, evenly, in_unit, output_layer, scale_of, standardise
 from hornbook.training.steps import StepDataset, StepPlan
 from hornbook.training.tokens import VERSION as TOKENS_VERSION
 from hornbook.training.tokens import encode_textbook, most_tokens_read, open_tokens

@@ -27,6 +27,7 @@ from hornbook.models.loading import (
     tokenizer_key,
 )
 from hornbook.models.predict import predict
+from hornbook.models.scale import Scale, fitted, in_unit, output_layer, scale_of, take_up
 from hornbook.recipe import AdaptConfig, FamilyConfig, FinetuneConfig
 from hornbook.tasks import Task, kind_version, open_task
 from hornbook.tasks.labels import Kind
@@ -35,7 +36,6 @@ from hornbook.training.labels import balanced_weights, gold_loss, soft_loss
 from hornbook.training.outputs import STAGE as OUTPUTS
 from hornbook.training.outputs import Outputs, open_outputs
 from hornbook.training.processes import CELL, make_together, process
-from hornbook.training.scale import Scale, in_unit, output_layer, scale_of, take_up
 from hornbook.training.steps import StepDataset, StepPlan
 from hornbook.training.trainer import Loss, train, use_bfloat16, write_log
 
@@ -214,7 +214,7 @@ def _build(
         scale = _scale(task, config, said, centred=layer.bias is not None)
     learned, columns = training_data(task, tokenizer, config, said, scale)
     if layer is not None and scale is not None and has_head_for(model, task.labels, task.kind):
-        take_up(classifier, layer, scale, learned, task.gold("train"), model)
+        take_up(classifier, layer, scale, learned, _wanted(columns), model)
     plan = StepPlan(learned.lengths, config.batch, seed, epochs=config.epochs)
 
     def score() -> float:
@@ -239,6 +239,8 @@ def _build(
     )
     write_log(log, work.path / "log.csv")
     work.measured["bfloat16"] = use_bfloat16(config.precision)
+    if layer is not None and scale is not None:
+        scale = fitted(classifier, layer, scale, learned, _wanted(columns))
     with in_unit(layer, scale):
         save_model(classifier, tokenizer, work.path, config.max_length)
     steps = int(log[-1]["step"])
@@ -259,6 +261,11 @@ def _scale(task: Task, config: FinetuneConfig, said: Outputs | None, *, centred:
     if said is not None and isinstance(config, AdaptConfig) and config.labels == TEACHER:
         return scale_of(said.train, f"{task.name}: the teacher's outputs on train", centred=centred)
     return scale_of(task.gold("train"), f"{task.name}: train", centred=centred)
+
+
+def _wanted(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    """Return what a regression should say of the first texts that it learns from: gold scores where they count."""
+    return columns[GOLD][columns[_GOLD_WEIGHT] > 0] if GOLD in columns else columns[TEACHER][:, 0]
 
 
 def encode_split(task: Task, split: str, tokenizer: Any, max_length: int) -> tuple[Encoded, NDArray[Any]]:

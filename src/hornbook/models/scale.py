@@ -22,7 +22,7 @@ logger = logging.getLogger("hornbook")
 # A saved head holds mean and deviation in float32, so it can tell scores apart down to the spacing of such numbers.
 _MOST_SPACING = 0.1
 _RANGE = 1e-30, 1e30
-_LOOKED_AT = 256
+_LOOKED_AT = 512
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def in_unit(layer: nn.Linear | None, scale: Scale | None) -> Iterator[None]:
                 parameter.copy_(before)
 
 
-def take_up(model: Any, layer: nn.Linear, scale: Scale, probe: Encoded, gold: NDArray[Any], where: str) -> None:
+def take_up(model: Any, layer: nn.Linear, scale: Scale, probe: Encoded, wanted: NDArray[Any], where: str) -> None:
     """Bring a head that has learned scores before to the scale on which it goes on.
 
     Where what it says is further from the scores than their mean is, it learned another unit: then it is its own
@@ -143,26 +143,57 @@ def take_up(model: Any, layer: nn.Linear, scale: Scale, probe: Encoded, gold: ND
         model: the classifier.
         layer: its output layer.
         scale: of the scores that it is to learn.
-        probe: the inputs of the train split; some of them are looked at.
-        gold: their scores, shape (sequences,).
+        probe: inputs; some of the first that have scores are looked at.
+        wanted: their scores, standardised, shape (sequences,).
         where: the model, for messages.
     """
-    said = predict(model, evenly(probe, _LOOKED_AT, len(gold)))[:, 0]
-    if worse_than_the_mean(gold[_places(len(gold), _LOOKED_AT)], said):
+    said, expected = _said(model, probe, wanted)
+    if worse_than_the_mean(scale.in_unit(expected), said):
         logger.warning(
             "%s: its head says scores around %.4g, the task's lie around %.4g: taken for another unit and brought to "
             "the task's",
             where,
             said.mean(),
-            gold.mean(),
+            scale.mean,
         )
         scale = _moments(said, layer.bias is not None)
     standardise(layer, scale)
 
 
-def evenly(encoded: Encoded, most: int, of: int | None = None) -> Encoded:
-    """Return up to `most` of the sequences (of the first `of`, where only these count), at even spacing."""
-    places = _places(len(encoded) if of is None else of, most)
+def fitted(model: Any, layer: nn.Linear, scale: Scale, probe: Encoded, wanted: NDArray[Any]) -> Scale:
+    """Return the scale to save a head with: the one by which its outputs on some of the train split fit best.
+
+    Least squares, so that correlations stay. Weights are chosen by a correlation on dev, and those of an early step
+    may order texts well and yet hardly differ in what they say; the scale of the scores alone would leave that so.
+
+    Args:
+        model: the classifier, trained on `scale`.
+        layer: its output layer.
+        scale: on which it was trained.
+        probe: inputs; some of the first that have scores are looked at.
+        wanted: their scores, standardised, shape (sequences,).
+    """
+    said, expected = _said(model, probe, wanted)
+    centre, middle = (said.mean(), expected.mean()) if layer.bias is not None else (0.0, 0.0)
+    square = float(((said - centre) ** 2).sum())
+    slope = float(((said - centre) * (expected - middle)).sum()) / square if square else 0.0
+    if slope <= 0:  # it says one thing of all texts, or the opposite of what it should: nothing to fit
+        return scale
+    return Scale(scale.mean + scale.deviation * float(middle - slope * centre), scale.deviation * slope)
+
+
+def _said(model: Any, probe: Encoded, wanted: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what a model says of some of the inputs that have scores, and these scores."""
+    places = _places(len(wanted), _LOOKED_AT)
+    return predict(model, _taken(probe, places))[:, 0], wanted[places].astype(np.float64)
+
+
+def evenly(encoded: Encoded, most: int) -> Encoded:
+    """Return up to `most` of the sequences, at even spacing."""
+    return _taken(encoded, _places(len(encoded), most))
+
+
+def _taken(encoded: Encoded, places: NDArray[np.int64]) -> Encoded:
     return dataclasses.replace(
         encoded, starts=encoded.starts[places], lengths=encoded.lengths[places], second=encoded.second[places]
     )
