@@ -3,13 +3,24 @@
 import json
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, pipeline
 
 from hornbook import corpus, tasks, textbook
+from hornbook.artifact import Store
+from hornbook.evaluation.evaluate import evaluate
 from hornbook.models.loading import load_tokenizer, tokenizer_key
-from hornbook.recipe import AdaptConfig, CorpusConfig, DistilConfig, FinetuneConfig, GeneralConfig, StudentConfig
+from hornbook.recipe import (
+    AdaptConfig,
+    CorpusConfig,
+    DistilConfig,
+    EvaluateConfig,
+    FinetuneConfig,
+    GeneralConfig,
+    StudentConfig,
+)
 from hornbook.recipe import TaskConfig as Task
 from hornbook.training.distil import distil, snapshot, untaught_student
 from hornbook.training.finetune import adapt, finetune
@@ -87,6 +98,23 @@ def test_the_pipeline_of_the_how_to_reads_any_text(name, made):
     assert classify("")[0]["label"] in ("positive", "negative")
     assert classify({"text": LONG, "text_pair": LONG})["label"] in ("positive", "negative")
     assert [one["label"] for one in classify([LONG, "good film"])]
+
+
+def test_an_evaluation_reads_as_other_programs_do(tmp_path, made):
+    rows = [{"text": "the film is " * 6 + f"{'good' if i % 2 else 'bad'} {i}", "label": i % 2} for i in range(40)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", "utf-8")
+    names = ("negative", "positive")
+    task = tasks.prepare(Task(source=str(tmp_path / "rows.jsonl"), label_names=names), tmp_path / "task")
+    model, length = made["adapted"]  # shorter than these texts
+    found = evaluate(model, task, tmp_path / "e", EvaluateConfig(speed_sentences=4))
+    said = pq.read_table(found.file("predictions-dev.parquet")).to_pylist()
+    classify = pipeline("text-classification", str(model.path), truncation=True)
+    for row in said:
+        assert max(row["probabilities"]) == pytest.approx(classify(row["text"])[0]["score"], abs=1e-4)
+    assert found.info["share_cut"]["dev"] == 1.0
+    assert found.manifest["config"]["cut"] == "as saved"
+    same = EvaluateConfig(speed_sentences=4, max_length=length)
+    assert "cut" not in evaluate(model, task, Store(tmp_path / "s", dry=True), same).manifest["config"]
 
 
 def test_a_model_saved_for_short_texts_can_learn_longer_ones(tmp_path, made, task):

@@ -24,6 +24,7 @@ _PROBLEM_TYPES: dict[Kind, str] = {
 
 # How many tokens a model takes, in the tokenizer_config.json of a model that is saved to be cut at fewer.
 _LONGEST = "longest_input"
+_ANY = 1 << 30
 # What transformers takes from the truncation and padding stored in a tokenizer.json into the settings that it saves.
 _OF_A_CALL = ("max_length", "stride", "truncation_strategy", "pad_to_multiple_of")
 
@@ -157,6 +158,22 @@ def save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
     saved.init_kwargs[_LONGEST] = tokenizer.model_max_length
     saved.model_max_length = min(max_length, tokenizer.model_max_length)
     saved.save_pretrained(folder)
+
+
+def saved_length(tokenizer: Any) -> int:
+    """Return how many tokens other programs cut a model's inputs at, which may be fewer than it takes."""
+    return int(min(tokenizer.init_kwargs.get("model_max_length") or _ANY, tokenizer.model_max_length))
+
+
+def learned_length(model: Model) -> int | None:
+    """Return the length that a model was fitted to its task at here, of a grid the shortest; None of others."""
+    if not isinstance(model, Artifact):
+        if not (Path(model) / MANIFEST).is_file():
+            return None
+        model = load(model)
+    config = model.manifest["config"]
+    lengths = [config.get("max_length"), *config.get("grid", {}).get("max_length", ())]
+    return min((length for length in lengths if length is not None), default=None)
 
 
 def load_encoder(model: str, *, dropout: float | None = None, family: FamilyConfig | None = None) -> Any:

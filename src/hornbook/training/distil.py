@@ -214,6 +214,8 @@ def _standardised(teacher: Any, student: Any, encoded: Encoded) -> tuple[Scale, 
     Returns:
         the scale, and the student's output layer, which learns on it.
     """
+    if teacher.config.num_labels != 1:
+        raise HornbookError(f"the teacher has {teacher.config.num_labels} outputs, but a regression has one")
     some = evenly(encoded, _LOOKED_AT)
     taught, layer = output_layer(teacher.to(best_device()), some), output_layer(student, some)
     centred = layer.bias is not None
