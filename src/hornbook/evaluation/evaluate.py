@@ -46,8 +46,8 @@ def evaluate(
         model: a classifier: a folder or a hub name.
         task: a prepared task.
         out: the artefact's folder.
-        config: batch and lengths; inputs are cut to fewer than `max_length` tokens where the model was saved to be cut
-            so, for that is what other programs do with it.
+        config: batch and lengths; a model that was saved to be cut at fewer tokens than `max_length` is cut there, as
+            other programs do it.
         teacher: a classifier whose speed is measured beside the model's, taking turns.
         label_names: the task's name for each of the model's labels, where they differ.
 
@@ -94,7 +94,7 @@ def _build(
     model.to(device)
     columns = label_order(model.config.id2label, task.labels, label_names, path)
     outputs, shares = {}, {}
-    limit = min(config.max_length, saved_length(tokenizer))
+    limit = _length(tokenizer, config)
     for split in scored_splits(task):
         encoded, _ = encode_split(task, split, tokenizer, limit)
         outputs[split] = predict(model, encoded, config.batch)[:, columns]
@@ -114,16 +114,17 @@ def _build(
         measured["teacher"] = (load_ready_classifier(where).to(device), load_tokenizer(where))
     speeds = sentences_per_second(
         {
-            name: (
-                one,
-                encode(table["text"].to_pylist(), pairs, reader, min(config.max_length, saved_length(reader))),
-            )
+            name: (one, encode(table["text"].to_pylist(), pairs, reader, _length(reader, config)))
             for name, (one, reader) in measured.items()
         },
         config.batch,
     )
     work.measured["device"] = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
     work.measured["sentences_per_second"] = {name: round(speed, 1) for name, speed in speeds.items()}
+
+
+def _length(tokenizer: Any, config: EvaluateConfig) -> int:
+    return min(config.max_length, saved_length(tokenizer))
 
 
 def chance_check(evaluation: Artifact) -> ChanceCheck:

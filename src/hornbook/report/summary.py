@@ -106,14 +106,14 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return statistics.mean(known) if known else None
 
 
-def _errors(same: Sequence[Row]) -> dict[tuple[str, str], Row]:
+def _errors(same: Sequence[Row]) -> dict[str, Row]:
     """Return errors by split and name, of the rows that have them: those of an earlier version have none."""
-    found: dict[tuple[str, str], Row] = {}
+    found: dict[str, Row] = {}
     for split in ("dev", "test"):
         scored = [row.get("scores", {}).get(split, {}) for row in same]
         for name in ERRORS:
             if values := spread([scores[name] for scores in scored if name in scores]):
-                found[split, name] = values
+                found.setdefault(split, {})[name] = values
     return found
 
 

@@ -40,7 +40,7 @@ def lines(rows: Sequence[Row], beside: Sequence[Row] = ()) -> list[tuple[str, ..
             f"{row['parameters'] / 1e6:.1f} M",
             _score(row["dev"]),
             _score(row["test"]),
-            *(_error(row["errors"].get(which)) for which in errors),
+            *(_error(row["errors"].get(split, {}).get(name)) for split, name in errors),
             "" if row["share_of_teacher"] is None else f"{100 * row['share_of_teacher']:.1f}%",
             "" if row["calibration_error"] is None else f"{100 * row['calibration_error']:.1f}",
             f"{row['sentences_per_second']:,.0f}",
@@ -108,7 +108,8 @@ def plain(text: str) -> str:
 
 def _errors(rows: Sequence[Row]) -> list[tuple[str, str]]:
     """Return which errors there are, by split and name."""
-    return list(dict.fromkeys(which for row in summarise(rows) for which in row["errors"]))
+    given = (row["errors"] for row in summarise(rows))
+    return list(dict.fromkeys((split, name) for errors in given for split in errors for name in errors[split]))
 
 
 def _error(found: Row | None) -> str:
