@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from tiny_encoders import ALL, ENCODERS, MPNET
 
@@ -13,6 +14,7 @@ from hornbook.models.loading import (
     load_classifier,
     load_config,
     load_encoder,
+    load_masked_lm,
     load_ready_classifier,
     load_tokenizer,
     tokenizer_key,
@@ -125,6 +127,33 @@ def test_pickled_weights_are_refused_with_the_way_out(folder):
     assert said == message_of(load_classifier, str(folder), ("a",), "classification")
     (folder / "pytorch_model.bin").unlink()
     assert message_of(load_encoder, str(folder)).endswith("no model.safetensors in it")
+
+
+def without(folder, *names):
+    """Leave weights out of a model folder."""
+    kept = {n: t for n, t in load_file(folder / "model.safetensors").items() if not n.startswith(names)}
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_a_masked_model_is_refused_without_its_head_and_not_for_tied_weights(kind, tmp_path):
+    name, config = ALL[kind].name, ALL[kind].config()
+    masked = getattr(transformers, f"{name}ForMaskedLM")
+    for tied in (True, False):
+        folder = tmp_path / str(tied)
+        config.tie_word_embeddings = tied
+        masked(config).save_pretrained(folder)
+        load_masked_lm(str(folder))
+    below = load_masked_lm(str(tmp_path / "True")).base_model_prefix
+    saved = load_file(tmp_path / "False" / "model.safetensors")
+    head = [n for n in saved if not n.startswith(f"{below}.")]
+    decoder = [n for n in head if saved[n].shape[0] == config.vocab_size and saved[n].dim() == 2]
+    assert decoder
+    for lost in (decoder, head):
+        without(tmp_path / "False", *lost)
+        assert f"{len(lost)} of its weights are missing" in message_of(load_masked_lm, str(tmp_path / "False"))
+    without(tmp_path / "True", *head)
+    assert "of its weights are missing" in message_of(load_masked_lm, str(tmp_path / "True"))
 
 
 def hub_model(cache, name, source, files):

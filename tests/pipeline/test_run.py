@@ -12,6 +12,7 @@ from hornbook import pipeline
 from hornbook.errors import HornbookError
 from hornbook.pipeline import runs as runs_module
 from hornbook.recipe import Recipe, validate
+from hornbook.report.page import write_report
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +229,13 @@ def test_pairs_and_regression_in_other_families(family, score, tiny_teacher, gen
     assert set(teacher["scores"]["dev"]) >= ({"spearman", "pearson"} if score else {"accuracy", "macro_f1"})
     assert teacher["dev"] > 0.6
     assert 0 < student["parameters"] < teacher["parameters"]
+    if score:
+        assert 0 < teacher["scores"]["dev"]["mae"] <= teacher["scores"]["dev"]["rmse"]
+        assert (
+            "| dev MAE | dev RMSE | test MAE | test RMSE |" in (tmp_path / "runs" / family / "report.md").read_text()
+        )
+        page, _ = write_report([tmp_path / "runs" / family], tmp_path / "page.html")
+        assert "its mean absolute error is" in page.read_text("utf-8")
 
 
 def test_baselines_teachers_of_several_seeds_and_labels_of_the_teacher(recipe, tiny_teacher, tmp_path):

@@ -58,3 +58,8 @@ def test_grids_and_inputs_that_are_cut_are_told():
         "teacher: 25.0% of dev's inputs are longer than max_length and are cut",
         "teacher, seed 3: the grid's dev scores: batch 16: 75.0; batch 32: failed",
     ]
+
+
+def test_what_is_wrong_with_scores_as_a_whole_is_told():
+    rows = [row("book", 2, 0.1, "10 units", doubt="predicts 1.5 for every text"), row("tf-idf", 0, 0.0, doubt=None)]
+    assert remarks(rows) == ["book, seed 2: predicts 1.5 for every text"]

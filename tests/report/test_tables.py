@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from hornbook.report.tables import lines, markdown_table, plan_table, results_table
+from hornbook.report.tables import headings, lines, markdown_table, plan_table, results_table, title
 
 
 def row(name: str, seed: int, dev: float, test: float | None = 0.5) -> dict:
@@ -54,3 +54,22 @@ def test_tables_name_the_metric_and_what_is_left():
     assert "82.0 ± 2.0" in text
     assert "2 stages, 1 finished; about 2 min and 2 MB to go (5,000 MB free); ~: nothing like it was run" in text
     assert "~90" in text
+
+
+def test_errors_stand_in_their_own_unit_where_rows_have_them():
+    errors = {"dev": {"spearman": 0.9, "mae": 23.104, "rmse": 12345.6}, "test": {"mae": 0.000123456, "rmse": 3e-9}}
+    rows = [row("teacher", 0, 0.9) | {"scores": errors}, row("general", 0, 0.8)]
+    assert headings(rows)[3:9] == ("dev", "test", "dev MAE", "dev RMSE", "test MAE", "test RMSE")
+    teacher, general = lines(rows)
+    assert teacher[5:9] == ("23.10", "12,346", "0.0001235", "3e-09")
+    assert general[5:9] == ("",) * 4  # of an earlier version
+    assert lines(ROWS, rows)[0][5:9] == ("",) * 4  # beside others
+    assert {len(line) for line in lines(rows)} == {len(headings(rows))}
+    assert "MAE and RMSE in the unit of the scores, lower is better" in title(rows)
+    assert "MAE" not in title(ROWS)
+    assert markdown_table(rows).count("\n") == 3
+
+
+def test_errors_of_seeds_have_a_mean_and_a_spread():
+    rows = [row("general", seed, 0.8) | {"scores": {"dev": {"mae": mae}}} for seed, mae in enumerate((0.4, 0.6))]
+    assert lines(rows)[0][5] == "0.5000 ± 0.1414"

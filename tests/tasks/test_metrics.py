@@ -15,6 +15,7 @@ from hornbook.tasks.metrics import (
     confusion,
     multilabel_scores,
     probabilities,
+    score_doubt,
     scores,
     wilson_interval,
 )
@@ -58,7 +59,8 @@ def test_one_class_predicted_has_no_correlation_and_constants_count_as_zero():
     found = classification_scores(np.array([0, 1, 1]), np.array([1, 1, 1]), 2)
     assert found["matthews"] == 0.0
     assert found["f1"] == pytest.approx(0.8)
-    assert scores("regression", np.array([1.0, 2.0, 3.0]), np.full((3, 1), 7.0)) == {"spearman": 0.0, "pearson": 0.0}
+    found = scores("regression", np.array([1.0, 2.0, 3.0]), np.full((3, 1), 7.0))
+    assert (found["spearman"], found["pearson"], found["mae"]) == (0.0, 0.0, 5.0)
 
 
 def test_wilsons_interval_by_hand():
@@ -200,3 +202,29 @@ def test_confusion():
 def test_an_undefined_correlation_is_told(caplog):
     scores("regression", np.array([1.0, 2.0]), np.array([[1.0], [1.0]]))
     assert caplog.messages == ["all predictions are the same: their correlation is undefined and counts as 0"]
+
+
+def test_errors_of_scores_are_in_their_unit():
+    gold = np.array([500.0, 600.0, 700.0, 850.0])
+    found = scores("regression", gold, np.array([[510.0], [580.0], [700.0], [850.0]]))
+    assert found["mae"] == pytest.approx((10 + 20) / 4)
+    assert found["rmse"] == pytest.approx(np.sqrt((10**2 + 20**2) / 4))
+    assert found["spearman"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ([1.5, 1.5, 1.5, 1.5], "predicts 1.5 for every text (the scores are 662.5 ± 129)"),
+        ([1.5, 1.4, 1.6, 1.5], "predicts nearly 1.5 for every text"),
+        ([5.0, 300.0, 7.0, 8.5], "is larger than that of always saying the mean; does it speak in another unit"),
+        ([600.0, 600.0, 700.0, 700.0], None),
+    ],
+)
+def test_what_is_wrong_with_predictions_as_a_whole(said, words):
+    found = score_doubt(np.array([500.0, 600.0, 700.0, 850.0]), np.array(said))
+    assert found is None if words is None else words in found
+
+
+def test_nothing_is_said_of_scores_that_are_all_the_same():
+    assert score_doubt(np.array([2.0, 2.0]), np.array([1.0, 1.0])) is None

@@ -271,7 +271,7 @@ def test_a_head_for_other_labels_begins_anew(tmp_path, teacher, task):
 
 def test_training_stops_early_and_keeps_its_best(tmp_path, monkeypatch, student, task):
     scores = iter([0.5, 0.9, 0.8, 0.9, 0.95, 0.96])
-    monkeypatch.setattr(finetune_module, "scores", lambda *_: {"accuracy": next(scores)})
+    monkeypatch.setattr(finetune_module, "score_of", lambda *_: next(scores))
     config = AdaptConfig(epochs=6, batch=8, patience=2)
     adapted = adapt(student, task, tmp_path / "s", config)
     log = pyarrow.csv.read_csv(adapted.path / "log.csv")

@@ -499,12 +499,15 @@ def _mapping(text: str | None, flag: str, form: str) -> dict[Any, Any] | None:
 
 
 def _made(artifact: Any, quiet: bool) -> Answer:
+    from hornbook.report.summary import amount
+    from hornbook.tasks.metrics import ERRORS
     from hornbook.tasks.task import score_name
 
     found = [f"{name.replace('_', ' ')} {count:,}" for name, count in artifact.counts.items()]
     for split, scores in artifact.info.get("scores", {}).items():
         found += [
-            f"{split} {score_name(name, artifact.info['labels'])} {score:.3f}" for name, score in scores.items()
+            f"{split} {score_name(name, artifact.info['labels'])} {amount(score) if name in ERRORS else f'{score:.3f}'}"
+            for name, score in scores.items()
         ]
     if "best_dev" in artifact.info:
         found.append(f"best on dev {artifact.info['best_dev']:.3f}")

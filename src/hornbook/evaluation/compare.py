@@ -77,10 +77,10 @@ def difference(better: Mapping[int, NDArray[np.float64]], worse: Mapping[int, ND
 
 
 def compact(values: Sequence[Any]) -> Any:
-    """Return labels or scores shorter: class indices below ten as one text of digits, scores with six digits."""
+    """Return labels or scores shorter: class indices below ten as one text of digits, scores with nine digits."""
     if all(isinstance(value, int) and 0 <= value < 10 for value in values):
         return "".join(map(str, values))
-    return [float(f"{value:.6g}") if isinstance(value, float) else value for value in values]
+    return [float(f"{value:.9g}") if isinstance(value, float) else value for value in values]
 
 
 def expanded(values: Any) -> list[Any]:

@@ -12,14 +12,16 @@ from hornbook.models.encode import encode
 from hornbook.models.loading import (
     Model,
     label_order,
+    learned_length,
     load_ready_classifier,
     load_tokenizer,
     model_key,
     model_path,
+    saved_length,
 )
 from hornbook.models.predict import best_device, predict, sentences_per_second
 from hornbook.recipe import EvaluateConfig
-from hornbook.tasks import Task, open_task
+from hornbook.tasks import Task, kind_version, open_task
 from hornbook.tasks.metrics import ChanceCheck
 from hornbook.training.finetune import encode_split
 
@@ -44,7 +46,8 @@ def evaluate(
         model: a classifier: a folder or a hub name.
         task: a prepared task.
         out: the artefact's folder.
-        config: batch and lengths.
+        config: batch and lengths; a model that was saved to be cut at fewer tokens than `max_length` is cut there, as
+            other programs do it.
         teacher: a classifier whose speed is measured beside the model's, taking turns.
         label_names: the task's name for each of the model's labels, where they differ.
 
@@ -65,11 +68,14 @@ def evaluate(
     inputs = {"model": model_key(model), "task": task.key}
     if teacher is not None:
         inputs["teacher"] = model_key(teacher)
+    # Before, all models were read at `max_length`.
+    shorter = (learned_length(model) or config.max_length) < config.max_length
+    cut = {"cut": "as saved"} if shorter else {}
     return make(
         out,
         stage="evaluation",
         version=VERSION,
-        config={"label_names": label_names, **config.model_dump()},
+        config={"label_names": label_names, **config.model_dump(), **kind_version(task), **cut},
         inputs=inputs,
         build=build,
     )
@@ -88,12 +94,12 @@ def _build(
     model.to(device)
     columns = label_order(model.config.id2label, task.labels, label_names, path)
     outputs, shares = {}, {}
+    limit = _length(tokenizer, config)
     for split in scored_splits(task):
-        encoded, _ = encode_split(task, split, tokenizer, config.max_length)
+        encoded, _ = encode_split(task, split, tokenizer, limit)
         outputs[split] = predict(model, encoded, config.batch)[:, columns]
         shares[split] = encoded.cut / len(encoded)
     if shares["dev"] > _MUCH_CUT:
-        limit = min(config.max_length, tokenizer.model_max_length)
         logger.warning("%.1f%% of dev's inputs are cut at max_length %d", 100 * shares["dev"], limit)
     record(work, task, outputs)
     work.info["share_cut"] = shares
@@ -108,13 +114,17 @@ def _build(
         measured["teacher"] = (load_ready_classifier(where).to(device), load_tokenizer(where))
     speeds = sentences_per_second(
         {
-            name: (one, encode(table["text"].to_pylist(), pairs, reader, config.max_length))
+            name: (one, encode(table["text"].to_pylist(), pairs, reader, _length(reader, config)))
             for name, (one, reader) in measured.items()
         },
         config.batch,
     )
     work.measured["device"] = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
     work.measured["sentences_per_second"] = {name: round(speed, 1) for name, speed in speeds.items()}
+
+
+def _length(tokenizer: Any, config: EvaluateConfig) -> int:
+    return min(config.max_length, saved_length(tokenizer))
 
 
 def chance_check(evaluation: Artifact) -> ChanceCheck:

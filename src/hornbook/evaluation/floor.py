@@ -13,7 +13,7 @@ from hornbook.errors import HornbookError
 from hornbook.evaluation.record import record, scored_splits
 from hornbook.progress import progress
 from hornbook.recipe import EvaluateConfig
-from hornbook.tasks import Task, open_task
+from hornbook.tasks import Task, kind_version, open_task
 from hornbook.tasks.metrics import scores
 from hornbook.terms.plain import normalise
 
@@ -54,7 +54,7 @@ def floor(task: Artifact | Path | str, out: Place, config: EvaluateConfig | None
         out,
         stage="evaluation",
         version=VERSION,
-        config={"floor": "tf-idf", "speed_sentences": config.speed_sentences},
+        config={"floor": "tf-idf", "speed_sentences": config.speed_sentences, **kind_version(task)},
         inputs={"task": task.key},
         build=build,
     )

@@ -1,5 +1,6 @@
 """What is kept of a classifier's outputs on a task: scores, predictions, which labels are taken for which."""
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,11 @@ from hornbook.tasks.metrics import (
     confusion,
     predicted,
     probabilities,
+    score_doubt,
     scores,
 )
+
+logger = logging.getLogger("hornbook")
 
 
 def scored_splits(task: Task) -> list[str]:
@@ -31,7 +35,8 @@ def record(work: Work, task: Task, outputs: dict[str, NDArray[Any]]) -> None:
 
     `predictions-SPLIT.parquet`: text, text_pair for a task of pairs, gold, predicted (names, lists of names, or
     scores) and probabilities in the order of the task's labels (not for a regression); `confusion-SPLIT.csv`, see
-    `confusion`.
+    `confusion`. What is wrong with a regression's predictions on dev as a whole (see `score_doubt`) is said in a
+    line, and kept as `info["doubt"]`.
 
     Args:
         work: of the stage "evaluation".
@@ -49,6 +54,9 @@ def record(work: Work, task: Task, outputs: dict[str, NDArray[Any]]) -> None:
         if table is not None:
             pyarrow.csv.write_csv(table, work.path / f"confusion-{split}.csv")
     gold = task.gold("dev")
+    if task.kind == "regression" and (doubt := score_doubt(gold, outputs["dev"][:, 0])):
+        logger.warning("%s, dev: the model %s", task.name, doubt)
+        work.info["doubt"] = doubt
     error = calibration_error(task.kind, gold, outputs["dev"])
     work.info |= {
         "task": task.name,

@@ -1,5 +1,6 @@
 """Loading models and tokenizers, with errors a user can act on."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,12 @@ _PROBLEM_TYPES: dict[Kind, str] = {
     "regression": "regression",
 }
 
+
+# How many tokens a model takes, in the tokenizer_config.json of a model that is saved to be cut at fewer.
+_LONGEST = "longest_input"
+_ANY = 1 << 30
+# What transformers takes from the truncation and padding stored in a tokenizer.json into the settings that it saves.
+_OF_A_CALL = ("max_length", "stride", "truncation_strategy", "pad_to_multiple_of")
 
 Model = Artifact | Path | str
 
@@ -126,9 +133,47 @@ def load_tokenizer(model: str) -> Any:
     if tokenizer.pad_token_id is None:
         raise HornbookError(f"{model}: its tokenizer has no pad token, which an encoder needs")
     positions = most_tokens(load_config(model))
+    tokenizer.model_max_length = tokenizer.init_kwargs.pop(_LONGEST, tokenizer.model_max_length)
     if positions is not None:
         tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
     return tokenizer
+
+
+def save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
+    """Save a tokenizer so that every loader that is asked to cut cuts at one length.
+
+    That is `max_length`, or fewer tokens if its model takes no more. How many it takes is kept beside it, for
+    `load_tokenizer`: the model may learn longer inputs later. Plain `tokenizers` cuts nothing.
+
+    Args:
+        tokenizer: as `load_tokenizer` returns it; the same afterwards.
+        folder: where to.
+        max_length: tokens of an input.
+    """
+    saved = copy.deepcopy(tokenizer)
+    saved.backend_tokenizer.no_truncation()
+    saved.backend_tokenizer.no_padding()
+    for name in _OF_A_CALL:
+        saved.init_kwargs.pop(name, None)
+    saved.init_kwargs[_LONGEST] = tokenizer.model_max_length
+    saved.model_max_length = min(max_length, tokenizer.model_max_length)
+    saved.save_pretrained(folder)
+
+
+def saved_length(tokenizer: Any) -> int:
+    """Return how many tokens other programs cut a model's inputs at, which may be fewer than it takes."""
+    return int(min(tokenizer.init_kwargs.get("model_max_length") or _ANY, tokenizer.model_max_length))
+
+
+def learned_length(model: Model) -> int | None:
+    """Return the length that a model was fitted to its task at here, of a grid the shortest; None of others."""
+    if not isinstance(model, Artifact):
+        if not (Path(model) / MANIFEST).is_file():
+            return None
+        model = load(model)
+    config = model.manifest["config"]
+    lengths = [config.get("max_length"), *config.get("grid", {}).get("max_length", ())]
+    return min((length for length in lengths if length is not None), default=None)
 
 
 def load_encoder(model: str, *, dropout: float | None = None, family: FamilyConfig | None = None) -> Any:
@@ -172,15 +217,20 @@ def load_classifier(
     from transformers import AutoModelForSequenceClassification
 
     settings = label_settings(labels, kind)
-    own = load_config(model)
     loaded = _load(AutoModelForSequenceClassification, model, dropout, family, settings)
-    if _has_head(own) and dict(own.id2label) != settings["id2label"]:
+    if _has_head(load_config(model)) and not has_head_for(model, labels, kind):
         # Outputs that were learned for other labels, or for these in another order, are no beginning.
         fresh: Any = AutoModelForSequenceClassification.from_config(loaded.config, trust_remote_code=False)  # type: ignore[no-untyped-call]
         for name, module in fresh.named_children():
             if name != fresh.base_model_prefix:
                 setattr(loaded, name, module)
     return loaded
+
+
+def has_head_for(model: str, labels: Sequence[str], kind: Kind) -> bool:
+    """Return whether a model has a head that `load_classifier` keeps: one for these labels in this order."""
+    own = load_config(model)
+    return _has_head(own) and dict(own.id2label) == label_settings(labels, kind)["id2label"]
 
 
 def load_masked_lm(model: str) -> Any:
@@ -196,7 +246,7 @@ def load_masked_lm(model: str) -> Any:
     if not any("MaskedLM" in name or ("PreTraining" in name and "Electra" not in name) for name in architectures):
         has = ", ".join(architectures) or "no head"
         raise HornbookError(f"{model}: not a masked language model ({has}); name one with its head")
-    return _load(AutoModelForMaskedLM, model)
+    return _load(AutoModelForMaskedLM, model, whole=True)
 
 
 def label_settings(labels: Sequence[str], kind: Kind) -> dict[str, Any]:
@@ -334,7 +384,10 @@ def _load(
 
 
 def _refuse_missing(model: str, loaded: Any, report: Mapping[str, Any], whole: bool) -> None:
-    """Refuse weights that would be drawn at random: all of a ready model, of others those below a new head."""
+    """Refuse weights that would be drawn at random: all of a model with a head, of others those below a new one.
+
+    Weights that are tied to others are not among the missing.
+    """
     bare = loaded.base_model is loaded
     missing = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
     below = [

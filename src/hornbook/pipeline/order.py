@@ -271,6 +271,7 @@ def _row(name: str, books: Sequence[Artifact], scored: Artifact, made: list[Arti
         "test": scored.info["scores"].get("test", {}).get(metric),
         "metric": score_name(metric, scored.info["labels"]) if metric == "f1" else metric,
         "scores": scored.info["scores"],
+        "doubt": scored.info.get("doubt"),
         "calibration_error": scored.info["calibration_error"],
         "share_cut": scored.info["share_cut"]["dev"],
         "grid": made[-1].info.get("grid") if made else None,

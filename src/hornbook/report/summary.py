@@ -1,8 +1,11 @@
 """What a run's rows come to: means over seeds, shares of the teacher's score, and what they say in plain words."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
+
+from hornbook.tasks.metrics import ERRORS
 
 Row = dict[str, Any]
 
@@ -20,7 +23,8 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
     Returns:
         rows with name, textbook, parameters, seeds, "dev" and "test" (mean, median, spread: the standard deviation
         over seeds, None for one seed; test None where there is none), "share_of_teacher" (of the mean dev score;
-        None without a teacher's), calibration_error (on dev; None for a regression), share_cut (of dev's inputs),
+        None without a teacher's), "errors" (of a regression in the scores' unit, means and spreads by split and name;
+        else empty), calibration_error (on dev; None for a regression), share_cut (of dev's inputs),
         sentences_per_second and seconds (means).
     """
     by_name: dict[str, list[Row]] = {}
@@ -37,6 +41,7 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
             "test": spread([row["test"] for row in same if row["test"] is not None]),
             # the best of several teachers on dev is the one that taught
             "share_of_teacher": statistics.mean(row["dev"] for row in same) / max(taught) if taught else None,
+            "errors": _errors(same),
             "calibration_error": _mean([row["calibration_error"] for row in same]),
             "share_cut": statistics.mean(row["share_cut"] for row in same),
             "sentences_per_second": statistics.mean(row["sentences_per_second"] for row in same),
@@ -65,6 +70,8 @@ def remarks(rows: Sequence[Row]) -> list[str]:
                 f"{name}: {percent(row['share_cut'])}% of dev's inputs are longer than max_length and are cut"
             )
     for row in rows:
+        if row.get("doubt"):
+            said.append(f"{row['name']}, seed {row['seed']}: {row['doubt']}")
         if row["grid"]:
             cells = "; ".join(_cell(cell) for cell in row["grid"])
             said.append(f"{row['name']}, seed {row['seed']}: the grid's dev scores: {cells}")
@@ -97,6 +104,24 @@ def _cell(cell: Row) -> str:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.mean(known) if known else None
+
+
+def _errors(same: Sequence[Row]) -> dict[str, Row]:
+    """Return errors by split and name, of the rows that have them: those of an earlier version have none."""
+    found: dict[str, Row] = {}
+    for split in ("dev", "test"):
+        scored = [row.get("scores", {}).get(split, {}) for row in same]
+        for name in ERRORS:
+            if values := spread([scores[name] for scores in scored if name in scores]):
+                found.setdefault(split, {})[name] = values
+    return found
+
+
+def amount(value: float) -> str:
+    """Return an error in the unit of the scores with four figures: 0.4183, 23.10, 12,345."""
+    if not 1e-4 <= abs(value) < 1e9:
+        return f"{value:.4g}"
+    return f"{value:,.{max(0, 3 - math.floor(math.log10(abs(value))))}f}"
 
 
 def percent(score: float) -> str:

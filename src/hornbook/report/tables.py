@@ -8,29 +8,31 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from hornbook.report.summary import summarise
+from hornbook.report.summary import amount, summarise
+from hornbook.tasks.metrics import ERRORS
 
 Row = dict[str, Any]
 
-HEADINGS = (
-    "model",
-    "textbook",
-    "parameters",
-    "dev",
-    "test",
-    "of teacher",
-    "calibration error",
-    "sentences/s",
-    "seconds",
-)
+LABELS = 2  # columns of the table of results that are no figures
 
 
-def lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+def headings(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Return the headings of the results; the errors of a regression have columns where a row has them."""
+    errors = (f"{split} {ERRORS[name]}" for split, name in _errors(rows))
+    return (
+        *("model", "textbook", "parameters", "dev", "test", *errors),
+        *("of teacher", "calibration error", "sentences/s", "seconds"),
+    )
+
+
+def lines(rows: Sequence[Row], beside: Sequence[Row] = ()) -> list[tuple[str, ...]]:
     """Return the lines of the results: one for each model's name, the mean and spread over its seeds.
 
     Args:
         rows: as in `report.json`.
+        beside: all rows of a table in which these stand with others.
     """
+    errors = _errors(beside or rows)
     return [
         (
             row["name"],
@@ -38,6 +40,7 @@ def lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
             f"{row['parameters'] / 1e6:.1f} M",
             _score(row["dev"]),
             _score(row["test"]),
+            *(_error(row["errors"].get(split, {}).get(name)) for split, name in errors),
             "" if row["share_of_teacher"] is None else f"{100 * row['share_of_teacher']:.1f}%",
             "" if row["calibration_error"] is None else f"{100 * row['calibration_error']:.1f}",
             f"{row['sentences_per_second']:,.0f}",
@@ -50,10 +53,8 @@ def lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
 def results_table(rows: Sequence[Row]) -> Group:
     """Return the results as a table for the terminal; scores in percent, ± the standard deviation of seeds."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in HEADINGS:
-        table.add_column(
-            heading.replace(" ", "\n"), justify="left" if heading in HEADINGS[:2] else "right", no_wrap=True
-        )
+    for place, heading in enumerate(headings(rows)):
+        table.add_column(heading.replace(" ", "\n"), justify="left" if place < LABELS else "right", no_wrap=True)
     for line in lines(rows):
         table.add_row(*line)
     return Group(Text(title(rows)), table)
@@ -62,12 +63,14 @@ def results_table(rows: Sequence[Row]) -> Group:
 def title(rows: Sequence[Row]) -> str:
     """Return what the scores in a table of results are."""
     seeds = any(row["dev"]["spread"] is not None for row in summarise(rows))
-    return f"{rows[0]['metric']}, %" + (", mean ± standard deviation over seeds" if seeds else "")
+    said = f"{rows[0]['metric']}, %" + (", mean ± standard deviation over seeds" if seeds else "")
+    return said + ("; MAE and RMSE in the unit of the scores, lower is better" if _errors(rows) else "")
 
 
 def markdown_table(rows: Sequence[Row]) -> str:
     """Return the same lines as a Markdown table."""
-    return markdown_lines(HEADINGS, lines(rows), range(2, len(HEADINGS)))
+    names = headings(rows)
+    return markdown_lines(names, lines(rows), range(LABELS, len(names)))
 
 
 def markdown_lines(headings: Sequence[str], rows: Sequence[Sequence[str]], figures: Container[int]) -> str:
@@ -101,6 +104,18 @@ def plan_table(stages: Sequence[Row], free_megabytes: int) -> Group:
 def plain(text: str) -> str:
     """Return a text with a dot for each character that does not print, so that it cannot steer the terminal."""
     return "".join(character if character.isprintable() else "·" for character in text)
+
+
+def _errors(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Return which errors there are, by split and name."""
+    given = (row["errors"] for row in summarise(rows))
+    return list(dict.fromkeys((split, name) for errors in given for split in errors for name in errors[split]))
+
+
+def _error(found: Row | None) -> str:
+    if found is None:
+        return ""
+    return amount(found["mean"]) + ("" if found["spread"] is None else f" ± {amount(found['spread'])}")
 
 
 def _score(found: Row | None) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hornbook.report.facts import Run
-from hornbook.report.summary import LOGITS, RELEASED, TEACHER, TF_IDF, UNDISTILLED, listed, percent, summarise
+from hornbook.report.summary import LOGITS, RELEASED, TEACHER, TF_IDF, UNDISTILLED, amount, listed, percent, summarise
 
 Row = dict[str, Any]
 
@@ -39,6 +39,8 @@ def verdict(run: Run) -> str:
             f"({percent(max(row['dev'] for row in run.rows if row['name'] == TEACHER))}); "
             f"it is {smaller:.1f} times smaller and {faster:.1f} times as fast"
         )
+    if (errors := best["errors"].get("dev")) is not None:
+        said += f"; its mean absolute error is {amount(errors['mae']['mean'])}"
     below = [name for name in _CHEAPER if name in rows and rows[name]["dev"]["mean"] >= best["dev"]["mean"]]
     above = [name for name in _CHEAPER if name in rows and name not in below]
     if above:

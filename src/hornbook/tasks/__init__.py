@@ -1,5 +1,5 @@
 """What to learn: labelled data with its splits, anchors and metric."""
 
-from hornbook.tasks.task import Task, check, open_task, prepare
+from hornbook.tasks.task import REGRESSION, Task, check, kind_version, open_task, prepare
 
-__all__ = ["Task", "check", "open_task", "prepare"]
+__all__ = ["REGRESSION", "Task", "check", "kind_version", "open_task", "prepare"]

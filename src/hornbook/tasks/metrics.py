@@ -1,5 +1,6 @@
 """The scores of a task: GLUE's for GLUE tasks, else accuracy and macro-F1, micro- and macro-F1, or Spearman and
-Pearson (facts, 5); how well probabilities are calibrated; and what knowing nothing would score."""
+Pearson (facts, 5) with errors in the scores' own unit; how well probabilities are calibrated; and what knowing
+nothing would score."""
 
 import logging
 import math
@@ -17,6 +18,9 @@ logger = logging.getLogger("hornbook")
 
 Z95 = 1.959963984540054
 _RESAMPLES = 1000
+ERRORS = {"mae": "MAE", "rmse": "RMSE"}
+"""Errors in the unit of the scores, by name: no percentages, and lower is better."""
+_NEARLY_CONSTANT = 0.01  # of the deviation of the gold scores
 
 
 def classification_scores(gold: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> dict[str, float]:
@@ -32,11 +36,42 @@ def classification_scores(gold: NDArray[np.int64], predicted: NDArray[np.int64],
 
 
 def regression_scores(gold: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict[str, float]:
-    """Return Spearman and Pearson correlation; undefined ones (a constant side) count as 0, and a line says so."""
+    """Return Spearman and Pearson correlation, and the mean absolute and the root mean square error.
+
+    The errors are in the unit of the scores. Undefined correlations (a constant side) count as 0, and a line says so.
+    """
     if _constant(gold) or _constant(predicted):
         what = "scores" if _constant(gold) else "predictions"
         logger.warning("all %s are the same: their correlation is undefined and counts as 0", what)
-    return {metric: score_of("regression", metric, gold, predicted) for metric in ("spearman", "pearson")}
+    return {metric: score_of("regression", metric, gold, predicted) for metric in ("spearman", "pearson", *ERRORS)}
+
+
+def score_doubt(gold: NDArray[np.float64], predicted: NDArray[np.float64]) -> str | None:
+    """Return in words what is wrong with a regression's predictions as a whole; None where nothing is.
+
+    They are (nearly) constant, or further from the scores than the scores' mean is.
+    """
+    if _constant(gold):
+        return None
+    around = f"the scores are {gold.mean():.4g} ± {gold.std():.3g}"
+    if np.std(predicted) < _NEARLY_CONSTANT * np.std(gold):
+        nearly = "" if np.ptp(predicted) == 0 else "nearly "
+        return (
+            f"predicts {nearly}{np.median(predicted):.4g} for every text ({around}): it learned nothing of use; "
+            "train it longer or with a higher learning rate, and look at the labels"
+        )
+    if worse_than_the_mean(gold, predicted):
+        return (
+            f"predicts {np.mean(predicted):.4g} ± {np.std(predicted):.3g}, but {around}: its mean absolute error "
+            f"({score_of('regression', 'mae', gold, predicted):.4g}) is larger than that of always saying the "
+            "mean; does it speak in another unit, or was it trained too little?"
+        )
+    return None
+
+
+def worse_than_the_mean(gold: NDArray[np.float64], predicted: NDArray[np.float64]) -> bool:
+    """Return whether always saying the mean of the scores has the smaller mean absolute error."""
+    return bool(np.abs(predicted - gold).mean() > np.abs(gold - gold.mean()).mean())
 
 
 def _constant(values: NDArray[np.float64]) -> bool:
@@ -83,6 +118,9 @@ def score_of(kind: Kind, metric: str, gold: NDArray[Any], found: NDArray[Any]) -
     """Return one of the scores of what a model predicts (see `predicted`); an undefined correlation counts as 0."""
     if kind == "multilabel":
         return multilabel_scores(gold, found)[metric]
+    if metric in ERRORS:
+        distance = np.abs(found - gold)
+        return float(distance.mean() if metric == "mae" else np.sqrt((distance**2).mean()))
     if kind == "regression":
         from scipy.stats import pearsonr, spearmanr
 
@@ -215,7 +253,7 @@ def check_against_chance(
     """
     n = len(gold)
     if kind == "regression":
-        score = scores(kind, gold, outputs)["spearman"]
+        score = score_of(kind, "spearman", gold, outputs[:, 0])
         centre = math.atanh(min(max(score, -0.999999), 0.999999))
         half = Z95 / math.sqrt(max(n - 3, 1))
         return ChanceCheck(score, math.tanh(centre - half), math.tanh(centre + half), 0.0, "Spearman")

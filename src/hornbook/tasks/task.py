@@ -16,7 +16,7 @@ from hornbook.artifact import Artifact, Place, Work, load, make, result_config
 from hornbook.errors import HornbookError
 from hornbook.recipe import TaskConfig
 from hornbook.tasks.doubts import Doubt, doubts, text_keys
-from hornbook.tasks.glue import NO_TEST
+from hornbook.tasks.glue import GLUE, NO_TEST
 from hornbook.tasks.labels import Kind, Labels, read_labels, without_labels
 from hornbook.tasks.names import listed
 from hornbook.tasks.rows import Rows
@@ -38,6 +38,8 @@ _METRICS: dict[Kind, tuple[str, ...]] = {
     "multilabel": ("micro_f1", "macro_f1", "accuracy"),
     "regression": ("spearman", "pearson"),
 }
+REGRESSION = {"regression": 2}
+"""The version of what is learned and reported of scores; classes and labels have none."""
 _FEWEST_ROWS = 10
 
 
@@ -126,6 +128,20 @@ def open_task(task: Artifact | Path | str) -> Task:
         majority_share=info["majority_share_of_dev"],
         artifact=artifact,
     )
+
+
+def kind_version(task: Artifact) -> dict[str, int]:
+    """Return what the key of a model or evaluation holds besides, by the kind of its task: `REGRESSION` or nothing.
+
+    Of a task that is only planned the kind is known where its settings or GLUE say it.
+    """
+    if not task.planned:
+        kind = task.info["kind"]
+    else:
+        config = task.manifest["config"]
+        glue = None if "split" in config else GLUE.get(config["name"].removeprefix("glue/"))
+        kind = glue.kind if glue and config["kind"] == "auto" else config["kind"]
+    return REGRESSION if kind == "regression" else {}
 
 
 def prepare(config: TaskConfig, out: Place) -> Artifact:

@@ -5,8 +5,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from hornbook.artifact import MANIFEST, Artifact, Place, Work, load, make, result_config
 from hornbook.errors import HornbookError
+from hornbook.models.encode import Encoded
 from hornbook.models.families import Sizes, sizes_of
 from hornbook.models.loading import (
     Model,
@@ -21,9 +24,12 @@ from hornbook.models.loading import (
     ready_config,
     tokenizer_key,
 )
+from hornbook.models.predict import best_device, predict
+from hornbook.models.scale import Scale, evenly, in_unit, output_layer, scale_of, standardise
 from hornbook.models.student import LAYERS, RANDOM, check_student, init_key, new_student
 from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16, only_reached, projection_taps
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
+from hornbook.tasks import REGRESSION
 from hornbook.training.finetune import save_model
 from hornbook.training.objectives import Distillation, Logits, Objective, Relations
 from hornbook.training.processes import make_together, process
@@ -34,6 +40,7 @@ from hornbook.training.tokens import encode_textbook, most_tokens_read, open_tok
 from hornbook.training.trainer import train, use_bfloat16, write_log
 
 VERSION = 2
+_LOOKED_AT = 64  # units, to learn the scale of a teacher's scores
 _LARGE_TEACHERS = {("bert", 24, 1024): 21, ("roberta", 24, 1024): 19, ("xlm-roberta", 24, 1024): 19}
 
 
@@ -106,6 +113,7 @@ def distil(
             "student": result_config(student),
             "family": family and result_config(family),
             **_counted(config),
+            **_kind_version(teacher, config),
         },
         inputs=inputs,
         build=build,
@@ -151,14 +159,21 @@ def _build(
     layer = config.teacher_layer or default_teacher_layer(teacher.config.model_type, sizes)
     teaching = Tapped(teacher, projection_taps(teacher, layer, family) if projections else {}, logits)
     learning = Tapped(student, projection_taps(student, size.layers, family) if projections else {}, logits)
-    bfloat16 = use_bfloat16(config.precision)
-    if bfloat16:
-        multiply_in_bfloat16(teacher)
     encoded = open_tokens(tokens, tokenizer.pad_token_id)
     if (longest := int(encoded.lengths.max())) > tokenizer.model_max_length:
         raise HornbookError(
             f"{tokens.path}: holds a unit of {longest} tokens, but the teacher takes {tokenizer.model_max_length}"
         )
+    regression = logits and kind_of(teacher.config) == "regression"
+    scale, output = _standardised(teacher, student, encoded) if regression else (None, None)
+    bfloat16 = use_bfloat16(config.precision)
+    if bfloat16:  # after the unit of scores is out of the head: large numbers lose more
+        multiply_in_bfloat16(teacher)
+
+    def save(folder: Path) -> None:
+        with in_unit(output, scale):
+            save_model(student, tokenizer, folder, config.max_length)
+
     plan = StepPlan(
         encoded.lengths, config.batch, seed, epochs=config.epochs, steps=config.steps, tokens=config.tokens
     )
@@ -179,10 +194,10 @@ def _build(
             adam_epsilon=config.adam_epsilon,
             # One that has learned before begins low, and rises with the learning rate before it falls.
             must_fall=size.init == RANDOM,
-            keep={step: partial(save_model, student, tokenizer, folder) for step, folder in kept.items()},
+            keep={step: partial(save, folder) for step, folder in kept.items()},
         )
     write_log(log, work.path / "log.csv")
-    save_model(student, tokenizer, work.path)
+    save(work.path)
     if index == 0:
         for folder in kept.values():  # copied: a run that is killed now goes on from beyond the step they are of
             shutil.copytree(folder, work.path / folder.name)
@@ -191,6 +206,31 @@ def _build(
     if projections:
         work.info |= {"teacher_layer": layer, "relation_heads": heads}
     work.measured |= {"bfloat16": bfloat16, "processes": count}
+
+
+def _standardised(teacher: Any, student: Any, encoded: Encoded) -> tuple[Scale, nn.Linear]:
+    """Bring a regression teacher's outputs to mean 0 and deviation 1 on some of the textbook.
+
+    Returns:
+        the scale, and the student's output layer, which learns on it.
+    """
+    if teacher.config.num_labels != 1:
+        raise HornbookError(f"the teacher has {teacher.config.num_labels} outputs, but a regression has one")
+    some = evenly(encoded, _LOOKED_AT)
+    taught, layer = output_layer(teacher.to(best_device()), some), output_layer(student, some)
+    centred = layer.bias is not None
+    scale = scale_of(predict(teacher, some), "the teacher's outputs on the textbook", centred=centred)
+    standardise(taught, scale)
+    return scale, layer
+
+
+def _kind_version(teacher: Model, config: DistilConfig) -> dict[str, int]:
+    """Return what the key holds besides: see `tasks.kind_version`; outputs count as an objective only."""
+    if "logits" not in config.objectives:
+        return {}
+    if isinstance(teacher, Artifact) and teacher.planned:
+        return REGRESSION if "regression" in teacher.manifest["config"] else {}
+    return REGRESSION if kind_of(load_config(teacher)) == "regression" else {}
 
 
 def snapshot(student: Artifact, step: int, out: Place) -> Artifact:
@@ -236,7 +276,8 @@ def untaught_student(
         path = model_path(teacher)
         encoder = load_encoder(path) if student.init == LAYERS else None
         model = new_student(load_config(path), student, seed, family, encoder=encoder)
-        save_model(model, load_tokenizer(path), work.path)
+        tokenizer = load_tokenizer(path)
+        save_model(model, tokenizer, work.path, tokenizer.model_max_length)
         work.counts = {"parameters": model.num_parameters()}
 
     return make(

@@ -17,18 +17,21 @@ from hornbook.errors import HornbookError, TrainingError
 from hornbook.models.encode import Batch, Encoded, encode, model_inputs
 from hornbook.models.loading import (
     Model,
+    has_head_for,
     load_classifier,
     load_tokenizer,
     model_key,
     model_path,
     quiet_transformers,
+    save_tokenizer,
     tokenizer_key,
 )
 from hornbook.models.predict import predict
+from hornbook.models.scale import Scale, fitted, in_unit, output_layer, scale_of, take_up
 from hornbook.recipe import AdaptConfig, FamilyConfig, FinetuneConfig
-from hornbook.tasks import Task, open_task
+from hornbook.tasks import Task, kind_version, open_task
 from hornbook.tasks.labels import Kind
-from hornbook.tasks.metrics import scores
+from hornbook.tasks.metrics import predicted, score_of
 from hornbook.training.labels import balanced_weights, gold_loss, soft_loss
 from hornbook.training.outputs import STAGE as OUTPUTS
 from hornbook.training.outputs import Outputs, open_outputs
@@ -141,6 +144,7 @@ def _fit(
             "seed": seed,
             "family": result_config(family) if family and config.dropout is not None else None,
             **_counted(config),
+            **kind_version(task),
         },
         inputs=inputs,
         build=build,
@@ -203,12 +207,20 @@ def _build(
         torch.manual_seed(seed)
         classifier = load_classifier(model, task.labels, task.kind, dropout=config.dropout, family=family)
     said = None if outputs is None else open_outputs(outputs)
-    learned, columns = training_data(task, tokenizer, config, said)
     dev_set, dev_gold = encode_split(task, "dev", tokenizer, config.max_length)
+    scale, layer = None, None
+    if task.kind == "regression":
+        layer = output_layer(classifier, dev_set)
+        scale = _scale(task, config, said, centred=layer.bias is not None)
+    learned, columns = training_data(task, tokenizer, config, said, scale)
+    if layer is not None and scale is not None and has_head_for(model, task.labels, task.kind):
+        take_up(classifier, layer, scale, learned, _wanted(columns), model)
     plan = StepPlan(learned.lengths, config.batch, seed, epochs=config.epochs)
 
     def score() -> float:
-        return scores(task.kind, dev_gold, predict(classifier, dev_set))[task.metric]
+        found = predict(classifier, dev_set)
+        found = found if scale is None else scale.in_unit(found)
+        return score_of(task.kind, task.metric, dev_gold, predicted(task.kind, found))
 
     index, count = process()
     most_tokens = config.micro_batch_tokens
@@ -227,7 +239,10 @@ def _build(
     )
     write_log(log, work.path / "log.csv")
     work.measured["bfloat16"] = use_bfloat16(config.precision)
-    save_model(classifier, tokenizer, work.path)
+    if layer is not None and scale is not None:
+        scale = fitted(classifier, layer, scale, learned, _wanted(columns))
+    with in_unit(layer, scale):
+        save_model(classifier, tokenizer, work.path, config.max_length)
     steps = int(log[-1]["step"])
     tokens = sum(dataset.tokens(step) for step in range(steps)) if steps < plan.count else plan.tokens
     work.counts = {"steps": steps, "tokens": tokens, "parameters": classifier.num_parameters()}
@@ -241,6 +256,18 @@ def _build(
     }
 
 
+def _scale(task: Task, config: FinetuneConfig, said: Outputs | None, *, centred: bool) -> Scale:
+    """Return the scale on which scores are learned: that of the task's, or of a teacher's where only its count."""
+    if said is not None and isinstance(config, AdaptConfig) and config.labels == TEACHER:
+        return scale_of(said.train, f"{task.name}: the teacher's outputs on train", centred=centred)
+    return scale_of(task.gold("train"), f"{task.name}: train", centred=centred)
+
+
+def _wanted(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    """Return what a regression should say of the first texts that it learns from: gold scores where they count."""
+    return columns[GOLD][columns[_GOLD_WEIGHT] > 0] if GOLD in columns else columns[TEACHER][:, 0]
+
+
 def encode_split(task: Task, split: str, tokenizer: Any, max_length: int) -> tuple[Encoded, NDArray[Any]]:
     """Return a split's token ids and its gold labels (see `Task.gold`)."""
     table = task.split(split)
@@ -249,7 +276,7 @@ def encode_split(task: Task, split: str, tokenizer: Any, max_length: int) -> tup
 
 
 def training_data(
-    task: Task, tokenizer: Any, config: FinetuneConfig, outputs: Outputs | None = None
+    task: Task, tokenizer: Any, config: FinetuneConfig, outputs: Outputs | None = None, scale: Scale | None = None
 ) -> tuple[Encoded, dict[str, NDArray[Any]]]:
     """Return what a classifier learns from: token ids, and the columns of `task_loss`.
 
@@ -259,11 +286,13 @@ def training_data(
         config: lengths, weights of classes, and which labels count how much.
         outputs: a teacher's; where they hold units of a textbook, these come after the train split, without gold
             labels.
+        scale: of a regression: scores, the teacher's too, are standardised by it.
     """
     train, gold = task.split("train"), task.gold("train")
     texts = train["text"].to_pylist()
     pairs = train["text_pair"].to_pylist() if task.pair else None
-    gold = gold.astype(np.float32) if task.kind == "regression" else gold
+    if task.kind == "regression":
+        gold = gold.astype(np.float32) if scale is None else scale.standardised(gold)
     balanced = config.class_weights == "balanced"
     weights = balanced_weights(task.kind, gold, len(task.labels)) if balanced else np.ones(gold.shape, np.float32)
     if outputs is None or not isinstance(config, AdaptConfig):
@@ -273,8 +302,9 @@ def training_data(
         pairs += outputs.pairs or []
     share = config.gold_weight if config.labels == "both" else 0.0
     without = np.zeros((len(outputs.texts), *gold.shape[1:]), gold.dtype)
+    taught = np.concatenate([outputs.train, outputs.units]) if outputs.texts else outputs.train
     columns: dict[str, NDArray[Any]] = {
-        TEACHER: np.concatenate([outputs.train, outputs.units]) if outputs.texts else outputs.train,
+        TEACHER: taught if scale is None else scale.standardised(taught),
         # where there is no gold label, the teacher's outputs are all there is
         _TEACHER_WEIGHT: np.repeat([1 - share, 1.0], [len(gold), len(without)]).astype(np.float32),
     }
@@ -306,8 +336,8 @@ def task_loss(kind: Kind, temperature: float = 1.0) -> Loss:
     return loss
 
 
-def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Save a model with its tokenizer in Hugging Face format."""
+def save_model(model: Any, tokenizer: Any, folder: Path, max_length: int) -> None:
+    """Save a model with its tokenizer in Hugging Face format; texts are to be cut at `max_length` tokens."""
     quiet_transformers()
     model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder, max_length)

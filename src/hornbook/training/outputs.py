@@ -1,5 +1,6 @@
 """What a teacher says of the task's own sentences and of a textbook's units: labels for students."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,10 @@ from hornbook.models.loading import Model, label_order, load_ready_classifier, l
 from hornbook.models.predict import best_device, predict
 from hornbook.progress import progress
 from hornbook.tasks import Task, open_task
+from hornbook.tasks.metrics import score_doubt
 from hornbook.textbook import open_textbook
+
+logger = logging.getLogger("hornbook")
 
 STAGE = "outputs"
 VERSION = 1
@@ -126,7 +130,14 @@ def _build(
                 encoded = encode(part["text"].to_pylist(), pairs, tokenizer, max_length)
                 found.append(predict(model, encoded)[:, columns])
                 counter.advance(len(part))
-            values = pa.array(list(np.concatenate(found).astype(np.float32)), pa.list_(pa.float32()))
+            said = np.concatenate(found)
+            if (
+                name == _TRAIN
+                and task.kind == "regression"
+                and (doubt := score_doubt(task.gold("train"), said[:, 0]))
+            ):
+                logger.warning("%s, train: the teacher %s", task.name, doubt)
+            values = pa.array(list(said.astype(np.float32)), pa.list_(pa.float32()))
             # the task has its own texts already
             kept = pa.table({"outputs": values}) if name == _TRAIN else table.append_column("outputs", values)
             pq.write_table(kept, work.path / name, compression="zstd")

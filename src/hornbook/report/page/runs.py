@@ -23,12 +23,12 @@ from hornbook.report.page.parts import (
 )
 from hornbook.report.page.textbooks import SAID
 from hornbook.report.run_charts import run_charts
-from hornbook.report.tables import HEADINGS, lines, title
+from hornbook.report.summary import amount
+from hornbook.report.tables import LABELS, headings, lines, title
 from hornbook.report.textbooks import describe, percent
 from hornbook.report.verdict import next_steps, verdict
 
 Row = dict[str, Any]
-_LABELS = 2  # columns of the table of results that are no figures
 _SHORT = 300
 
 _SAID = {
@@ -61,8 +61,10 @@ def runs_report(runs: Sequence[Run]) -> Report:
 def _results(runs: Sequence[Run]) -> Table:
     """Return the models of all runs, each beside the teacher of its own."""
     before = {run.name: f"{run.name}: " if len(runs) > 1 else "" for run in runs}
-    rows = [(f"{before[run.name]}{name}", *rest) for run in runs for name, *rest in lines(run.rows)]
-    return Table(HEADINGS, rows, range(_LABELS, len(HEADINGS)))
+    every = [row for run in runs for row in run.rows]
+    rows = [(f"{before[run.name]}{name}", *rest) for run in runs for name, *rest in lines(run.rows, every)]
+    names = headings(every)
+    return Table(names, rows, range(LABELS, len(names)))
 
 
 def _sections(run: Run, several: bool) -> Iterator[Section]:
@@ -122,8 +124,8 @@ def _mistakes(run: Run) -> list[Part]:
     rows = [
         [
             *(_short(one.get(name, "")) for name in (("text", "text_pair") if pair else ("text",))),
-            *(shown(one[name]) for name in ("gold", "teacher", "student")),
-            f"{one['sure']:.2f}" if regression else f"{one['sure']:.0%}",
+            *((amount if regression else shown)(one[name]) for name in ("gold", "teacher", "student")),
+            amount(one["sure"]) if regression else f"{one['sure']:.0%}",
         ]
         for one in run.mistakes
     ]
