@@ -1,5 +1,6 @@
 """Distillation: the student follows the teacher through a textbook (paper, section 2.2, step 2)."""
 
+import math
 import shutil
 from functools import partial
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from hornbook.artifact import MANIFEST, Artifact, Place, Work, load, make, result_config
 from hornbook.errors import HornbookError
-from hornbook.models.families import Sizes, sizes_of
+from hornbook.models.families import Sizes, family_settings, key_widths, sizes_of
 from hornbook.models.loading import (
     Model,
     kind_of,
@@ -21,7 +22,7 @@ from hornbook.models.loading import (
     ready_config,
     tokenizer_key,
 )
-from hornbook.models.student import LAYERS, RANDOM, check_student, init_key, new_student
+from hornbook.models.student import LAYERS, RANDOM, check_student, init_key, new_student, student_config
 from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16, only_reached, projection_taps
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
 from hornbook.training.finetune import save_model
@@ -104,7 +105,7 @@ def distil(
         config={
             "seed": seed,
             "student": result_config(student),
-            "family": family and result_config(family),
+            "family": family_settings(family),
             **_counted(config),
         },
         inputs=inputs,
@@ -135,10 +136,11 @@ def _build(
     family: FamilyConfig | None,
 ) -> None:
     tokenizer = load_tokenizer(path)
-    sizes = sizes_of(load_config(path), family)
+    own = load_config(path)
+    sizes = sizes_of(own, family)
     logits, projections = "logits" in config.objectives, "relations" in config.objectives
     teacher = freeze(load_ready_classifier(path) if logits else load_encoder(path))
-    heads = relation_heads(config.relation_heads, sizes.hidden, size.hidden) if projections else None
+    heads = _relation_heads(own, size, config, family) if projections else None
     objectives: dict[Objective, float] = {}
     if heads is not None:
         objectives[Relations(heads)] = config.objectives["relations"]
@@ -243,7 +245,7 @@ def untaught_student(
         out,
         stage="student",
         version=VERSION,
-        config={"seed": seed, "student": result_config(student), "family": family and result_config(family)},
+        config={"seed": seed, "student": result_config(student), "family": family_settings(family)},
         inputs=_student_inputs(teacher, student),
         build=build,
         seed=seed,
@@ -266,11 +268,19 @@ def check_sizes(
     check_student(teacher, student, family)
     sizes = sizes_of(load_config(teacher), family)
     if "relations" in config.objectives:
-        relation_heads(config.relation_heads, sizes.hidden, student.hidden)
+        _relation_heads(load_config(teacher), student, config, family)
     if config.teacher_layer is not None and config.teacher_layer > sizes.layers:
         raise HornbookError(
             f"distil.teacher_layer: there is no layer {config.teacher_layer}; the teacher has {sizes.layers}"
         )
+
+
+def _relation_heads(
+    teacher_config: Any, student: StudentConfig, config: DistilConfig, family: FamilyConfig | None
+) -> int:
+    hidden, keys = key_widths(teacher_config, family)
+    wide, narrow = key_widths(student_config(teacher_config, student, family), family)
+    return relation_heads(config.relation_heads, hidden, wide, math.gcd(keys, narrow))
 
 
 def _distilled_before(student: StudentConfig) -> Artifact | None:
