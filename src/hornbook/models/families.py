@@ -42,9 +42,7 @@ FAMILIES: dict[str, FamilyConfig] = {
     "roformer": _LIKE_BERT,
     "rembert": _NAMED_HEAD,
     # One layer that runs many times.
-    "albert": _NAMED_HEAD.model_copy(
-        update={"attention": "encoder.albert_layer_groups.0.albert_layers.0.attention"}
-    ),
+    "albert": _NAMED_HEAD.model_copy(update={"attention": "encoder.albert_layer_groups.0.albert_layers.0.attention"}),
     "mpnet": FamilyConfig(
         attention="encoder.layer.{layer}.attention.attn",
         projections=("q", "k", "v"),
@@ -54,9 +52,7 @@ FAMILIES: dict[str, FamilyConfig] = {
     "longformer": _LIKE_BERT.model_copy(update={"sequence_first": True}),
     "nomic_bert": _ROTARY,
     "gte": _ROTARY,
-    "eurobert": _ROTARY.model_copy(
-        update={"key_heads": "num_key_value_heads", "dropouts": ("attention_dropout",)}
-    ),
+    "eurobert": _ROTARY.model_copy(update={"key_heads": "num_key_value_heads", "dropouts": ("attention_dropout",)}),
     "distilbert": FamilyConfig(
         attention="transformer.layer.{layer}.attention",
         projections=("q_lin", "k_lin", "v_lin"),
@@ -96,19 +92,27 @@ class Habit:
         feed_forward: the width of the feed-forward layers for each 1 of the hidden states.
         rotary: whether queries and keys are rotated by position, which takes heads of an even width.
         late_positions: whether positions are numbered from after the padding token's id.
+        settings: what its configurations must say here, beside what they say.
+        global_first: whether attention is local, but the first token sees all and all see it, as in its classifiers.
     """
 
     feed_forward: float = 4
     rotary: bool = False
     late_positions: bool = False
+    global_first: bool = False
+    settings: tuple[tuple[str, Any], ...] = ()
 
 
+_LATE_POSITIONS = (
+    *("roberta", "xlm-roberta", "camembert", "data2vec-text", "mpnet"),
+    *("roberta-prelayernorm", "xlm-roberta-xl"),
+)
 HABITS: dict[str, Habit] = {
-    **{
-        kind: Habit(late_positions=True)
-        for kind in ("roberta", "xlm-roberta", "camembert", "data2vec-text", "longformer", "mpnet")
-        + ("roberta-prelayernorm", "xlm-roberta-xl")
-    },
+    **{kind: Habit(late_positions=True) for kind in _LATE_POSITIONS},
+    # It would switch from sparse to full attention at the first batch of short texts, and stay there: outputs would
+    # depend on the order of the batches, and a run that resumes would draw other dropouts.
+    "big_bird": Habit(settings=(("attention_type", "original_full"),)),
+    "longformer": Habit(late_positions=True, global_first=True),
     **{kind: Habit(rotary=True) for kind in ("eurobert", "gte", "nomic_bert", "roformer")},
     # Its feed-forward layers are gated, with two matrices on the way in: base has 1152 for 768.
     "modernbert": Habit(feed_forward=1.5, rotary=True),
@@ -149,7 +153,7 @@ def family_of(config: Any, family: FamilyConfig | None = None) -> FamilyConfig:
 
 def habit_of(config: Any) -> Habit:
     """Return the habit of a model's family; that of BERT where the table has none."""
-    return HABITS.get(str(config.model_type), Habit())
+    return HABITS.get(str(getattr(config, "model_type", None)), Habit())
 
 
 def sizes_of(config: Any, family: FamilyConfig | None = None) -> Sizes:

@@ -9,7 +9,7 @@ import xxhash
 
 from hornbook.artifact import MANIFEST, Artifact, fingerprint, load
 from hornbook.errors import HornbookError, Unreachable, is_out_of_reach
-from hornbook.models.families import set_dropout
+from hornbook.models.families import habit_of, set_dropout
 from hornbook.models.probe import check_padding, embedding_name, most_tokens
 from hornbook.recipe import FamilyConfig
 from hornbook.tasks.labels import Kind
@@ -105,9 +105,12 @@ def load_config(model: Model) -> Any:
 
     name = model_path(model)
     try:
-        return AutoConfig.from_pretrained(name, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise _unloadable(name, error) from None
+    for setting, value in habit_of(config).settings:
+        setattr(config, setting, value)
+    return config
 
 
 def load_tokenizer(model: str) -> Any:
@@ -174,8 +177,8 @@ def check_rows(model: str) -> None:
         raise _unloadable(model, error) from None
     if shapes and shapes[0][0] != config.vocab_size:
         raise HornbookError(
-            f"{model}: config.json says vocab_size {config.vocab_size:,}, but the weights have {shapes[0][0]:,} rows; "
-            "save the model with save_pretrained"
+            f"{model}: config.json says vocab_size {config.vocab_size:,}, but the weights have {shapes[0][0]:,} "
+            "rows; save the model with save_pretrained"
         )
 
 

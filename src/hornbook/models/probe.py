@@ -1,8 +1,8 @@
 """What an encoder does with a few tokens, found out before anything costly runs.
 
-A model is made from its configuration alone: two layers, a small vocabulary, random weights. It shows in a fraction of
-a second whether the settings fit together, whether the taps are the attention's queries, keys and values, and whether
-a text's outputs depend on the padding beside it.
+A model is made from its configuration alone: two layers, a small vocabulary, random weights. In a fraction of a second
+it shows whether the settings fit together, whether the taps are the attention's queries, keys and values, and whether
+the outputs for a text depend on the padding beside it.
 """
 
 import copy
@@ -96,7 +96,7 @@ def check_settings(config: Any) -> None:
 
 
 def check_padding(config: Any) -> None:
-    """Check that a classifier of these settings says the same of a text, however much padding stands beside it.
+    """Check that a classifier of these settings gives the same outputs for a text, whatever the padding beside it.
 
     A family of the table does; of others it is tried.
 
@@ -117,16 +117,16 @@ def _check_padding(asked: _Asked) -> None:
     moved = (together[1] - alone[0]).abs().max()
     if moved > _MOST_BY_PADDING * (together[0] - together[1]).abs().max() + _SAME:
         raise HornbookError(
-            f"{config.model_type} models cannot be used here: what they say of a text depends on the padding beside it, so that a "
-            "prediction would hang on the other texts of its batch; take an encoder of another family"
+            f"{config.model_type} models cannot be used here: their outputs for a text depend on the padding beside "
+            "it, so a prediction would depend on the other texts in its batch; take an encoder of another family"
         )
 
 
 def check_taps(config: Any, family: FamilyConfig | None = None) -> None:
     """Check that what is tapped of a model of these settings are its attention's queries, keys and values.
 
-    A token's query is changed: nothing but that token's own output may change. Its key or its value is changed: others'
-    outputs change. And where all values are alike, or all queries 0, keys make no difference.
+    A token's query is changed: only that token's own output may change. Its key or its value is changed: outputs of
+    other tokens change. And where all values are equal, or all queries 0, keys make no difference.
 
     Raises:
         HornbookError: a module is not there, gives another shape, or gives something else.
@@ -174,7 +174,7 @@ def _where(tap: Tap) -> str:
     return tap.path if tap.parts == 1 else f"part {tap.part + 1} of {tap.path}"
 
 
-def _advice(found: tuple[int, ...], wanted: tuple[int, int]) -> str:
+def _advice(found: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     if found[1::-1] == wanted or (found[1] == wanted[0] and found[0] > wanted[1]):
         return "; set sequence_first: true"
     return "; name other modules, or take an encoder of another family"
@@ -314,7 +314,8 @@ def _explained(config: Any, what: str) -> Iterator[None]:
     except Exception as error:
         said = " ".join(str(error).split())[:200]
         raise HornbookError(
-            f"a {config.model_type} model of these settings {what} ({type(error).__name__}: {said}){_inherited(config)}"
+            f"a {config.model_type} model of these settings {what} ({type(error).__name__}: {said})"
+            f"{_inherited(config)}"
         ) from None
 
 

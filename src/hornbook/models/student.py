@@ -277,6 +277,6 @@ def _with_head(base: Any, head: Mapping[str, Any]) -> Any:
     classifier: Any = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
     inner = base_encoder(classifier)
     state = base.state_dict()
-    # The base encoder may have a pooler that the classifier of its family has not.
-    inner.load_state_dict({name: state[name] for name in inner.state_dict()})
+    # The base encoder may have a pooler that the classifier of its family has not, or the other way round.
+    inner.load_state_dict(state, strict=False)
     return classifier

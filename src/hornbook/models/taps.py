@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hornbook.errors import HornbookError
+from hornbook.models.encode import model_inputs
 from hornbook.models.families import family_of, key_widths, nearest, sizes_of
 from hornbook.recipe import FamilyConfig
 
@@ -73,12 +74,18 @@ def projection_taps(model: Any, layer: int, family: FamilyConfig | None = None) 
 
     Raises:
         HornbookError: the model has no such layer or module, the module's output is not as wide as the hidden
-            states, or the family is unknown.
+            states, its layers share several modules, or the family is unknown.
     """
     sizes = sizes_of(model.config, family)
     if not 1 <= layer <= sizes.layers:
         raise HornbookError(f"there is no layer {layer} in an encoder of {sizes.layers} layers")
     family = family_of(model.config, family)
+    groups = getattr(model.config, "num_hidden_groups", 1) * getattr(model.config, "inner_group_num", 1)
+    if "{layer}" not in family.attention and groups > 1:
+        raise HornbookError(
+            f"this {model.config.model_type} model has {groups} groups of layers; only one that all layers share can "
+            "be distilled"
+        )
     attention = family.attention.replace("{layer}", str(layer - 1))
     paths = [f"{attention}.{name}" for name in family.projections]
     queries, keys = key_widths(model.config, family)
@@ -162,6 +169,8 @@ class Tapped(nn.Module):
     def _taken(self, output: Any, tap: Tap) -> Tensor:
         # Some attentions pad their input to a multiple of their window or block.
         taken = tap.view(output).flatten(-2)[:, : self._length]
+        if self.logits:  # the model goes on, and Longformer's scales its queries in place
+            taken = taken.clone()
         return taken if tap.bias is None else taken + base_encoder(self.model).get_parameter(tap.bias)
 
     def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
@@ -196,7 +205,12 @@ class Tapped(nn.Module):
         device = next(self.parameters()).device
         if not inputs:
             ids = torch.zeros((1, 4), dtype=torch.long, device=device)
-            inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+            batch = {
+                "input_ids": ids,
+                "attention_mask": torch.ones_like(ids),
+                "token_type_ids": torch.zeros_like(ids),
+            }
+            inputs = model_inputs(self.model, batch)
         modes = {module: module.training for module in self.modules()}
         self.eval()
         try:
