@@ -107,6 +107,10 @@ _LATE_POSITIONS = (
     *("roberta", "xlm-roberta", "camembert", "data2vec-text", "mpnet"),
     *("roberta-prelayernorm", "xlm-roberta-xl"),
 )
+_LATE_POSITIONS = (
+    *("roberta", "xlm-roberta", "camembert", "data2vec-text", "mpnet"),
+    *("roberta-prelayernorm", "xlm-roberta-xl"),
+)
 HABITS: dict[str, Habit] = {
     **{kind: Habit(late_positions=True) for kind in _LATE_POSITIONS},
     # It would switch from sparse to full attention at the first batch of short texts, and stay there: outputs would

@@ -1,8 +1,8 @@
 """What an encoder does with a few tokens, found out before anything costly runs.
 
-A model is made from its configuration alone: two layers, a small vocabulary, random weights. In a fraction of a second
-it shows whether the settings fit together, whether the taps are the attention's queries, keys and values, and whether
-the outputs for a text depend on the padding beside it.
+A model is made from its configuration alone: two layers, a small vocabulary, random weights. In a fraction of a
+second it shows whether the settings fit together, whether the taps are the attention's queries, keys and values, and
+whether the outputs for a text depend on the padding beside it.
 """
 
 import copy

@@ -57,8 +57,8 @@ class Tap:
                 f"{self.path}: gives {gives}, but a projection gives a tensor"
                 f"{f' of {parts} equal parts' if parts > 1 else ''}; name another one in teacher.family"
             )
-        output = output.transpose(0, 1) if self.sequence_first else output
-        return output.unflatten(-1, (self.heads, self.parts, -1))[..., self.part, :]
+        whole: Tensor = output.transpose(0, 1) if self.sequence_first else output
+        return whole.unflatten(-1, (self.heads, self.parts, -1))[..., self.part, :]
 
 
 def projection_taps(model: Any, layer: int, family: FamilyConfig | None = None) -> dict[str, Tap]:
@@ -204,12 +204,8 @@ class Tapped(nn.Module):
         learning = [parameter for parameter in self.parameters() if parameter.requires_grad]
         device = next(self.parameters()).device
         if not inputs:
-            ids = torch.zeros((1, 4), dtype=torch.long, device=device)
-            batch = {
-                "input_ids": ids,
-                "attention_mask": torch.ones_like(ids),
-                "token_type_ids": torch.zeros_like(ids),
-            }
+            zeros = torch.zeros((1, 4), dtype=torch.long, device=device)
+            batch = {"input_ids": zeros, "attention_mask": zeros + 1, "token_type_ids": zeros}
             inputs = model_inputs(self.model, batch)
         modes = {module: module.training for module in self.modules()}
         self.eval()

@@ -48,10 +48,11 @@ def relation_heads(asked: int | None, teacher_hidden: int, student_hidden: int, 
         most = 48 if teacher_hidden == 768 else MOST_RELATION_HEADS
         return max(n for n in legal if n <= most)
     if asked not in legal:
-        common = math.gcd(teacher_hidden, student_hidden)
+        both = math.gcd(teacher_hidden, student_hidden)
         raise HornbookError(
             f"distil.relation_heads: {asked} does not divide both the teacher's width {teacher_hidden} and the "
-            f"student's {student_hidden}{', and those of their keys' if legal[-1] < common else ''}; legal are {', '.join(map(str, legal))}"
+            f"student's {student_hidden}{', and those of their keys' if legal[-1] < both else ''}; "
+            f"legal are {', '.join(map(str, legal))}"
         )
     return asked
 
