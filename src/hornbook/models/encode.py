@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hornbook.errors import HornbookError
+from hornbook.models.families import habit_of
 
 Batch = dict[str, Tensor]
 Texts = tuple[Sequence[str], Sequence[str | None] | None]
@@ -165,6 +166,9 @@ def _joined(parts: Sequence[NDArray[Any]], kind: type[Any]) -> NDArray[Any]:
 def model_inputs(model: Any, batch: Batch) -> Batch:
     """Return the part of a batch that the model's forward pass takes (some families know no segments)."""
     # DeBERTa has 0 segments by default, RoBERTa 1, ModernBERT and DistilBERT no such field.
-    if (getattr(model.config, "type_vocab_size", None) or 0) > 1:
-        return {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
-    return {name: batch[name] for name in ("input_ids", "attention_mask")}
+    segments = ("token_type_ids",) if (getattr(model.config, "type_vocab_size", None) or 0) > 1 else ()
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask", *segments)}
+    if habit_of(model.config).global_first:
+        inputs["global_attention_mask"] = torch.zeros_like(batch["attention_mask"])
+        inputs["global_attention_mask"][:, 0] = 1
+    return inputs

@@ -5,20 +5,54 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hornbook.artifact import result_config
 from hornbook.errors import HornbookError
 from hornbook.recipe import FamilyConfig
 
+_LATER = ("fused", "biases", "sequence_first", "key_heads")
+
+_HIDDEN_AND_ATTENTION = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 _BERT = FamilyConfig(
     attention="encoder.layer.{layer}.attention.self",
     projections=("query", "key", "value"),
-    dropouts=("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"),
+    dropouts=(*_HIDDEN_AND_ATTENTION, "classifier_dropout"),
+)
+# As BERT, but the head's dropout has no name of its own, or another one.
+_LIKE_BERT = _BERT.model_copy(update={"dropouts": _HIDDEN_AND_ATTENTION})
+_NAMED_HEAD = _BERT.model_copy(update={"dropouts": (*_HIDDEN_AND_ATTENTION, "classifier_dropout_prob")})
+_ROTARY = FamilyConfig(
+    attention="layers.{layer}.self_attn",
+    projections=("q_proj", "k_proj", "v_proj"),
+    dropouts=(*_HIDDEN_AND_ATTENTION, "classifier_dropout"),
 )
 
 FAMILIES: dict[str, FamilyConfig] = {
     "bert": _BERT,
     "roberta": _BERT,
     "xlm-roberta": _BERT,
+    "camembert": _BERT,
     "electra": _BERT,
+    "ernie": _BERT,
+    "big_bird": _BERT,
+    "data2vec-text": _BERT,
+    "roberta-prelayernorm": _BERT,
+    "xlm-roberta-xl": _BERT,
+    "megatron-bert": _LIKE_BERT,
+    # Tapped before queries and keys are rotated by their positions, as in all families that rotate them.
+    "roformer": _LIKE_BERT,
+    "rembert": _NAMED_HEAD,
+    # One layer that runs many times.
+    "albert": _NAMED_HEAD.model_copy(update={"attention": "encoder.albert_layer_groups.0.albert_layers.0.attention"}),
+    "mpnet": FamilyConfig(
+        attention="encoder.layer.{layer}.attention.attn",
+        projections=("q", "k", "v"),
+        dropouts=_HIDDEN_AND_ATTENTION,
+    ),
+    # Tokens see those near them, and the first one; relations are those of all tokens.
+    "longformer": _LIKE_BERT.model_copy(update={"sequence_first": True}),
+    "nomic_bert": _ROTARY,
+    "gte": _ROTARY,
+    "eurobert": _ROTARY.model_copy(update={"key_heads": "num_key_value_heads", "dropouts": ("attention_dropout",)}),
     "distilbert": FamilyConfig(
         attention="transformer.layer.{layer}.attention",
         projections=("q_lin", "k_lin", "v_lin"),
@@ -33,9 +67,15 @@ FAMILIES: dict[str, FamilyConfig] = {
     "deberta-v2": FamilyConfig(
         attention="encoder.layer.{layer}.attention.self",
         projections=("query_proj", "key_proj", "value_proj"),
-        dropouts=("hidden_dropout_prob", "attention_probs_dropout_prob"),
+        dropouts=_HIDDEN_AND_ATTENTION,
     ),
-    # Tapped before queries and keys are rotated by their positions.
+    "deberta": FamilyConfig(
+        attention="encoder.layer.{layer}.attention.self",
+        projections=("in_proj",),
+        fused="heads",
+        biases=("q_bias", "", "v_bias"),
+        dropouts=_HIDDEN_AND_ATTENTION,
+    ),
     "modernbert": FamilyConfig(
         attention="layers.{layer}.attn",
         projections=("Wqkv",),
@@ -52,16 +92,32 @@ class Habit:
         feed_forward: the width of the feed-forward layers for each 1 of the hidden states.
         rotary: whether queries and keys are rotated by position, which takes heads of an even width.
         late_positions: whether positions are numbered from after the padding token's id.
+        settings: what its configurations must say here, beside what they say.
+        global_first: whether attention is local, but the first token sees all and all see it, as in its classifiers.
     """
 
     feed_forward: float = 4
     rotary: bool = False
     late_positions: bool = False
+    global_first: bool = False
+    settings: tuple[tuple[str, Any], ...] = ()
 
 
+_LATE_POSITIONS = (
+    *("roberta", "xlm-roberta", "camembert", "data2vec-text", "mpnet"),
+    *("roberta-prelayernorm", "xlm-roberta-xl"),
+)
+_LATE_POSITIONS = (
+    *("roberta", "xlm-roberta", "camembert", "data2vec-text", "mpnet"),
+    *("roberta-prelayernorm", "xlm-roberta-xl"),
+)
 HABITS: dict[str, Habit] = {
-    "roberta": Habit(late_positions=True),
-    "xlm-roberta": Habit(late_positions=True),
+    **{kind: Habit(late_positions=True) for kind in _LATE_POSITIONS},
+    # It would switch from sparse to full attention at the first batch of short texts, and stay there: outputs would
+    # depend on the order of the batches, and a run that resumes would draw other dropouts.
+    "big_bird": Habit(settings=(("attention_type", "original_full"),)),
+    "longformer": Habit(late_positions=True, global_first=True),
+    **{kind: Habit(rotary=True) for kind in ("eurobert", "gte", "nomic_bert", "roformer")},
     # Its feed-forward layers are gated, with two matrices on the way in: base has 1152 for 768.
     "modernbert": Habit(feed_forward=1.5, rotary=True),
 }
@@ -101,7 +157,7 @@ def family_of(config: Any, family: FamilyConfig | None = None) -> FamilyConfig:
 
 def habit_of(config: Any) -> Habit:
     """Return the habit of a model's family; that of BERT where the table has none."""
-    return HABITS.get(str(config.model_type), Habit())
+    return HABITS.get(str(getattr(config, "model_type", None)), Habit())
 
 
 def sizes_of(config: Any, family: FamilyConfig | None = None) -> Sizes:
@@ -112,12 +168,41 @@ def sizes_of(config: Any, family: FamilyConfig | None = None) -> Sizes:
     """
     names = size_names(family_of(config, family))
     for field, name in names.items():
-        if not hasattr(config, name):
-            raise HornbookError(
-                f"teacher.family.{field}: the configuration of this {config.model_type} model has no {name}; "
-                f"the nearest of its names are {nearest(name, config.to_dict())}"
-            )
+        _must_have(config, name, field)
     return Sizes(**{field: int(getattr(config, name)) for field, name in names.items()})
+
+
+def key_widths(config: Any, family: FamilyConfig | None = None) -> tuple[int, int]:
+    """Return the widths of a layer's queries, and of its keys and values, which may have fewer heads.
+
+    Raises:
+        HornbookError: see `sizes_of`.
+    """
+    sizes, family = sizes_of(config, family), family_of(config, family)
+    if family.key_heads is None:
+        return sizes.hidden, sizes.hidden
+    _must_have(config, family.key_heads, "key_heads")
+    return sizes.hidden, sizes.hidden // sizes.heads * int(getattr(config, family.key_heads))
+
+
+def family_settings(family: FamilyConfig | None) -> dict[str, Any] | None:
+    """Return what a key says of a recipe's family: what came later than 0.1 only where it is set."""
+    if family is None:
+        return None
+    plain = FamilyConfig(attention=family.attention, projections=family.projections)
+    return {
+        name: value
+        for name, value in result_config(family).items()
+        if name not in _LATER or getattr(family, name) != getattr(plain, name)
+    }
+
+
+def _must_have(config: Any, name: str, field: str) -> None:
+    if not hasattr(config, name):
+        raise HornbookError(
+            f"teacher.family.{field}: the configuration of this {config.model_type} model has no {name}; "
+            f"the nearest of its names are {nearest(name, config.to_dict())}"
+        )
 
 
 def size_names(family: FamilyConfig) -> dict[str, str]:
@@ -137,20 +222,8 @@ def set_dropout(config: Any, dropout: float, family: FamilyConfig | None = None)
         HornbookError: the family is unknown, or the configuration has not what the recipe's family names.
     """
     for name in family_of(config, family).dropouts:
-        if not hasattr(config, name):
-            raise HornbookError(
-                f"teacher.family.dropouts: the configuration of this {config.model_type} model has no {name}; "
-                f"the nearest of its names are {nearest(name, config.to_dict())}"
-            )
+        _must_have(config, name, "dropouts")
         setattr(config, name, dropout)
-
-
-def most_tokens(config: Any) -> int | None:
-    """Return how many tokens a model has positions for; None where the family is not in the table."""
-    if config.model_type not in FAMILIES:
-        return None
-    first = config.pad_token_id + 1 if habit_of(config).late_positions else 0
-    return int(config.max_position_embeddings) - first
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

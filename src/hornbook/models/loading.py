@@ -10,7 +10,8 @@ import xxhash
 
 from hornbook.artifact import MANIFEST, Artifact, fingerprint, load
 from hornbook.errors import HornbookError, Unreachable, is_out_of_reach
-from hornbook.models.families import most_tokens, set_dropout
+from hornbook.models.families import habit_of, set_dropout
+from hornbook.models.probe import check_padding, embedding_name, most_tokens
 from hornbook.recipe import FamilyConfig
 from hornbook.tasks.labels import Kind
 
@@ -111,16 +112,20 @@ def load_config(model: Model) -> Any:
 
     name = model_path(model)
     try:
-        return AutoConfig.from_pretrained(name, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise _unloadable(name, error) from None
+    for setting, value in habit_of(config).settings:
+        setattr(config, setting, value)
+    return config
 
 
 def load_tokenizer(model: str) -> Any:
     """Return the fast tokenizer of a model, whose `model_max_length` is not more than the model has positions for.
 
     Raises:
-        HornbookError: there is none, it is not a fast one, or it has no token to pad with.
+        HornbookError: there is none, it is not a fast one, it has no token to pad with, or it gives ids that the
+            model has no embedding for.
     """
     from transformers import AutoTokenizer
 
@@ -132,7 +137,9 @@ def load_tokenizer(model: str) -> Any:
         raise HornbookError(f"{model}: its tokenizer is not a fast one (no tokenizer.json can be made of it)")
     if tokenizer.pad_token_id is None:
         raise HornbookError(f"{model}: its tokenizer has no pad token, which an encoder needs")
-    positions = most_tokens(load_config(model))
+    config = load_config(model)
+    _refuse_strange_ids(model, tokenizer, config)
+    positions = most_tokens(config)
     tokenizer.model_max_length = tokenizer.init_kwargs.pop(_LONGEST, tokenizer.model_max_length)
     if positions is not None:
         tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
@@ -176,6 +183,50 @@ def learned_length(model: Model) -> int | None:
     return min((length for length in lengths if length is not None), default=None)
 
 
+def _refuse_strange_ids(model: str, tokenizer: Any, config: Any) -> None:
+    """Refuse a tokenizer that gives ids beyond the model's rows, and a padding id beyond them."""
+    rows = getattr(config, "vocab_size", None)
+    if rows is None:
+        return
+    ids = max(tokenizer.get_vocab().values()) + 1
+    if ids > rows:
+        raise HornbookError(
+            f"{model}: its tokenizer has {ids:,} ids, the model {rows:,} rows; call "
+            "model.resize_token_embeddings(len(tokenizer)) and save the model, or take its own tokenizer"
+        )
+    pad = getattr(config, "pad_token_id", None)
+    if pad is not None and not -rows <= pad < rows:
+        raise HornbookError(
+            f"{model}: config.json names pad_token_id {pad:,}, but the model has {rows:,} rows; the tokenizer's is "
+            f"{tokenizer.pad_token_id:,}"
+        )
+
+
+def check_rows(model: str) -> None:
+    """Check that a folder's weights have as many rows of token embeddings as its configuration says.
+
+    Raises:
+        HornbookError: they have not. Of a hub name nothing is checked.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(model) / WEIGHTS[0]
+    if not path.is_file():
+        return
+    config = load_config(model)
+    name = embedding_name(config)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            shapes = [file.get_slice(key).get_shape() for key in file.keys() if name and key.endswith(name)]  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise _unloadable(model, error) from None
+    if shapes and shapes[0][0] != config.vocab_size:
+        raise HornbookError(
+            f"{model}: config.json says vocab_size {config.vocab_size:,}, but the weights have {shapes[0][0]:,} "
+            "rows; save the model with save_pretrained"
+        )
+
+
 def load_encoder(model: str, *, dropout: float | None = None, family: FamilyConfig | None = None) -> Any:
     """Return the base encoder (no head) of a model, in float32.
 
@@ -217,8 +268,10 @@ def load_classifier(
     from transformers import AutoModelForSequenceClassification
 
     settings = label_settings(labels, kind)
+    own = load_config(model)
+    check_padding(own)
     loaded = _load(AutoModelForSequenceClassification, model, dropout, family, settings)
-    if _has_head(load_config(model)) and not has_head_for(model, labels, kind):
+    if _has_head(own) and not has_head_for(model, labels, kind):
         # Outputs that were learned for other labels, or for these in another order, are no beginning.
         fresh: Any = AutoModelForSequenceClassification.from_config(loaded.config, trust_remote_code=False)  # type: ignore[no-untyped-call]
         for name, module in fresh.named_children():
@@ -292,6 +345,7 @@ def ready_config(model: str) -> Any:
         raise HornbookError(
             f"{model}: not a classifier ({has}): fine-tune it first (in a recipe: teacher.kind task or general)"
         )
+    check_padding(config)
     return config
 
 

@@ -1,6 +1,7 @@
 """The student: the teacher's family and tokenizer, at any size."""
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -8,9 +9,10 @@ from typing import Any
 import torch
 
 from hornbook.errors import HornbookError
-from hornbook.models.families import Sizes, family_of, habit_of, set_dropout, size_values, sizes_of
+from hornbook.models.families import Sizes, family_of, habit_of, key_widths, set_dropout, size_values, sizes_of
 from hornbook.models.loading import (
     Model,
+    check_rows,
     load_config,
     load_encoder,
     model_key,
@@ -18,7 +20,8 @@ from hornbook.models.loading import (
     refuse_pickles,
     tokenizer_key,
 )
-from hornbook.models.taps import base_encoder, projection_taps
+from hornbook.models.probe import check_padding, check_settings, check_taps
+from hornbook.models.taps import base_encoder
 from hornbook.recipe import FamilyConfig, StudentConfig
 
 HEAD_WIDTH = 32
@@ -31,8 +34,9 @@ _NOT_INHERITED = (
 # Widths of their own that some teachers have (ELECTRA's embeddings, DeBERTa's pooler); a student has one width.
 _AS_HIDDEN = ("embedding_size", "pooler_hidden_size")
 _AS_HEADS = ("attention_head_size", "head_dim")
-# ModernBERT's layers look at all tokens or at near ones, as this list says.
-_PER_LAYER = "layer_types"
+# Lists with a value for each layer: whether it looks at all tokens or at near ones (ModernBERT), how far it looks
+# (Longformer).
+_KINDS, _WINDOWS = "layer_types", "attention_window"
 
 
 def student_config(teacher_config: Any, student: StudentConfig, family: FamilyConfig | None = None) -> Any:
@@ -76,7 +80,7 @@ def check_student(teacher: Model, student: StudentConfig, family: FamilyConfig |
     """Check, before anything costly runs, that a student can be made for this teacher; return its configuration.
 
     Beside what `student_config` checks: that the models' folders have weights, that a model it begins as has the
-    teacher's tokenizer, and that the modules of a family that a recipe names are there.
+    teacher's tokenizer, and, of small models of these settings, that what is tapped are queries, keys and values.
 
     Raises:
         HornbookError: it cannot.
@@ -90,9 +94,14 @@ def check_student(teacher: Model, student: StudentConfig, family: FamilyConfig |
             raise HornbookError(
                 f"student.init: {student.init} has another tokenizer than the teacher, and would read other tokens"
             )
-    if family is not None:
-        with torch.device("meta"):  # no weights: only the names of its modules are wanted
-            projection_taps(_from_config(teacher_config), 1, family)
+    check_rows(model_path(teacher))
+    check_padding(teacher_config)
+    check_taps(teacher_config, family)
+    try:
+        check_settings(config)
+        check_taps(config, family)
+    except HornbookError as error:
+        raise HornbookError(f"student: {error}") from None
     return config
 
 
@@ -170,9 +179,15 @@ def _random_config(teacher_config: Any, student: StudentConfig, family: FamilyCo
             values[name] = student.hidden
     for name in _AS_HEADS:
         values.pop(name, None)
-    kinds = values.pop(_PER_LAYER, None)
+    if shared := family_of(teacher_config, family).key_heads:
+        queries, keys = key_widths(teacher_config, family)
+        # As many queries share a key as the teacher's do, if so many divide the student's heads.
+        values[shared] = heads // math.gcd(queries // keys, heads)
+    kinds = values.pop(_KINDS, None)
     if kinds and student.layers <= len(kinds):  # a deeper student has its family's own pattern
-        values[_PER_LAYER] = kinds[: student.layers]
+        values[_KINDS] = kinds[: student.layers]
+    if isinstance(windows := values.get(_WINDOWS), list):
+        values[_WINDOWS] = [windows[min(layer, len(windows) - 1)] for layer in range(student.layers)]
     return _config(
         teacher_config, values, Sizes(student.layers, student.hidden, heads, feed_forward), student, family
     )
@@ -187,8 +202,9 @@ def _copied_config(teacher_config: Any, student: StudentConfig, family: FamilyCo
     sizes = Sizes(**{**asdict(has), "layers": student.layers})
     _check_agreement(student, sizes, "the teacher, whose layers are copied,")
     values = _inherited(teacher_config)
-    if kinds := values.get(_PER_LAYER):
-        values[_PER_LAYER] = [kinds[layer] for layer in even_layers(student.layers, has.layers)]
+    for name in (_KINDS, _WINDOWS):
+        if isinstance(of_layers := values.get(name), list):
+            values[name] = [of_layers[layer] for layer in even_layers(student.layers, has.layers)]
     return _config(teacher_config, values, sizes, student, family)
 
 
@@ -237,12 +253,12 @@ def _copied_layers(teacher: Any, config: Any, family: FamilyConfig | None) -> An
     """Return an encoder with the teacher's weights; only what a teacher has not (a pooler) begins at random."""
     student = _from_config(config)
     own = teacher.state_dict()
-    before_layer = family_of(config, family).attention.split("{layer}")[0]
+    before_layer, per_layer, _ = family_of(config, family).attention.partition("{layer}")
     picked = even_layers(sizes_of(config, family).layers, sizes_of(teacher.config, family).layers)
     state = {}
     for name in student.state_dict():
         source = name
-        if name.startswith(before_layer):
+        if per_layer and name.startswith(before_layer):
             layer, rest = name.removeprefix(before_layer).split(".", 1)
             source = f"{before_layer}{picked[int(layer)]}.{rest}"
         if source in own:
@@ -261,6 +277,6 @@ def _with_head(base: Any, head: Mapping[str, Any]) -> Any:
     classifier: Any = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
     inner = base_encoder(classifier)
     state = base.state_dict()
-    # The base encoder may have a pooler that the classifier of its family has not.
-    inner.load_state_dict({name: state[name] for name in inner.state_dict()})
+    # The base encoder may have a pooler that the classifier of its family has not, or the other way round.
+    inner.load_state_dict(state, strict=False)
     return classifier

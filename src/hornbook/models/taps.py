@@ -1,5 +1,6 @@
 """Taps: what some modules of a model give, taken while it runs; what stands above them need not run."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from hornbook.errors import HornbookError
-from hornbook.models.families import family_of, nearest, sizes_of
+from hornbook.models.encode import model_inputs
+from hornbook.models.families import family_of, key_widths, nearest, sizes_of
 from hornbook.recipe import FamilyConfig
 
 PROJECTIONS = ("query", "key", "value")
@@ -25,18 +27,45 @@ class Tap:
         path: the module's path inside the base model.
         part: which part of the last dimension, counted from 0.
         parts: how many parts there are: 3 where query, key and value come side by side from one projection.
+        heads: how many times these parts follow each other: once, or once for each attention head.
+        call: which of the module's calls in a forward pass, counted from 1; later ones than 1 are further layers of
+            a model whose layers are one module.
+        bias: path of a parameter that is added to what is taken.
+        sequence_first: whether the module gives tensors of shape (length, sequences, width).
     """
 
     path: str
     part: int = 0
     parts: int = 1
+    heads: int = 1
+    call: int = 1
+    bias: str | None = None
+    sequence_first: bool = False
+
+    def view(self, output: Any) -> Tensor:
+        """Return what is tapped of a module's output, as a view of shape (sequences, length, heads, width of each).
+
+        Raises:
+            HornbookError: the output is no tensor, or cannot be cut so.
+        """
+        parts = self.parts * self.heads
+        if not isinstance(output, Tensor) or output.dim() != 3 or output.shape[-1] % parts:
+            gives = f"a {type(output).__name__}"
+            if isinstance(output, Tensor):
+                gives = f"{output.shape[-1]} numbers a token" if output.dim() == 3 else f"{output.dim()} dimensions"
+            raise HornbookError(
+                f"{self.path}: gives {gives}, but a projection gives a tensor"
+                f"{f' of {parts} equal parts' if parts > 1 else ''}; name another one in teacher.family"
+            )
+        whole: Tensor = output.transpose(0, 1) if self.sequence_first else output
+        return whole.unflatten(-1, (self.heads, self.parts, -1))[..., self.part, :]
 
 
 def projection_taps(model: Any, layer: int, family: FamilyConfig | None = None) -> dict[str, Tap]:
     """Return the taps of what a layer's attention projects from its input, before any head is cut.
 
-    Each gives a tensor of shape (sequences, length, hidden). Where a family rotates queries and keys by their
-    positions (ModernBERT), they are taken before that.
+    Each gives a tensor of shape (sequences, length, hidden); keys and values are narrower where several queries
+    share them. Where a family rotates queries and keys by their positions (ModernBERT), they are taken before that.
 
     Args:
         model: a base encoder, or a model with a head on one.
@@ -45,16 +74,22 @@ def projection_taps(model: Any, layer: int, family: FamilyConfig | None = None) 
 
     Raises:
         HornbookError: the model has no such layer or module, the module's output is not as wide as the hidden
-            states, or the family is unknown.
+            states, its layers share several modules, or the family is unknown.
     """
     sizes = sizes_of(model.config, family)
     if not 1 <= layer <= sizes.layers:
         raise HornbookError(f"there is no layer {layer} in an encoder of {sizes.layers} layers")
     family = family_of(model.config, family)
+    groups = getattr(model.config, "num_hidden_groups", 1) * getattr(model.config, "inner_group_num", 1)
+    if "{layer}" not in family.attention and groups > 1:
+        raise HornbookError(
+            f"this {model.config.model_type} model has {groups} groups of layers; only one that all layers share can "
+            "be distilled"
+        )
     attention = family.attention.replace("{layer}", str(layer - 1))
     paths = [f"{attention}.{name}" for name in family.projections]
-    expected = sizes.hidden * len(PROJECTIONS) // len(paths)
-    for path in paths:
+    queries, keys = key_widths(model.config, family)
+    for path, expected in zip(paths, (queries * 3,) if len(paths) == 1 else (queries, keys, keys), strict=True):
         width = getattr(_find(model, path), "out_features", expected)
         if width != expected:
             raise HornbookError(
@@ -62,9 +97,20 @@ def projection_taps(model: Any, layer: int, family: FamilyConfig | None = None) 
                 f"{'a query, key and value' if len(paths) == 1 else 'a projection'} as wide as the hidden states "
                 f"there would be {expected}"
             )
-    if len(paths) == 1:
-        return {name: Tap(paths[0], part, 3) for part, name in enumerate(PROJECTIONS)}
-    return {name: Tap(path) for name, path in zip(PROJECTIONS, paths, strict=True)}
+    taps = {}
+    for part, name in enumerate(PROJECTIONS):
+        bias = family.biases[part] if family.biases else ""
+        if bias and not isinstance(getattr(_find(model, attention), bias, None), Tensor):
+            raise HornbookError(f"teacher.family.biases: {attention} has no parameter {bias!r}")
+        taps[name] = Tap(
+            paths[0] if len(paths) == 1 else paths[part],
+            *((part, 3) if len(paths) == 1 else (0, 1)),
+            heads=sizes.heads if family.fused == "heads" else 1,
+            call=1 if "{layer}" in family.attention else layer,
+            bias=f"{attention}.{bias}" if bias else None,
+            sequence_first=family.sequence_first,
+        )
+    return taps
 
 
 def base_encoder(model: Any) -> Any:
@@ -99,6 +145,8 @@ class Tapped(nn.Module):
         self.taps = dict(taps)
         self.logits = logits
         self._caught: dict[str, Tensor] | None = None
+        self._calls: Counter[str] = Counter()
+        self._length = 0
         for path in dict.fromkeys(tap.path for tap in taps.values()):
             _find(model, path).register_forward_hook(self._catch(path))
 
@@ -106,15 +154,24 @@ class Tapped(nn.Module):
         mine = {name: tap for name, tap in self.taps.items() if tap.path == path}
 
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            # DeBERTa runs the same projections again, over its embeddings of relative positions: the first counts.
-            if self._caught is None or mine.keys() <= self._caught.keys():
+            if self._caught is None:
                 return
+            # DeBERTa runs the same projections again, over its embeddings of relative positions: not what is tapped.
+            self._calls[path] += 1
             for name, tap in mine.items():
-                self._caught[name] = _part(output, tap)
+                if tap.call == self._calls[path]:
+                    self._caught[name] = self._taken(output, tap)
             if not self.logits and len(self._caught) == len(self.taps):
                 raise _AllTapped
 
         return hook
+
+    def _taken(self, output: Any, tap: Tap) -> Tensor:
+        # Some attentions pad their input to a multiple of their window or block.
+        taken = tap.view(output).flatten(-2)[:, : self._length]
+        if self.logits:  # the model goes on, and Longformer's scales its queries in place
+            taken = taken.clone()
+        return taken if tap.bias is None else taken + base_encoder(self.model).get_parameter(tap.bias)
 
     def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
         """Return the tapped tensors by name, and "logits" if wanted, of shape (sequences, labels).
@@ -123,7 +180,8 @@ class Tapped(nn.Module):
             inputs: what the model takes: `input_ids`, `attention_mask` of shape (sequences, length), ...
         """
         caught: dict[str, Tensor] = {}
-        self._caught = caught
+        self._caught, self._length = caught, inputs["input_ids"].shape[1]
+        self._calls.clear()
         try:
             output = self.model(**inputs)
         except _AllTapped:
@@ -146,8 +204,9 @@ class Tapped(nn.Module):
         learning = [parameter for parameter in self.parameters() if parameter.requires_grad]
         device = next(self.parameters()).device
         if not inputs:
-            ids = torch.zeros((1, 4), dtype=torch.long, device=device)
-            inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+            zeros = torch.zeros((1, 4), dtype=torch.long, device=device)
+            batch = {"input_ids": zeros, "attention_mask": zeros + 1, "token_type_ids": zeros}
+            inputs = model_inputs(self.model, batch)
         modes = {module: module.training for module in self.modules()}
         self.eval()
         try:
@@ -195,16 +254,6 @@ def multiply_in_bfloat16(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.Linear):
             module.to(torch.bfloat16)
-
-
-def _part(output: Any, tap: Tap) -> Tensor:
-    if not isinstance(output, Tensor) or output.shape[-1] % tap.parts:
-        gives = f"{output.shape[-1]} numbers a token" if isinstance(output, Tensor) else f"a {type(output).__name__}"
-        raise HornbookError(
-            f"{tap.path}: gives {gives}, but a projection gives a tensor"
-            f"{f' of {tap.parts} equal parts' if tap.parts > 1 else ''}; name another one in teacher.family"
-        )
-    return output.chunk(tap.parts, dim=-1)[tap.part] if tap.parts > 1 else output
 
 
 def _find(model: Any, path: str) -> nn.Module:

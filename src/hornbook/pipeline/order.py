@@ -68,8 +68,8 @@ def rows(
     from hornbook.training.tokens import encode_textbook
 
     family = recipe.teacher.family
+    check_sizes(recipe.teacher.model, recipe.student, recipe.distil, family)
     if not store.dry:
-        check_sizes(recipe.teacher.model, recipe.student, recipe.distil, family)
         _use_threads(recipe.threads)
     task = _linked(tasks.prepare(recipe.task, store), folder, "task")
     if not store.dry:

@@ -114,7 +114,8 @@ def check(recipe: Recipe) -> list[str]:
         HornbookError: what is wrong first.
     """
     from hornbook import corpus, tasks
-    from hornbook.models.loading import label_order, model_key, ready_config
+    from hornbook.models.loading import label_order, load_config, load_tokenizer, ready_config
+    from hornbook.models.probe import check_padding
     from hornbook.training.distil import check_sizes
 
     teacher, nowhere = recipe.teacher, Path(os.devnull)
@@ -134,7 +135,8 @@ def check(recipe: Recipe) -> list[str]:
             label_order(ready_config(teacher.model).id2label, labels, teacher.label_names, teacher.model)
     if recipe.released is not None:
         with _noting(unchecked):
-            model_key(recipe.released)
+            load_tokenizer(recipe.released)
+            check_padding(load_config(recipe.released))
     with _noting(unchecked):
         plan(recipe, nowhere)
     return list(unchecked)

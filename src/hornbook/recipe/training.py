@@ -115,10 +115,18 @@ class AdaptConfig(FinetuneConfig):
 class FamilyConfig(Settings):
     """Where a model outside the table of families keeps what distillation needs."""
 
-    attention: str = Field(pattern=r"\{layer\}")
-    """Path of a layer's self-attention inside the base model; `{layer}` counts from 0."""
+    attention: str = Field(min_length=1)
+    """Path of a layer's self-attention inside the base model; `{layer}` counts from 0. A path without it names one
+    module that all layers share, as ALBERT's do."""
     projections: tuple[str, ...] = Field(min_length=1, max_length=3)
-    """Names of the query, key and value projections in it, or of the one that makes all three side by side."""
+    """Names of the query, key and value projections in it, or of the one that makes all three."""
+    fused: Literal["blocks", "heads"] = "blocks"
+    """How one projection holds all three: `blocks`, all queries, then all keys, then all values; `heads`, query, key
+    and value of the first head, then of the second (DeBERTa v1)."""
+    biases: tuple[str, ...] = ()
+    """Names of parameters that the attention adds to query, key and value after the projection, "" for none."""
+    sequence_first: bool = False
+    """Whether the projections give tensors of shape (length, sequences, width)."""
     layers: str = "num_hidden_layers"
     """The model configuration's name for the number of layers."""
     hidden: str = "hidden_size"
@@ -127,6 +135,8 @@ class FamilyConfig(Settings):
     """Its name for the number of attention heads."""
     feed_forward: str = "intermediate_size"
     """Its name for the width of the feed-forward layers."""
+    key_heads: str | None = None
+    """Its name for the number of heads of keys and values, where several queries share them."""
     dropouts: tuple[str, ...] = ()
     """Its names for the probabilities of dropout."""
 
@@ -134,6 +144,10 @@ class FamilyConfig(Settings):
     def _check_projections(self) -> "FamilyConfig":
         if len(self.projections) == 2:
             raise ValueError("projections: name three (query, key, value), or the one that makes all three")
+        if self.biases and len(self.biases) != 3:
+            raise ValueError("biases: name three (query, key, value), with '' for what has none")
+        if self.key_heads and len(self.projections) == 1:
+            raise ValueError("key_heads: shared keys and values are read from three projections, not from one")
         return self
 
 

@@ -1,5 +1,6 @@
 """Distillation: the student follows the teacher through a textbook (paper, section 2.2, step 2)."""
 
+import math
 import shutil
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from torch import nn
 from hornbook.artifact import MANIFEST, Artifact, Place, Work, load, make, result_config
 from hornbook.errors import HornbookError
 from hornbook.models.encode import Encoded
-from hornbook.models.families import Sizes, sizes_of
+from hornbook.models.families import Sizes, family_settings, key_widths, sizes_of
 from hornbook.models.loading import (
     Model,
     kind_of,
@@ -26,7 +27,7 @@ from hornbook.models.loading import (
 )
 from hornbook.models.predict import best_device, predict
 from hornbook.models.scale import Scale, evenly, in_unit, output_layer, scale_of, standardise
-from hornbook.models.student import LAYERS, RANDOM, check_student, init_key, new_student
+from hornbook.models.student import LAYERS, RANDOM, check_student, init_key, new_student, student_config
 from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16, only_reached, projection_taps
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
 from hornbook.tasks import REGRESSION
@@ -111,7 +112,7 @@ def distil(
         config={
             "seed": seed,
             "student": result_config(student),
-            "family": family and result_config(family),
+            "family": family_settings(family),
             **_counted(config),
             **_kind_version(teacher, config),
         },
@@ -143,10 +144,11 @@ def _build(
     family: FamilyConfig | None,
 ) -> None:
     tokenizer = load_tokenizer(path)
-    sizes = sizes_of(load_config(path), family)
+    own = load_config(path)
+    sizes = sizes_of(own, family)
     logits, projections = "logits" in config.objectives, "relations" in config.objectives
     teacher = freeze(load_ready_classifier(path) if logits else load_encoder(path))
-    heads = relation_heads(config.relation_heads, sizes.hidden, size.hidden) if projections else None
+    heads = _relation_heads(own, size, config, family) if projections else None
     objectives: dict[Objective, float] = {}
     if heads is not None:
         objectives[Relations(heads)] = config.objectives["relations"]
@@ -284,7 +286,7 @@ def untaught_student(
         out,
         stage="student",
         version=VERSION,
-        config={"seed": seed, "student": result_config(student), "family": family and result_config(family)},
+        config={"seed": seed, "student": result_config(student), "family": family_settings(family)},
         inputs=_student_inputs(teacher, student),
         build=build,
         seed=seed,
@@ -307,11 +309,19 @@ def check_sizes(
     check_student(teacher, student, family)
     sizes = sizes_of(load_config(teacher), family)
     if "relations" in config.objectives:
-        relation_heads(config.relation_heads, sizes.hidden, student.hidden)
+        _relation_heads(load_config(teacher), student, config, family)
     if config.teacher_layer is not None and config.teacher_layer > sizes.layers:
         raise HornbookError(
             f"distil.teacher_layer: there is no layer {config.teacher_layer}; the teacher has {sizes.layers}"
         )
+
+
+def _relation_heads(
+    teacher_config: Any, student: StudentConfig, config: DistilConfig, family: FamilyConfig | None
+) -> int:
+    hidden, keys = key_widths(teacher_config, family)
+    wide, narrow = key_widths(student_config(teacher_config, student, family), family)
+    return relation_heads(config.relation_heads, hidden, wide, math.gcd(keys, narrow))
 
 
 def _distilled_before(student: StudentConfig) -> Artifact | None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from hornbook.artifact import MANIFEST, RUN, Artifact, Place, Work, load, result_config
 from hornbook.errors import HornbookError, TrainingError
 from hornbook.models.encode import Batch, Encoded, encode, model_inputs
+from hornbook.models.families import family_settings
 from hornbook.models.loading import (
     Model,
     has_head_for,
@@ -142,7 +143,7 @@ def _fit(
         version=VERSION,
         config={
             "seed": seed,
-            "family": result_config(family) if family and config.dropout is not None else None,
+            "family": family_settings(family) if config.dropout is not None else None,
             **_counted(config),
             **kind_version(task),
         },

@@ -22,29 +22,37 @@ _PADDED = -1e9
 _VANISHING = -80.0
 
 
-def legal_relation_heads(teacher_hidden: int, student_hidden: int) -> list[int]:
-    """Return the numbers of relation heads that divide both widths, ascending."""
-    common = math.gcd(teacher_hidden, student_hidden)
+def legal_relation_heads(*widths: int) -> list[int]:
+    """Return the numbers of relation heads that divide all widths, ascending."""
+    common = math.gcd(*widths)
     return [n for n in range(1, common + 1) if common % n == 0]
 
 
-def relation_heads(asked: int | None, teacher_hidden: int, student_hidden: int) -> int:
+def relation_heads(asked: int | None, teacher_hidden: int, student_hidden: int, keys: int = 0) -> int:
     """Return the number of relation heads: what is asked for, else the paper's for the teacher's size.
 
     The defaults (facts, section 3): 48 for base-size teachers, 64 for large and other ones, or the largest
     legal number below.
 
+    Args:
+        asked: what the recipe says.
+        teacher_hidden: the teacher's width.
+        student_hidden: the student's width.
+        keys: what the widths of both models' keys and values have in common, where several queries share them.
+
     Raises:
         HornbookError: the number asked for does not divide both widths.
     """
-    legal = legal_relation_heads(teacher_hidden, student_hidden)
+    legal = legal_relation_heads(teacher_hidden, student_hidden, keys)
     if asked is None:
         most = 48 if teacher_hidden == 768 else MOST_RELATION_HEADS
         return max(n for n in legal if n <= most)
     if asked not in legal:
+        both = math.gcd(teacher_hidden, student_hidden)
         raise HornbookError(
             f"distil.relation_heads: {asked} does not divide both the teacher's width {teacher_hidden} and the "
-            f"student's {student_hidden}; legal are {', '.join(map(str, legal))}"
+            f"student's {student_hidden}{', and those of their keys' if legal[-1] < both else ''}; "
+            f"legal are {', '.join(map(str, legal))}"
         )
     return asked
 

@@ -1,0 +1,329 @@
+"""What an encoder does with a few tokens, found out before anything costly runs.
+
+A model is made from its configuration alone: two layers, a small vocabulary, random weights. In a fraction of a
+second it shows whether the settings fit together, whether the taps are the attention's queries, keys and values, and
+whether the outputs for a text depend on the padding beside it.
+"""
+
+import copy
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hornbook.errors import HornbookError
+from hornbook.models.encode import Batch, model_inputs
+from hornbook.models.families import FAMILIES, habit_of, sizes_of
+from hornbook.models.taps import PROJECTIONS, Tap, Tapped, base_encoder, projection_taps
+from hornbook.recipe import FamilyConfig
+
+_LAYERS, _ROWS, _WINDOW = 2, 64, 8
+_CHANGED = (0, 1)
+# What does not change is equal but for rounding, some 1e-7; what changes does so by 1e-3 or more.
+_SAME = 1e-5
+# A text's outputs may move by this share of what lies between two texts' outputs.
+_MOST_BY_PADDING = 0.01
+# What else a model could hold in thousands of rows, and what says which of its own tokens are which.
+_ROW_COUNTS, _TOKENS = "vocab_size", "_token_id"
+_OF_SIZE = re.compile(r"head_|key_value|window|group|block|kernel|dim$|_dim_|ratio")
+
+
+def most_tokens(config: Any) -> int | None:
+    """Return how many tokens a model has positions for; None where its configuration does not say."""
+    most = getattr(config, "max_position_embeddings", None)
+    if most is None or most < 1:
+        return None
+    known = config.model_type in FAMILIES
+    late = habit_of(config).late_positions if known else _numbers_after_padding(_Asked.of(config))
+    return int(most) - (int(config.pad_token_id) + 1 if late else 0)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A configuration and a family, told apart by what they say."""
+
+    said: str
+    config: Any = field(compare=False)
+    family: FamilyConfig | None = field(compare=False)
+
+    @classmethod
+    def of(cls, config: Any, family: FamilyConfig | None = None) -> "_Asked":
+        said = [type(config).__name__, config.to_json_string(use_diff=False), family and family.model_dump_json()]
+        return cls(repr(said), config, family)
+
+
+@lru_cache(maxsize=64)
+def _numbers_after_padding(asked: _Asked) -> bool:
+    """Tell whether positions are numbered from after the padding token's id, as RoBERTa and its kin do."""
+    try:
+        with torch.device("meta"):
+            model = _from_config(_small(asked.config, None))
+    except Exception:  # whatever a model's own code raises; its own check will say it
+        return False
+    tables = [m for name, m in model.named_modules() if name.endswith("position_embeddings")]
+    return any(isinstance(table, nn.Embedding) and table.padding_idx is not None for table in tables)
+
+
+def embedding_name(config: Any) -> str | None:
+    """Return the name of the token embeddings' weight inside the base model; None where that cannot be told."""
+    return _embedding_name(_Asked.of(config))
+
+
+@lru_cache(maxsize=64)
+def _embedding_name(asked: _Asked) -> str | None:
+    try:
+        with torch.device("meta"):
+            model = _from_config(_small(asked.config, None))
+        weight = model.get_input_embeddings().weight
+    except Exception:  # as above
+        return None
+    return next((name for name, parameter in model.named_parameters() if parameter is weight), None)
+
+
+def check_settings(config: Any) -> None:
+    """Check that a model of these settings can be made as deep as it is, without any weights.
+
+    Raises:
+        HornbookError: it cannot; the line names the settings that a student has from its teacher.
+    """
+    with _explained(config, "cannot be made"), torch.device("meta"):
+        _from_config(config)
+
+
+def check_padding(config: Any) -> None:
+    """Check that a classifier of these settings gives the same outputs for a text, whatever the padding beside it.
+
+    A family of the table does; of others it is tried.
+
+    Raises:
+        HornbookError: it does not, or there is no such classifier.
+    """
+    if config.model_type not in FAMILIES:
+        _check_padding(_Asked.of(config))
+
+
+@lru_cache(maxsize=64)
+def _check_padding(asked: _Asked) -> None:
+    config = asked.config
+    model, batch = _classifier(config, None), _batch(_small(config, None))
+    with torch.inference_mode(), _explained(config, "cannot read a few tokens"):
+        together = model(**model_inputs(model, batch)).logits
+        alone = model(**model_inputs(model, {name: t[1:, :2] for name, t in batch.items()})).logits
+    moved = (together[1] - alone[0]).abs().max()
+    if moved > _MOST_BY_PADDING * (together[0] - together[1]).abs().max() + _SAME:
+        raise HornbookError(
+            f"{config.model_type} models cannot be used here: their outputs for a text depend on the padding beside "
+            "it, so a prediction would depend on the other texts in its batch; take an encoder of another family"
+        )
+
+
+def check_taps(config: Any, family: FamilyConfig | None = None) -> None:
+    """Check that what is tapped of a model of these settings are its attention's queries, keys and values.
+
+    A token's query is changed: only that token's own output may change. Its key or its value is changed: outputs of
+    other tokens change. And where all values are equal, or all queries 0, keys make no difference.
+
+    Raises:
+        HornbookError: a module is not there, gives another shape, or gives something else.
+    """
+    _check_taps(_Asked.of(config, family))
+
+
+@lru_cache(maxsize=64)
+def _check_taps(asked: _Asked) -> None:
+    config, family = asked.config, asked.family
+    small = _small(config, family)
+    model = base_encoder(_classifier(config, family))
+    batch = model_inputs(model, _batch(small))
+    taps = projection_taps(model, sizes_of(small, family).layers, family)
+    shape = tuple(batch["input_ids"].shape)
+    with torch.inference_mode(), _explained(config, "cannot read a few tokens"):
+        for name, tensor in Tapped(model, taps)(**batch).items():
+            if tuple(tensor.shape[:2]) != shape:
+                raise HornbookError(
+                    f"teacher.family: {taps[name].path} gives {name} as a tensor of shape {tuple(tensor.shape)}, but "
+                    f"of {shape[0]} sequences of {shape[1]} tokens it must be {shape} and the width"
+                    f"{_advice(tuple(tensor.shape), shape)}"
+                )
+        found = _Changes(model, taps, batch)
+    if found.query != {_CHANGED}:
+        raise HornbookError(
+            f"teacher.family: what {_where(taps['query'])} gives is not the attention's query alone: "
+            + ("it changes nothing" if not found.query else "a change in one token's changes other tokens too")
+            + "; see the order of projections, and fused"
+        )
+    for name, changed in (("key", found.key), ("value", found.value)):
+        if not changed - {_CHANGED}:
+            raise HornbookError(
+                f"teacher.family: what {_where(taps[name])} gives is not the attention's {name}: a change in one "
+                "token's changes no other token; see the order of projections, and fused"
+            )
+    if found.mixed:
+        raise HornbookError(
+            f"teacher.family: what {_where(taps['key'])} and {_where(taps['value'])} give are not the attention's "
+            "keys and values: where all values are alike, keys still make a difference; see the order of projections"
+        )
+
+
+def _where(tap: Tap) -> str:
+    return tap.path if tap.parts == 1 else f"part {tap.part + 1} of {tap.path}"
+
+
+def _advice(found: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    if found[1::-1] == wanted or (found[1] == wanted[0] and found[0] > wanted[1]):
+        return "; set sequence_first: true"
+    return "; name other modules, or take an encoder of another family"
+
+
+class _Changes:
+    """Which tokens' outputs change with a change in what is tapped, as (sequence, token), counted from 0.
+
+    Attributes:
+        query: with the query of one token, `_CHANGED`.
+        key: with its key.
+        value: with its value.
+        mixed: whether keys make a difference even where they cannot.
+    """
+
+    def __init__(self, model: Any, taps: Mapping[str, Tap], batch: Batch) -> None:
+        self._model, self._taps, self._batch = model, taps, batch
+        draw = torch.Generator().manual_seed(1)
+        self._noise = torch.randn(1 << 16, generator=draw)
+        plain = self._run({})
+        self.query, self.key, self.value = (self._differ(plain, self._run({name: self._one})) for name in PROJECTIONS)
+        alike = self._differ(self._run({"value": self._alike}), self._run({"value": self._alike, "key": self._all}))
+        # Some rotate their values too, others look at positions by keys alone: one of both is enough.
+        at_0 = self._differ(self._run({"query": self._zero}), self._run({"query": self._zero, "key": self._all}))
+        self.mixed = bool(alike and at_0)
+
+    def _one(self, tensor: Tensor) -> None:
+        tensor[_CHANGED] += 5 * self._noise[: tensor[_CHANGED].numel()].view(tensor[_CHANGED].shape)
+
+    def _all(self, tensor: Tensor) -> None:
+        tensor += 5 * self._noise[: tensor[0].numel()].view(tensor[0].shape)
+
+    def _alike(self, tensor: Tensor) -> None:
+        tensor[:] = self._noise[: tensor[0, 0].numel()].view(tensor[0, 0].shape)
+
+    def _zero(self, tensor: Tensor) -> None:
+        tensor.zero_()
+
+    def _differ(self, a: Tensor, b: Tensor) -> set[tuple[int, int]]:
+        moved = (a - b).abs().amax(dim=-1) > _SAME
+        moved &= self._batch["attention_mask"].bool()
+        return {(sequence, token) for sequence, token in moved.nonzero().tolist()}
+
+    def _run(self, changes: Mapping[str, Any]) -> Tensor:
+        handles = []
+        for path in {self._taps[name].path for name in changes}:
+            mine = {change: self._taps[name] for name, change in changes.items() if self._taps[name].path == path}
+            handles.append(base_encoder(self._model).get_submodule(path).register_forward_hook(_changing(mine)))
+        try:
+            output: Tensor = self._model(**self._batch)[0]
+        finally:
+            for handle in handles:
+                handle.remove()
+        return output
+
+
+def _changing(mine: Mapping[Any, Tap]) -> Any:
+    calls = 0
+
+    def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        changed = output.clone()
+        for change, tap in mine.items():
+            if tap.call == calls:
+                change(tap.view(changed))
+        return changed
+
+    return hook
+
+
+def _small(config: Any, family: FamilyConfig | None) -> Any:
+    """Return a copy of a configuration with few layers and rows, the widths as they are."""
+    small = copy.deepcopy(config)
+    layers = (family or FAMILIES.get(str(config.model_type)) or _ANY).layers
+    depth = getattr(config, layers, None)
+    if isinstance(depth, int):
+        with suppress(NotImplementedError):  # Funnel names its layers by blocks
+            setattr(small, layers, min(depth, _LAYERS))
+        if isinstance(kinds := getattr(config, "layer_types", None), list):
+            small.layer_types = kinds[-_LAYERS:]
+    if windows := getattr(config, "attention_window", None):
+        windows = windows[-_LAYERS:] if isinstance(windows, list) else [windows] * _LAYERS
+        small.attention_window = [min(window, _WINDOW) for window in windows]
+    ids: dict[int, int] = {}
+    for name, value in config.to_dict().items():
+        if name.endswith(_ROW_COUNTS) and isinstance(value, int):
+            setattr(small, name, min(value, _ROWS))
+        if name.endswith(_TOKENS) and isinstance(value, int):
+            # Tokens that are one stay one, others stay different.
+            setattr(small, name, ids.setdefault(value, value if value < _ROWS // 4 else _ROWS // 2 + len(ids)))
+    return small
+
+
+_ANY = FamilyConfig(attention="{layer}", projections=("all",))
+
+
+def _classifier(config: Any, family: FamilyConfig | None) -> Any:
+    from transformers import AutoModelForSequenceClassification
+
+    small = _small(config, family)
+    small.num_labels = 3
+    try:
+        AutoModelForSequenceClassification._model_mapping[type(config)]
+    except KeyError:
+        raise HornbookError(
+            f"{config.model_type} models cannot be used here: transformers has no classifier of that family"
+        ) from None
+    with torch.random.fork_rng(devices=[]), _explained(config, "cannot be made"):
+        torch.manual_seed(0)
+        return AutoModelForSequenceClassification.from_config(small, trust_remote_code=False).eval()  # type: ignore[no-untyped-call]
+
+
+def _from_config(config: Any) -> Any:
+    from transformers import AutoModel
+
+    return AutoModel.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
+
+
+def _batch(small: Any) -> Batch:
+    """Return two sequences of four and two tokens, each ending as the model's texts do."""
+    pad = getattr(small, "pad_token_id", None) or 0
+    end = getattr(small, "eos_token_id", None)
+    end = end if isinstance(end, int) and end != pad else 20
+    ids = torch.tensor([[17, 18, 19, end], [21, end, pad, pad]])
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
+
+
+@contextmanager
+def _explained(config: Any, what: str) -> Iterator[None]:
+    """Turn whatever a model's own code raises into one line."""
+    try:
+        yield
+    except HornbookError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        raise HornbookError(
+            f"a {config.model_type} model of these settings {what} ({type(error).__name__}: {said})"
+            f"{_inherited(config)}"
+        ) from None
+
+
+def _inherited(config: Any) -> str:
+    """Return the settings beside the usual sizes that must go with them."""
+    odd = [
+        f"{name} {value}"
+        for name, value in config.to_dict().items()
+        if isinstance(value, int | list) and not isinstance(value, bool) and _OF_SIZE.search(name)
+    ]
+    return f"; which of its other sizes does not fit? {', '.join(odd[:6])}" if odd else ""
