@@ -112,6 +112,13 @@ def settle(threads: int | None = None) -> None:
         logger.info("%s", _chosen.said)
 
 
+def side_by_side(count: int) -> dict[str, str]:
+    """Return the environment of one of so many processes that share what this one may use of the machine."""
+    user = {name: value for name, value in os.environ.items() if name not in _chosen.settings}
+    threads = _asked_for(user) or max(1, int(min(cores(), cpu_limit() or cores())) // count)
+    return {**os.environ, "OMP_NUM_THREADS": str(threads)}
+
+
 # What `settle` has chosen in this process, and what was last told: that the machine is busy, or that it is not.
 _chosen = Choice()
 _told: bool | None = None
@@ -183,7 +190,8 @@ def cpu_limit(root: Path = Path("/")) -> float | None:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
         return None
-    found = [_quota(root / "sys/fs/cgroup", *line.split(":", 2)[1:]) for line in lines]
+    groups = (line.split(":", 2)[1:] for line in lines if line.count(":") >= 2)
+    found = [_quota(root / "sys/fs/cgroup", controllers, group) for controllers, group in groups]
     return min((limit for limit in found if limit is not None), default=None)
 
 

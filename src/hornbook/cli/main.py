@@ -34,6 +34,10 @@ _Cluster = Annotated[
         "--cluster", help="Search the corpus on a Ray cluster: `auto`, `local`, HOST:PORT or ray://HOST:PORT."
     ),
 ]
+_Jobs = Annotated[
+    int,
+    typer.Option("--jobs", min=1, help="Students made at a time, in processes that share the cores; on a CPU."),
+]
 _Task = Annotated[
     str, typer.Option("--task", help="A labelled file, folder, `glue/NAME`, hub name, or prepared task.")
 ]
@@ -58,6 +62,7 @@ def _run(
     check: Annotated[bool, typer.Option("--check", help="Only check the recipe and its sources.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the stages, with time and disk.")] = False,
     cluster: _Cluster = None,
+    jobs: _Jobs = 1,
     quiet: bool = False,
 ) -> Answer:
     """Run a recipe: task, teacher, corpus, textbooks, students, report. Set a field with --field.name VALUE."""
@@ -72,7 +77,7 @@ def _run(
             _say(f"{file}: not checked: {line}", quiet)
         _say(f"{file}: fine{', as far as it could be checked' if unchecked else ''}", quiet)
         return {"recipe": recipe.name, "fine": True, "unchecked": unchecked}
-    return _ran(recipe, runs, dry_run, quiet, cluster)
+    return _ran(recipe, runs, dry_run, quiet, cluster, jobs)
 
 
 def _experiment(
@@ -450,7 +455,9 @@ def _quickstart(
     return _ran(recipe, runs, dry_run, quiet)
 
 
-def _ran(recipe: settings_of.Recipe, runs: Path, dry_run: bool, quiet: bool, cluster: str | None = None) -> Answer:
+def _ran(
+    recipe: settings_of.Recipe, runs: Path, dry_run: bool, quiet: bool, cluster: str | None = None, jobs: int = 1
+) -> Answer:
     """Run a recipe, or plan it; print the table that goes with it."""
     from hornbook import pipeline
     from hornbook.report.tables import plan_table, results_table
@@ -461,7 +468,7 @@ def _ran(recipe: settings_of.Recipe, runs: Path, dry_run: bool, quiet: bool, clu
         return {"stages": stages, "free_megabytes": free}
     started = time.monotonic()
     machine.settle(recipe.threads)
-    outcome = pipeline.run(recipe, runs, cluster=cluster)
+    outcome = pipeline.run(recipe, runs, cluster=cluster, jobs=jobs)
     _print(results_table(outcome.rows), quiet)
     for remark in outcome.remarks:
         _say(remark, quiet)
