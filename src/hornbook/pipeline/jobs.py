@@ -87,7 +87,6 @@ class _Worker:
             encoding="utf-8",
             start_new_session=True,
         )
-        self._name = ""
         self._stopped = False
         self._lines = threading.Thread(target=self._tell, daemon=True)
         self._lines.start()
@@ -105,15 +104,16 @@ class _Worker:
                 name, seed = waiting.popleft()
             except IndexError:
                 return
-            self._name = f"{name}, seed {seed}"
-            self._send({"name": name, "seed": seed})
+            self._send([name, seed])
             answer = self._process.stdout.readline()
             if not answer:
                 code = self._process.wait()
                 ended = f"by signal {-code}, most often for want of memory" if code < 0 else f"with exit code {code}"
-                raise HornbookError(f"{self._name}: its process ended {ended}; run again, with fewer --jobs perhaps")
+                raise HornbookError(
+                    f"{_named(name, seed)}: its process ended {ended}; run again, with fewer --jobs perhaps"
+                )
             if error := json.loads(answer).get("error"):
-                raise HornbookError(f"{self._name}: {error}")
+                raise HornbookError(f"{_named(name, seed)}: {error}")
 
     def stop(self) -> None:
         """Tell it to stop at once."""
@@ -135,23 +135,24 @@ class _Worker:
         with suppress(BrokenPipeError):
             self._process.stdin.close()
 
-    def _send(self, what: dict[str, Any]) -> None:
+    def _send(self, what: Any) -> None:
         assert self._process.stdin is not None
         # Where it has ended, or was stopped, no answer will come.
         with suppress(BrokenPipeError, ValueError):
             print(json.dumps(what), file=self._process.stdin, flush=True)
 
     def _tell(self) -> None:
-        """Say what it says, and which student it says it of."""
+        """Say what it says: a pipe, for it shall show no bars."""
         assert self._process.stderr is not None
         for line in self._process.stderr:
             if line.strip() and not self._stopped:
-                logger.info("%s: %s", self._name, line.rstrip())
+                logger.info("%s", line.rstrip())
 
 
 def serve() -> None:
     """Make students as they are asked for on stdin, a line of JSON each; where that ends, so does the process."""
-    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler()
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logger.setLevel(logging.INFO)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no answer
@@ -159,17 +160,22 @@ def serve() -> None:
         asked = _asked()
         given = next(asked)
         recipe, store = validate(Recipe, given["recipe"], "recipe"), Store(Path(given["store"]))
-        for one in asked:
-            print(json.dumps(_made(recipe, store, (one["name"], one["seed"]))), file=answers, flush=True)
+        for name, seed in asked:
+            handler.setFormatter(logging.Formatter(f"{_named(name, seed)}: %(message)s"))
+            print(json.dumps(_made(recipe, store, name, seed)), file=answers, flush=True)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _made(recipe: Recipe, store: Store, one: Student) -> dict[str, str]:
+def _named(name: str, seed: int) -> str:
+    return f"{name}, seed {seed}"
+
+
+def _made(recipe: Recipe, store: Store, name: str, seed: int) -> dict[str, str]:
     try:
-        student(recipe, store, *one)
+        student(recipe, store, name, seed)
     except Exception as error:  # whatever it is, who asked must hear of it
-        logger.debug("%s", one, exc_info=True)
+        logger.debug("%s", error, exc_info=True)
         said = " ".join(str(error).split())
         return {"error": said if isinstance(error, HornbookError) else f"{type(error).__name__}: {said}"}
     return {}
