@@ -1,9 +1,12 @@
 """How busy a machine is, what is chosen for it, and that this is set before PyTorch is loaded."""
 
+import json
+import logging
 import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -101,7 +104,7 @@ def at_torch(**environment: str) -> list[str]:
         [sys.executable, "-c", AT_TORCH], env={**clean, **environment}, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    return sorted(eval(done.stdout))
+    return sorted(json.loads(done.stdout))
 
 
 def test_it_is_set_before_pytorch_is_loaded():
@@ -222,3 +225,17 @@ def test_processes_side_by_side_share_the_cores(monkeypatch):
     assert machine.side_by_side(2)["OMP_NUM_THREADS"] == "4"  # the user's own
     monkeypatch.setattr(machine, "_chosen", Choice({"OMP_NUM_THREADS": "4"}))
     assert machine.side_by_side(2)["OMP_NUM_THREADS"] == "2"
+
+
+def test_a_training_says_it_at_a_checkpoint(tmp_path, caplog):
+    from hornbook.progress import progress
+    from hornbook.training.trainer import _Watch
+
+    (tmp_path / "checkpoint-3").mkdir()
+    state = SimpleNamespace(global_step=3, is_world_process_zero=True)
+    with progress("distil", 10, "tokens") as counter, caplog.at_level(logging.INFO, "hornbook"):
+        watch = _Watch(counter, None, 5, False)
+        for told, device in (("start anew", "cpu"), (None, "cpu"), ("start anew", "cuda")):
+            watch.lookout = SimpleNamespace(look=lambda told=told: told)
+            watch.on_save(SimpleNamespace(output_dir=tmp_path, device=SimpleNamespace(type=device)), state, None)
+    assert [record.getMessage() for record in caplog.records] == ["start anew"]
