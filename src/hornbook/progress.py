@@ -56,6 +56,13 @@ class Counter:
             # A bar takes its speed from what it is told, so it is told of no progress but of less to do.
             self._bar.reset(self._task, completed=self.done)
 
+    def say(self, text: str) -> None:
+        """Say a line while the bar stands."""
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False)
+        else:
+            logger.info("%s", text)
+
     def line(self) -> str:
         """Return the state in words: done, rate, time left."""
         seconds = max(time.monotonic() - self._started, 1e-9)

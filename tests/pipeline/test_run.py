@@ -53,10 +53,10 @@ def test_the_general_textbook_is_as_large_as_the_contextualized_one(outcome):
 
 
 def test_a_run_that_stops_leaves_no_report_of_an_earlier_recipe(outcome, recipe, runs, tmp_path, monkeypatch):
-    def stopped(recipe, store, folder, *rest):
+    def stopped(recipe, store, folder, *rest, **more):
         if folder is not None:
             raise KeyboardInterrupt
-        return rows(recipe, store, folder, *rest)
+        return rows(recipe, store, folder, *rest, **more)
 
     rows = runs_module.rows
     shutil.copytree(runs / "small", tmp_path / "small", symlinks=True)

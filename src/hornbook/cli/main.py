@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hornbook import machine
 from hornbook import recipe as settings_of
 from hornbook.cli.command import Answer, Commands, command, overrides, with_settings
 from hornbook.errors import HornbookError
@@ -33,6 +34,10 @@ _Cluster = Annotated[
         "--cluster", help="Search the corpus on a Ray cluster: `auto`, `local`, HOST:PORT or ray://HOST:PORT."
     ),
 ]
+_Jobs = Annotated[
+    int,
+    typer.Option("--jobs", min=1, help="Students made at a time, in processes that share the cores; on a CPU."),
+]
 _Task = Annotated[
     str, typer.Option("--task", help="A labelled file, folder, `glue/NAME`, hub name, or prepared task.")
 ]
@@ -57,6 +62,7 @@ def _run(
     check: Annotated[bool, typer.Option("--check", help="Only check the recipe and its sources.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the stages, with time and disk.")] = False,
     cluster: _Cluster = None,
+    jobs: _Jobs = 1,
     quiet: bool = False,
 ) -> Answer:
     """Run a recipe: task, teacher, corpus, textbooks, students, report. Set a field with --field.name VALUE."""
@@ -71,7 +77,7 @@ def _run(
             _say(f"{file}: not checked: {line}", quiet)
         _say(f"{file}: fine{', as far as it could be checked' if unchecked else ''}", quiet)
         return {"recipe": recipe.name, "fine": True, "unchecked": unchecked}
-    return _ran(recipe, runs, dry_run, quiet, cluster)
+    return _ran(recipe, runs, dry_run, quiet, cluster, jobs)
 
 
 def _experiment(
@@ -113,6 +119,7 @@ def _experiment(
     if len(cells) > settings.most_cells and not yes:
         most = settings.most_cells
         raise HornbookError(f"{file}: {len(cells)} cells are more than most_cells ({most}); see --dry-run, say --yes")
+    machine.settle(cells[0].recipe.threads if cells else None)
     rows = experiment.run(cells, runs, results, cluster=cluster)
     axes = tuple(settings.axes)
     if rows:
@@ -238,6 +245,8 @@ def _textbook_build(
             "recipe names the textbooks of a chain"
         )
     _refuse_idle("--task", task, [_TASK_OPTIONS.get(name, name) for name in task_settings])
+    if isinstance(config, settings_of.AugmentedConfig):
+        machine.settle()
     prepared = _prepared(task, out, task_settings) if task else None
     found = load(corpus, "corpus") if corpus else None
     size = load(like, textbook.STAGE) if like else None
@@ -317,6 +326,7 @@ def _finetune(
     quiet: bool = False,
 ) -> Answer:
     """Fine-tune a teacher on gold labels."""
+    machine.settle()
     from hornbook.training.finetune import finetune
 
     config = settings_of.validate(settings_of.FinetuneConfig, settings, "finetune")
@@ -345,6 +355,7 @@ def _distil(
     quiet: bool = False,
 ) -> Answer:
     """Distil a student from a teacher through a textbook; under torchrun, in several processes."""
+    machine.settle()
     from hornbook.training.chain import distil_chain
 
     own = {name: settings.pop(name) for name in list(settings) if name in settings_of.StudentConfig.model_fields}
@@ -379,6 +390,7 @@ def _adapt(
     quiet: bool = False,
 ) -> Answer:
     """Adapt a distilled student to its task: to gold labels, a teacher's outputs, or both."""
+    machine.settle()
     from hornbook.artifact import Store, load
     from hornbook.pipeline import STORE
     from hornbook.training.finetune import adapt
@@ -421,6 +433,7 @@ def _evaluate(
     quiet: bool = False,
 ) -> Answer:
     """Score a classifier on dev and test; measure its size and speed."""
+    machine.settle()
     from hornbook.evaluation.evaluate import evaluate
 
     config = settings_of.validate(settings_of.EvaluateConfig, settings, "evaluate")
@@ -442,7 +455,9 @@ def _quickstart(
     return _ran(recipe, runs, dry_run, quiet)
 
 
-def _ran(recipe: settings_of.Recipe, runs: Path, dry_run: bool, quiet: bool, cluster: str | None = None) -> Answer:
+def _ran(
+    recipe: settings_of.Recipe, runs: Path, dry_run: bool, quiet: bool, cluster: str | None = None, jobs: int = 1
+) -> Answer:
     """Run a recipe, or plan it; print the table that goes with it."""
     from hornbook import pipeline
     from hornbook.report.tables import plan_table, results_table
@@ -452,7 +467,8 @@ def _ran(recipe: settings_of.Recipe, runs: Path, dry_run: bool, quiet: bool, clu
         _print(plan_table(stages, free), quiet)
         return {"stages": stages, "free_megabytes": free}
     started = time.monotonic()
-    outcome = pipeline.run(recipe, runs, cluster=cluster)
+    machine.settle(recipe.threads)
+    outcome = pipeline.run(recipe, runs, cluster=cluster, jobs=jobs)
     _print(results_table(outcome.rows), quiet)
     for remark in outcome.remarks:
         _say(remark, quiet)

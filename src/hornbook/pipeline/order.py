@@ -38,6 +38,20 @@ def cell(recipe: Recipe, store: Store, textbook: str | None) -> Iterator[dict[st
     yield from rows(recipe.model_copy(update={"baselines": baselines}), store, None, names=(textbook,))
 
 
+def students(recipe: Recipe) -> list[tuple[str, int]]:
+    """Return the students of a recipe, each by its textbook or baseline and its seed."""
+    names = [*recipe.textbooks, *(name for name in recipe.baselines if name != TF_IDF)]
+    return [(name, seed) for name in names for seed in recipe.seeds]
+
+
+def student(recipe: Recipe, store: Store, name: str, seed: int) -> None:
+    """Ask for one student of a recipe, distilled and adapted, and all that it needs; it is not evaluated."""
+    baselines = () if name in recipe.textbooks else (name,)
+    alone = recipe.model_copy(update={"baselines": baselines, "seeds": (seed,)})
+    for _ in rows(alone, store, None, names=(name,), scored=False):
+        pass
+
+
 def books(recipe: Recipe, store: Store, names: Sequence[str]) -> tuple[Artifact, dict[str, Artifact]]:
     """Ask for the task and for textbooks of a recipe, and for nothing that is trained.
 
@@ -57,10 +71,20 @@ def rows(
     folder: Path | None,
     cluster: str | None = None,
     names: Sequence[str | None] | None = None,
+    *,
+    scored: bool = True,
+    ahead: Callable[[], None] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Ask the store for every artefact in order; yield a row for each model (none in a dry run).
 
-    With `names`, only of these textbooks.
+    Args:
+        recipe: the whole run.
+        store: where artefacts are found and put.
+        folder: where they get readable names.
+        cluster: the address of a Ray cluster on which the corpus is searched.
+        names: of these textbooks only.
+        scored: evaluate the students, or stop when they are adapted; then they give no rows.
+        ahead: called when all that students share is there, before the first of them is asked for.
     """
     from hornbook import tasks
     from hornbook.training.chain import distil_chain
@@ -93,10 +117,13 @@ def rows(
         tokens = tokens_of(recipe.start.textbook)
         return distil(recipe.teacher.model, tokens, store, recipe.student, config, seed=seed, family=family)
 
-    students = _Students(recipe, task, teacher, store, folder, start)
+    learners = _Students(recipe, task, teacher, store, folder, start, scored)
+    read = {name: [tokens_of(book) for book in _chained(name, config)] for name, config in chosen.items()}
+    if ahead is not None:
+        ahead()
     for name, config in chosen.items():
-        chained, then = (config.books, config.then) if isinstance(config, ChainConfig) else ((name,), {})
-        tokens = [tokens_of(book) for book in chained]
+        chained, tokens = _chained(name, config), read[name]
+        then = config.then if isinstance(config, ChainConfig) else {}
         for seed in recipe.seeds:
             made = distil_chain(
                 *(teacher, tokens, store, recipe.student, recipe.distil, then),
@@ -107,8 +134,8 @@ def rows(
             if recipe.snapshot is not None:
                 made.append(snapshot(made[-1], recipe.snapshot, store))
             of_name = [books[book] for book in chained]
-            yield from students.adapted(name, made[-1], [*of_name, *tokens, *made], seed, books=of_name)
-    yield from _baselines(recipe, students)
+            yield from learners.adapted(name, made[-1], [*of_name, *tokens, *made], seed, books=of_name)
+    yield from _baselines(recipe, learners)
 
 
 def _textbooks(
@@ -189,6 +216,7 @@ class _Students:
     store: Store
     folder: Path | None
     start: Callable[[int], Artifact | None]
+    scored: bool
 
     def adapted(
         self,
@@ -211,6 +239,8 @@ class _Students:
             config = config.model_copy(update={"textbook_units": 0})
         outputs = None if config.labels == "gold" else self.outputs(books[-1] if books else None, config)
         adapted = adapt(student, self.task, self.store, config, outputs=outputs, seed=seed, family=family)
+        if not self.scored:
+            return
         classifier = self.teacher if self.recipe.teacher.kind != "general" else None
         scored = evaluate(adapted, self.task, self.store, self.recipe.evaluate, teacher=classifier)
         _linked(adapted, self.folder, f"student-{name}-seed{seed}")
@@ -297,6 +327,11 @@ def _refuse_chance_level(scored: Artifact, model: str) -> None:
             f"{'lies below' if below else 'holds'} {found.chance:.3f}; a student would learn nothing from it: "
             f"{'are its labels swapped?' if below else advice}"
         )
+
+
+def _chained(name: str, config: TextbookConfig) -> tuple[str, ...]:
+    """Return the textbooks that a student learns from, one after another."""
+    return config.books if isinstance(config, ChainConfig) else (name,)
 
 
 def _in_order(recipe: Recipe, chosen: dict[str, TextbookConfig]) -> list[tuple[str, BookOfOne]]:

@@ -5,12 +5,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hornbook.artifact import Store, write_json, write_text
 from hornbook.errors import HornbookError, Unreachable
 from hornbook.pipeline.estimate import estimates, stages
+from hornbook.pipeline.jobs import side_by_side
 from hornbook.pipeline.order import check_kind, rows
 from hornbook.recipe import Recipe
 from hornbook.report import REPORT
@@ -50,7 +52,7 @@ class Outcome:
         return {name: getattr(self, name) for name in names}
 
 
-def run(recipe: Recipe, runs: Path | str = "runs", *, cluster: str | None = None) -> Outcome:
+def run(recipe: Recipe, runs: Path | str = "runs", *, cluster: str | None = None, jobs: int = 1) -> Outcome:
     """Run a recipe; what is finished already is used again.
 
     Started by torchrun in several processes, all train together, and the first one writes the results.
@@ -59,6 +61,8 @@ def run(recipe: Recipe, runs: Path | str = "runs", *, cluster: str | None = None
         recipe: the whole run.
         runs: the folder of runs; artefacts are shared in RUNS/artifacts, the results stand in RUNS/NAME.
         cluster: the address of a Ray cluster on which the corpus is searched; does not change the results.
+        jobs: students that are distilled and adapted at a time, in processes that share the cores; more than one
+            changes the results as fewer threads do, by rounding.
 
     Returns:
         the rows of the report and the stages.
@@ -72,11 +76,14 @@ def run(recipe: Recipe, runs: Path | str = "runs", *, cluster: str | None = None
     store = Store(Path(runs) / STORE)
     folder = Path(runs) / recipe.name
     outcome = Outcome(folder=folder, recipe=recipe.model_dump(mode="json"))
+    if jobs > 1 and _are_several():
+        raise HornbookError("--jobs: torchrun's processes train one student together; leave out one of the two")
     if not _is_first_process():
         outcome.rows = list(rows(recipe, store, None, cluster))
         return outcome
     _own_run_folder(folder)
-    for row in rows(recipe, store, folder, cluster):
+    ahead = partial(side_by_side, recipe, store, jobs) if jobs > 1 else None
+    for row in rows(recipe, store, folder, cluster, ahead=ahead):
         outcome.rows.append(row)
         logger.info(
             "%s, seed %d: %s %.4f on dev%s", row["name"], row["seed"], row["metric"], row["dev"], _tested(row)
@@ -180,6 +187,12 @@ def _is_first_process() -> bool:
     from hornbook.training.processes import process
 
     return process()[0] == 0
+
+
+def _are_several() -> bool:
+    from hornbook.training.processes import process
+
+    return process()[1] > 1
 
 
 def _tested(row: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from transformers.trainer_pt_utils import nested_gather
 
 from hornbook.artifact import checksum, write_json
 from hornbook.errors import HornbookError, TrainingError
+from hornbook.machine import Lookout
 from hornbook.models.encode import Batch
 from hornbook.models.taps import Tapped
 from hornbook.progress import Counter, progress
@@ -128,6 +129,7 @@ class _Watch(TrainerCallback):
     def __init__(self, counter: Counter, dataset: StepDataset, minutes: float, must_fall: bool) -> None:
         self.counter, self.dataset, self.seconds, self.must_fall = counter, dataset, minutes * 60, must_fall
         self.saved = time.monotonic()
+        self.lookout = Lookout()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step:
@@ -160,6 +162,8 @@ class _Watch(TrainerCallback):
         if state.is_world_process_zero:
             checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             write_json(checkpoint / _COMPLETE, _checksums(checkpoint))
+            if args.device.type == "cpu" and (advice := self.lookout.look()):
+                self.counter.say(advice)
         self.saved = time.monotonic()
 
 

@@ -1,0 +1,202 @@
+"""Students side by side: processes that each distil and adapt one student at a time, with few threads."""
+
+import _thread
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from hornbook import machine
+from hornbook.artifact import Store
+from hornbook.errors import HornbookError
+from hornbook.pipeline.order import student, students
+from hornbook.recipe import Recipe, validate
+
+logger = logging.getLogger("hornbook")
+
+_PROGRAM = "from hornbook.pipeline.jobs import serve; serve()"
+# A process that is told to stop has so long to tidy up.
+_GRACE_SECONDS = 10.0
+
+Student = tuple[str, int]
+
+
+def side_by_side(recipe: Recipe, store: Store, jobs: int) -> None:
+    """Make the students of a recipe that are missing, so many at a time; what they share must be finished.
+
+    They are not evaluated: their speed is measured when nothing runs beside.
+
+    Raises:
+        HornbookError: one cannot be made; the others are stopped.
+    """
+    dry = Store(store.root, dry=True)
+    missing = [one for one in students(recipe) if not _is_finished(recipe, dry, one)]
+    count = min(jobs, len(missing))
+    if count < 2:
+        return
+    environment = machine.side_by_side(count)
+    threads = recipe.threads or environment["OMP_NUM_THREADS"]
+    logger.info("%d students, %d at a time; CPU threads of each: %s", len(missing), count, threads)
+    waiting = deque(missing)
+    workers = [_Worker(recipe, store.root, environment) for _ in range(count)]
+    try:
+        with ThreadPoolExecutor(count) as pool:
+            running = [pool.submit(worker.work, waiting) for worker in workers]
+            try:
+                done, _ = wait(running, return_when=FIRST_EXCEPTION)
+                for one in done:
+                    one.result()
+            except BaseException:
+                waiting.clear()
+                for worker in workers:
+                    worker.stop()
+                raise
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+def _is_finished(recipe: Recipe, dry: Store, one: Student) -> bool:
+    dry.asked.clear()
+    student(recipe, dry, *one)
+    return not any(artifact.planned for artifact in dry.asked)
+
+
+class _Worker:
+    """A process that makes students, as this one tells it to; when this one ends, so does that."""
+
+    def __init__(self, recipe: Recipe, store: Path, environment: dict[str, str]) -> None:
+        # In a session of its own, so that Ctrl-C comes to this process alone, which then stops the others.
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+        self._stopped = False
+        self._lines = threading.Thread(target=self._tell, daemon=True)
+        self._lines.start()
+        self._send({"recipe": recipe.model_dump(mode="json"), "store": str(store)})
+
+    def work(self, waiting: deque[Student]) -> None:
+        """Make students until none is waiting.
+
+        Raises:
+            HornbookError: one cannot be made.
+        """
+        assert self._process.stdout is not None
+        while waiting:
+            try:
+                name, seed = waiting.popleft()
+            except IndexError:
+                return
+            self._send([name, seed])
+            answer = self._process.stdout.readline()
+            if not answer:
+                code = self._process.wait()
+                ended = f"by signal {-code}, most often for want of memory" if code < 0 else f"with exit code {code}"
+                raise HornbookError(
+                    f"{_named(name, seed)}: its process ended {ended}; run again, with fewer --jobs perhaps"
+                )
+            if error := json.loads(answer).get("error"):
+                raise HornbookError(f"{_named(name, seed)}: {error}")
+
+    def stop(self) -> None:
+        """Tell it to stop at once."""
+        self._stopped = True
+        self._close()
+
+    def end(self) -> None:
+        """Wait until it has ended."""
+        self._close()
+        try:
+            self._process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._lines.join()
+
+    def _close(self) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+
+    def _send(self, what: Any) -> None:
+        assert self._process.stdin is not None
+        # Where it has ended, or was stopped, no answer will come.
+        with suppress(BrokenPipeError, ValueError):
+            print(json.dumps(what), file=self._process.stdin, flush=True)
+
+    def _tell(self) -> None:
+        """Say what it says: a pipe, for it shall show no bars."""
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            if line.strip() and not self._stopped:
+                logger.info("%s", line.rstrip())
+
+
+def serve() -> None:
+    """Make students as they are asked for on stdin, a line of JSON each; where that ends, so does the process."""
+    handler = logging.StreamHandler()
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logger.setLevel(logging.INFO)
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a library prints is no answer
+    try:
+        asked = _asked()
+        given = next(asked)
+        recipe, store = validate(Recipe, given["recipe"], "recipe"), Store(Path(given["store"]))
+        for name, seed in asked:
+            handler.setFormatter(logging.Formatter(f"{_named(name, seed)}: %(message)s"))
+            print(json.dumps(_made(recipe, store, name, seed)), file=answers, flush=True)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _named(name: str, seed: int) -> str:
+    return f"{name}, seed {seed}"
+
+
+def _made(recipe: Recipe, store: Store, name: str, seed: int) -> dict[str, str]:
+    try:
+        student(recipe, store, name, seed)
+    except Exception as error:  # whatever it is, who asked must hear of it
+        logger.debug("%s", error, exc_info=True)
+        said = " ".join(str(error).split())
+        return {"error": said if isinstance(error, HornbookError) else f"{type(error).__name__}: {said}"}
+    return {}
+
+
+def _asked() -> Iterator[Any]:
+    """Yield what comes on stdin; where that ends while an answer is due, interrupt the main thread."""
+    lines: SimpleQueue[str] = SimpleQueue()
+    due = threading.Event()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        lines.put("")
+        if due.is_set():
+            _thread.interrupt_main()
+            time.sleep(_GRACE_SECONDS)
+            os._exit(130)
+
+    threading.Thread(target=read, daemon=True).start()
+    while line := lines.get():
+        due.set()
+        yield json.loads(line)
+        due.clear()
