@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from hornbook import pipeline
 from hornbook.artifact import Artifact, Store, content_key
-from hornbook.errors import HornbookError
+from hornbook.errors import DiskFull, HornbookError
 from hornbook.evaluation.compare import compact
 from hornbook.experiment.grid import Cell
 from hornbook.experiment.results import Results, Row
@@ -130,6 +130,8 @@ def _computed(
         try:
             yield number, _row(cell, runs)
             continue
+        except DiskFull:
+            raise  # no other cell would fare better
         except HornbookError as caught:
             error = caught
         except Exception as other:  # memory that ran out, a file that is gone: the others may still go well

@@ -88,6 +88,24 @@ def _longest_input(model: str, _: str) -> int:
     return int(load_tokenizer(model).model_max_length)
 
 
+def _refuse_changed(model: str, *, weights: bool) -> None:
+    """Refuse a model of a finished artefact that is not as it was made; folders without a manifest are as they are.
+
+    Args:
+        model: a folder or hub name.
+        weights: compare the weights too, not only what else a model or a tokenizer is read from.
+
+    Raises:
+        HornbookError: a file is missing or changed.
+    """
+    path = Path(model)
+    if (path / MANIFEST).is_file():
+        artifact = load(path)
+        for name in artifact.manifest["files"]:
+            if "/" not in name and (weights or not name.endswith(".safetensors")):
+                artifact.file(name)
+
+
 def _a_model(artifact: Artifact) -> Artifact:
     if "tokenizer" not in artifact.manifest["inputs"] or artifact.stage == "tokens":
         raise HornbookError(f"{artifact.path}: holds a {artifact.stage}, but a model is needed here")
@@ -117,6 +135,7 @@ def load_tokenizer(model: str) -> Any:
     """
     from transformers import AutoTokenizer
 
+    _refuse_changed(model, weights=False)
     try:
         tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
     except (OSError, ValueError) as error:
@@ -303,6 +322,7 @@ def _load(
     from safetensors import SafetensorError
 
     quiet_transformers()
+    _refuse_changed(model, weights=True)
     refuse_pickles(model)
     config = load_config(model)
     for name, value in (labels or {}).items():
