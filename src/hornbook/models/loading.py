@@ -1,14 +1,16 @@
 """Loading models and tokenizers, with errors a user can act on."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
+from hornbook import hub
 from hornbook.artifact import MANIFEST, Artifact, fingerprint, load
-from hornbook.errors import HornbookError, Unreachable, is_out_of_reach
+from hornbook.errors import HornbookError, Unreachable
 from hornbook.models.families import most_tokens, set_dropout
 from hornbook.recipe import FamilyConfig
 from hornbook.tasks.labels import Kind
@@ -50,10 +52,11 @@ def model_key(model: Model) -> str:
         raise HornbookError(f"{model}: {'not a' if path.exists() else 'no such'} model folder")
     from transformers.utils.hub import cached_file, extract_commit_hash
 
-    try:
-        file = cached_file(model, "config.json")
-    except OSError as error:
-        raise _unloadable(model, error) from None
+    with _asking(model):
+        try:
+            file = cached_file(model, "config.json")
+        except OSError as error:
+            raise _unloadable(model, error) from None
     return str(extract_commit_hash(file, None) or model)
 
 
@@ -121,10 +124,11 @@ def load_config(model: Model) -> Any:
     from transformers import AutoConfig
 
     name = model_path(model)
-    try:
-        return AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise _unloadable(name, error) from None
+    with _asking(name):
+        try:
+            return AutoConfig.from_pretrained(name, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise _unloadable(name, error) from None
 
 
 def load_tokenizer(model: str) -> Any:
@@ -136,10 +140,11 @@ def load_tokenizer(model: str) -> Any:
     from transformers import AutoTokenizer
 
     _refuse_changed(model, weights=False)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise _unloadable(model, error) from None
+    with _asking(model):
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise _unloadable(model, error) from None
     if not tokenizer.is_fast:
         raise HornbookError(f"{model}: its tokenizer is not a fast one (no tokenizer.json can be made of it)")
     if tokenizer.pad_token_id is None:
@@ -387,6 +392,12 @@ def _only_pickles(model: str) -> HornbookError:
     )
 
 
+def _asking(model: str) -> AbstractContextManager[None]:
+    """Look for a model on the hub, where its name is no path."""
+    is_path = Path(model).exists() or model.startswith((".", "/", "~"))
+    return nullcontext() if is_path else hub.asking("models", model)
+
+
 def _unloadable(model: str, error: Exception) -> HornbookError:
     from huggingface_hub import is_offline_mode
 
@@ -408,8 +419,8 @@ def _unloadable(model: str, error: Exception) -> HornbookError:
     if is_offline_mode():
         return Unreachable(
             f"{model}: no such folder, and no such model in the hub's cache on this machine; name a model folder, "
-            "or unset HF_HUB_OFFLINE so that it can be downloaded"
+            f"or {hub.remedy()}"
         )
     said = " ".join(str(error).split())[:300]
-    kind = Unreachable if is_out_of_reach(error) else HornbookError
+    kind = Unreachable if hub.is_out_of_reach(error) else HornbookError
     return kind(f"{model}: no such folder, and the hub could not give it: {said}")
