@@ -95,7 +95,8 @@ def plan(recipe: Recipe, runs: Path | str = "runs") -> list[dict[str, Any]]:
     """Return the stages a run of the recipe would ask for: stage, key, whether reused, an estimate of the rest.
 
     Seconds and bytes are those of the finished artefact in the same store that is most like it (a distillation's
-    scaled by its budget, a grid's by its combinations), else rough figures for a small task and model on two cores.
+    scaled by its budget, a grid's by its combinations), else rough figures for a small task and model on two cores;
+    beside them what checkpoints take at most while a model is trained.
 
     Raises:
         Unreachable: sources of the recipe are on the hub, which cannot be asked.
