@@ -1,12 +1,18 @@
 import json
+import logging
 import os
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+from safetensors import SafetensorError
 
+from hornbook import artifact
 from hornbook.artifact import Store, content_key, fingerprint, load, make, partial_path, write_text
-from hornbook.errors import HornbookError
+from hornbook.errors import DiskFull, HornbookError
 from hornbook.recipe import FinetuneConfig
 
 
@@ -161,3 +167,110 @@ def test_a_manifest_that_is_none_is_said_to_be_none(tmp_path: Path):
     (tmp_path / "manifest.json").write_text("[1]")
     with pytest.raises(HornbookError, match="not a finished demo"):
         load(tmp_path, "demo")
+
+
+def test_a_file_is_compared_once_in_a_process_and_again_when_it_changes(tmp_path: Path, monkeypatch):
+    made = build_once(tmp_path / "a")
+    monkeypatch.setattr(artifact, "_KNOWN", {})
+    summed = []
+    plain = artifact.checksum
+    monkeypatch.setattr(artifact, "checksum", lambda path, **more: summed.append(path) or plain(path, **more))
+    for _ in range(3):
+        assert load(made.path).file("data.txt").read_text() == "hello"
+    assert len(summed) == 1
+    (made.path / "data.txt").write_text("hallo")
+    os.utime(made.path / "data.txt", (1, 1))
+    with pytest.raises(HornbookError, match=r"data\.txt: missing or changed since it was made; remove .*/a and run"):
+        load(made.path).file("data.txt")
+
+
+def test_what_was_just_made_is_not_read_again(tmp_path: Path, monkeypatch):
+    made = build_once(tmp_path / "a")
+    monkeypatch.setattr(artifact, "checksum", lambda *_, **__: pytest.fail("read again"))
+    assert made.file("data.txt").is_file()
+
+
+def test_who_waits_for_another_process_says_so(tmp_path: Path, monkeypatch, caplog):
+    monkeypatch.setattr(artifact, "_SILENT_SECONDS", 0.1)
+    began, goes_on = threading.Event(), threading.Event()
+
+    def slow(work):
+        (work.path / "data.txt").write_text("x")
+        began.set()
+        assert goes_on.wait(10)
+
+    def ask(build):
+        make(tmp_path / "a", stage="demo", version=1, config={}, inputs={}, build=build)
+
+    threads = [threading.Thread(target=ask, args=(slow,)), threading.Thread(target=ask, args=(pytest.fail,))]
+    with caplog.at_level(logging.INFO, "hornbook"):
+        threads[0].start()
+        assert began.wait(10)
+        threads[1].start()
+        deadline = time.monotonic() + 10
+        while "waiting" not in caplog.text and time.monotonic() < deadline:
+            time.sleep(0.01)
+        goes_on.set()
+        for thread in threads:
+            thread.join()
+    (said,) = (record.getMessage() for record in caplog.records if "waiting" in record.getMessage())
+    assert said.startswith(f"{tmp_path / 'a'}: waiting for process {os.getpid()} on ")
+    assert "since 2" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_lock_that_a_killed_run_left_does_not_wait_and_is_removed(tmp_path: Path):
+    for _ in range(2):
+        (tmp_path / ".a.lock").touch()
+        build_once(tmp_path / "a")
+        assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    with FileLock(tmp_path / ".a.lock"):
+        assert build_once(tmp_path / "a").reused
+
+
+def caused(error: BaseException, cause: BaseException) -> BaseException:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        OSError(28, "No space left on device", "somewhere/data.txt"),
+        OSError(122, "Disk quota exceeded"),
+        OSError("12800 requested and 0 written"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        RuntimeError("[enforce fail at inline_container.cc:783] . unexpected pos 9664 vs 9556"),
+        RuntimeError("PytorchStreamWriter failed writing file data/4: file write failed"),
+        caused(RuntimeError("could not save"), OSError(28, "No space left on device")),
+    ],
+)
+def test_a_full_disk_is_told_in_one_line_and_what_is_kept_stays(tmp_path: Path, error):
+    def fills(work):
+        (work.resume / "state").write_bytes(bytes(3_000_000))
+        work.needed = 12_000_000
+        raise error
+
+    with pytest.raises(DiskFull) as caught:
+        make(tmp_path / "a", stage="demo", version=1, config={}, inputs={}, build=fills)
+    assert str(caught.value).startswith(f"{tmp_path}: the disk is full (")
+    assert "MB free, about 12 MB needed); make room there, then the same command goes on" in str(caught.value)
+    assert (tmp_path / ".a.partial" / "resume" / "state").is_file()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(2, "No such file or directory"),
+        RuntimeError("[enforce fail at inline_container.cc:145] . PytorchStreamReader failed reading zip archive"),
+        ValueError("28"),
+    ],
+)
+def test_what_is_wrong_otherwise_is_no_full_disk(tmp_path: Path, error):
+    def fails(_):
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        make(tmp_path / "a", stage="demo", version=1, config={}, inputs={}, build=fails)
+    assert caught.value is error

@@ -13,19 +13,19 @@ import platform
 import resource
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import xxhash
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
+from hornbook.disk import full_disk, is_full, megabytes, size_of
 from hornbook.errors import HornbookError
 from hornbook.places import is_address, read_from
 
@@ -38,6 +38,8 @@ _BUILDING = "building.json"
 _OF_THE_WORK = (_BUILDING, RESUME)
 _SAMPLED_ABOVE = 1 << 30
 _SAMPLED_BLOCK = 1 << 20
+_SILENT_SECONDS = 1.0
+_KNOWN: dict[tuple[int, ...], str] = {}
 _VERSIONED = ("hornbook", "numpy", "pyarrow", "tokenizers", "torch", "transformers")
 
 
@@ -90,34 +92,41 @@ class Artifact:
         measured: Mapping[str, Any] = json.loads((self.path / RUN).read_text("utf-8"))
         return measured
 
-    def file(self, name: str, *, whole: bool = False) -> Path:
-        """Return the path of one of its files.
+    def file(self, name: str) -> Path:
+        """Return the path of one of its files, which is as it was made: its checksum is compared once in a process.
 
         Args:
             name: relative to the artefact's folder.
-            whole: compare its checksum too, not only its size.
 
         Raises:
             HornbookError: the manifest does not name that file, or it is gone or changed.
         """
-        listed = self.manifest["files"].get(name)
-        path = self.path / name
-        as_made = listed is not None and path.is_file() and path.stat().st_size == listed["bytes"]
-        if not as_made or (whole and checksum(path) != listed["xxh3_128"]):
-            raise HornbookError(f"{path}: missing or changed since it was made; remove {self.path} and run again")
+        path = self._there(name)
+        if known_checksum(path) != self.manifest["files"][name]["xxh3_128"]:
+            raise self._changed(name)
         return path
 
     def place(self, name: str) -> str:
-        """Return the path or the address of one of its files; what lies elsewhere is not looked at.
+        """Return the path or the address of one of its files, for whoever compares what is in it when it is opened.
 
         Raises:
-            HornbookError: the manifest does not name that file, or it should be here and is gone or changed.
+            HornbookError: the manifest does not name that file, or it should be here and is gone or of another size.
         """
         if self.address is None:
-            return str(self.file(name))
+            return str(self._there(name))
         if name not in self.manifest["files"]:
             raise HornbookError(f"{self.address}: its {MANIFEST} names no {name}")
         return f"{self.address}/{name}"
+
+    def _there(self, name: str) -> Path:
+        listed, path = self.manifest["files"].get(name), self.path / name
+        if listed is None or not path.is_file() or path.stat().st_size != listed["bytes"]:
+            raise self._changed(name)
+        return path
+
+    def _changed(self, name: str) -> HornbookError:
+        path = self.path / name
+        return HornbookError(f"{path}: missing or changed since it was made; remove {self.path} and run again")
 
 
 @dataclass
@@ -151,12 +160,14 @@ class Work:
         counts: numbers for the manifest; the same in every run.
         info: further facts for the manifest; the same in every run.
         measured: what varies from run to run, for `run.json`.
+        needed: how many bytes the folder takes at most while it is filled, 0 where the stage does not know.
     """
 
     path: Path
     counts: dict[str, int] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
+    needed: int = 0
 
     @property
     def resume(self) -> Path:
@@ -213,8 +224,7 @@ def fingerprint(paths: Iterable[Path]) -> str:
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         for file in files:
             name = file.relative_to(path) if path.is_dir() else Path(_suffix(file))
-            stat = file.stat()
-            found = _sampled(file, stat.st_size, stat.st_mtime_ns)
+            found = known_checksum(file, sampled=True)
             digest.update(f"{name.as_posix()}\0{found}\0".encode())
     return digest.hexdigest()
 
@@ -225,10 +235,17 @@ def _suffix(file: Path) -> str:
     return ("" if inside == ".txt" else inside) + file.suffix
 
 
-@lru_cache(maxsize=4096)
-def _sampled(path: Path, size: int, changed: int) -> str:
-    """Return the checksum of a source, which the cells of an experiment ask for again and again."""
-    return checksum(path, sampled=True)
+def known_checksum(path: Path, *, sampled: bool = False) -> str:
+    """Return what `checksum` does, computed once in a process while the file stays as it is.
+
+    Whatever its name: one that was published by a rename, or got a second name, is known already.
+    """
+    stat = path.stat()
+    sampled = sampled and stat.st_size > _SAMPLED_ABOVE
+    file = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, sampled)
+    if file not in _KNOWN:
+        _KNOWN[file] = checksum(path, sampled=sampled)
+    return _KNOWN[file]
 
 
 def checksum(path: Path, *, sampled: bool = False) -> str:
@@ -315,25 +332,50 @@ def make(
         "inputs": dict(inputs),
         "seed": seed,
     }
+    lock = folder.parent / f".{folder.name}.lock"
     artifact = finished(folder, key)
     if artifact is None and isinstance(out, Store) and out.dry:
         artifact = Artifact(folder, identity)
+    elif artifact is not None:
+        with suppress(OSError):  # of a run that was killed just when it had published the folder
+            lock.unlink()
     if artifact is None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Of two runs that want the same artefact, the second waits and finds it finished.
-        lock = folder.parent / f".{folder.name}.lock"
-        with FileLock(lock):
-            try:
-                artifact = finished(folder, key)
-                if artifact is None:
-                    _refuse_other_content(folder, stage)
-                    logger.info("%s: %s", stage, folder)
-                    artifact = _build(folder, identity, build)
-            finally:
-                lock.unlink(missing_ok=True)
+        with _locked(lock, folder):
+            artifact = finished(folder, key)
+            if artifact is None:
+                _refuse_other_content(folder, stage)
+                logger.info("%s: %s", stage, folder)
+                artifact = _build(folder, identity, build)
     if isinstance(out, Store):
         out.asked.append(artifact)
     return artifact
+
+
+@contextmanager
+def _locked(path: Path, folder: Path) -> Iterator[None]:
+    """Hold a lock, the right to make a folder; who waits for more than a second says for whom."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=_SILENT_SECONDS)
+    except Timeout:
+        logger.info("%s: waiting for %s, which makes it now; Ctrl-C stops the waiting", folder, _maker(folder))
+        lock.acquire()
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _maker(folder: Path) -> str:
+    """Say who makes a folder, and since when."""
+    try:
+        made = json.loads((partial_path(folder) / _BUILDING).read_text("utf-8"))
+        return f"process {made['process']} on {made['host']} (since {made['since']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
 
 
 def _build(out: Path, identity: dict[str, Any], build: Callable[[Work], None]) -> Artifact:
@@ -343,9 +385,27 @@ def _build(out: Path, identity: dict[str, Any], build: Callable[[Work], None]) -
     began = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         build(work)
-    except BaseException:
+        manifest = _describe(work, identity, began, started, cpu)
+    except BaseException as error:
+        full = isinstance(error, Exception) and is_full(error)
+        written = size_of(partial) if full else 0
         _drop_unresumable(partial)
+        if full:
+            needs = f"about {megabytes(work.needed)}" if work.needed > written else f"more than {megabytes(written)}"
+            raise full_disk(error, out.parent, f"{needs} needed") from None
         raise
+    # Not before all is written: a run that is killed meanwhile still goes on from there.
+    shutil.rmtree(partial / RESUME, ignore_errors=True)
+    (partial / _BUILDING).unlink()
+    if out.is_dir():
+        out.rmdir()
+    partial.rename(out)
+    return Artifact(out, manifest)
+
+
+def _describe(work: Work, identity: dict[str, Any], began: str, started: float, cpu: float) -> dict[str, Any]:
+    """Write the manifest and what was measured beside what the stage wrote; return the manifest."""
+    partial = work.path
     made = (p for p in sorted(partial.rglob("*")) if p.is_file())
     files = {
         p.relative_to(partial).as_posix(): p for p in made if p.relative_to(partial).parts[0] not in _OF_THE_WORK
@@ -355,7 +415,9 @@ def _build(out: Path, identity: dict[str, Any], build: Callable[[Work], None]) -
         "versions": {name: _version(name) for name in _VERSIONED},
         "counts": work.counts,
         "info": work.info,
-        "files": {name: {"bytes": path.stat().st_size, "xxh3_128": checksum(path)} for name, path in files.items()},
+        "files": {
+            name: {"bytes": path.stat().st_size, "xxh3_128": known_checksum(path)} for name, path in files.items()
+        },
     }
     run = {
         "started": began,
@@ -368,13 +430,7 @@ def _build(out: Path, identity: dict[str, Any], build: Callable[[Work], None]) -
     }
     write_json(partial / RUN, run)
     write_json(partial / MANIFEST, manifest)
-    # Not before all is written: a run that is killed meanwhile still goes on from there.
-    shutil.rmtree(partial / RESUME, ignore_errors=True)
-    (partial / _BUILDING).unlink()
-    if out.is_dir():
-        out.rmdir()
-    partial.rename(out)
-    return Artifact(out, manifest)
+    return manifest
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -412,7 +468,7 @@ def _partial_folder(out: Path, key: str) -> Path:
     partial = partial_path(out)
     try:
         same = json.loads((partial / _BUILDING).read_text("utf-8"))["key"] == key
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         same = False
     if not same:
         if _can_be_resumed(partial):
@@ -422,7 +478,9 @@ def _partial_folder(out: Path, key: str) -> Path:
             )
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        write_json(partial / _BUILDING, {"key": key})
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    about = {"key": key, "process": os.getpid(), "host": platform.node(), "since": since}
+    write_json(partial / _BUILDING, about)
     for path in partial.iterdir():
         if path.name not in _OF_THE_WORK:
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -89,6 +89,7 @@ def test_a_plan_names_the_stages_before_any_is_run(recipe, tmp_path):
     stages = pipeline.plan(recipe, tmp_path)
     assert [stage["stage"] for stage in stages[:5]] == ["task", "model", "evaluation", "corpus", "textbook"]
     assert all(stage["estimated_seconds"] > 0 for stage in stages)
+    assert {stage["stage"] for stage in stages if stage["checkpoint_megabytes"]} == {"model", "student"}
     assert not any(tmp_path.iterdir())
 
 

@@ -7,7 +7,9 @@ import huggingface_hub
 import pytest
 import yaml
 
-from hornbook.errors import HornbookError, Unreachable, is_out_of_reach
+from hornbook import hub
+from hornbook.errors import HornbookError, Unreachable
+from hornbook.hub import is_out_of_reach
 from hornbook.models.loading import load_config, load_tokenizer, model_key
 from hornbook.pipeline import check
 from hornbook.recipe import Recipe, load_recipe
@@ -68,6 +70,7 @@ def test_a_data_set_that_the_hub_does_not_have_is_an_error(monkeypatch):
     with pytest.raises(Unreachable):
         locate(task)
     monkeypatch.setattr(huggingface_hub, "is_offline_mode", lambda: False)
+    monkeypatch.setattr(hub, "_known", hub._Known(answers=True))
     monkeypatch.setattr(datasets, "load_dataset_builder", absent)
     with pytest.raises(HornbookError, match="no such data set on the hub") as caught:
         locate(task)

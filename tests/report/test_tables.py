@@ -45,11 +45,14 @@ def test_tables_name_the_metric_and_what_is_left():
     console = Console(width=140, record=True, file=io.StringIO())
     console.print(results_table(ROWS))
     stage = {"stage": "corpus", "key": "k" * 32, "reused": False, "estimated_seconds": 90, "estimated_megabytes": 2.0}
-    stage["rough"] = True
+    stage |= {"rough": True, "checkpoint_megabytes": 0}
+    model = {**stage, "stage": "model", "checkpoint_megabytes": 630.2}
     console.print(
         plan_table([stage, {**stage, "reused": True, "estimated_seconds": 0, "estimated_megabytes": 0}], 5000)
     )
+    console.print(plan_table([stage, model], 5000))
     text = console.export_text()
+    assert "(5,000 MB free); checkpoints take up to 630 MB besides, while a model is trained; ~" in text
     assert "accuracy, %, mean ± standard deviation over seeds" in text
     assert "82.0 ± 2.0" in text
     assert "2 stages, 1 finished; about 2 min and 2 MB to go (5,000 MB free); ~: nothing like it was run" in text

@@ -297,6 +297,13 @@ def test_what_a_dead_run_left_is_used(tmp_path):
     assert noting.asked[:3] == [("count", 5), ("search", 0), ("search", 2)]
     assert np.array_equal(again.units, expected.units)
     assert np.array_equal(again.scores, expected.scores)
+    # What cannot be read is searched again: empty, cut, garbled.
+    for path, data in zip(kept, [b"", kept[1].read_bytes()[:-40], bytes(90)], strict=False):
+        path.write_bytes(data)
+    mended = Noting()
+    again = retrieve(corpus, queries, 60, spread=mended, keep=tmp_path)
+    assert sum(asked for name, asked in mended.asked if name == "search") == 3
+    assert np.array_equal(again.units, expected.units)
     # Other questions find nothing there that is theirs.
     other = Noting()
     retrieve(corpus, queries, 80, spread=other, keep=tmp_path)

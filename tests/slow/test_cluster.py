@@ -192,8 +192,10 @@ def test_a_shard_that_no_worker_survives_is_named(nodes, corpus, queries, tmp_pa
 def test_what_a_worker_refuses_is_one_line_here(nodes, corpus, queries, tmp_path):
     class Changed(Waits):
         def open(self):
-            (dictionary, size), blocks = self.files.files
-            return ShardFiles(self.name, self.files.corpus, ((dictionary, size + 1), blocks)).open()
+            dictionary, blocks = self.files.files
+            return ShardFiles(
+                self.name, self.files.corpus, (dictionary._replace(size=dictionary.size + 1), blocks)
+            ).open()
 
     with (
         Cluster(nodes.address) as cluster,

@@ -7,11 +7,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pyarrow.csv
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from hornbook.cli.main import app
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +71,196 @@ def test_two_runs_that_want_the_same_corpus_build_it_once(tmp_path, general_text
     answers = [finish(process) for process in [hornbook(*command), hornbook(*command)]]
     assert sorted(answer["reused"] for answer in answers) == [False, True]
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
+
+
+@pytest.fixture(scope="module")
+def much_text(tmp_path_factory) -> Path:
+    """Text enough for several jobs of each worker."""
+    path = tmp_path_factory.mktemp("much") / "prose.txt"
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(400_000):
+            file.write(f"The {number} of them read a film of {number % 977} words, and it was good. Was it new?\n\n")
+    return path
+
+
+def begun(*command: object) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+    """Start a command that has worker processes; return it, and these."""
+    running = hornbook(*command)
+    deadline = time.monotonic() + 60
+    while len(workers := psutil.Process(running.pid).children(recursive=True)) < 2:
+        assert running.poll() is None, running.stderr.read()
+        assert time.monotonic() < deadline, "no worker was started"
+        time.sleep(0.01)
+    return running, workers
+
+
+def test_workers_end_with_a_parent_that_is_killed_and_the_command_goes_on(tmp_path, much_text):
+    command = ("corpus", "build", much_text, "--out", tmp_path / "corpus", "--json")
+    running, workers = begun(*command)
+    running.kill()
+    running.wait()
+    gone, alive = psutil.wait_procs(workers, timeout=5)
+    assert (len(gone), alive) == (len(workers), [])
+    finish(hornbook(*command))
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "all_of_them", "again"),
+    [(signal.SIGTERM, 143, False, False), (signal.SIGTERM, 143, True, True), (signal.SIGINT, 130, True, True)],
+)
+def test_a_stopped_command_says_so_in_one_line_and_soon(tmp_path, much_text, number, code, all_of_them, again):
+    command = [*HORNBOOK, "corpus", "build", str(much_text), "--out", str(tmp_path / "corpus")]
+    running = subprocess.Popen(
+        command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while len(workers := psutil.Process(running.pid).children(recursive=True)) < 2:
+        assert running.poll() is None, running.stderr.read()
+        time.sleep(0.01)
+    time.sleep(0.2)
+    started = time.monotonic()
+    for _ in range(1 + again):
+        os.killpg(running.pid, number) if all_of_them else os.kill(running.pid, number)
+        time.sleep(0.05)
+    _, said = running.communicate(timeout=20)
+    assert time.monotonic() - started < 6
+    assert running.returncode == code
+    told = [line for line in said.splitlines() if not line.startswith("corpus: ")]
+    assert told == ["hornbook: stopped; the same command goes on from what is finished"]
+    assert psutil.wait_procs(workers, timeout=5)[1] == []
+
+
+def test_a_stopped_training_says_so_and_goes_on(tmp_path, tiny_teacher, book):
+    size = ("--layers", 1, "--hidden", 16, "--heads", 2, "--steps", 150, "--checkpoint-minutes", 0.00001, "--json")
+    arguments = ("distil", "--teacher", tiny_teacher, "--textbook", book, *size, "--out", tmp_path / "student")
+    running = hornbook(*arguments)
+    while not list((tmp_path / ".student.partial" / "resume").glob("checkpoint-*/complete.json")):
+        assert running.poll() is None, running.stderr.read()
+        time.sleep(0.02)
+    running.terminate()
+    _, said = running.communicate(timeout=10)
+    assert running.returncode == 143
+    assert said.splitlines()[-1] == "hornbook: stopped; the same command goes on from what is finished"
+    assert "Traceback" not in said
+    assert finish(hornbook(*arguments))["counts"]["steps"] == 150
+
+
+def test_who_waits_for_a_lock_says_so_and_can_be_stopped(tmp_path, much_text):
+    command = ("corpus", "build", much_text, "--out", tmp_path / "corpus")
+    first, workers = begun(*command)
+    for process in (psutil.Process(first.pid), *workers):
+        process.suspend()
+    second = hornbook(*command)
+    line = second.stderr.readline()
+    assert line.startswith(f"{tmp_path / 'corpus'}: waiting for process {first.pid} on ")
+    second.send_signal(signal.SIGINT)
+    _, said = second.communicate(timeout=10)
+    assert second.returncode == 130
+    assert said == "hornbook: stopped; the same command goes on from what is finished\n"
+    first.kill()
+    first.wait()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Return a function that makes a file system of so many megabytes, or makes it larger."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = False
+
+    def sized(megabytes: float) -> Path:
+        nonlocal mounted
+        options = ["-o", f"{'remount,' if mounted else ''}size={round(megabytes * 1000)}k"]
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+        mounted = True
+        return folder
+
+    yield sized
+    if mounted:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.name != "run.json"}
+
+
+@pytest.fixture(scope="module")
+def larger_teacher(tmp_path_factory, tiny_teacher) -> Path:
+    """A random BERT of some 4 MB with the tokenizer of the tiny one."""
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("larger")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(tiny_teacher)
+    tokenizer.save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        num_hidden_layers=5,
+        num_attention_heads=2,
+        intermediate_size=512,
+        max_position_embeddings=128,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+def invoked(*arguments: object) -> Any:
+    """Run a command in this process: importing everything anew would take most of the time."""
+    return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+@pytest.mark.parametrize(
+    ("name", "megabytes", "command"),
+    [
+        ("first", 2, "finetune"),  # within the weights of the first checkpoint
+        ("optimizer", 10, "finetune"),
+        ("second", 20, "finetune"),  # within the second checkpoint
+        ("student", 14, "distil"),
+        ("corpus", 4, "corpus"),
+        ("book", 0.02, "book"),
+        ("labels", 0.012, "task"),
+    ],
+)
+def test_a_full_disk_is_one_line_and_the_command_goes_on(
+    tmp_path, small_disk, larger_teacher, reviews, much_text, book, name, megabytes, command
+):
+    arguments = {
+        "finetune": (
+            *("finetune", "--model", larger_teacher, "--task", reviews),
+            *("--epochs", 1, "--batch", 8, "--evaluate-steps", 5),
+        ),
+        "distil": (
+            *("distil", "--teacher", larger_teacher, "--textbook", book, "--layers", 5, "--hidden", 128),
+            *("--heads", 2, "--steps", 20, "--checkpoint-minutes", 0.00001),
+        ),
+        "corpus": ("corpus", "build", much_text, "--shard-units", 100_000),
+        "book": ("textbook", "build", "--kind", "general", "--corpus", book.with_name("corpus"), "--units", 599),
+        "task": ("textbook", "build", "--kind", "task", "--task", reviews),
+    }[command]
+    disk = small_disk(megabytes)
+    full = invoked(*arguments, "--out", disk / name)
+    assert full.exit_code == 2, (full.output, full.exception)
+    (line,) = (line for line in full.stderr.splitlines() if line.startswith("hornbook: "))
+    assert line.startswith(f"hornbook: {disk}")
+    assert ": the disk is full (" in line
+    assert " needed); make room there, then the same command goes on" in line
+    assert not (disk / name).exists()
+    small_disk(100)
+    for folder in (disk, tmp_path):
+        done = invoked(*arguments, "--out", folder / name)
+        assert done.exit_code == 0, (done.output, done.exception)
+    assert files_of(disk / name) == files_of(tmp_path / name)
+
+
+def test_a_fine_tuning_fits_into_what_is_said_to_be_needed(small_disk, larger_teacher, reviews):
+    disk = small_disk(7 * 4.3)  # weights of 4.1 MB
+    arguments = ("--model", larger_teacher, "--task", reviews, "--epochs", 2, "--batch", 8, "--evaluate-steps", 5)
+    done = invoked("finetune", *arguments, "--out", disk / "model")
+    assert done.exit_code == 0, done.output
 
 
 def test_two_processes_learn_what_one_learns(tmp_path, tiny_teacher, book):

@@ -1,6 +1,7 @@
 """Fine-tuning, distillation and going on after a stop, on a model of 2 layers by 32."""
 
 from contextlib import contextmanager
+from itertools import chain, repeat
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +25,7 @@ from hornbook.recipe import (
     TaskConfig,
 )
 from hornbook.training import distil as distil_module
+from hornbook.training import finetune as finetune_module
 from hornbook.training import trainer as trainer_module
 from hornbook.training.distil import distil, snapshot, untaught_student
 from hornbook.training.finetune import adapt, finetune
@@ -211,6 +213,56 @@ def test_a_stopped_fine_tuning_goes_on_to_the_same_weights_and_log(
     assert same(weights(whole), weights(again))
     assert (whole.path / "log.csv").read_bytes() == (again.path / "log.csv").read_bytes()
     assert whole.info == again.info
+
+
+def test_few_checkpoints_are_kept_and_the_best_weights_outlive_a_stop(tmp_path, monkeypatch, tiny_teacher, task):
+    config = FinetuneConfig(epochs=2, batch=8, learning_rate=1e-3, evaluate_steps=5, checkpoint_minutes=1e-9)
+    monkeypatch.setattr(finetune_module, "scores", lambda *_: {task.info["metric"]: next(said)})
+    written = []
+
+    def on_save(self, args, *others, original=trainer_module._Watch.on_save, **more):
+        original(self, args, *others, **more)
+        found = sorted(Path(args.output_dir).glob("checkpoint-*/*"))
+        names = [path.name for path in found]
+        written.append((names.count("optimizer.pt"), names.count("model.safetensors")))
+
+    monkeypatch.setattr(trainer_module._Watch, "on_save", on_save)
+    said = chain([0.1, 0.9], repeat(0.5))
+    whole = finetune(str(tiny_teacher), task, tmp_path / "whole", config)
+    assert whole.info["best_step"] == 10
+    assert len(written) > 5
+    assert set(written[3:]) == {(2, 3)}
+    said = chain([0.1, 0.9], repeat(0.5))
+    with stopped_at(27, monkeypatch):
+        finetune(str(tiny_teacher), task, tmp_path / "again", config)
+    resume = tmp_path / ".again.partial" / "resume"
+    assert sorted(path.name for path in resume.iterdir()) == ["checkpoint-10", "checkpoint-20", "checkpoint-25"]
+    assert not (resume / "checkpoint-10" / "optimizer.pt").exists()
+    said = repeat(0.5)
+    again = finetune(str(tiny_teacher), task, tmp_path / "again", config)
+    assert again.info == whole.info
+    assert same(weights(whole), weights(again))
+
+
+def test_a_run_whose_best_weights_are_damaged_begins_anew(tmp_path, monkeypatch, tiny_teacher, task):
+    config = FinetuneConfig(epochs=2, batch=8, learning_rate=1e-3, evaluate_steps=5, checkpoint_minutes=1e-9)
+    monkeypatch.setattr(finetune_module, "scores", lambda *_: {task.info["metric"]: next(said)})
+    said = chain([0.1, 0.9], repeat(0.5))
+    with stopped_at(27, monkeypatch):
+        finetune(str(tiny_teacher), task, tmp_path / "again", config)
+    best = tmp_path / ".again.partial" / "resume" / "checkpoint-10" / "model.safetensors"
+    best.write_bytes(best.read_bytes()[:-1] + b"x")
+    said = chain([0.1, 0.9], repeat(0.5))
+    assert finetune(str(tiny_teacher), task, tmp_path / "again", config).info["best_step"] == 10
+
+
+def test_what_checkpoints_need_is_known(teacher):
+    model = AutoModelForSequenceClassification.from_pretrained(teacher.path)
+    size = 4 * model.num_parameters()
+    assert trainer_module.bytes_needed(model, scored=True) == 7 * size
+    assert trainer_module.bytes_needed(model, scored=False, snapshots=2) == 8 * size
+    model.base_model.requires_grad_(False)
+    assert trainer_module.bytes_needed(model, scored=False) < 3 * size
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path, teacher, book):

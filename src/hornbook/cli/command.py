@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -14,6 +15,8 @@ import typer
 from pydantic import BaseModel
 from typer.core import TyperGroup
 
+from hornbook.cli.stopping import Stopped, stops
+from hornbook.disk import full_disk, is_full
 from hornbook.errors import HornbookError
 from hornbook.recipe import parse_value
 
@@ -64,7 +67,8 @@ def command(function: Callable[..., Answer]) -> Callable[..., None]:
         if "quiet" in inspect.signature(function).parameters:
             kwargs["quiet"] = json_ or not _speaks()
         try:
-            answer = function(*args, **kwargs)
+            with stops(_say_stopped):
+                answer = function(*args, **kwargs)
         except BrokenPipeError:
             raise
         except (HornbookError, OSError) as error:
@@ -72,8 +76,10 @@ def command(function: Callable[..., Answer]) -> Callable[..., None]:
                 raise
             _complain(_system_error(error) if isinstance(error, OSError) else str(error))
             raise typer.Exit(2) from None
+        except Stopped as stopped:
+            raise typer.Exit(stopped.code) from None
         except KeyboardInterrupt:
-            _complain("stopped; the same command goes on from what is finished")
+            _say_stopped()
             raise typer.Exit(_INTERRUPTED) from None
         if json_ and _speaks():
             typer.echo(json.dumps(answer, ensure_ascii=False, default=str))
@@ -164,8 +170,14 @@ def _complain(message: str) -> None:
         typer.echo(f"hornbook: {' '.join(message.split())}", err=True)
 
 
+def _say_stopped() -> None:
+    _complain("stopped; the same command goes on from what is finished")
+
+
 def _system_error(error: OSError) -> str:
     """Say what the system said, of which file."""
+    if is_full(error):
+        return str(full_disk(error, Path.cwd()))
     if isinstance(error, FileExistsError | NotADirectoryError):
         return f"{error.filename}: a file stands where a folder is needed"
     return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hornbook import machine
+from hornbook import hub, machine
 from hornbook import recipe as settings_of
 from hornbook.cli.command import Answer, Commands, command, overrides, with_settings
 from hornbook.errors import HornbookError
@@ -114,6 +114,12 @@ def _experiment(
             f"{planned['seconds'] / 60:.0f} min",
             quiet,
         )
+        if planned["waiting"]:
+            _say(
+                f"{planned['waiting']} cells are not in the plan, for {hub.why_not()}; out of reach: "
+                f"{', '.join(planned['unreachable'])}",
+                quiet,
+            )
         _say_failed("cannot run", planned["failed"], quiet)
         return planned
     if len(cells) > settings.most_cells and not yes:
@@ -463,7 +469,8 @@ def _ran(
     from hornbook.report.tables import plan_table, results_table
 
     if dry_run:
-        stages, free = pipeline.plan(recipe, runs), pipeline.free_megabytes(runs)
+        with hub.briefly():
+            stages, free = pipeline.plan(recipe, runs), pipeline.free_megabytes(runs)
         _print(plan_table(stages, free), quiet)
         return {"stages": stages, "free_megabytes": free}
     started = time.monotonic()

@@ -15,12 +15,13 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from hornbook.artifact import known_checksum
 from hornbook.core import core
 from hornbook.corpus.arrow import text_buffers, texts_of
 from hornbook.errors import HornbookError
@@ -179,6 +180,14 @@ class OpenShard:
         return self.inverted
 
 
+class ShardFile(NamedTuple):
+    """A file of a shard: its path or address (such as s3://…), its size in bytes, its checksum."""
+
+    place: str
+    size: int
+    checksum: str
+
+
 @dataclass(frozen=True)
 class ShardFiles:
     """Where the terms of a shard lie, for whoever opens it, here or on another machine.
@@ -186,12 +195,12 @@ class ShardFiles:
     Attributes:
         name: of the shard in its corpus.
         corpus: the content key of the corpus.
-        files: its dictionary and its blocks: the path or the address (such as s3://…) of each, and its size in bytes.
+        files: its dictionary and its blocks.
     """
 
     name: str
     corpus: str
-    files: tuple[tuple[str, int], tuple[str, int]]
+    files: tuple[ShardFile, ShardFile]
 
     def open(self) -> Inverted:
         """Map the shard's terms into memory; from elsewhere they are copied to the folder for temporary files first.
@@ -199,23 +208,29 @@ class ShardFiles:
         Raises:
             HornbookError: a file is missing, is that of another corpus, or is not what `write` makes.
         """
-        if not any(is_address(place) for place, _ in self.files):
-            return read(*(self._checked(Path(place), place, size) for place, size in self.files))
+        if not any(is_address(file.place) for file in self.files):
+            return read(*(self._checked(Path(file.place), file) for file in self.files))
         # What is mapped stays readable when its file is removed, and is gone from the disk when it is let go.
         with TemporaryDirectory(prefix="hornbook-") as folder:
-            copies = [Path(folder) / place.rpartition("/")[2] for place, _ in self.files]
-            for copy, (place, size) in zip(copies, self.files, strict=True):
-                copy_from(place, copy)
-                self._checked(copy, place, size)
+            copies = [Path(folder) / file.place.rpartition("/")[2] for file in self.files]
+            for copy, file in zip(copies, self.files, strict=True):
+                copy_from(file.place, copy)
+                self._checked(copy, file)
             return read(*copies)
 
-    def _checked(self, path: Path, place: str, size: int) -> Path:
+    def _checked(self, path: Path, file: ShardFile) -> Path:
+        """Refuse a file that is not as it was made; its checksum is compared once in a process."""
         there = path.stat().st_size if path.is_file() else None
-        if there != size:
+        if there != file.size:
             found = "is not there" if there is None else f"has {there:,} bytes"
             raise HornbookError(
-                f"{place}: {found} on {platform.node()}, but has {size:,} bytes in corpus {self.corpus[:16]}; "
-                "give every machine this corpus under this path"
+                f"{file.place}: {found} on {platform.node()}, but has {file.size:,} bytes in corpus "
+                f"{self.corpus[:16]}; give every machine this corpus under this path"
+            )
+        if known_checksum(path) != file.checksum:
+            raise HornbookError(
+                f"{file.place}: changed since it was made, as {platform.node()} has it; remove the corpus "
+                f"{self.corpus[:16]} there and build it again, or copy it anew"
             )
         return path
 

@@ -1,8 +1,12 @@
 """A map over several processes that keeps the order and never runs far ahead."""
 
+import ctypes
 import multiprocessing
 import os
+import signal
 import sys
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -12,6 +16,9 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from hornbook.errors import HornbookError
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_WATCH_SECONDS = 0.5
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,7 +32,8 @@ def cores() -> int:
 
 
 class Workers:
-    """Processes for `map`, started when there is more than one thing to do.
+    """Processes for `map`, started when there is more than one thing to do. They end with this process, however it
+    ends.
 
     Args:
         count: how many; by default one a core. A single worker needs no process.
@@ -42,6 +50,8 @@ class Workers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._pool is not None:
+            if error is not None:
+                _kill(self._pool)
             self._pool.shutdown(cancel_futures=True)
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -79,4 +89,32 @@ def _start(count: int) -> ProcessPoolExecutor:
     ray = sys.modules.get("ray")
     forks = "fork" in multiprocessing.get_all_start_methods() and not (ray and ray.is_initialized())
     method = "fork" if forks else "spawn"
-    return ProcessPoolExecutor(count, multiprocessing.get_context(method))
+    context = multiprocessing.get_context(method)
+    return ProcessPoolExecutor(count, context, initializer=end_with_parent, initargs=(os.getpid(),))
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    """End the workers in the middle of their work, for which nobody waits."""
+    for worker in list((pool._processes or {}).values()):  # Python 3.14 has `kill_workers` for this
+        worker.kill()
+
+
+def end_with_parent(parent: int) -> None:
+    """Make this process, a child of process `parent`, end when that one ends, even if it is killed.
+
+    Ctrl-C reaches all processes of a terminal: it is left to the parent.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before
+            os._exit(1)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_WATCH_SECONDS)
+    os._exit(1)

@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from hornbook import hub
 from hornbook.artifact import fingerprint
-from hornbook.errors import HornbookError, Unreachable, is_out_of_reach
+from hornbook.errors import HornbookError, Unreachable
 
 TEXT = (".txt", ".text", ".md")
 JSON = (".jsonl", ".json")
@@ -329,14 +330,16 @@ def _check_utf8(texts: Any, path: Path, first_row: int) -> None:
 
 def _hub_dataset(place: str) -> HubDataset:
     """Find the newest revision of `hub:NAME[:CONFIG]`."""
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, is_offline_mode
 
     name, _, config = place.removeprefix("hub:").partition(":")
-    try:
-        revision = HfApi().dataset_info(name).sha
-    except Exception as error:  # the hub's client raises many kinds: offline, no such name, no access
-        kind = Unreachable if is_out_of_reach(error) else HornbookError
-        raise kind(f"{place}: the hub dataset cannot be reached: {_one_line(error)}") from None
+    with hub.asking("datasets", name, place):
+        try:
+            revision = HfApi().dataset_info(name).sha
+        except Exception as error:  # the hub's client raises many kinds: offline, no such name, no access
+            kind = Unreachable if hub.is_out_of_reach(error) else HornbookError
+            said = f" ({hub.why_not()})" if is_offline_mode() else ""
+            raise kind(f"{place}: the hub dataset cannot be reached: {_one_line(error)}{said}") from None
     return HubDataset(name, config or None, str(revision))
 
 

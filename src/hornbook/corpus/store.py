@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hornbook.artifact import Artifact, load
-from hornbook.corpus.inverted import OpenShard, ShardFiles
+from hornbook.corpus.inverted import OpenShard, ShardFile, ShardFiles
 from hornbook.errors import HornbookError
-from hornbook.places import is_address, opened
+from hornbook.places import opened
 from hornbook.terms import Analysis
 
 STAGE = "corpus"
@@ -122,7 +122,10 @@ class Corpus:
                 raise HornbookError(
                     f"{self.artifact.path}: made by another version of hornbook; build the corpus again"
                 )
-            dictionary, blocks = ((self.artifact.place(one), int(files[one]["bytes"])) for one in term_names(number))
+            dictionary, blocks = (
+                ShardFile(self.artifact.place(one), files[one]["bytes"], files[one]["xxh3_128"])
+                for one in term_names(number)
+            )
             found.append(ShardFiles(Path(name).stem, self.key, (dictionary, blocks)))
         return found
 
@@ -137,7 +140,7 @@ class Corpus:
             HornbookError: a shard is missing or changed.
         """
         for name in self._names:
-            with _opened(self.artifact.place(name)) as shard:
+            with self._opened(name) as shard:
                 yield from shard.iter_batches(batch_units, columns=None if columns is None else list(columns))
 
     def texts(self, unit_ids: npt.NDArray[np.int64]) -> pa.Table:
@@ -163,7 +166,7 @@ class Corpus:
         tables = [SCHEMA.empty_table()]
         for group in np.unique(group_of):
             wanted = ids[bounds[group] : bounds[group + 1]]
-            with _opened(groups.shards[group]) as shard:
+            with self._opened(groups.shards[group]) as shard:
                 table = shard.read_row_group(groups.numbers[group], columns=SCHEMA.names)
             held = table.column("unit").to_numpy()
             rows = np.searchsorted(held, wanted)
@@ -178,24 +181,24 @@ class Corpus:
     @cached_property
     def _row_groups(self) -> _RowGroups:
         shards, numbers, last = [], [], []
-        for place in map(self.artifact.place, self._names):
-            with _opened(place) as shard:
+        for name in self._names:
+            with self._opened(name) as shard:
                 metadata = shard.metadata
             for number in range(metadata.num_row_groups):
-                shards.append(place)
+                shards.append(name)
                 numbers.append(number)
                 last.append(metadata.row_group(number).column(0).statistics.max)
         return _RowGroups(shards, numbers, np.array(last, np.int64))
 
-
-@contextmanager
-def _opened(place: str) -> Iterator[pq.ParquetFile]:
-    if is_address(place):
-        with opened(place) as file, pq.ParquetFile(file) as shard:
-            yield shard
-    else:
-        with pq.ParquetFile(place) as shard:
-            yield shard
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[pq.ParquetFile]:
+        """Open the text of a shard; from elsewhere only what is asked for is read, and not compared."""
+        if self.artifact.address:
+            with opened(self.artifact.place(name)) as file, pq.ParquetFile(file) as shard:
+                yield shard
+        else:
+            with pq.ParquetFile(self.artifact.file(name)) as shard:
+                yield shard
 
 
 def open_corpus(corpus: Artifact | Path | str) -> Corpus:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from hornbook import pipeline
+from hornbook import hub, pipeline
 from hornbook.artifact import Artifact, Store, content_key
-from hornbook.errors import HornbookError
+from hornbook.errors import DiskFull, HornbookError, Unreachable
 from hornbook.evaluation.compare import compact
 from hornbook.experiment.grid import Cell
 from hornbook.experiment.results import Results, Row
@@ -23,22 +23,30 @@ from hornbook.textbook.statistics import measured, read_statistics
 logger = logging.getLogger("hornbook")
 
 
+@hub.briefly()
 def plan(cells: Sequence[Cell], runs: Path | str, results: Results) -> dict[str, Any]:
     """Return what a run of the cells would do, without doing it.
 
     Returns:
         cells (how many), finished (of them), stages (distinct artefacts that all cells need), shared (of them, by two
         cells or more), missing (not finished), seconds (estimated, of the missing), failed (what is wrong with cells
-        that cannot run, a source that is missing perhaps, by their names).
+        that cannot run, a source that is missing perhaps, by their names), unreachable (the sources of which the hub
+        could not be asked), waiting (how many cells need one of these: of them only the number is known).
     """
     asked: dict[str, dict[str, Any]] = {}
     times: Counter[str] = Counter()
     finished = 0
     failed: dict[str, str] = {}
+    unreachable: dict[str, None] = {}
+    waiting = 0
     for cell in cells:
         store = Store(Path(runs) / pipeline.STORE, dry=True)
         try:
             _asked(cell, store)
+        except Unreachable:
+            unreachable |= dict.fromkeys(pipeline.out_of_reach(cell.recipe))
+            waiting += 1
+            continue
         except HornbookError as error:
             failed[cell.name] = str(error)
             continue
@@ -57,6 +65,8 @@ def plan(cells: Sequence[Cell], runs: Path | str, results: Results) -> dict[str,
         "missing": len(missing),
         "seconds": sum(stage["estimated_seconds"] for stage in missing),
         "failed": failed,
+        "unreachable": list(unreachable),
+        "waiting": waiting,
     }
 
 
@@ -130,6 +140,8 @@ def _computed(
         try:
             yield number, _row(cell, runs)
             continue
+        except DiskFull:
+            raise  # no other cell would fare better
         except HornbookError as caught:
             error = caught
         except Exception as other:  # memory that ran out, a file that is gone: the others may still go well

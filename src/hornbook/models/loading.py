@@ -2,14 +2,16 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
+from hornbook import hub
 from hornbook.artifact import MANIFEST, Artifact, fingerprint, load
-from hornbook.errors import HornbookError, Unreachable, is_out_of_reach
+from hornbook.errors import HornbookError, Unreachable
 from hornbook.models.families import habit_of, set_dropout
 from hornbook.models.probe import check_padding, embedding_name, most_tokens
 from hornbook.recipe import FamilyConfig
@@ -58,10 +60,11 @@ def model_key(model: Model) -> str:
         raise HornbookError(f"{model}: {'not a' if path.exists() else 'no such'} model folder")
     from transformers.utils.hub import cached_file, extract_commit_hash
 
-    try:
-        file = cached_file(model, "config.json")
-    except OSError as error:
-        raise _unloadable(model, error) from None
+    with _asking(model):
+        try:
+            file = cached_file(model, "config.json")
+        except OSError as error:
+            raise _unloadable(model, error) from None
     return str(extract_commit_hash(file, None) or model)
 
 
@@ -96,6 +99,24 @@ def _longest_input(model: str, _: str) -> int:
     return int(load_tokenizer(model).model_max_length)
 
 
+def _refuse_changed(model: str, *, weights: bool) -> None:
+    """Refuse a model of a finished artefact that is not as it was made; folders without a manifest are as they are.
+
+    Args:
+        model: a folder or hub name.
+        weights: compare the weights too, not only what else a model or a tokenizer is read from.
+
+    Raises:
+        HornbookError: a file is missing or changed.
+    """
+    path = Path(model)
+    if (path / MANIFEST).is_file():
+        artifact = load(path)
+        for name in artifact.manifest["files"]:
+            if "/" not in name and (weights or not name.endswith(".safetensors")):
+                artifact.file(name)
+
+
 def _a_model(artifact: Artifact) -> Artifact:
     if "tokenizer" not in artifact.manifest["inputs"] or artifact.stage == "tokens":
         raise HornbookError(f"{artifact.path}: holds a {artifact.stage}, but a model is needed here")
@@ -111,10 +132,11 @@ def load_config(model: Model) -> Any:
     from transformers import AutoConfig
 
     name = model_path(model)
-    try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise _unloadable(name, error) from None
+    with _asking(name):
+        try:
+            config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise _unloadable(name, error) from None
     for setting, value in habit_of(config).settings:
         setattr(config, setting, value)
     return config
@@ -129,10 +151,12 @@ def load_tokenizer(model: str) -> Any:
     """
     from transformers import AutoTokenizer
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise _unloadable(model, error) from None
+    _refuse_changed(model, weights=False)
+    with _asking(model):
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise _unloadable(model, error) from None
     if not tokenizer.is_fast:
         raise HornbookError(f"{model}: its tokenizer is not a fast one (no tokenizer.json can be made of it)")
     if tokenizer.pad_token_id is None:
@@ -407,6 +431,7 @@ def _load(
     from safetensors import SafetensorError
 
     quiet_transformers()
+    _refuse_changed(model, weights=True)
     refuse_pickles(model)
     config = load_config(model)
     for name, value in (labels or {}).items():
@@ -474,6 +499,12 @@ def _only_pickles(model: str) -> HornbookError:
     )
 
 
+def _asking(model: str) -> AbstractContextManager[None]:
+    """Look for a model on the hub, where its name is no path."""
+    is_path = Path(model).exists() or model.startswith((".", "/", "~"))
+    return nullcontext() if is_path else hub.asking("models", model)
+
+
 def _unloadable(model: str, error: Exception) -> HornbookError:
     from huggingface_hub import is_offline_mode
 
@@ -495,8 +526,8 @@ def _unloadable(model: str, error: Exception) -> HornbookError:
     if is_offline_mode():
         return Unreachable(
             f"{model}: no such folder, and no such model in the hub's cache on this machine; name a model folder, "
-            "or unset HF_HUB_OFFLINE so that it can be downloaded"
+            f"or {hub.remedy()}"
         )
     said = " ".join(str(error).split())[:300]
-    kind = Unreachable if is_out_of_reach(error) else HornbookError
+    kind = Unreachable if hub.is_out_of_reach(error) else HornbookError
     return kind(f"{model}: no such folder, and the hub could not give it: {said}")

@@ -2,7 +2,7 @@
 
 from hornbook.pipeline.estimate import estimates, free_megabytes, timed
 from hornbook.pipeline.order import books, cell
-from hornbook.pipeline.runs import STORE, TABLE, Outcome, check, plan, run
+from hornbook.pipeline.runs import STORE, TABLE, Outcome, check, out_of_reach, plan, run
 from hornbook.report import REPORT
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "check",
     "estimates",
     "free_megabytes",
+    "out_of_reach",
     "plan",
     "run",
     "timed",

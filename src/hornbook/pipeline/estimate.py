@@ -47,7 +47,8 @@ _UNITS_OF_A_TEXTBOOK = 50_000
 def _estimated(artifact: Artifact, stage: dict[str, Any], store: Store) -> dict[str, Any]:
     """Return a stage with its estimated time and disk, and whether these are of a run like it or rough."""
     if stage["reused"]:
-        return {**stage, "estimated_seconds": 0, "estimated_megabytes": 0, "rough": False}
+        nothing = dict.fromkeys(("estimated_seconds", "estimated_megabytes", "checkpoint_megabytes"), 0)
+        return {**stage, **nothing, "rough": False}
     like = _most_like(artifact, store)
     if like is None:
         seconds, megabytes = _ROUGH[artifact.stage]
@@ -64,6 +65,7 @@ def _estimated(artifact: Artifact, stage: dict[str, Any], store: Store) -> dict[
         **stage,
         "estimated_seconds": max(round(seconds), 1),
         "estimated_megabytes": round(megabytes, 1),
+        "checkpoint_megabytes": round(_checkpoints(artifact) * (megabytes if like is None else _weights(like)), 1),
         "rough": like is None,
     }
 
@@ -86,6 +88,19 @@ def _most_like(artifact: Artifact, store: Store) -> Artifact | None:
 
 def _is_taught(artifact: Artifact) -> bool:
     return artifact.stage == "student" and "textbook" in artifact.manifest["inputs"]
+
+
+def _checkpoints(artifact: Artifact) -> int:
+    """Return how many times its weights a stage has on the disk at most while it trains: see `bytes_needed`."""
+    if artifact.stage == "model":
+        return 7
+    return 6 + len(artifact.manifest["config"].get("snapshots", ())) if _is_taught(artifact) else 0
+
+
+def _weights(artifact: Artifact) -> float:
+    """Return the megabytes of a model's weights."""
+    files = artifact.manifest["files"]
+    return sum(files[name]["bytes"] for name in files if name.endswith(".safetensors") and "/" not in name) / 1e6
 
 
 def _budget(artifact: Artifact, tokens_of_a_unit: float) -> float:

@@ -2,19 +2,20 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hornbook import hub
 from hornbook.artifact import Store, write_json, write_text
 from hornbook.errors import HornbookError, Unreachable
 from hornbook.pipeline.estimate import estimates, stages
 from hornbook.pipeline.jobs import side_by_side
 from hornbook.pipeline.order import check_kind, rows
-from hornbook.recipe import Recipe
+from hornbook.recipe import AugmentedConfig, Recipe
 from hornbook.report import REPORT
 from hornbook.report.summary import remarks, summarise
 from hornbook.report.tables import markdown_table, title
@@ -100,17 +101,54 @@ def plan(recipe: Recipe, runs: Path | str = "runs") -> list[dict[str, Any]]:
     """Return the stages a run of the recipe would ask for: stage, key, whether reused, an estimate of the rest.
 
     Seconds and bytes are those of the finished artefact in the same store that is most like it (a distillation's
-    scaled by its budget, a grid's by its combinations), else rough figures for a small task and model on two cores.
+    scaled by its budget, a grid's by its combinations), else rough figures for a small task and model on two cores;
+    beside them what checkpoints take at most while a model is trained.
 
     Raises:
+        Unreachable: sources of the recipe are on the hub, which cannot be asked.
         HornbookError: a source of the recipe is missing.
     """
+    try:
+        return _planned(recipe, runs)
+    except Unreachable:
+        if len(names := out_of_reach(recipe)) < 2:
+            raise
+        raise Unreachable(
+            f"{', '.join(names)}: out of reach ({hub.why_not()}); without them nothing is done"
+        ) from None
+
+
+def _planned(recipe: Recipe, runs: Path | str) -> list[dict[str, Any]]:
     store = Store(Path(runs) / STORE, dry=True)
     for _ in rows(recipe, store, None):
         pass
     return estimates(store)
 
 
+def out_of_reach(recipe: Recipe) -> list[str]:
+    """Return the sources that a recipe names and that are not here, while the hub cannot be asked."""
+    from hornbook.corpus.sources import find_sources
+    from hornbook.models.loading import model_key
+    from hornbook.tasks.sources import locate
+
+    student = recipe.student.init
+    models = [recipe.teacher.model, recipe.released, None if student in ("random", "layers") else student]
+    models += [config.model for config in recipe.textbooks.values() if isinstance(config, AugmentedConfig)]
+    asked: list[tuple[str, Callable[[], object]]] = [(recipe.task.source, partial(locate, recipe.task))]
+    asked += [(source, partial(find_sources, [source])) for source in recipe.corpus.sources if "hub:" in source]
+    asked += [(model, partial(model_key, model)) for model in models if model is not None]
+    missed: dict[str, None] = {}
+    for name, ask in asked:
+        try:
+            ask()
+        except Unreachable:
+            missed[name] = None
+        except HornbookError:
+            pass  # another fault, told elsewhere
+    return list(missed)
+
+
+@hub.briefly()
 def check(recipe: Recipe) -> list[str]:
     """Check a recipe without running anything: the task is sound, sources are there, sizes and labels fit together.
 
@@ -145,7 +183,7 @@ def check(recipe: Recipe) -> list[str]:
             load_tokenizer(recipe.released)
             check_padding(load_config(recipe.released))
     with _noting(unchecked):
-        plan(recipe, nowhere)
+        _planned(recipe, nowhere)
     return list(unchecked)
 
 

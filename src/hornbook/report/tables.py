@@ -87,6 +87,8 @@ def plan_table(stages: Sequence[Row], free_megabytes: int) -> Group:
         f"{len(stages)} stages, {sum(s['reused'] for s in stages)} finished; about {seconds / 60:.0f} min and "
         f"{megabytes:,.0f} MB to go ({free_megabytes:,} MB free)"
     )
+    if checkpoints := max((stage["checkpoint_megabytes"] for stage in stages), default=0):
+        title += f"; checkpoints take up to {checkpoints:,.0f} MB besides, while a model is trained"
     if any(stage["rough"] for stage in stages):
         title += "; ~: nothing like it was run here, a figure of small tasks and models on two cores"
     table = Table()

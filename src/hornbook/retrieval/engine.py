@@ -24,6 +24,7 @@ from itertools import pairwise, starmap
 from operator import add
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 import psutil
@@ -319,10 +320,14 @@ class _Kept:
             yield from self.spread(search, plan, groups, join)
             return
         joined = _runs(groups, self.spread.joined)
-        paths = [self._path(plan, several) for several in joined]
-        yield from (_read(path) for path in paths if path.is_file())
+        missing = []
+        for several in joined:
+            path = self._path(plan, several)
+            if (answer := _read(path)) is None:
+                missing.append((several, path))
+            else:
+                yield answer
         # Only the last few can be fewer than the spread joins, so what is missing is joined as it was.
-        missing = [(several, path) for several, path in zip(joined, paths, strict=True) if not path.is_file()]
         answers = self.spread(search, plan, [group for several, _ in missing for group in several], join)
         for (_, path), answer in zip(missing, answers, strict=True):
             _write(path, answer)
@@ -343,9 +348,13 @@ def _write(path: Path, answer: Answer) -> None:
     temporary.replace(path)
 
 
-def _read(path: Path) -> Answer:
-    with np.load(path) as kept:
-        return Answer(Found(kept["starts"], kept["units"], kept["scores"]), *kept["about"].tolist())
+def _read(path: Path) -> Answer | None:
+    """Return an answer that was kept; None where there is none, or the power went before the disk had it."""
+    try:
+        with np.load(path) as kept:
+            return Answer(Found(kept["starts"], kept["units"], kept["scores"]), *kept["about"].tolist())
+    except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile):
+        return None
 
 
 def _check_memory(requests: Sequence[Request]) -> None:

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hornbook import hub
 from hornbook.artifact import fingerprint
-from hornbook.errors import HornbookError, Unreachable, is_out_of_reach
+from hornbook.errors import HornbookError, Unreachable
 from hornbook.recipe import TaskConfig
 from hornbook.tasks.glue import GLUE, HUB_NAME, GlueTask
 from hornbook.tasks.names import listed
@@ -164,7 +165,7 @@ def _glue(config: TaskConfig) -> Source:
 def _hub(name: str, repository: str, subset: str | None, glue: GlueTask | None) -> Source:
     import datasets
 
-    with _hub_errors(name):
+    with hub.asking("datasets", repository, name), _hub_errors(name):
         builder = datasets.load_dataset_builder(repository, subset)
     read = partial(_read_hub, name, repository, subset, glue)
     return Source(name, {"hub": f"{repository} {subset or ''} {builder.hash}"}, read, glue)
@@ -201,8 +202,8 @@ def _hub_errors(name: str) -> Iterator[None]:
         from huggingface_hub import is_offline_mode
 
         said = " ".join(str(error).split())
-        advice = "name a file or folder" + (", or unset HF_HUB_OFFLINE" if is_offline_mode() else "")
-        kind = Unreachable if is_out_of_reach(error) else HornbookError
+        advice = "name a file or folder" + (f", or {hub.remedy()}" if is_offline_mode() else "")
+        kind = Unreachable if hub.is_out_of_reach(error) else HornbookError
         raise kind(
             f"{name}: not a file or folder here, and the hub dataset could not be read ({said}); {advice}"
         ) from error

@@ -64,7 +64,7 @@ class Textbook:
             HornbookError: a shard is missing or changed.
         """
         for name in sorted(self.artifact.manifest["files"]):
-            path = self.artifact.file(name, whole=True)
+            path = self.artifact.file(name)
             try:
                 with pq.ParquetFile(path) as shard:
                     yield from shard.iter_batches(batch_units, columns=None if columns is None else list(columns))

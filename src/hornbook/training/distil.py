@@ -38,7 +38,7 @@ from hornbook.training.relations import relation_heads
 from hornbook.training.steps import StepDataset, StepPlan
 from hornbook.training.tokens import VERSION as TOKENS_VERSION
 from hornbook.training.tokens import encode_textbook, most_tokens_read, open_tokens
-from hornbook.training.trainer import train, use_bfloat16, write_log
+from hornbook.training.trainer import bytes_needed, train, use_bfloat16, write_log
 
 VERSION = 2
 _LOOKED_AT = 64  # units, to learn the scale of a teacher's scores
@@ -185,6 +185,7 @@ def _build(
     index, count = process()
     most_tokens = config.micro_batch_tokens
     with only_reached(learning):
+        work.needed = bytes_needed(learning, scored=False, snapshots=len(config.snapshots))
         log = train(
             learning,
             StepDataset(encoded, plan, most_tokens=most_tokens, process=index, processes=count),
@@ -256,7 +257,7 @@ def snapshot(student: Artifact, step: int, out: Place) -> Artifact:
         if not names:
             raise HornbookError(f"{student.path}: kept no snapshot after step {step}; add it to distil.snapshots")
         for name in names:
-            shutil.copyfile(student.file(name, whole=True), work.path / name.removeprefix(prefix))
+            shutil.copyfile(student.file(name), work.path / name.removeprefix(prefix))
         work.counts = {"steps": step, "parameters": student.counts["parameters"]}
         work.info["task"] = student.info.get("task")
 

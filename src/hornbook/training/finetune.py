@@ -38,7 +38,7 @@ from hornbook.training.outputs import STAGE as OUTPUTS
 from hornbook.training.outputs import Outputs, open_outputs
 from hornbook.training.processes import CELL, make_together, process
 from hornbook.training.steps import StepDataset, StepPlan
-from hornbook.training.trainer import Loss, train, use_bfloat16, write_log
+from hornbook.training.trainer import Loss, bytes_needed, train, use_bfloat16, write_log
 
 logger = logging.getLogger("hornbook")
 
@@ -223,6 +223,7 @@ def _build(
         found = found if scale is None else scale.in_unit(found)
         return score_of(task.kind, task.metric, dev_gold, predicted(task.kind, found))
 
+    work.needed = bytes_needed(classifier, scored=True)
     index, count = process()
     most_tokens = config.micro_batch_tokens
     dataset = StepDataset(learned, plan, columns, most_tokens=most_tokens, process=index, processes=count)

@@ -12,7 +12,7 @@ import torch
 from accelerate import PartialState
 
 from hornbook.artifact import MANIFEST, RESUME, Artifact, Place, Work, make
-from hornbook.errors import HornbookError, TrainingError
+from hornbook.errors import DiskFull, HornbookError, TrainingError
 
 logger = logging.getLogger("hornbook")
 
@@ -82,8 +82,9 @@ def make_together(out: Place, *, build: Callable[[Work], None], **identity: Any)
 
         try:
             made = make(out, build=lead, **identity)
-        except HornbookError:
-            agreed(None)
+        except HornbookError as error:
+            if not isinstance(error, DiskFull):  # the others do not know of it: torchrun ends them
+                agreed(None)
             raise
         agreed(None)  # nothing is left to build; the others go on to find it finished
         return made

@@ -80,7 +80,7 @@ def open_tokens(tokens: Artifact, pad: int) -> Encoded:
     Raises:
         HornbookError: the file is missing or changed.
     """
-    return open_encoded(tokens.file(ENCODED, whole=True), pad)
+    return open_encoded(tokens.file(ENCODED), pad)
 
 
 def packed(texts: Iterable[Texts], tokenizer: Any, max_length: int, pack: Pack) -> Iterator[Texts]:

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, SequentialSampler
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer import OPTIMIZER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_pt_utils import nested_gather
 
+from hornbook import disk
 from hornbook.artifact import checksum, write_json
 from hornbook.errors import HornbookError, TrainingError
 from hornbook.machine import Lookout
@@ -30,6 +33,8 @@ from hornbook.training.steps import MicroBatch, StepDataset, only
 
 # A model's losses on a batch by name, each averaged over its sequences; what is learned is their sum.
 Loss = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
+
+logger = logging.getLogger("hornbook")
 
 LOG_STEPS = 10
 _COMPLETE = "complete.json"
@@ -52,7 +57,7 @@ def use_bfloat16(precision: str) -> bool:
 
 
 class _StepTrainer(Trainer):
-    """The Trainer, fed with whole steps in their own order and scored by a function."""
+    """The Trainer, fed with whole steps in their own order and scored by a function, with few checkpoints."""
 
     def __init__(self, *, loss: Loss, score: Callable[[], float] | None, **settings: Any) -> None:
         super().__init__(**settings)
@@ -108,6 +113,11 @@ class _StepTrainer(Trainer):
             logs["tokens_per_second"] = self._tokens / (now - self._clock) * process()[1]
             self._parts, self._padded, self._tokens, self._since, self._clock = {}, 0, 0, 0, now
         super().log(logs, *arguments)
+
+    def _save_checkpoint(self, *arguments: Any) -> None:
+        # Before, not after: the older one goes only when the newer one is known to be whole.
+        _last_checkpoint(Path(str(self.args.output_dir)))
+        super()._save_checkpoint(*arguments)
 
     def floating_point_ops(self, inputs: Any) -> int:
         return 0  # counts for one batch, and we have several
@@ -288,6 +298,12 @@ def train(
         TrainingError: the loss is not a number, or does not fall.
     """
     check_report_to(config.report_to)
+    needed = bytes_needed(model, scored=score is not None)
+    if process()[0] == 0 and (room := disk.free(folder) + disk.size_of(folder)) < needed:
+        logger.warning(
+            *("%s: %s are free; checkpoints take up to %s while it trains", folder),
+            *(disk.megabytes(room), disk.megabytes(needed)),
+        )
     scored: dict[str, Any] = {}
     if score is not None:
         every = min(score_steps or dataset.plan.per_epoch, len(dataset))
@@ -323,8 +339,6 @@ def train(
         logging_nan_inf_filter=False,
         disable_tqdm=True,
         report_to=[name for name in config.report_to if name != _TENSORBOARD] or "none",
-        # The older one goes only when the newer one is known to be whole; the best one is kept besides.
-        save_total_limit=3 if score else 2,
         remove_unused_columns=False,
         ddp_find_unused_parameters=not isinstance(model, Tapped),  # of a tapped model only what is reached learns
         **({"save_strategy": "no"} | scored),
@@ -344,7 +358,19 @@ def train(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=_last_checkpoint(folder))
+    _last_checkpoint(folder)  # what is older makes room for the model
     return [_log_row(row) for row in trainer.state.log_history if "loss" in row or "eval_score" in row]
+
+
+def bytes_needed(model: nn.Module, *, scored: bool, snapshots: int = 0) -> int:
+    """Return how many bytes checkpoints, and then the model, take on the disk at most while a model is trained.
+
+    A checkpoint holds the weights and twice as much for AdamW. There is the last one and the next, which is being
+    written; where the weights that score best are kept, those besides; and snapshots.
+    """
+    own = [part.numel() * part.element_size() for part in model.parameters()]
+    learning = [part.numel() * part.element_size() for part in model.parameters() if part.requires_grad]
+    return 2 * (sum(own) + 2 * sum(learning)) + (int(scored) + snapshots) * sum(own)
 
 
 def write_log(rows: list[dict[str, float]], path: Path) -> None:
@@ -373,20 +399,51 @@ def _checksums(checkpoint: Path) -> dict[str, str]:
     return {path.name: checksum(path) for path in files}
 
 
-def _is_whole(checkpoint: Path) -> bool:
+def _is_whole(checkpoint: Path, *, but: str | None = None) -> bool:
+    """Whether a checkpoint is as it was written, one of its files perhaps not counted."""
     try:
-        listed = json.loads((checkpoint / _COMPLETE).read_text("utf-8"))
+        listed: dict[str, str] = json.loads((checkpoint / _COMPLETE).read_text("utf-8"))
+        found = _checksums(checkpoint)
     except (OSError, ValueError):
         return False
-    return bool(listed == _checksums(checkpoint))
+    names = listed.keys() - {but}
+    return names == found.keys() - {but} and all(listed[name] == found[name] for name in names)
+
+
+def _best_of(checkpoint: Path) -> Path | None:
+    """Return the checkpoint whose weights scored best when this one was taken, None where nothing was scored."""
+    best = json.loads((checkpoint / TRAINER_STATE_NAME).read_text("utf-8")).get("best_global_step")
+    return checkpoint.with_name(f"checkpoint-{best}") if best else None
 
 
 def _last_checkpoint(folder: Path) -> str | None:
-    """Return the newest checkpoint that is as it was written, and drop the others that are not."""
+    """Return the newest checkpoint that a run can go on from; of all others only the best weights are left.
+
+    It is as it was written, and so are the weights that were the best by then.
+    """
     if process()[0] == 0:
-        for path in folder.glob("checkpoint-*"):
-            if not _is_whole(path):
-                shutil.rmtree(path)
+        _drop_others(folder)
     wait_for_all()
-    whole = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    return str(whole[-1]) if whole else None
+    found = _checkpoints(folder)
+    return str(found[0]) if found else None
+
+
+def _drop_others(folder: Path) -> None:
+    kept: set[Path] = set()
+    for path in _checkpoints(folder):
+        if kept or not _is_whole(path):
+            continue
+        best = _best_of(path)
+        if best is None or best == path:
+            kept = {path}
+        elif _is_whole(best, but=OPTIMIZER_NAME):
+            (best / OPTIMIZER_NAME).unlink(missing_ok=True)  # two thirds of it, and nothing goes on from there
+            kept = {path, best}
+    for path in _checkpoints(folder):
+        if path not in kept:
+            shutil.rmtree(path)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Return the folders of all checkpoints, the newest first."""
+    return sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
