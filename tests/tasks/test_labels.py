@@ -272,3 +272,10 @@ def test_classes_that_may_be_something_else_are_doubted(tmp_path, caplog, labels
     assert len(tasks.check(TaskConfig(source=str(tmp_path / "a.csv"))).names) == len(labels)
     told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert (said in told[0]) if said else not told
+
+
+def test_what_is_said_of_labels_is_one_line():
+    said = str(read(["a\nb", "c" * 500, "d"]))
+    assert "\n" not in said
+    assert "3 classes (a·b, " in said
+    assert len(said) < 150

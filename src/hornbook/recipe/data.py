@@ -41,9 +41,10 @@ class TaskConfig(Settings):
     label_separator: str | None = Field(default=None, min_length=1)
     """What separates the labels where a row has several in one text (`|`, say); makes the task multi-label."""
     kind: Literal["auto", "classification", "multilabel", "regression"] = "auto"
-    """What labels are: `classification` takes any labels, named as they are written; `multilabel` takes lists (also
-    written as text) or vectors of 0 and 1; `regression` takes numbers. `auto`: multilabel where rows hold lists,
-    regression where labels are numbers and some have fractions, else classification."""
+    """What labels are: `classification` takes any labels, named as they are written (in a CSV whose labels all end
+    in .0, without it); `multilabel` takes lists, also written as text, or vectors of 0 and 1; `regression` takes
+    numbers. `auto`: multilabel where rows hold lists, regression where labels are numbers and some have fractions,
+    else classification."""
     label_names: Annotated[tuple[str, ...], BeforeValidator(all_text)] | None = None
     """The labels' names in their order, as they are written in the file; or the names of 0, 1, 2 … where the file
     holds such numbers."""

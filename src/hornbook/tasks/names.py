@@ -190,7 +190,8 @@ def where_of(rows: Rows, column: str) -> str:
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
-    """Return the first names, long ones cut, and how many more there are."""
+    """Return the first names in one line, long ones cut, and how many more there are."""
+    names = ["".join(c if c.isprintable() else "·" for c in name) for name in names]
     names = [name if len(name) <= _LONG else f"{name[:_LONG]}…" for name in names]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}"

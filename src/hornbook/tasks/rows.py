@@ -15,6 +15,8 @@ from typing import Any
 
 from hornbook.errors import HornbookError
 
+_MOST_NAMED = 30  # columns in a message
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -50,7 +52,8 @@ class Rows:
             raise HornbookError(f"{self.where}: {self.refused[name]}")
         near = difflib.get_close_matches(name, self.columns, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        there = ", ".join(self.columns)
+        more = f" and {len(self.columns) - _MOST_NAMED} more" if len(self.columns) > _MOST_NAMED else ""
+        there = ", ".join(list(self.columns)[:_MOST_NAMED]) + more
         raise HornbookError(f"{self.where}: no column {name!r}{hint}; the columns are {there}{self.hint}")
 
     def texts(self, name: str) -> list[str]:
