@@ -43,6 +43,16 @@ def test_it_is_scikit_learns(tmp_path, labels):
     assert artifact.measured["sentences_per_second"]["model"] > 0
 
 
+def test_how_words_are_written_makes_no_feature(tmp_path):
+    written = {"one": "Café {} film", "two": "Cafe\u0301\u00a0{} fi\u00adlm"}
+    found = []
+    for name, text in written.items():
+        (tmp_path / name).mkdir()
+        rows = [{"text": text.format(i % 7), "label": i % 2} for i in range(40)]
+        found.append(features(open_task(prepared(tmp_path / name, rows)))("dev", None).toarray())
+    assert np.array_equal(*found)
+
+
 def test_the_strength_is_the_best_on_dev(tmp_path, monkeypatch):
     from hornbook.evaluation import floor as module
 

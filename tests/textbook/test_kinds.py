@@ -274,3 +274,26 @@ def test_importance_counts_both_texts_of_a_pair(make, make_labelled):
     assert pairs.counts["task_texts"] == singles.counts["task_texts"] == 4
     # The texts of dev differ, so that other units are removed; none is here.
     assert {row["unit"]: row["score"] for row in rows(pairs)} == {row["unit"]: row["score"] for row in rows(singles)}
+
+
+@pytest.mark.parametrize(
+    "config", [ContextualizedConfig(k=2), ImportanceConfig(units=3)], ids=["contextualized", "importance"]
+)
+def test_how_a_text_is_written_does_not_change_what_it_draws(corpus, make_labelled, tmp_path, config):
+    written = {
+        "plain": ["a café film", "music", "a film", "rain & snow"],
+        "hidden": ["a cafe\u0301<br />fi\xadlm", "mu\u200bsic", "a\xa0<b>film</b>", "rain &amp; sn\u2060ow"],
+    }
+    dev = {"text": ["sleet", "hail"], "label": ["bad", "good"]}
+    drawn = []
+    for name, train in written.items():
+        task = make_labelled({"text": train, "label": ["bad", "good"] * 2}, dev=dev)
+        drawn.append(rows(build(config, corpus=corpus, task=task, out=tmp_path / name)))
+    assert drawn[0] == drawn[1]
+
+
+def test_only_textbooks_that_know_a_task_have_a_new_version(corpus, task, tmp_path):
+    config = GeneralConfig(units=3)
+    without = build(config, corpus=corpus, out=tmp_path / "without")
+    checked = build(config, corpus=corpus, task=task, out=tmp_path / "checked")
+    assert (without.manifest["stage_version"], checked.manifest["stage_version"]) == (3, 4)

@@ -207,3 +207,10 @@ def test_a_textbook_that_kept_no_paths_says_so(book):
     run.write_text(json.dumps(measured))
     with pytest.raises(HornbookError, match="made by an earlier version, which kept no paths; say with --corpus"):
         view(book, anchor="film")
+
+
+def test_an_anchor_is_read_as_the_corpus_is(book):
+    (plain,), (hidden,) = (
+        view(book, anchor=text, units=2).anchors for text in ("film, music", "fi\xadlm<br>mus\u200bic")
+    )
+    assert (hidden.keywords, hidden.units) == (plain.keywords, plain.units)
