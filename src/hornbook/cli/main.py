@@ -528,10 +528,9 @@ def _made(artifact: Any, quiet: bool) -> Answer:
 
     found = [f"{name.replace('_', ' ')} {count:,}" for name, count in artifact.counts.items()]
     for split, scores in artifact.info.get("scores", {}).items():
-        found += [
-            f"{split} {score_name(name, artifact.info['labels'])} {amount(score) if name in ERRORS else f'{score:.3f}'}"
-            for name, score in scores.items()
-        ]
+        for name, score in scores.items():
+            shown = amount(score) if name in ERRORS else f"{score:.3f}"
+            found.append(f"{split} {score_name(name, artifact.info['labels'])} {shown}")
     if "best_dev" in artifact.info:
         found.append(f"best on dev {artifact.info['best_dev']:.3f}")
     state = ", found finished" if artifact.reused else ""

@@ -58,7 +58,7 @@ class Tap:
                 f"{f' of {parts} equal parts' if parts > 1 else ''}; name another one in teacher.family"
             )
         whole: Tensor = output.transpose(0, 1) if self.sequence_first else output
-        return whole.unflatten(-1, (self.heads, self.parts, -1))[..., self.part, :]
+        return whole.reshape(*whole.shape[:2], self.heads, self.parts, -1)[..., self.part, :]
 
 
 def projection_taps(model: Any, layer: int, family: FamilyConfig | None = None) -> dict[str, Tap]:

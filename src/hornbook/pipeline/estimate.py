@@ -100,7 +100,8 @@ def _checkpoints(artifact: Artifact) -> int:
 def _weights(artifact: Artifact) -> float:
     """Return the megabytes of a model's weights."""
     files = artifact.manifest["files"]
-    return sum(files[name]["bytes"] for name in files if name.endswith(".safetensors") and "/" not in name) / 1e6
+    weights = [name for name in files if name.endswith(".safetensors") and "/" not in name]
+    return float(sum(files[name]["bytes"] for name in weights) / 1e6)
 
 
 def _budget(artifact: Artifact, tokens_of_a_unit: float) -> float:
