@@ -79,23 +79,27 @@ def test_the_choice_is_said_in_one_line():
     assert choose(Machine(64, 1.5), {}).said == "this container may use 1.5 of 64 cores: 2 threads"
 
 
-def test_a_busy_program_is_seen_and_this_process_is_not():
-    load = machine.Load()
-    until = time.monotonic() + 0.3
-    while time.monotonic() < until:
-        pass
-    alone = load.of_others()
+def test_a_busy_program_is_seen():
     other = subprocess.Popen([sys.executable, "-S", "-c", SPIN.format(os.getpid())])
     try:
         time.sleep(0.1)
-        load.of_others()
+        load = machine.Load()
         time.sleep(0.3)
-        beside = load.of_others()
+        assert 0.3 < load.of_others() <= machine.cores()
     finally:
         other.kill()
         other.wait()
-    assert 0 <= alone <= machine.cores() - 0.3  # this process alone kept a core busy
-    assert 0.3 < beside <= machine.cores()
+
+
+def test_this_process_is_no_other_program(monkeypatch):
+    clocks = {"time": iter([0.0, 2.0, 4.0]), "busy": iter([10.0, 13.0, 14.0]), "own": iter([1.0, 2.0, 4.0])}
+    monkeypatch.setattr(machine, "cores", lambda: 4)
+    monkeypatch.setattr(machine.time, "monotonic", lambda: next(clocks["time"]))
+    monkeypatch.setattr(machine, "_busy_seconds", lambda: next(clocks["busy"]))
+    monkeypatch.setattr(machine, "_own_seconds", lambda: next(clocks["own"]))
+    load = machine.Load()
+    assert load.of_others() == 1.0  # in two seconds three were busy, one of them ours
+    assert load.of_others() == 0.0  # clocks of different kinds: never below nothing
 
 
 def at_torch(**environment: str) -> list[str]:
