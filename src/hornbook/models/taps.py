@@ -57,8 +57,8 @@ class Tap:
                 f"{self.path}: gives {gives}, but a projection gives a tensor"
                 f"{f' of {parts} equal parts' if parts > 1 else ''}; name another one in teacher.family"
             )
-        whole: Tensor = output.transpose(0, 1) if self.sequence_first else output
-        return whole.unflatten(-1, (self.heads, self.parts, -1))[..., self.part, :]
+        whole = output.transpose(0, 1) if self.sequence_first else output
+        return whole.view(*whole.shape[:2], self.heads, self.parts, -1)[..., self.part, :]
 
 
 def projection_taps(model: Any, layer: int, family: FamilyConfig | None = None) -> dict[str, Tap]:
