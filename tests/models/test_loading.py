@@ -1,15 +1,18 @@
 import builtins
 import json
 import shutil
+import sys
 
 import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from tiny_encoders import ALL, ENCODERS, UNKNOWN
+from transformers import AutoModel, AutoTokenizer
 
 from hornbook.errors import HornbookError
 from hornbook.models.loading import (
+    check_rows,
     label_order,
     load_classifier,
     load_config,
@@ -246,3 +249,84 @@ def test_weights_by_earlier_names_are_saved_by_todays(folder, tmp_path):
     assert all(torch.equal(found.state_dict()[name], weight) for name, weight in before.items())
     found.save_pretrained(tmp_path / "again")
     assert set(load_file(tmp_path / "again" / "model.safetensors")) == set(before)
+
+
+SENTENCEPIECE = {
+    "deberta-v2": "spm.model",
+    "xlm-roberta": "sentencepiece.bpe.model",
+    "camembert": "sentencepiece.bpe.model",
+    "albert": "spiece.model",
+}
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory):
+    """A SentencePiece model of a few words."""
+    import sentencepiece
+
+    path = tmp_path_factory.mktemp("pieces") / "small"
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["the film is good", "the plot is bad", "a good plot", "a bad film"] * 20),
+        model_prefix=str(path),
+        vocab_size=60,
+        hard_vocab_limit=False,
+        control_symbols=["[CLS]", "[SEP]", "[MASK]"],
+        pad_id=0,
+        unk_id=1,
+        bos_id=2,
+        eos_id=3,
+        minloglevel=2,
+    )
+    return path.with_suffix(".model").read_bytes()
+
+
+def not_installed(*_):
+    raise ImportError("requires the SentencePiece library")
+
+
+@pytest.mark.parametrize(("kind", "name"), SENTENCEPIECE.items())
+def test_a_folder_with_a_sentencepiece_model_alone_is_read(kind, name, pieces, tmp_path, monkeypatch):
+    ALL[kind].model(vocab_size=70).save_pretrained(tmp_path)
+    (tmp_path / name).write_bytes(pieces)
+    tokenizer = load_tokenizer(str(tmp_path))
+    assert tokenizer.is_fast
+    ids = tokenizer("the film is good").input_ids
+    assert tokenizer.decode(ids, skip_special_tokens=True) == "the film is good"
+    assert ids[0] == tokenizer.cls_token_id
+    assert ids[-1] == tokenizer.sep_token_id
+    for package, module in (("sentencepiece", "sentencepiece"), ("protobuf", "google.protobuf")):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, module, None)
+            patch.setattr(sys.modules["transformers.convert_slow_tokenizer"], "requires_backends", not_installed)
+            said = message_of(lambda: load_tokenizer(str(tmp_path)))
+        assert said.endswith(f"takes the package {package}, which is not installed here: pip install {package}")
+
+
+def test_a_tokenizer_with_more_ids_than_the_model_has_rows(tiny_teacher, tmp_path):
+    folder = shutil.copytree(tiny_teacher, tmp_path / "m")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["<user>", "<url>"])
+    tokenizer.save_pretrained(folder)
+    said = message_of(lambda: load_tokenizer(str(folder)))
+    assert "its tokenizer has 50 ids, the model 48 rows; call model.resize_token_embeddings" in said
+    model = AutoModel.from_pretrained(folder)
+    model.resize_token_embeddings(len(tokenizer))
+    model.save_pretrained(folder)
+    assert load_tokenizer(str(folder)).get_vocab()["<url>"] == 49
+    check_rows(str(folder))
+    # more rows than ids are fine; a configuration that disagrees with the weights is not
+    config = load_config(folder)
+    config.vocab_size = 64
+    config.save_pretrained(folder)
+    assert len(load_tokenizer(str(folder))) == 50
+    assert "config.json says vocab_size 64, but the weights have 50 rows" in message_of(
+        lambda: check_rows(str(folder))
+    )
+    config.vocab_size, config.pad_token_id = 50, 50
+    config.save_pretrained(folder)
+    assert "names pad_token_id 50, but the model has 50 rows" in message_of(lambda: load_tokenizer(str(folder)))
+
+
+def test_bigbird_is_read_with_full_attention(tmp_path):
+    ALL["big_bird"].model(attention_type="block_sparse").save_pretrained(tmp_path)
+    assert load_encoder(str(tmp_path)).attention_type == "original_full"

@@ -1,6 +1,7 @@
 """Loading models and tokenizers, with errors a user can act on."""
 
 import copy
+import importlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
@@ -18,6 +19,7 @@ from hornbook.recipe import FamilyConfig
 from hornbook.tasks.labels import Kind
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_SENTENCEPIECE = ("spm.model", "sentencepiece.bpe.model", "spiece.model", "sentencepiece.model")
 _PROBLEM_TYPES: dict[Kind, str] = {
     "classification": "single_label_classification",
     "multilabel": "multi_label_classification",
@@ -155,7 +157,7 @@ def load_tokenizer(model: str) -> Any:
     with _asking(model):
         try:
             tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # of files that are not as they should be, it raises anything
             raise _unloadable(model, error) from None
     if not tokenizer.is_fast:
         raise HornbookError(f"{model}: its tokenizer is not a fast one (no tokenizer.json can be made of it)")
@@ -519,6 +521,10 @@ def _unloadable(model: str, error: Exception) -> HornbookError:
                 f"{model}: no model.safetensors in the hub's cache on this machine; pickles do not count"
             )
         return _only_pickles(model)
+    if missing := _missing_package(model, error):
+        return HornbookError(
+            f"{model}: its tokenizer takes the package {missing}, which is not installed here: pip install {missing}"
+        )
     if Path(model).exists():
         return HornbookError(f"{model}: cannot be loaded: {' '.join(str(error).split())[:300]}")
     if model.startswith((".", "/", "~")):
@@ -531,3 +537,23 @@ def _unloadable(model: str, error: Exception) -> HornbookError:
     said = " ".join(str(error).split())[:300]
     kind = Unreachable if hub.is_out_of_reach(error) else HornbookError
     return kind(f"{model}: no such folder, and the hub could not give it: {said}")
+
+
+def _missing_package(model: str, error: Exception) -> str | None:
+    """Return the package that a tokenizer could not be read without, if it is that."""
+    if not any(name in str(error) for name in ("tiktoken", "sentencepiece", "protobuf")):
+        return None
+    # transformers takes any model file that it cannot read as SentencePiece for one of tiktoken's.
+    path = Path(model)
+    other = path.is_dir() and not any((path / name).is_file() for name in _SENTENCEPIECE)
+    wanted = ("sentencepiece", "protobuf") if not other else ("tiktoken",)
+    modules = {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf", "tiktoken": "tiktoken"}
+    return next((name for name in wanted if not _can_import(modules[name])), None)
+
+
+def _can_import(module: str) -> bool:
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return False
+    return True

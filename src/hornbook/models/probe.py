@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from hornbook.errors import HornbookError
 from hornbook.models.encode import Batch, model_inputs
-from hornbook.models.families import FAMILIES, habit_of, sizes_of
+from hornbook.models.families import FAMILIES, habit_of, key_widths, sizes_of
 from hornbook.models.taps import PROJECTIONS, Tap, Tapped, base_encoder, projection_taps
 from hornbook.recipe import FamilyConfig
 
@@ -66,7 +66,7 @@ def _numbers_after_padding(asked: _Asked) -> bool:
     except Exception:  # whatever a model's own code raises; its own check will say it
         return False
     tables = [m for name, m in model.named_modules() if name.endswith("position_embeddings")]
-    return any(isinstance(table, nn.Embedding) and table.padding_idx is not None for table in tables)
+    return any(getattr(table, "padding_idx", None) is not None for table in tables)
 
 
 def embedding_name(config: Any) -> str | None:
@@ -142,12 +142,14 @@ def _check_taps(asked: _Asked) -> None:
     batch = model_inputs(model, _batch(small))
     taps = projection_taps(model, sizes_of(small, family).layers, family)
     shape = tuple(batch["input_ids"].shape)
+    queries, keys = key_widths(small, family)
     with torch.inference_mode(), _explained(config, "cannot read a few tokens"):
         for name, tensor in Tapped(model, taps)(**batch).items():
-            if tuple(tensor.shape[:2]) != shape:
+            expected = (*shape, queries if name == "query" else keys)
+            if tuple(tensor.shape) != expected:
                 raise HornbookError(
                     f"teacher.family: {taps[name].path} gives {name} as a tensor of shape {tuple(tensor.shape)}, but "
-                    f"of {shape[0]} sequences of {shape[1]} tokens it must be {shape} and the width"
+                    f"for {shape[0]} sequences of {shape[1]} tokens it must be {expected}"
                     f"{_advice(tuple(tensor.shape), shape)}"
                 )
         found = _Changes(model, taps, batch)
@@ -249,7 +251,10 @@ def _changing(mine: Mapping[Any, Tap]) -> Any:
 def _small(config: Any, family: FamilyConfig | None) -> Any:
     """Return a copy of a configuration with few layers and rows, the widths as they are."""
     small = copy.deepcopy(config)
-    layers = (family or FAMILIES.get(str(config.model_type)) or _ANY).layers
+    known = family or FAMILIES.get(str(config.model_type))
+    layers, feed_forward = ((known or _ANY).layers, known and known.feed_forward)
+    if feed_forward and isinstance(getattr(config, feed_forward, None), int):
+        setattr(small, feed_forward, min(getattr(config, feed_forward), _ROWS))
     depth = getattr(config, layers, None)
     if isinstance(depth, int):
         with suppress(NotImplementedError):  # Funnel names its layers by blocks
