@@ -100,7 +100,7 @@ def _checkpoints(artifact: Artifact) -> int:
 def _weights(artifact: Artifact) -> float:
     """Return the megabytes of a model's weights."""
     files = artifact.manifest["files"]
-    return sum(files[name]["bytes"] for name in files if name.endswith(".safetensors") and "/" not in name) / 1e6
+    return sum(int(files[name]["bytes"]) for name in files if name.endswith(".safetensors") and "/" not in name) / 1e6
 
 
 def _budget(artifact: Artifact, tokens_of_a_unit: float) -> float:
