@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from hornbook.corpus import parallel
 from hornbook.corpus.parallel import Workers
 from hornbook.errors import HornbookError
 
@@ -54,3 +55,13 @@ def test_a_process_in_which_ray_runs_does_not_fork(monkeypatch, runs):
         assert list(workers.map(abs, [-1, 2, -3])) == [1, 2, 3]
         method = workers._pool._mp_context.get_start_method()
     assert (method == "spawn") == (runs or "fork" not in multiprocessing.get_all_start_methods())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_process_whose_parent_is_another_one_by_now_ends():
+    for ends in (parallel.end_with_parent, parallel._watch):
+        child = os.fork()
+        if child == 0:
+            ends(-1)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1

@@ -10,7 +10,7 @@ import yaml
 
 from hornbook import experiment
 from hornbook.artifact import Store, make
-from hornbook.errors import HornbookError
+from hornbook.errors import DiskFull, HornbookError
 from hornbook.experiment import Results, execute
 from hornbook.recipe import load_experiment
 from hornbook.report.textbooks import comparison_markdown
@@ -260,6 +260,23 @@ def test_a_cell_that_fails_for_any_reason_is_named(folder, tmp_path, monkeypatch
     axes = {"textbook": ["general"], "distil.tokens": [1700], "seed": [0, 1]}
     assert experiment.run(cells_of(folder, axes=axes), folder / "runs", results) == []
     assert set(results.failed.values()) == {"MemoryError: not enough of it"}
+
+
+def test_a_full_disk_ends_the_experiment(folder, monkeypatch):
+    asked = []
+
+    def fails(teacher, tokens, out, *rest, **settings):
+        if not out.dry:
+            asked.append(settings["seed"])
+            raise DiskFull("full")
+        return original(teacher, tokens, out, *rest, **settings)
+
+    original = chain.distil
+    monkeypatch.setattr(chain, "distil", fails)
+    axes = {"textbook": ["general"], "distil.tokens": [1800], "seed": [0, 1]}
+    with pytest.raises(DiskFull):
+        experiment.run(cells_of(folder, axes=axes), folder / "runs", Results())
+    assert asked == [0]
 
 
 def test_snapshots_and_students_that_begin_as_others(folder, tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,6 +51,7 @@ def stops(say: Callable[[], None]) -> Iterator[None]:
     def stop(number: int, _: FrameType | None) -> NoReturn:
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_IGN)
+        sys.unraisablehook = lambda _: None  # raised in a callback (while a module is loaded, perhaps) it is printed
         stopped.append(Stopped(number))
         timer.start()
         raise stopped[0]
