@@ -155,8 +155,9 @@ def test_a_masked_model_is_refused_without_its_head_and_not_for_tied_weights(kin
     for lost in (decoder, head):
         without(tmp_path / "False", *lost)
         assert f"{len(lost)} of its weights are missing" in message_of(load_masked_lm, str(tmp_path / "False"))
-    without(tmp_path / "True", *head)
-    assert "of its weights are missing" in message_of(load_masked_lm, str(tmp_path / "True"))
+    if own := [name for name in head if name not in decoder]:  # EuroBERT's head is the tied decoder alone
+        without(tmp_path / "True", *own)
+        assert "of its weights are missing" in message_of(load_masked_lm, str(tmp_path / "True"))
 
 
 def hub_model(cache, name, source, files):

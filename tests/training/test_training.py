@@ -217,7 +217,7 @@ def test_a_stopped_fine_tuning_goes_on_to_the_same_weights_and_log(
 
 def test_few_checkpoints_are_kept_and_the_best_weights_outlive_a_stop(tmp_path, monkeypatch, tiny_teacher, task):
     config = FinetuneConfig(epochs=2, batch=8, learning_rate=1e-3, evaluate_steps=5, checkpoint_minutes=1e-9)
-    monkeypatch.setattr(finetune_module, "scores", lambda *_: {task.info["metric"]: next(said)})
+    monkeypatch.setattr(finetune_module, "score_of", lambda *_: next(said))
     written = []
 
     def on_save(self, args, *others, original=trainer_module._Watch.on_save, **more):
@@ -246,7 +246,7 @@ def test_few_checkpoints_are_kept_and_the_best_weights_outlive_a_stop(tmp_path, 
 
 def test_a_run_whose_best_weights_are_damaged_begins_anew(tmp_path, monkeypatch, tiny_teacher, task):
     config = FinetuneConfig(epochs=2, batch=8, learning_rate=1e-3, evaluate_steps=5, checkpoint_minutes=1e-9)
-    monkeypatch.setattr(finetune_module, "scores", lambda *_: {task.info["metric"]: next(said)})
+    monkeypatch.setattr(finetune_module, "score_of", lambda *_: next(said))
     said = chain([0.1, 0.9], repeat(0.5))
     with stopped_at(27, monkeypatch):
         finetune(str(tiny_teacher), task, tmp_path / "again", config)
