@@ -303,6 +303,28 @@ def test_a_folder_with_a_sentencepiece_model_alone_is_read(kind, name, pieces, t
         assert said.endswith(f"takes the package {package}, which is not installed here: pip install {package}")
 
 
+@pytest.mark.parametrize(("kind", "name"), SENTENCEPIECE.items())
+def test_a_sentencepiece_model_keeps_its_normalisation(kind, name, pieces, tmp_path):
+    import sentencepiece
+
+    ALL[kind].model(vocab_size=70).save_pretrained(tmp_path)
+    (tmp_path / name).write_bytes(pieces)
+    truth = sentencepiece.SentencePieceProcessor(model_proto=pieces)
+    tokenizer = load_tokenizer(str(tmp_path))
+    tokenizer.save_pretrained(tmp_path / "saved")
+    shutil.copy(tmp_path / "config.json", tmp_path / "saved")
+    # a ligature, full-width letters, a no-break space, an ellipsis, a letter that no piece has
+    for text in ("\ufb01lm", "\uff46\uff49\uff4c\uff4d", "good\u00a0plot", "a bad film\u2026", "\u00bd"):
+        for read in (tokenizer, load_tokenizer(str(tmp_path / "saved"))):
+            assert read.tokenize(text) == truth.encode(text, out_type=str)
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "deberta-v2"])
+def test_a_model_folder_without_a_tokenizer_is_refused(kind, tmp_path):
+    ALL[kind].model().save_pretrained(tmp_path)
+    assert "has no tokenizer (tokenizer.json, vocab.txt" in message_of(lambda: load_tokenizer(str(tmp_path)))
+
+
 def test_a_tokenizer_with_more_ids_than_the_model_has_rows(tiny_teacher, tmp_path):
     folder = shutil.copytree(tiny_teacher, tmp_path / "m")
     tokenizer = AutoTokenizer.from_pretrained(folder)

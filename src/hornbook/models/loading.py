@@ -148,8 +148,8 @@ def load_tokenizer(model: str) -> Any:
     """Return the fast tokenizer of a model, whose `model_max_length` is not more than the model has positions for.
 
     Raises:
-        HornbookError: there is none, it is not a fast one, it has no token to pad with, or it gives ids that the
-            model has no embedding for.
+        HornbookError: there is none, it is not a fast one, it knows no words, it has no token to pad with, or it
+            gives ids that the model has no embedding for.
     """
     from transformers import AutoTokenizer
 
@@ -161,8 +161,10 @@ def load_tokenizer(model: str) -> Any:
             raise _unloadable(model, error) from None
     if not tokenizer.is_fast:
         raise HornbookError(f"{model}: its tokenizer is not a fast one (no tokenizer.json can be made of it)")
+    _refuse_empty(model, tokenizer)
     if tokenizer.pad_token_id is None:
         raise HornbookError(f"{model}: its tokenizer has no pad token, which an encoder needs")
+    _restore_normalisation(tokenizer)
     config = load_config(model)
     _refuse_strange_ids(model, tokenizer, config)
     positions = most_tokens(config)
@@ -207,6 +209,36 @@ def learned_length(model: Model) -> int | None:
     config = model.manifest["config"]
     lengths = [config.get("max_length"), *config.get("grid", {}).get("max_length", ())]
     return min((length for length in lengths if length is not None), default=None)
+
+
+def _refuse_empty(model: str, tokenizer: Any) -> None:
+    """Refuse a tokenizer of special tokens alone: transformers 5 makes one, silently, where a folder has no files."""
+    if not set(tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False)).difference(
+        tokenizer.all_special_tokens
+    ):
+        raise HornbookError(
+            f"{model}: has no tokenizer (tokenizer.json, vocab.txt, spm.model …); save the tokenizer beside the model "
+            "with tokenizer.save_pretrained"
+        )
+
+
+def _restore_normalisation(tokenizer: Any) -> None:
+    """Put back the Unicode normalisation of a SentencePiece model where it was left out.
+
+    transformers 5.23 leaves it out of DeBERTa's tokenizers where the folder has no tokenizer.json, so that ligatures,
+    full-width letters and no-break spaces end as other pieces than the model was trained on.
+    """
+    path = Path(getattr(tokenizer, "vocab_file", None) or "")
+    backend = tokenizer.backend_tokenizer
+    if path.suffix != ".model" or (path.parent / "tokenizer.json").is_file() or '"Precompiled"' in backend.to_str():
+        return
+    from sentencepiece import sentencepiece_model_pb2
+    from tokenizers import normalizers
+
+    stored = sentencepiece_model_pb2.ModelProto.FromString(path.read_bytes()).normalizer_spec.precompiled_charsmap
+    if stored:
+        own = [backend.normalizer] if backend.normalizer is not None else []
+        backend.normalizer = normalizers.Sequence([normalizers.Precompiled(stored), *own])
 
 
 def _refuse_strange_ids(model: str, tokenizer: Any, config: Any) -> None:
