@@ -31,9 +31,10 @@ import pyarrow.parquet as pq
 import torch
 
 from distil_inputs import name_of, say
-from hornbook.models.loading import load_masked_lm, load_tokenizer, quiet_transformers
+from hornbook.models.loading import load_masked_lm, quiet_transformers
 from hornbook.models.masked import MaskedModel
 from hornbook.models.predict import best_device
+from hornbook.models.tokenizers import load_tokenizer
 from hornbook.recipe import AugmentedConfig
 from hornbook.terms.stop_words import STOP_WORDS
 from hornbook.textbook.augmented import variants

@@ -51,7 +51,7 @@ def read_units(corpus: Path, count: int) -> list[str]:
 def find_tokenizer(units: Sequence[str], folder: Path) -> Any:
     """Return the tokenizer of the quickstart's teacher, or one trained here if that was never fetched."""
     if (folder / "tokenizer.json").is_file():
-        from hornbook.models.loading import load_tokenizer
+        from hornbook.models.tokenizers import load_tokenizer
 
         return load_tokenizer(str(folder))
     from tokenizers import BertWordPieceTokenizer

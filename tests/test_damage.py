@@ -10,7 +10,8 @@ from hornbook import corpus, tasks, textbook
 from hornbook.artifact import load
 from hornbook.corpus import open_corpus
 from hornbook.errors import HornbookError
-from hornbook.models.loading import load_encoder, load_ready_classifier, load_tokenizer
+from hornbook.models.loading import load_encoder, load_ready_classifier
+from hornbook.models.tokenizers import load_tokenizer
 from hornbook.recipe import (
     CorpusConfig,
     DistilConfig,

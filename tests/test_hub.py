@@ -15,7 +15,8 @@ from hornbook import experiment, hub
 from hornbook.cli.main import app
 from hornbook.errors import HornbookError, Unreachable
 from hornbook.experiment import Results
-from hornbook.models.loading import load_config, load_tokenizer, model_key
+from hornbook.models.source import load_config, model_key
+from hornbook.models.tokenizers import load_tokenizer
 from hornbook.pipeline import check, plan
 from hornbook.recipe import load_experiment, load_recipe
 from hornbook.tasks.sources import locate

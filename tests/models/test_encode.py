@@ -22,7 +22,7 @@ from transformers import (
 
 from hornbook.errors import HornbookError
 from hornbook.models.encode import SCHEMA, encode, encode_batches, model_inputs, open_encoded
-from hornbook.models.loading import load_tokenizer
+from hornbook.models.tokenizers import load_tokenizer
 
 PAD = 7
 

@@ -8,6 +8,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from tiny_encoders import ALL, ENCODERS, UNKNOWN
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import AutoModel, AutoTokenizer
 
 from hornbook.errors import HornbookError
@@ -15,13 +16,12 @@ from hornbook.models.loading import (
     check_rows,
     label_order,
     load_classifier,
-    load_config,
     load_encoder,
     load_masked_lm,
     load_ready_classifier,
-    load_tokenizer,
-    tokenizer_key,
 )
+from hornbook.models.source import load_config
+from hornbook.models.tokenizers import load_tokenizer, save_tokenizer, tokenizer_key
 
 
 @pytest.fixture
@@ -323,6 +323,36 @@ def test_a_sentencepiece_model_keeps_its_normalisation(kind, name, pieces, tmp_p
 def test_a_model_folder_without_a_tokenizer_is_refused(kind, tmp_path):
     ALL[kind].model().save_pretrained(tmp_path)
     assert "has no tokenizer (tokenizer.json, vocab.txt" in message_of(lambda: load_tokenizer(str(tmp_path)))
+
+
+@pytest.mark.parametrize("settings", [{}, {"tokenizer_class": "BertTokenizer"}, {"do_lower_case": False}])
+def test_a_tokenizer_reads_as_its_file_says_in_every_loader(settings, tmp_path):
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Film", "film", "caf\u00e9", "cafe", "a-b", "a", "-", "b"]
+    file = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    file.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
+    file.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    file.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    ALL["bert"].model(vocab_size=len(words)).save_pretrained(tmp_path)
+    file.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 36, **settings}), "utf-8")
+    read = load_tokenizer(str(tmp_path))
+    save_tokenizer(read, tmp_path / "saved", 32)
+    shutil.copy(tmp_path / "config.json", tmp_path / "saved")
+    again = AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert (read.model_max_length, again.model_max_length) == (36, 32)
+    for text in (("Film caf\u00e9 a-b",), ("Film", "a - b")):
+        ids = file.encode(*text).ids
+        assert (
+            read(*text).input_ids
+            == again(*text).input_ids
+            == load_tokenizer(str(tmp_path / "saved"))(*text).input_ids
+        )
+        assert again(*text).input_ids == ids
+    assert json.loads((tmp_path / "saved" / "tokenizer_config.json").read_text())["tokenizer_class"] == (
+        "PreTrainedTokenizerFast"  # which transformers 4 knows too
+    )
 
 
 def test_a_tokenizer_with_more_ids_than_the_model_has_rows(tiny_teacher, tmp_path):

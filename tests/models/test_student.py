@@ -8,7 +8,8 @@ from transformers import BertConfig, BertModel, RobertaForSequenceClassification
 
 from hornbook.errors import HornbookError
 from hornbook.models.families import sizes_of
-from hornbook.models.loading import label_settings, load_config, model_key
+from hornbook.models.loading import label_settings
+from hornbook.models.source import load_config, model_key
 from hornbook.models.student import check_student, even_layers, init_key, new_student, student_config
 from hornbook.models.taps import Tapped, projection_taps
 from hornbook.recipe import StudentConfig

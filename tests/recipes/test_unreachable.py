@@ -10,7 +10,8 @@ import yaml
 from hornbook import hub
 from hornbook.errors import HornbookError, Unreachable
 from hornbook.hub import is_out_of_reach
-from hornbook.models.loading import load_config, load_tokenizer, model_key
+from hornbook.models.source import load_config, model_key
+from hornbook.models.tokenizers import load_tokenizer
 from hornbook.pipeline import check
 from hornbook.recipe import Recipe, load_recipe
 from hornbook.tasks.sources import locate

@@ -17,8 +17,9 @@ from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
 from hornbook.artifact import Work
 from hornbook.errors import HornbookError
-from hornbook.models.loading import load_masked_lm, load_tokenizer
+from hornbook.models.loading import load_masked_lm
 from hornbook.models.masked import MaskedModel
+from hornbook.models.tokenizers import load_tokenizer
 from hornbook.recipe import AugmentedConfig, TaskConfig
 from hornbook.tasks import prepare
 from hornbook.terms.stop_words import STOP_WORDS

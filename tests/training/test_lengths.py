@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, pipeline
 from hornbook import corpus, tasks, textbook
 from hornbook.artifact import Store
 from hornbook.evaluation.evaluate import evaluate
-from hornbook.models.loading import load_tokenizer, tokenizer_key
+from hornbook.models.tokenizers import load_tokenizer, tokenizer_key
 from hornbook.recipe import (
     AdaptConfig,
     CorpusConfig,

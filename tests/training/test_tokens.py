@@ -10,7 +10,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from hornbook.artifact import Artifact, Store, Work, make
 from hornbook.errors import HornbookError
-from hornbook.models.loading import load_tokenizer, tokenizer_key
+from hornbook.models.tokenizers import load_tokenizer, tokenizer_key
 from hornbook.textbook import store
 from hornbook.training.tokens import ENCODED, encode_textbook, open_tokens, packed
 

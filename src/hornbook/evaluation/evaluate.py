@@ -9,17 +9,10 @@ import torch
 from hornbook.artifact import Artifact, Place, Work, load, make
 from hornbook.evaluation.record import record, scored_splits
 from hornbook.models.encode import encode
-from hornbook.models.loading import (
-    Model,
-    label_order,
-    learned_length,
-    load_ready_classifier,
-    load_tokenizer,
-    model_key,
-    model_path,
-    saved_length,
-)
+from hornbook.models.loading import label_order, load_ready_classifier
 from hornbook.models.predict import best_device, predict, sentences_per_second
+from hornbook.models.source import Model, model_key, model_path
+from hornbook.models.tokenizers import learned_length, load_tokenizer, saved_length
 from hornbook.recipe import EvaluateConfig
 from hornbook.tasks import Task, kind_version, open_task
 from hornbook.tasks.metrics import ChanceCheck

@@ -1,263 +1,22 @@
-"""Loading models and tokenizers, with errors a user can act on."""
+"""Loading models, with errors a user can act on."""
 
-import copy
-import importlib
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import xxhash
-
-from hornbook import hub
-from hornbook.artifact import MANIFEST, Artifact, fingerprint, load
-from hornbook.errors import HornbookError, Unreachable
-from hornbook.models.families import habit_of, set_dropout
-from hornbook.models.probe import check_padding, embedding_name, most_tokens
+from hornbook.errors import HornbookError
+from hornbook.models.families import set_dropout
+from hornbook.models.probe import check_padding, embedding_name
+from hornbook.models.source import load_config, only_pickles, refuse_changed, unloadable
 from hornbook.recipe import FamilyConfig
 from hornbook.tasks.labels import Kind
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
-_SENTENCEPIECE = ("spm.model", "sentencepiece.bpe.model", "spiece.model", "sentencepiece.model")
 _PROBLEM_TYPES: dict[Kind, str] = {
     "classification": "single_label_classification",
     "multilabel": "multi_label_classification",
     "regression": "regression",
 }
-
-
-# How many tokens a model takes, in the tokenizer_config.json of a model that is saved to be cut at fewer.
-_LONGEST = "longest_input"
-_ANY = 1 << 30
-# What transformers takes from the truncation and padding stored in a tokenizer.json into the settings that it saves.
-_OF_A_CALL = ("max_length", "stride", "truncation_strategy", "pad_to_multiple_of")
-
-Model = Artifact | Path | str
-
-
-def model_path(model: Model) -> str:
-    """Return what `from_pretrained` takes: a folder or a hub name."""
-    return str(model.path if isinstance(model, Artifact) else model)
-
-
-def model_key(model: Model) -> str:
-    """Return the key of a model: an artefact has its own, a folder its content, a hub name its revision.
-
-    Raises:
-        HornbookError: the folder holds no model, or the hub does not know or cannot give the name.
-    """
-    if isinstance(model, Artifact):
-        return _a_model(model).key
-    model = str(model)
-    path = Path(model)
-    if (path / MANIFEST).is_file():
-        return _a_model(load(path)).key
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise HornbookError(f"{model}: no config.json in it, so it is no model folder")
-        names = sorted(p for p in path.iterdir() if p.suffix in {".safetensors", ".json", ".txt", ".model"})
-        return fingerprint(names)
-    if path.exists() or model.startswith((".", "/", "~")):
-        raise HornbookError(f"{model}: {'not a' if path.exists() else 'no such'} model folder")
-    from transformers.utils.hub import cached_file, extract_commit_hash
-
-    with _asking(model):
-        try:
-            file = cached_file(model, "config.json")
-        except OSError as error:
-            raise _unloadable(model, error) from None
-    return str(extract_commit_hash(file, None) or model)
-
-
-def tokenizer_key(model: Model) -> str:
-    """Return the key of a model's tokenizer; students and fine-tuned models inherit it with the files."""
-    if isinstance(model, Artifact):
-        return str(_a_model(model).manifest["inputs"]["tokenizer"])
-    path = Path(model)
-    if (path / MANIFEST).is_file():
-        return tokenizer_key(load(path))
-    return _key_of_tokenizer(str(model), model_key(model))
-
-
-@lru_cache(maxsize=64)
-def _key_of_tokenizer(model: str, _: str) -> str:
-    """Return the key of the tokenizer of a model with a key; the cells of an experiment ask again and again."""
-    tokenizer = load_tokenizer(model).backend_tokenizer
-    # How inputs were cut and padded before it was saved, which is no part of how it reads.
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    text: str = tokenizer.to_str()
-    return xxhash.xxh3_128_hexdigest(text.encode())
-
-
-def longest_input(model: Model) -> int:
-    """Return how many tokens of an input a model takes, special tokens included."""
-    return _longest_input(model_path(model), model_key(model))
-
-
-@lru_cache(maxsize=256)
-def _longest_input(model: str, _: str) -> int:
-    return int(load_tokenizer(model).model_max_length)
-
-
-def _refuse_changed(model: str, *, weights: bool) -> None:
-    """Refuse a model of a finished artefact that is not as it was made; folders without a manifest are as they are.
-
-    Args:
-        model: a folder or hub name.
-        weights: compare the weights too, not only what else a model or a tokenizer is read from.
-
-    Raises:
-        HornbookError: a file is missing or changed.
-    """
-    path = Path(model)
-    if (path / MANIFEST).is_file():
-        artifact = load(path)
-        for name in artifact.manifest["files"]:
-            if "/" not in name and (weights or not name.endswith(".safetensors")):
-                artifact.file(name)
-
-
-def _a_model(artifact: Artifact) -> Artifact:
-    if "tokenizer" not in artifact.manifest["inputs"] or artifact.stage == "tokens":
-        raise HornbookError(f"{artifact.path}: holds a {artifact.stage}, but a model is needed here")
-    return artifact
-
-
-def load_config(model: Model) -> Any:
-    """Return the Hugging Face configuration of a model.
-
-    Raises:
-        HornbookError: it cannot be loaded.
-    """
-    from transformers import AutoConfig
-
-    name = model_path(model)
-    with _asking(name):
-        try:
-            config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-        except (OSError, ValueError) as error:
-            raise _unloadable(name, error) from None
-    for setting, value in habit_of(config).settings:
-        setattr(config, setting, value)
-    return config
-
-
-def load_tokenizer(model: str) -> Any:
-    """Return the fast tokenizer of a model, whose `model_max_length` is not more than the model has positions for.
-
-    Raises:
-        HornbookError: there is none, it is not a fast one, it knows no words, it has no token to pad with, or it
-            gives ids that the model has no embedding for.
-    """
-    from transformers import AutoTokenizer
-
-    _refuse_changed(model, weights=False)
-    with _asking(model):
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-        except Exception as error:  # of files that are not as they should be, it raises anything
-            raise _unloadable(model, error) from None
-    if not tokenizer.is_fast:
-        raise HornbookError(f"{model}: its tokenizer is not a fast one (no tokenizer.json can be made of it)")
-    _refuse_empty(model, tokenizer)
-    if tokenizer.pad_token_id is None:
-        raise HornbookError(f"{model}: its tokenizer has no pad token, which an encoder needs")
-    _restore_normalisation(tokenizer)
-    config = load_config(model)
-    _refuse_strange_ids(model, tokenizer, config)
-    positions = most_tokens(config)
-    tokenizer.model_max_length = tokenizer.init_kwargs.pop(_LONGEST, tokenizer.model_max_length)
-    if positions is not None:
-        tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
-    return tokenizer
-
-
-def save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
-    """Save a tokenizer so that every loader that is asked to cut cuts at one length.
-
-    That is `max_length`, or fewer tokens if its model takes no more. How many it takes is kept beside it, for
-    `load_tokenizer`: the model may learn longer inputs later. Plain `tokenizers` cuts nothing.
-
-    Args:
-        tokenizer: as `load_tokenizer` returns it; the same afterwards.
-        folder: where to.
-        max_length: tokens of an input.
-    """
-    saved = copy.deepcopy(tokenizer)
-    saved.backend_tokenizer.no_truncation()
-    saved.backend_tokenizer.no_padding()
-    for name in _OF_A_CALL:
-        saved.init_kwargs.pop(name, None)
-    saved.init_kwargs[_LONGEST] = tokenizer.model_max_length
-    saved.model_max_length = min(max_length, tokenizer.model_max_length)
-    saved.save_pretrained(folder)
-
-
-def saved_length(tokenizer: Any) -> int:
-    """Return how many tokens other programs cut a model's inputs at, which may be fewer than it takes."""
-    return int(min(tokenizer.init_kwargs.get("model_max_length") or _ANY, tokenizer.model_max_length))
-
-
-def learned_length(model: Model) -> int | None:
-    """Return the length that a model was fitted to its task at here, of a grid the shortest; None of others."""
-    if not isinstance(model, Artifact):
-        if not (Path(model) / MANIFEST).is_file():
-            return None
-        model = load(model)
-    config = model.manifest["config"]
-    lengths = [config.get("max_length"), *config.get("grid", {}).get("max_length", ())]
-    return min((length for length in lengths if length is not None), default=None)
-
-
-def _refuse_empty(model: str, tokenizer: Any) -> None:
-    """Refuse a tokenizer of special tokens alone: transformers 5 makes one, silently, where a folder has no files."""
-    if not set(tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False)).difference(
-        tokenizer.all_special_tokens
-    ):
-        raise HornbookError(
-            f"{model}: has no tokenizer (tokenizer.json, vocab.txt, spm.model …); save the tokenizer beside the model "
-            "with tokenizer.save_pretrained"
-        )
-
-
-def _restore_normalisation(tokenizer: Any) -> None:
-    """Put back the Unicode normalisation of a SentencePiece model where it was left out.
-
-    transformers 5.23 leaves it out of DeBERTa's tokenizers where the folder has no tokenizer.json, so that ligatures,
-    full-width letters and no-break spaces end as other pieces than the model was trained on.
-    """
-    path = Path(getattr(tokenizer, "vocab_file", None) or "")
-    backend = tokenizer.backend_tokenizer
-    if path.suffix != ".model" or (path.parent / "tokenizer.json").is_file() or '"Precompiled"' in backend.to_str():
-        return
-    from sentencepiece import sentencepiece_model_pb2
-    from tokenizers import normalizers
-
-    stored = sentencepiece_model_pb2.ModelProto.FromString(path.read_bytes()).normalizer_spec.precompiled_charsmap
-    if stored:
-        own = [backend.normalizer] if backend.normalizer is not None else []
-        backend.normalizer = normalizers.Sequence([normalizers.Precompiled(stored), *own])
-
-
-def _refuse_strange_ids(model: str, tokenizer: Any, config: Any) -> None:
-    """Refuse a tokenizer that gives ids beyond the model's rows, and a padding id beyond them."""
-    rows = getattr(config, "vocab_size", None)
-    if rows is None:
-        return
-    ids = max(tokenizer.get_vocab().values()) + 1
-    if ids > rows:
-        raise HornbookError(
-            f"{model}: its tokenizer has {ids:,} ids, the model {rows:,} rows; call "
-            "model.resize_token_embeddings(len(tokenizer)) and save the model, or take its own tokenizer"
-        )
-    pad = getattr(config, "pad_token_id", None)
-    if pad is not None and not -rows <= pad < rows:
-        raise HornbookError(
-            f"{model}: config.json names pad_token_id {pad:,}, but the model has {rows:,} rows; the tokenizer's is "
-            f"{tokenizer.pad_token_id:,}"
-        )
 
 
 def check_rows(model: str) -> None:
@@ -277,7 +36,7 @@ def check_rows(model: str) -> None:
         with safe_open(path, framework="numpy") as file:
             shapes = [file.get_slice(key).get_shape() for key in file.keys() if name and key.endswith(name)]  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise _unloadable(model, error) from None
+        raise unloadable(model, error) from None
     if shapes and shapes[0][0] != config.vocab_size:
         raise HornbookError(
             f"{model}: config.json says vocab_size {config.vocab_size:,}, but the weights have {shapes[0][0]:,} "
@@ -465,7 +224,7 @@ def _load(
     from safetensors import SafetensorError
 
     quiet_transformers()
-    _refuse_changed(model, weights=True)
+    refuse_changed(model, weights=True)
     refuse_pickles(model)
     config = load_config(model)
     for name, value in (labels or {}).items():
@@ -488,7 +247,7 @@ def _load(
             **settings,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise _unloadable(model, error) from None
+        raise unloadable(model, error) from None
     _refuse_missing(model, loaded, report, whole)
     # Of names of earlier versions (LayerNorm.gamma) it would save what it read, and a checkpoint with those is read
     # back without these weights, and without a word.
@@ -522,70 +281,5 @@ def refuse_pickles(model: str) -> None:
     path = Path(model)
     if path.is_dir() and not any((path / name).is_file() for name in WEIGHTS):
         raise (
-            _only_pickles(model) if any(path.glob("*.bin")) else HornbookError(f"{model}: no model.safetensors in it")
+            only_pickles(model) if any(path.glob("*.bin")) else HornbookError(f"{model}: no model.safetensors in it")
         )
-
-
-def _only_pickles(model: str) -> HornbookError:
-    return HornbookError(
-        f"{model}: only pickled weights, which are never loaded, for they can run any program; if you trust "
-        f"them, convert them: AutoModel.from_pretrained({model!r}).save_pretrained(FOLDER), and its tokenizer too"
-    )
-
-
-def _asking(model: str) -> AbstractContextManager[None]:
-    """Look for a model on the hub, where its name is no path."""
-    is_path = Path(model).exists() or model.startswith((".", "/", "~"))
-    return nullcontext() if is_path else hub.asking("models", model)
-
-
-def _unloadable(model: str, error: Exception) -> HornbookError:
-    from huggingface_hub import is_offline_mode
-
-    if "trust_remote_code" in str(error):
-        return HornbookError(
-            f"{model}: wants to run program code of its own (trust_remote_code), which is never done here; "
-            "take a model whose architecture transformers knows"
-        )
-    if "cannot be loaded with `safetensors`" in str(error):
-        if is_offline_mode():
-            return Unreachable(
-                f"{model}: no model.safetensors in the hub's cache on this machine; pickles do not count"
-            )
-        return _only_pickles(model)
-    if missing := _missing_package(model, error):
-        return HornbookError(
-            f"{model}: its tokenizer takes the package {missing}, which is not installed here: pip install {missing}"
-        )
-    if Path(model).exists():
-        return HornbookError(f"{model}: cannot be loaded: {' '.join(str(error).split())[:300]}")
-    if model.startswith((".", "/", "~")):
-        return HornbookError(f"{model}: no such folder; name a model folder or a hub name")
-    if is_offline_mode():
-        return Unreachable(
-            f"{model}: no such folder, and no such model in the hub's cache on this machine; name a model folder, "
-            f"or {hub.remedy()}"
-        )
-    said = " ".join(str(error).split())[:300]
-    kind = Unreachable if hub.is_out_of_reach(error) else HornbookError
-    return kind(f"{model}: no such folder, and the hub could not give it: {said}")
-
-
-def _missing_package(model: str, error: Exception) -> str | None:
-    """Return the package that a tokenizer could not be read without, if it is that."""
-    if not any(name in str(error) for name in ("tiktoken", "sentencepiece", "protobuf")):
-        return None
-    # transformers takes any model file that it cannot read as SentencePiece for one of tiktoken's.
-    path = Path(model)
-    other = path.is_dir() and not any((path / name).is_file() for name in _SENTENCEPIECE)
-    wanted = ("sentencepiece", "protobuf") if not other else ("tiktoken",)
-    modules = {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf", "tiktoken": "tiktoken"}
-    return next((name for name in wanted if not _can_import(modules[name])), None)
-
-
-def _can_import(module: str) -> bool:
-    try:
-        importlib.import_module(module)
-    except ImportError:
-        return False
-    return True

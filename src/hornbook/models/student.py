@@ -10,18 +10,11 @@ import torch
 
 from hornbook.errors import HornbookError
 from hornbook.models.families import Sizes, family_of, habit_of, key_widths, set_dropout, size_values, sizes_of
-from hornbook.models.loading import (
-    Model,
-    check_rows,
-    load_config,
-    load_encoder,
-    model_key,
-    model_path,
-    refuse_pickles,
-    tokenizer_key,
-)
+from hornbook.models.loading import check_rows, load_encoder, refuse_pickles
 from hornbook.models.probe import check_padding, check_settings, check_taps
+from hornbook.models.source import Model, load_config, model_key, model_path
 from hornbook.models.taps import base_encoder
+from hornbook.models.tokenizers import tokenizer_key
 from hornbook.recipe import FamilyConfig, StudentConfig
 
 HEAD_WIDTH = 32

@@ -128,7 +128,7 @@ def _planned(recipe: Recipe, runs: Path | str) -> list[dict[str, Any]]:
 def out_of_reach(recipe: Recipe) -> list[str]:
     """Return the sources that a recipe names and that are not here, while the hub cannot be asked."""
     from hornbook.corpus.sources import find_sources
-    from hornbook.models.loading import model_key
+    from hornbook.models.source import model_key
     from hornbook.tasks.sources import locate
 
     student = recipe.student.init
@@ -159,8 +159,10 @@ def check(recipe: Recipe) -> list[str]:
         HornbookError: what is wrong first.
     """
     from hornbook import corpus, tasks
-    from hornbook.models.loading import label_order, load_config, load_tokenizer, ready_config
+    from hornbook.models.loading import label_order, ready_config
     from hornbook.models.probe import check_padding
+    from hornbook.models.source import load_config
+    from hornbook.models.tokenizers import load_tokenizer
     from hornbook.training.distil import check_sizes
 
     teacher, nowhere = recipe.teacher, Path(os.devnull)

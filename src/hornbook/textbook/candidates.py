@@ -16,7 +16,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hornbook.artifact import Artifact, Place, Store, Work, make
-from hornbook.models.loading import load_config, load_masked_lm, load_tokenizer, model_key
+from hornbook.models.loading import load_masked_lm
+from hornbook.models.source import load_config, model_key
+from hornbook.models.tokenizers import load_tokenizer
 from hornbook.progress import Counter, progress
 from hornbook.recipe import AugmentedConfig
 from hornbook.tasks import open_task

@@ -6,7 +6,7 @@ from typing import Any
 
 from hornbook.artifact import Artifact, Place, Store
 from hornbook.errors import HornbookError
-from hornbook.models.loading import Model
+from hornbook.models.source import Model
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
 from hornbook.training.distil import distil, open_book
 

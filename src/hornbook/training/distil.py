@@ -12,23 +12,13 @@ from hornbook.artifact import MANIFEST, Artifact, Place, Work, load, make, resul
 from hornbook.errors import HornbookError
 from hornbook.models.encode import Encoded
 from hornbook.models.families import Sizes, family_settings, key_widths, sizes_of
-from hornbook.models.loading import (
-    Model,
-    kind_of,
-    label_settings,
-    load_config,
-    load_encoder,
-    load_ready_classifier,
-    load_tokenizer,
-    model_key,
-    model_path,
-    ready_config,
-    tokenizer_key,
-)
+from hornbook.models.loading import kind_of, label_settings, load_encoder, load_ready_classifier, ready_config
 from hornbook.models.predict import best_device, predict
 from hornbook.models.scale import Scale, evenly, in_unit, output_layer, scale_of, standardise
+from hornbook.models.source import Model, load_config, model_key, model_path
 from hornbook.models.student import LAYERS, RANDOM, check_student, init_key, new_student, student_config
 from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16, only_reached, projection_taps
+from hornbook.models.tokenizers import load_tokenizer, tokenizer_key
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
 from hornbook.tasks import REGRESSION
 from hornbook.training.finetune import save_model

@@ -16,19 +16,11 @@ from hornbook.artifact import MANIFEST, RUN, Artifact, Place, Work, load, result
 from hornbook.errors import HornbookError, TrainingError
 from hornbook.models.encode import Batch, Encoded, encode, model_inputs
 from hornbook.models.families import family_settings
-from hornbook.models.loading import (
-    Model,
-    has_head_for,
-    load_classifier,
-    load_tokenizer,
-    model_key,
-    model_path,
-    quiet_transformers,
-    save_tokenizer,
-    tokenizer_key,
-)
+from hornbook.models.loading import has_head_for, load_classifier, quiet_transformers
 from hornbook.models.predict import predict
 from hornbook.models.scale import Scale, fitted, in_unit, output_layer, scale_of, take_up
+from hornbook.models.source import Model, model_key, model_path
+from hornbook.models.tokenizers import load_tokenizer, save_tokenizer, tokenizer_key
 from hornbook.recipe import AdaptConfig, FamilyConfig, FinetuneConfig
 from hornbook.tasks import Task, kind_version, open_task
 from hornbook.tasks.labels import Kind

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from hornbook.artifact import Artifact, Place, Work, make
 from hornbook.errors import HornbookError
 from hornbook.models.encode import encode
-from hornbook.models.loading import Model, label_order, load_ready_classifier, load_tokenizer, model_key, model_path
+from hornbook.models.loading import label_order, load_ready_classifier
 from hornbook.models.predict import best_device, predict
+from hornbook.models.source import Model, model_key, model_path
+from hornbook.models.tokenizers import load_tokenizer
 from hornbook.progress import progress
 from hornbook.tasks import Task, open_task
 from hornbook.tasks.metrics import score_doubt

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from hornbook.artifact import Artifact, Place, Work, load, make
 from hornbook.errors import HornbookError
 from hornbook.models.encode import SCHEMA, Encoded, Texts, encode_batches, open_encoded
-from hornbook.models.loading import Model, load_tokenizer, longest_input, model_path, tokenizer_key
+from hornbook.models.source import Model, model_path
+from hornbook.models.tokenizers import load_tokenizer, longest_input, tokenizer_key
 from hornbook.progress import Counter, progress
 from hornbook.textbook import Textbook, open_textbook
 

@@ -1,0 +1,164 @@
+"""Where a model comes from: a finished artefact, a folder or a hub name; its key, and why it cannot be read."""
+
+import importlib
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from hornbook import hub
+from hornbook.artifact import MANIFEST, Artifact, fingerprint, load
+from hornbook.errors import HornbookError, Unreachable
+from hornbook.models.families import habit_of
+
+_SENTENCEPIECE = ("spm.model", "sentencepiece.bpe.model", "spiece.model", "sentencepiece.model")
+
+Model = Artifact | Path | str
+
+
+def model_path(model: Model) -> str:
+    """Return what `from_pretrained` takes: a folder or a hub name."""
+    return str(model.path if isinstance(model, Artifact) else model)
+
+
+def model_key(model: Model) -> str:
+    """Return the key of a model: an artefact has its own, a folder its content, a hub name its revision.
+
+    Raises:
+        HornbookError: the folder holds no model, or the hub does not know or cannot give the name.
+    """
+    if isinstance(model, Artifact):
+        return a_model(model).key
+    model = str(model)
+    path = Path(model)
+    if (path / MANIFEST).is_file():
+        return a_model(load(path)).key
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise HornbookError(f"{model}: no config.json in it, so it is no model folder")
+        names = sorted(p for p in path.iterdir() if p.suffix in {".safetensors", ".json", ".txt", ".model"})
+        return fingerprint(names)
+    if path.exists() or model.startswith((".", "/", "~")):
+        raise HornbookError(f"{model}: {'not a' if path.exists() else 'no such'} model folder")
+    from transformers.utils.hub import cached_file, extract_commit_hash
+
+    with asking(model):
+        try:
+            file = cached_file(model, "config.json")
+        except OSError as error:
+            raise unloadable(model, error) from None
+    return str(extract_commit_hash(file, None) or model)
+
+
+def refuse_changed(model: str, *, weights: bool) -> None:
+    """Refuse a model of a finished artefact that is not as it was made; folders without a manifest are as they are.
+
+    Args:
+        model: a folder or hub name.
+        weights: compare the weights too, not only what else a model or a tokenizer is read from.
+
+    Raises:
+        HornbookError: a file is missing or changed.
+    """
+    path = Path(model)
+    if (path / MANIFEST).is_file():
+        artifact = load(path)
+        for name in artifact.manifest["files"]:
+            if "/" not in name and (weights or not name.endswith(".safetensors")):
+                artifact.file(name)
+
+
+def a_model(artifact: Artifact) -> Artifact:
+    """Return an artefact that holds a model.
+
+    Raises:
+        HornbookError: it holds something else.
+    """
+    if "tokenizer" not in artifact.manifest["inputs"] or artifact.stage == "tokens":
+        raise HornbookError(f"{artifact.path}: holds a {artifact.stage}, but a model is needed here")
+    return artifact
+
+
+def load_config(model: Model) -> Any:
+    """Return the Hugging Face configuration of a model.
+
+    Raises:
+        HornbookError: it cannot be loaded.
+    """
+    from transformers import AutoConfig
+
+    name = model_path(model)
+    with asking(name):
+        try:
+            config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise unloadable(name, error) from None
+    for setting, value in habit_of(config).settings:
+        setattr(config, setting, value)
+    return config
+
+
+def only_pickles(model: str) -> HornbookError:
+    """Return the error of a model that has its weights as pickles alone."""
+    return HornbookError(
+        f"{model}: only pickled weights, which are never loaded, for they can run any program; if you trust "
+        f"them, convert them: AutoModel.from_pretrained({model!r}).save_pretrained(FOLDER), and its tokenizer too"
+    )
+
+
+def asking(model: str) -> AbstractContextManager[None]:
+    """Look for a model on the hub, where its name is no path."""
+    is_path = Path(model).exists() or model.startswith((".", "/", "~"))
+    return nullcontext() if is_path else hub.asking("models", model)
+
+
+def unloadable(model: str, error: Exception) -> HornbookError:
+    """Return in one line why a library could not load a model, its configuration or its tokenizer."""
+    from huggingface_hub import is_offline_mode
+
+    if "trust_remote_code" in str(error):
+        return HornbookError(
+            f"{model}: wants to run program code of its own (trust_remote_code), which is never done here; "
+            "take a model whose architecture transformers knows"
+        )
+    if "cannot be loaded with `safetensors`" in str(error):
+        if is_offline_mode():
+            return Unreachable(
+                f"{model}: no model.safetensors in the hub's cache on this machine; pickles do not count"
+            )
+        return only_pickles(model)
+    if missing := _missing_package(model, error):
+        return HornbookError(
+            f"{model}: its tokenizer takes the package {missing}, which is not installed here: pip install {missing}"
+        )
+    if Path(model).exists():
+        return HornbookError(f"{model}: cannot be loaded: {' '.join(str(error).split())[:300]}")
+    if model.startswith((".", "/", "~")):
+        return HornbookError(f"{model}: no such folder; name a model folder or a hub name")
+    if is_offline_mode():
+        return Unreachable(
+            f"{model}: no such folder, and no such model in the hub's cache on this machine; name a model folder, "
+            f"or {hub.remedy()}"
+        )
+    said = " ".join(str(error).split())[:300]
+    kind = Unreachable if hub.is_out_of_reach(error) else HornbookError
+    return kind(f"{model}: no such folder, and the hub could not give it: {said}")
+
+
+def _missing_package(model: str, error: Exception) -> str | None:
+    """Return the package that a tokenizer could not be read without, if it is that."""
+    if not any(name in str(error) for name in ("tiktoken", "sentencepiece", "protobuf")):
+        return None
+    # transformers takes any model file that it cannot read as SentencePiece for one of tiktoken's.
+    path = Path(model)
+    other = path.is_dir() and not any((path / name).is_file() for name in _SENTENCEPIECE)
+    wanted = ("sentencepiece", "protobuf") if not other else ("tiktoken",)
+    modules = {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf", "tiktoken": "tiktoken"}
+    return next((name for name in wanted if not _can_import(modules[name])), None)
+
+
+def _can_import(module: str) -> bool:
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return False
+    return True

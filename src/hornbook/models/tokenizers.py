@@ -1,0 +1,224 @@
+"""Loading and saving tokenizers: what is stored is what is read, and every loader cuts at one length."""
+
+import copy
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from hornbook.artifact import MANIFEST, Artifact, load, write_json
+from hornbook.errors import HornbookError
+from hornbook.models.probe import most_tokens
+from hornbook.models.source import (
+    Model,
+    a_model,
+    asking,
+    load_config,
+    model_key,
+    model_path,
+    refuse_changed,
+    unloadable,
+)
+
+# How many tokens a model takes, in the tokenizer_config.json of a model that is saved to be cut at fewer.
+_LONGEST = "longest_input"
+_ANY = 1 << 30
+_FILE = "tokenizer.json"
+# What transformers saves of how a tokenizer was loaded, and of the truncation and padding stored in a tokenizer.json.
+_OF_A_CALL = ("max_length", "stride", "truncation_strategy", "pad_to_multiple_of", "is_local", "local_files_only")
+
+
+def tokenizer_key(model: Model) -> str:
+    """Return the key of a model's tokenizer; students and fine-tuned models inherit it with the files."""
+    if isinstance(model, Artifact):
+        return str(a_model(model).manifest["inputs"]["tokenizer"])
+    path = Path(model)
+    if (path / MANIFEST).is_file():
+        return tokenizer_key(load(path))
+    return _key_of_tokenizer(str(model), model_key(model))
+
+
+@lru_cache(maxsize=64)
+def _key_of_tokenizer(model: str, _: str) -> str:
+    """Return the key of the tokenizer of a model with a key; the cells of an experiment ask again and again."""
+    tokenizer = load_tokenizer(model).backend_tokenizer
+    # How inputs were cut and padded before it was saved, which is no part of how it reads.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    text: str = tokenizer.to_str()
+    return xxhash.xxh3_128_hexdigest(text.encode())
+
+
+def longest_input(model: Model) -> int:
+    """Return how many tokens of an input a model takes, special tokens included."""
+    return _longest_input(model_path(model), model_key(model))
+
+
+@lru_cache(maxsize=256)
+def _longest_input(model: str, _: str) -> int:
+    return int(load_tokenizer(model).model_max_length)
+
+
+def load_tokenizer(model: str) -> Any:
+    """Return the fast tokenizer of a model, whose `model_max_length` is not more than the model has positions for.
+
+    Raises:
+        HornbookError: there is none, it is not a fast one, it knows no words, it has no token to pad with, or it
+            gives ids that the model has no embedding for.
+    """
+    from transformers import AutoTokenizer
+
+    refuse_changed(model, weights=False)
+    with asking(model):
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+        except Exception as error:  # of files that are not as they should be, it raises anything
+            raise unloadable(model, error) from None
+    if not tokenizer.is_fast:
+        raise HornbookError(f"{model}: its tokenizer is not a fast one (no tokenizer.json can be made of it)")
+    _refuse_empty(model, tokenizer)
+    if tokenizer.pad_token_id is None:
+        raise HornbookError(f"{model}: its tokenizer has no pad token, which an encoder needs")
+    tokenizer = _as_stored(model, tokenizer)
+    config = load_config(model)
+    _refuse_strange_ids(model, tokenizer, config)
+    positions = most_tokens(config)
+    tokenizer.model_max_length = tokenizer.init_kwargs.pop(_LONGEST, tokenizer.model_max_length)
+    if positions is not None:
+        tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
+    """Save a tokenizer so that every loader that is asked to cut cuts at one length.
+
+    That is `max_length`, or fewer tokens if its model takes no more. How many it takes is kept beside it, for
+    `load_tokenizer`: the model may learn longer inputs later. Plain `tokenizers` cuts nothing.
+
+    Args:
+        tokenizer: as `load_tokenizer` returns it; the same afterwards.
+        folder: where to.
+        max_length: tokens of an input.
+    """
+    saved = copy.deepcopy(tokenizer)
+    saved.backend_tokenizer.no_truncation()
+    saved.backend_tokenizer.no_padding()
+    for name in _OF_A_CALL:
+        saved.init_kwargs.pop(name, None)
+    saved.init_kwargs[_LONGEST] = tokenizer.model_max_length
+    saved.model_max_length = min(max_length, tokenizer.model_max_length)
+    saved.save_pretrained(folder)
+    _name_class(saved, folder / "tokenizer_config.json")
+
+
+def _name_class(tokenizer: Any, file: Path) -> None:
+    """Name the class that reads a tokenizer as it is stored, in transformers 4 too."""
+    if type(tokenizer).__name__ == "TokenizersBackend":
+        settings = json.loads(file.read_text("utf-8"))
+        write_json(file, settings | {"tokenizer_class": "PreTrainedTokenizerFast"})
+
+
+def saved_length(tokenizer: Any) -> int:
+    """Return how many tokens other programs cut a model's inputs at, which may be fewer than it takes."""
+    return int(min(tokenizer.init_kwargs.get("model_max_length") or _ANY, tokenizer.model_max_length))
+
+
+def learned_length(model: Model) -> int | None:
+    """Return the length that a model was fitted to its task at here, of a grid the shortest; None of others."""
+    if not isinstance(model, Artifact):
+        if not (Path(model) / MANIFEST).is_file():
+            return None
+        model = load(model)
+    config = model.manifest["config"]
+    lengths = [config.get("max_length"), *config.get("grid", {}).get("max_length", ())]
+    return min((length for length in lengths if length is not None), default=None)
+
+
+def _as_stored(model: str, tokenizer: Any) -> Any:
+    """Return a tokenizer that reads text as the files of its model say.
+
+    transformers 5 builds the tokenizers of most families anew from the vocabulary: what tokenizer.json says of
+    normalisation and of where words end does not count (a cased BERT reads lower case where tokenizer_config.json has
+    no do_lower_case). Every other program goes by tokenizer.json, and so does this. Of a SentencePiece file alone,
+    DeBERTa's normalisation is left out; it is put back.
+    """
+    from tokenizers import Tokenizer
+
+    file = _stored_file(model)
+    if file is None:
+        _restore_normalisation(tokenizer)
+        return tokenizer
+    stored = Tokenizer.from_file(file)
+    if _ways(stored) == _ways(tokenizer.backend_tokenizer):
+        return tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    names = tokenizer.special_tokens_map
+    kept = {name: getattr(tokenizer, name) for name in ("model_max_length", "model_input_names", "padding_side")}
+    longest = {_LONGEST: tokenizer.init_kwargs[_LONGEST]} if _LONGEST in tokenizer.init_kwargs else {}
+    verbatim: Any = PreTrainedTokenizerFast
+    return verbatim(tokenizer_object=stored, **names, **kept, **longest)
+
+
+def _stored_file(model: str) -> str | None:
+    """Return the tokenizer.json of a folder or of a hub name whose tokenizer was loaded; None where it has none."""
+    if Path(model).is_dir():
+        file = Path(model) / _FILE
+        return str(file) if file.is_file() else None
+    from transformers.utils.hub import cached_file
+
+    found: str | None = cached_file(model, _FILE, local_files_only=True, _raise_exceptions_for_missing_entries=False)
+    return found
+
+
+def _ways(backend: Any) -> tuple[bytes | None, bytes | None]:
+    """Return how a tokenizer normalises text and cuts it to words, as JSON."""
+    parts = (backend.normalizer, backend.pre_tokenizer)
+    first, second = (None if part is None else part.__getstate__() for part in parts)
+    return first, second
+
+
+def _restore_normalisation(tokenizer: Any) -> None:
+    """Put back the Unicode normalisation of a SentencePiece model where it was left out."""
+    path, backend = Path(getattr(tokenizer, "vocab_file", None) or ""), tokenizer.backend_tokenizer
+    if path.suffix != ".model" or '"Precompiled"' in backend.to_str():
+        return
+    from sentencepiece import sentencepiece_model_pb2
+    from tokenizers import normalizers
+
+    read: Any = sentencepiece_model_pb2
+    stored = read.ModelProto.FromString(path.read_bytes()).normalizer_spec.precompiled_charsmap
+    if stored:
+        own = [backend.normalizer] if backend.normalizer is not None else []
+        backend.normalizer = normalizers.Sequence([normalizers.Precompiled(stored), *own])
+
+
+def _refuse_empty(model: str, tokenizer: Any) -> None:
+    """Refuse a tokenizer of special tokens alone: transformers 5 makes one, silently, where a folder has no files."""
+    words = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False)
+    if not set(words).difference(tokenizer.all_special_tokens):
+        raise HornbookError(
+            f"{model}: has no tokenizer (tokenizer.json, vocab.txt, spm.model …); save it beside the model with "
+            "tokenizer.save_pretrained"
+        )
+
+
+def _refuse_strange_ids(model: str, tokenizer: Any, config: Any) -> None:
+    """Refuse a tokenizer that gives ids beyond the model's rows, and a padding id beyond them."""
+    rows = getattr(config, "vocab_size", None)
+    if rows is None:
+        return
+    ids = max(tokenizer.get_vocab().values()) + 1
+    if ids > rows:
+        raise HornbookError(
+            f"{model}: its tokenizer has {ids:,} ids, the model {rows:,} rows; call "
+            "model.resize_token_embeddings(len(tokenizer)) and save the model, or take its own tokenizer"
+        )
+    pad = getattr(config, "pad_token_id", None)
+    if pad is not None and not -rows <= pad < rows:
+        raise HornbookError(
+            f"{model}: config.json names pad_token_id {pad:,}, but the model has {rows:,} rows; the tokenizer's is "
+            f"{tokenizer.pad_token_id:,}"
+        )
