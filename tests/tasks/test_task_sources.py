@@ -225,3 +225,11 @@ def test_files_of_a_folder_that_are_no_split_are_named(tmp_path, caplog):
     assert any(f"{made}: not read: eval.csv; the files of splits are named training" in m for m in caplog.messages)
     alone = folder(tmp_path / "other", reviews=TRAIN)
     assert refused(alone).endswith("in it; name the file itself: reviews.csv")
+
+
+def test_a_folder_for_each_split_is_read(tmp_path):
+    for name, first, rows in [("train/0000", 0, 30), ("train/0001", 30, 30), ("test/0000", 60, 10)]:
+        parquet(tmp_path / "set" / "default" / f"{name}.parquet", first, rows)
+    assert "the folders default have one: name one of them with subset:" in refused(tmp_path / "set")
+    task = opened(tmp_path, tmp_path / "set", subset="default")
+    assert dict(task.artifact.counts) == {"train_rows": 54, "dev_rows": 6, "test_rows": 10}

@@ -136,6 +136,9 @@ def _splits_in(folder: Path) -> dict[str, list[Path]]:
             if (part[1] if part else stem(path)).lower() in stems:
                 kind = path.name.removeprefix(stem(path))
                 sets.setdefault((part[1], part[3], kind) if part else (path.name,), []).append(path)
+        if not sets:  # train/0000.parquet, as the hub converts data sets
+            insides = (folder / name for name in reversed(stems) if (folder / name).is_dir())
+            sets = {(inside.name,): tables for inside in insides if (tables := _tables_in(inside))}
         if len(sets) > 1:
             one, other = (paths[0].name for paths in list(sets.values())[:2])
             raise HornbookError(f"{folder}: two files for {split}: {one} and {other}")
