@@ -156,7 +156,7 @@ def test_label_names_are_found_as_written_or_counted(labels, names, codes, indic
         ([1, "1"], {"is_text": False}, "labels of the types number, text"),
         ([True, 1], {"is_text": False}, "labels of the types boolean, number"),
         (["\ud800", "b"], {"is_text": False}, "label '\\ud800' (row 1) is not valid Unicode"),
-        ([b"a", b"b"], {"is_text": False}, "a label cannot be a bytes"),
+        ([b"a", b"b"], {"is_text": False}, "labels are of the type bytes; use text or numbers"),
         ([float("nan"), 1.0], {"is_text": False, "kind": "classification"}, "1 of 2 labels are missing or NaN"),
         (["2,5", "3"], {"kind": "regression"}, "(the first in row 1: 2,5); write plain numbers, such as 1234.5"),
         (["1" * 5000, "2"], {"kind": "regression"}, "1 of 2 scores are not finite numbers"),

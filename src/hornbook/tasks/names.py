@@ -52,7 +52,7 @@ def one_type(values: Iterable[Any], where: str) -> str:
     if len(types) > 1:
         raise HornbookError(f"{where}: labels of the types {', '.join(types)}; write all of them in the same way")
     if types and types[0] not in ("text", "number", "boolean", "date"):
-        raise HornbookError(f"{where}: a label cannot be a {types[0]}; use text or numbers")
+        raise HornbookError(f"{where}: labels are of the type {types[0]}; use text or numbers")
     return types[0] if types else "text"
 
 

@@ -72,7 +72,8 @@ class Rows:
         if other:
             kind = type(values[other[0]]).__name__
             raise HornbookError(
-                f"{self.where}: column {name!r}: {_count(other, 'value')} {_are(other)} not text but {kind}"
+                f"{self.where}: column {name!r}: {_count(other, 'value')} {_are(other)} not text but {kind};"
+                " store them as text"
             )
         broken = [i for i, value in enumerate(values) if not is_unicode(value)]
         if broken:
