@@ -77,3 +77,21 @@ def test_an_empty_side_of_a_pair_is_an_error(tmp_path, side):
     train = [("text", "other", "label"), *((f"a {i}", f"b {i}", "yn"[i % 2]) for i in range(20)), (*row, "y")]
     with pytest.raises(HornbookError, match=rf"column '{side}': 1 empty text \(the first in row 21\)"):
         prepared(tmp_path, {"train": train}, text_pair="other")
+
+
+def test_a_score_far_from_all_others_and_a_split_in_another_unit_are_told(tmp_path, caplog):
+    train = [("text", "label"), *((f"text {i}", 1e6 if i == 3 else i % 4 + 0.5) for i in range(40))]
+    dev = [("text", "label"), *((f"dev {i}", 2e6 + i) for i in range(8))]
+    task = prepared(tmp_path, {"train": train, "dev": dev}, dev=str(tmp_path / "dev.tsv"))
+    assert task.counts["train_far_scores"] == 1
+    assert task.counts["dev_scores_outside_train"] == 8
+    assert (
+        "1 of 40 scores lie far from the others (such as 1e+06; half of all lie between 1.25 and 2.75)" in caplog.text
+    )
+    assert "dev: 8 of 8 scores lie outside those of train (0.5 to 1e+06): are both in the same unit?" in caplog.text
+
+
+def test_usual_scores_raise_no_doubt(tmp_path, caplog):
+    train = [("text", "label"), *((f"text {i}", 500 + 7.5 * (i % 40)) for i in range(80))]
+    prepared(tmp_path, {"train": train})
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]

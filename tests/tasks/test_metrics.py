@@ -217,13 +217,18 @@ def test_errors_of_scores_are_in_their_unit():
     [
         ([1.5, 1.5, 1.5, 1.5], "predicts 1.5 for every text (the scores are 662.5 ± 129)"),
         ([1.5, 1.4, 1.6, 1.5], "predicts nearly 1.5 for every text"),
-        ([5.0, 300.0, 7.0, 8.5], "is larger than that of always saying the mean; does it speak in another unit"),
+        ([5.0, 300.0, 7.0, 8.5], "is larger than that of always saying the mean; are its scores in another unit"),
         ([600.0, 600.0, 700.0, 700.0], None),
     ],
 )
 def test_what_is_wrong_with_predictions_as_a_whole(said, words):
     found = score_doubt(np.array([500.0, 600.0, 700.0, 850.0]), np.array(said))
     assert found is None if words is None else words in found
+
+
+def test_one_score_far_away_makes_no_prediction_constant():
+    gold, said = np.array([1.0, 2.0, 3.0, 4.0] * 8 + [1e6]), np.array([1.1, 2.1, 3.0, 3.9] * 8 + [3.0])
+    assert "learned nothing" not in (score_doubt(gold, said) or "")
 
 
 def test_nothing_is_said_of_scores_that_are_all_the_same():

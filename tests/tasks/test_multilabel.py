@@ -117,7 +117,7 @@ def test_the_stratum_is_the_rarest_label_of_a_row(rows):
             "label 'c' .*is not among the named labels: a, b",
         ),
         ([["a", "b"]] * 20, {}, "all rows have the same labels; there is nothing to learn"),
-        ([["a"], None] * 10, {}, r"row 2: None is no list of labels"),
+        ([["a"], None] * 10, {}, r"row 2: nothing is there; a text without any label has the list \[\]"),
         ([["a"], [""]] * 10, {}, r"row 2: '' is no label"),
         ([["a"], {"b": 1}] * 10, {}, r"row 2: \{'b': 1\} is no list of labels"),
         ([[True, False], [False]] * 10, {}, "not all for the same number of labels"),
@@ -125,6 +125,7 @@ def test_the_stratum_is_the_rarest_label_of_a_row(rows):
         ([[0, 1, 0], [1, 0, 0]] * 10, {"label_names": ("a", "b")}, "0 or 1 for 3 labels, but label_names has 2"),
         ([["a", 1], ["b"]] * 10, {}, "labels of the types number, text"),
         ([["a"], [" a"], ["b"]] * 10, {}, "differ only in white space"),
+        ([[0.1, 0.9], [0.8, 0.2]] * 10, {}, r"row 1: \[0.1, 0.9\] looks like probabilities; write 1 for each label"),
         ([[], []] * 10, {}, "all rows have the same labels; there is nothing to learn"),
         (["a|b", "b"] * 10, {"kind": "multilabel"}, "write it as .* in JSON, or set label_separator"),
         (

@@ -156,17 +156,19 @@ def test_label_names_are_found_as_written_or_counted(labels, names, codes, indic
         ([1, "1"], {"is_text": False}, "labels of the types number, text"),
         ([True, 1], {"is_text": False}, "labels of the types boolean, number"),
         (["\ud800", "b"], {"is_text": False}, "label '\\ud800' (row 1) is not valid Unicode"),
-        ([b"a", b"b"], {"is_text": False}, "a label cannot be a bytes"),
+        ([b"a", b"b"], {"is_text": False}, "labels are of the type bytes; use text or numbers"),
         ([float("nan"), 1.0], {"is_text": False, "kind": "classification"}, "1 of 2 labels are missing or NaN"),
-        (["2,5", "3"], {"kind": "regression"}, "(the first in row 1: 2,5); write fractions with a point"),
-        (["1" * 5000, "2"], {"kind": "regression"}, "1 of 2 scores are no finite numbers"),
-        ([10**400, 2], {"kind": "regression", "is_text": False}, "1 of 2 scores are no finite numbers"),
-        ([True, False], {"kind": "regression", "is_text": False}, "2 of 2 scores are no finite numbers"),
+        (["2,5", "3"], {"kind": "regression"}, "(the first in row 1: 2,5); write plain numbers, such as 1234.5"),
+        (["1" * 5000, "2"], {"kind": "regression"}, "1 of 2 scores are not finite numbers"),
+        ([10**400, 2], {"kind": "regression", "is_text": False}, "1 of 2 scores are not finite numbers"),
+        ([True, False], {"kind": "regression", "is_text": False}, "2 of 2 scores are not finite numbers"),
         (
             ["x", "y", "z"],
             {"names": ("x",)},
             "label 'y' (row 2, 1 such rows) is not among the 1 named labels: x; the same",
         ),
+        (["1", "2"], {"names": ("no", "yes")}, "named labels: no, yes; whole numbers count these names from 0 to 1"),
+        (["50%", "3%"], {"kind": "regression"}, "(the first in row 1: 50%); write plain numbers, such as 1234.5"),
         (["a", "b"], {"positive": "c"}, "positive: no class 'c'; the classes are a, b"),
         (["a", "b", "c"], {"positive": "c"}, "positive: is for a classification of two classes"),
     ],
@@ -254,7 +256,7 @@ def test_names_that_only_look_different_are_doubted(tmp_path, caplog):
     task = tasks.open_task(tasks.prepare(TaskConfig(source=str(tmp_path / "a.jsonl")), tmp_path / "task"))
     assert set(task.labels) == set(labels)
     assert task.artifact.counts["labels_alike"] == 8
-    assert "differ only in case, spaces or invisible characters are kept apart" in caplog.text
+    assert "look almost the same (case, spaces, signs, invisible characters) are kept apart" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -262,7 +264,22 @@ def test_names_that_only_look_different_are_doubted(tmp_path, caplog):
     [
         (["a|b", "a", "b"], "set task.label_separator: '|'"),
         (["[a, b]", "[a]", "[b]"], "if they are lists, write them as JSON and set task.kind: multilabel"),
-        (["2,5", "3,75"], "if they are scores, write them with a point"),
+        (["2,5", "3,75"], "if they are scores, write plain numbers, such as 1234.5"),
+        (["['a', 'b']", "b"], "if they are lists, write them as JSON"),
+        (["50%", "12.5%", "3%"], "if they are scores, write plain numbers"),
+        (["$1,200.50", "€ 5"], "if they are scores, write plain numbers"),
+        (["−1.5", "−2", "3"], "if they are scores, write plain numbers"),
+        (["1 star", "2 stars"], "if they are scores, write plain numbers"),
+        (["1.5", "2.5", "NA"], "if it marks a missing value, remove its rows: 'NA'"),
+        (["1", "2", "None"], "if it marks a missing value, remove its rows: 'None'"),
+        (["not good", "not_good"], "look almost the same"),
+        (["semi-good", "semi\u2013good"], "look almost the same"),
+        (["don't", "don\u2019t"], "look almost the same"),
+        (["\u2764", "\u2764\ufe0f"], "look almost the same"),
+        (["+1", "-1", "0"], None),
+        (["1.1.2", "1.1.10", "2.0.0"], None),
+        (["none", "some"], None),
+        (["1st", "2nd", "12A"], None),
         (["Arts, Crafts", "Sewing"], None),
     ],
 )

@@ -251,9 +251,13 @@ def bad(tmp_path: Path, text: str | bytes, name: str = "a.csv") -> Path:
         ("a.csv", "text,label\na,x\nb,\nc,NaN\n", "2 of 3 labels are missing or NaN (the first in row 2)"),
         ("a.jsonl", '{"text": "a", "label": "x"}\n{"text": "b"}\n', "1 of 2 labels are missing"),
         ("a.jsonl", '{"text": "a", "label": 0.5}\n{"text": "b", "label": NaN}\n', "1 of 2 labels are missing or NaN"),
-        ("a.csv", "text,label\na,0.5\nb,inf\n", "1 of 2 scores are no finite numbers (the first in row 2: inf)"),
+        ("a.csv", "text,label\na,0.5\nb,inf\n", "1 of 2 scores are not finite numbers (the first in row 2: inf)"),
         ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "b", "label": "x"}\n', "labels of the types number, text"),
-        ("a.jsonl", '{"text": 7, "label": 1}\n{"text": "b", "label": 0}\n', "1 value (the first in row 1) not text"),
+        (
+            "a.jsonl",
+            '{"text": 7, "label": 1}\n{"text": "b", "label": 0}\n',
+            "(the first in row 1) is not text",
+        ),
         ("a.jsonl", '{"text": "\\ud800", "label": 1}\n{"text": "b", "label": 0}\n', "not valid Unicode"),
         ("a.csv", "text,label\na,x\nb,x\n", "all 2 rows have the label 'x'"),
         ("a.csv", "text,label\na,0.5\nb,0.5\n", "all scores are the same"),
@@ -261,7 +265,7 @@ def bad(tmp_path: Path, text: str | bytes, name: str = "a.csv") -> Path:
         (
             "a.csv",
             "text,label\n" + "".join(f"a{i},{i}\n" for i in range(20)),
-            "20 of 20 labels have one text each, which leaves none for dev",
+            "which leaves none for dev; give more, or a dev file (classification because all labels are whole",
         ),
     ],
 )
@@ -293,7 +297,7 @@ def test_a_label_without_a_name_is_refused(tmp_path):
 
 
 def test_words_are_not_taken_for_scores(tmp_path):
-    assert "no finite numbers" in refused(tmp_path, write(tmp_path / "b.csv"), kind="regression")
+    assert "not finite numbers" in refused(tmp_path, write(tmp_path / "b.csv"), kind="regression")
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,9 @@ def refused(source, **settings) -> str:
         ("id,text\n1,x\n2,y\n", "no column 'target' (its columns are id, text)"),
         ("id,text,target\n1,x,\n2,y,\n", "column 'target' is empty"),
         ("id,text,target\n1,x,-1\n2,y,-1\n", "column 'target' holds -1 in all rows"),
+        ("id,text,target\n1,x,?\n2,y,?\n", "column 'target' holds ? in all rows"),
+        ("id,text,target\n1,x,unknown\n2,y,\n", "column 'target' holds unknown in all rows"),
+        ("id,text,target\n1,x,-100\n2,y,-100\n", "column 'target' holds -100 in all rows"),
     ],
 )
 @pytest.mark.parametrize("as_file", [True, False])
@@ -194,4 +197,39 @@ def test_classes_with_one_text_stay_in_train(tmp_path, caplog):
     assert rare <= set(labels["train"])
     assert not rare & {*labels["dev"], *labels["test"]}
     assert sum(map(len, labels.values())) == 256
-    assert any("25 of 45 labels have one text each, which stays in train" in message for message in caplog.messages)
+    assert any("25 of 45 labels have one text each; these stay in train" in message for message in caplog.messages)
+
+
+def test_test_vectors_that_hold_only_minus_one_are_left_out(tmp_path):
+    texts = [f"t {i}" for i in range(40)]
+    (tmp_path / "folder").mkdir()
+    for name, vectors in {"train": [[1, 0], [0, 1]], "test": [[-1, -1], [-1, -1]]}.items():
+        table = pa.table({"text": texts, "label": [vectors[i % 2] for i in range(40)]})
+        pq.write_table(table, tmp_path / "folder" / f"{name}.parquet")
+    task = opened(tmp_path, tmp_path / "folder")
+    assert task.kind == "multilabel"
+    assert task.artifact.info["split"]["test"].startswith("10%")
+
+
+def test_the_line_by_which_spreadsheets_name_the_delimiter_is_no_heading(tmp_path):
+    body = "sep=;\r\ntext;label\r\n" + "".join(f"t {i};{i % 2}\r\n" for i in range(40))
+    (tmp_path / "a.csv").write_text(body, newline="")
+    assert "if ';' separates the columns, set task.delimiter" in refused(tmp_path / "a.csv")
+    assert tasks.check(TaskConfig(source=str(tmp_path / "a.csv"), delimiter=";")).names == ("0", "1")
+
+
+def test_files_of_a_folder_that_are_no_split_are_named(tmp_path, caplog):
+    made = folder(tmp_path, Training=TRAIN, TEST=TRAIN, eval=TRAIN)
+    task = opened(tmp_path, made, label="target")
+    assert dict(task.artifact.counts)["test_rows"] == 40
+    assert any(f"{made}: not read: eval.csv; the files of splits are named training" in m for m in caplog.messages)
+    alone = folder(tmp_path / "other", reviews=TRAIN)
+    assert refused(alone).endswith("in it; name the file itself: reviews.csv")
+
+
+def test_a_folder_for_each_split_is_read(tmp_path):
+    for name, first, rows in [("train/0000", 0, 30), ("train/0001", 30, 30), ("test/0000", 60, 10)]:
+        parquet(tmp_path / "set" / "default" / f"{name}.parquet", first, rows)
+    assert "the folders default have one: name one of them with subset:" in refused(tmp_path / "set")
+    task = opened(tmp_path, tmp_path / "set", subset="default")
+    assert dict(task.artifact.counts) == {"train_rows": 54, "dev_rows": 6, "test_rows": 10}

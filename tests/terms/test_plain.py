@@ -31,6 +31,8 @@ IGNORABLE = [
         ("<b>film</b>s<BR>and</p><hr noshade>songs", "films | and | | songs"),
         ("<!-- note --><script type='a'>var x = 1;</script>text<style>p {}</style>", "| | text |"),
         ('<img src="a.png" alt="a > b"/> cat', "| cat"),
+        ("one<!-- a\ncomment -->two", "one | two"),
+        ("jum&zwnj;ps &lrm;b", "jumps b"),
         ("&lt;p&gt;one &amp;amp; two&lt;/p&gt;", "| one & two |"),
         ("AT&amp;T&nbsp;&#39;s &quot;x&quot; caf&eacute; e&#769; &#x41;", 'AT&T \'s "x" café é A'),
         ("the company #39;s quot;plan quot; & quot ;", 'the company \'s "plan " "'),

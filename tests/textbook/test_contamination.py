@@ -47,6 +47,14 @@ def holds(unit: str, text: str) -> bool:
         ("It’s a “warm” film—isn‘t it", "It's a \"warm\" film - isn't it", True),
         ("STRASSE in İSTANBUL", "Straße in istanbul", True),
         ("a\xa0dull\u3000film", "a dull film", True),
+        (LONG.replace(" bright", "<!-- a note --> bright"), LONG, True),
+        ("Le cœur et la sœur ont une œuvre", "le coeur et la soeur ont une oeuvre", True),
+        ("Ο ΛΟΓΟΣ ΤΟΥ ΑΝΘΡΩΠΟΥ ΕΙΝΑΙ ΣΑΦΗΣ", "ο λόγος του ανθρώπου είναι σαφής", True),
+        ("كتـــاب جميل جدا", "كتاب جميل جدا", True),
+        ("昨天我说这部电影非常好看所以再看", "这部电影非常好看。", True),
+        ("这部 电影 非常 好看", "这部电影非常好看", True),
+        ("这部电影非常难看", "这部电影非常好看", False),
+        ("好电影吗", "好电影", False),  # a short text must be the whole unit
         ("a dull film.<br /><br />", "A &quot;dull&quot; film.", True),
         (
             "the f\u200di\u200clm is\u200e a\ufe0f w\u034farm and bright story",

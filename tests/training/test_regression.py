@@ -140,7 +140,7 @@ def test_a_head_that_has_learned_goes_on_where_it_was(tmp_path, marks, dev):
 def test_a_head_of_another_unit_is_brought_to_the_tasks(tmp_path, caplog, marks, centred, dev):
     _, model = marks
     moved = finetune(model, centred, tmp_path / "moved", FinetuneConfig(epochs=1, learning_rate=1e-12))
-    assert "its head says scores around" in caplog.text
+    assert "its scores lie around" in caplog.text
     before, after = said_by(model.path, dev), said_by(moved.path, dev)
     assert np.corrcoef(before, after)[0, 1] == pytest.approx(1.0, abs=1e-5)
     assert abs(after.mean()) < 0.3

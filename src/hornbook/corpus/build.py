@@ -404,8 +404,12 @@ def _warn(config: CorpusConfig, totals: Counter[str]) -> None:
 
 
 def _nothing_left(config: CorpusConfig, totals: Counter[str]) -> str:
-    return (
-        f"corpus: no unit left of {totals['documents']} documents cut to units ({config.unit}): "
-        f"min_words ({config.min_words}) dropped {totals['too_short']}, "
-        f"max_words ({config.max_words}) dropped {totals['too_long']}"
-    )
+    dropped = [
+        f"{totals[name]} were {how} ({most})"
+        for name, how, most in (
+            ("too_short", "shorter than min_words", f"{config.min_words}, as parted by spaces"),
+            ("too_long", "longer than max_words", f"{config.max_words}"),
+        )
+        if totals[name]
+    ]
+    return f"corpus: no {config.unit} is left: {' and '.join(dropped) or 'the sources hold no text'}"

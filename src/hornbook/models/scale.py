@@ -60,10 +60,10 @@ def scale_of(scores: NDArray[Any], whose: str, *, centred: bool = True) -> Scale
             floats do not hold them.
     """
     values = scores.astype(np.float64)
-    mean, deviation = float(values.mean()), float(values.std())
     largest = float(np.abs(values).max())
     if not np.isfinite(largest) or largest > _RANGE[1]:
         raise HornbookError(f"{whose}: a score of {largest:g} is too large for 32-bit floats; divide the scores")
+    mean, deviation = float(values.mean()), float(values.std())
     if deviation == 0:
         raise HornbookError(f"{whose}: all scores are the same ({mean:g})")
     if float(np.spacing(np.float32(largest))) > _MOST_SPACING * deviation and largest > _RANGE[0]:
@@ -150,7 +150,7 @@ def take_up(model: Any, layer: nn.Linear, scale: Scale, probe: Encoded, wanted: 
     said, expected = _said(model, probe, wanted)
     if worse_than_the_mean(scale.in_unit(expected), said):
         logger.warning(
-            "%s: its head says scores around %.4g, the task's lie around %.4g: taken for another unit and brought to "
+            "%s: its scores lie around %.4g, the task's around %.4g: taken for another unit and brought to "
             "the task's",
             where,
             said.mean(),

@@ -20,7 +20,7 @@ class TaskConfig(Settings):
 
     source: PathText
     """A CSV, TSV, TXT, JSON, JSONL or Parquet file, a folder with train/dev/test files (also in parts, as the hub
-    names them), `glue/NAME`, or a hub dataset."""
+    names them, or with a folder for each split), `glue/NAME`, or a hub dataset."""
     folder: PathText | None = None
     """For `glue/NAME`: a folder that holds NAME/train.parquet and NAME/validation*.parquet; else the hub."""
     subset: str | None = None

@@ -6,15 +6,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from hornbook.tasks.labels import Labels
-from hornbook.tasks.multilabel import looks_like_list
-from hornbook.tasks.names import is_decimal, is_nan_word, listed, number_in
+from hornbook.tasks.multilabel import looks_like_list, written_list
+from hornbook.tasks.names import is_decorated_number, is_nan_word, listed, marks_no_value, number_in
 from hornbook.tasks.rows import Rows
 from hornbook.terms.plain import folded, has_entities, has_tags
 
 _ID_COLUMNS = ("id", "idx")
+_FAR = 100  # times the distance between the quartiles
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ def doubts(
         ):
             message = f"{split}: {strange} scores lie outside {score_range[0]:g} to {score_range[1]:g}; they are kept"
             found.append(Doubt(f"{split}_scores_out_of_range", strange, message))
+    if labels.kind == "regression":
+        found += _of_scores({split: table.column("label").to_numpy() for split, table in tables.items()})
     if against := _contradictions(keys["train"], tables["train"].column("label").to_pylist()):
         message = f"train: {against} rows have a text that stands there with another label too; they are kept"
         found.append(Doubt("train_contradictions", against, message))
@@ -88,6 +93,29 @@ def doubts(
             "them out, but the models read them; clean the text if they mean nothing there"
         )
         found.append(Doubt("rows_with_markup", marked, message))
+    return found
+
+
+def _of_scores(scores: Mapping[str, NDArray[np.float64]]) -> list[Doubt]:
+    """Return what is doubtful about scores: a few far from all others, a split in another unit than train."""
+    found = []
+    train = scores["train"]
+    low, middle, high = np.quantile(train, [0.25, 0.5, 0.75])
+    far = train[np.abs(train - middle) > _FAR * (high - low)]
+    if len(far) and high > low:
+        message = (
+            f"train: {len(far)} of {len(train)} scores lie far from the others (such as {far[0]:g}; half of all lie"
+            f" between {low:g} and {high:g}): if they are wrong, remove them; if not, learn the logarithm"
+        )
+        found.append(Doubt("train_far_scores", len(far), message))
+    for split, own in scores.items():
+        outside = int(((own < train.min()) | (own > train.max())).sum())
+        if 2 * outside > len(own):
+            message = (
+                f"{split}: {outside} of {len(own)} scores lie outside those of train ({train.min():g} to"
+                f" {train.max():g}): are both in the same unit?"
+            )
+            found.append(Doubt(f"{split}_scores_outside_train", outside, message))
     return found
 
 
@@ -138,13 +166,19 @@ def _of_names(names: Sequence[str]) -> list[Doubt]:
     for name in names:
         looks.setdefault(_look(name), []).append(name)
     alike = [name for same in looks.values() if len(same) > 1 for name in same]
-    doubt("alike", alike, "labels that differ only in case, spaces or invisible characters are kept apart")
+    doubt(
+        "alike", alike, "labels that look almost the same (case, spaces, signs, invisible characters) are kept apart"
+    )
     times = Counter(map(number_in, names))
     same = [name for name in names if (value := number_in(name)) is not None and times[value] > 1]
     doubt("same_number", same, "labels that are the same number are kept apart")
-    doubt("nan", [name for name in names if is_nan_word(name)], "a missing value is perhaps read as a class")
+    numbers = [name for name in names if number_in(name) is not None or is_decorated_number(name)]
+    marks = [name for name in names if marks_no_value(name) and name not in numbers]
+    if len(numbers) + len(marks) < len(names):
+        marks = list(filter(is_nan_word, marks))
+    doubt("no_value", marks, "each of these is a class; if it marks a missing value, remove its rows")
     lists = [name for name in names if looks_like_list(name)]
-    if 2 * len(lists) > len(names):
+    if 2 * len(lists) > len(names) or any(written_list(name) for name in lists):
         advice = "if they are lists, write them as JSON and set task.kind: multilabel"
         doubt("written_lists", lists, f"each of these is one class; {advice}")
     for separator in "|;,":
@@ -153,13 +187,14 @@ def _of_names(names: Sequence[str]) -> list[Doubt]:
         if joined and all(parts[part.strip()] > 1 for name in joined for part in name.split(separator)):
             advice = f"if they are several labels, set task.label_separator: '{separator}'"
             doubt("joined", joined, f"each of these is one class; {advice}")
-    commas = [name for name in names if "," in name and is_decimal(name.replace(",", ".", 1))]
-    if 2 * len(commas) > len(names):
-        doubt("decimal_commas", commas, "each of these is one class; if they are scores, write them with a point")
+    decorated = [name for name in names if is_decorated_number(name)]
+    if 2 * len(decorated) > len(names):
+        advice = "if they are scores, write plain numbers, such as 1234.5"
+        doubt("decorated_numbers", decorated, f"each of these is one class; {advice}")
     return found
 
 
 def _look(name: str) -> str:
-    """Return a name without what the eye hardly sees: case, white space, composed accents, invisible characters."""
-    seen = unicodedata.normalize("NFKC", name)
-    return "".join(c for c in seen if unicodedata.category(c) != "Cf" and not c.isspace()).casefold()
+    """Return a name without what the eye hardly sees: case, spaces and underscores, kinds of dashes, see `folded`."""
+    seen = "".join(folded(name).replace("_", " ").split())
+    return "".join("-" if unicodedata.category(c) == "Pd" else c for c in seen)

@@ -1,7 +1,7 @@
 """From stored labels to class indices or scores, the same way in all splits."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
@@ -13,10 +13,12 @@ from hornbook.tasks.names import (
     check_texts,
     in_order,
     is_decimal,
+    is_decorated_number,
     is_missing,
     is_nan_word,
     is_whole,
     listed,
+    marks_no_value,
     names_of,
     one_type,
     places,
@@ -33,7 +35,7 @@ from hornbook.tasks.rows import Rows
 Kind = Literal["classification", "multilabel", "regression"]
 AnyKind = Literal["auto", "classification", "multilabel", "regression"]
 Values = list[int] | list[float] | list[list[float]]
-_WITHHELD = ("-1", "-1.0")
+_UNREADABLE = object()  # in place of a column that cannot be used
 _FEW_CLASSES = 2
 
 
@@ -128,21 +130,25 @@ def without_labels(rows: Rows, column: str | Sequence[str], train: Rows) -> str 
     Args:
         rows: of the split.
         column: the column of the labels, or several.
-        train: the rows of train; -1 is a label where it occurs there.
+        train: the rows of train; -1, ? and the like are labels where they occur there.
     """
     names = (column,) if isinstance(column, str) else tuple(column)
     which = " or ".join(map(repr, names))
     has = {name.casefold() for name in (*rows.columns, *rows.refused)}
     if not any(name.casefold() in has for name in names):
         return f"no column {which} (its columns are {', '.join(rows.columns)})"
-    values = list(chain.from_iterable(rows.columns.get(name, ["?"]) for name in names))
-    if all(value == [] or is_missing(value) or is_nan_word(value) for value in values):
-        return f"column {which} is empty"
-    if all(is_missing(value) or str(value).strip() in _WITHHELD for value in values) and not any(
-        str(value).strip() in _WITHHELD for name in names for value in train.columns.get(name, ())
-    ):
-        return f"column {which} holds -1 in all rows"
-    return None
+    values = [one for name in names for one in _flat(rows.columns.get(name, [_UNREADABLE]))]
+    known = {str(one).strip() for name in names for one in _flat(train.columns.get(name, ()))}
+    if not all(is_missing(one) or (marks_no_value(one) and str(one).strip() not in known) for one in values):
+        return None
+    marks = sorted({str(one).strip() for one in values if not is_missing(one)} - {"nan"})
+    return f"column {which} holds {listed(marks)} in all rows" if marks else f"column {which} is empty"
+
+
+def _flat(values: Sequence[Any]) -> Iterator[Any]:
+    """Yield values, of lists their elements."""
+    for value in values:
+        yield from value if isinstance(value, list) else (value,)
 
 
 def _present(rows: Rows, column: str, kind: AnyKind, names: Sequence[str] | None) -> list[Any]:
@@ -212,10 +218,10 @@ def _scores(stored: Mapping[str, list[Any]], splits: Mapping[str, Rows], column:
         wrong = [i for i, value in enumerate(found) if not math.isfinite(value)]
         if wrong:
             first = str(stored[split][wrong[0]])
-            comma = "; write fractions with a point" if is_decimal(first.replace(",", ".", 1)) else ""
+            advice = "; write plain numbers, such as 1234.5" if is_decorated_number(first) else ""
             raise HornbookError(
-                f"{where_of(splits[split], column)}: {len(wrong)} of {len(found)} scores are no finite numbers"
-                f" (the first in row {wrong[0] + 1}: {first[:60]}){comma if ',' in first else ''}"
+                f"{where_of(splits[split], column)}: {len(wrong)} of {len(found)} scores are not finite numbers"
+                f" (the first in row {wrong[0] + 1}: {listed([first])}){advice}"
             )
     if len(set(scores["train"])) < 2:
         raise HornbookError(f"{where_of(splits['train'], column)}: all scores are the same")
@@ -256,6 +262,8 @@ def _classes(
             by_label = lower if found <= lower.keys() else {"false": 0, "true": 1}
     for split, own in labels.items():
         said = f"is not among the {len(names)} named labels: {listed(names, 20)}"
+        if are_integers(own) and by_label.keys() != set(names):
+            said += f"; whole numbers count these names from 0 to {len(names) - 1}"
         refuse_strange(enumerate(own), by_label, where_of(splits[split], column), said)
     indices = {split: [by_label[label] for label in own] for split, own in labels.items()}
     taught = {names[i] for i in set(indices["train"])}

@@ -20,7 +20,7 @@ Z95 = 1.959963984540054
 _RESAMPLES = 1000
 ERRORS = {"mae": "MAE", "rmse": "RMSE"}
 """Errors in the unit of the scores, by name: no percentages, and lower is better."""
-_NEARLY_CONSTANT = 0.01  # of the deviation of the gold scores
+_NEARLY_CONSTANT = 0.01  # of the spread of the gold scores
 
 
 def classification_scores(gold: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> dict[str, float]:
@@ -54,7 +54,7 @@ def score_doubt(gold: NDArray[np.float64], predicted: NDArray[np.float64]) -> st
     if _constant(gold):
         return None
     around = f"the scores are {gold.mean():.4g} ± {gold.std():.3g}"
-    if np.std(predicted) < _NEARLY_CONSTANT * np.std(gold):
+    if _spread(predicted) < _NEARLY_CONSTANT * _spread(gold):
         nearly = "" if np.ptp(predicted) == 0 else "nearly "
         return (
             f"predicts {nearly}{np.median(predicted):.4g} for every text ({around}): it learned nothing of use; "
@@ -64,7 +64,7 @@ def score_doubt(gold: NDArray[np.float64], predicted: NDArray[np.float64]) -> st
         return (
             f"predicts {np.mean(predicted):.4g} ± {np.std(predicted):.3g}, but {around}: its mean absolute error "
             f"({score_of('regression', 'mae', gold, predicted):.4g}) is larger than that of always saying the "
-            "mean; does it speak in another unit, or was it trained too little?"
+            "mean; are its scores in another unit, or was it trained too little?"
         )
     return None
 
@@ -72,6 +72,12 @@ def score_doubt(gold: NDArray[np.float64], predicted: NDArray[np.float64]) -> st
 def worse_than_the_mean(gold: NDArray[np.float64], predicted: NDArray[np.float64]) -> bool:
     """Return whether always saying the mean of the scores has the smaller mean absolute error."""
     return bool(np.abs(predicted - gold).mean() > np.abs(gold - gold.mean()).mean())
+
+
+def _spread(values: NDArray[np.float64]) -> float:
+    """Return the range of the middle four fifths, which a single value far away does not change; else of all."""
+    low, high = np.quantile(values, [0.1, 0.9])
+    return float(high - low) or float(np.ptp(values))
 
 
 def _constant(values: NDArray[np.float64]) -> bool:

@@ -4,6 +4,7 @@ import ast
 import json
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from itertools import chain
 from typing import Any
 
@@ -125,6 +126,8 @@ def _lists(rows: Rows, column: str, separator: str | None) -> list[list[Any]]:
             parts: Any = [part.strip() for part in value.split(separator) if part.strip()]
         else:
             parts = value if isinstance(value, list) else written_list(value)
+        if not isinstance(parts, list) and is_missing(value):
+            raise HornbookError(f"{where}, row {i + 1}: nothing is there; a text without any label has the list []")
         if not isinstance(parts, list):
             raise HornbookError(
                 f"{where}, row {i + 1}: {repr(value)[:60]} is no list of labels"
@@ -134,7 +137,17 @@ def _lists(rows: Rows, column: str, separator: str | None) -> list[list[Any]]:
             if is_missing(label) or stored_type(label) not in ("text", "number", "boolean"):
                 raise HornbookError(f"{where}, row {i + 1}: {label!r} is no label")
         found.append(parts)
+    if any(map(_is_share, chain.from_iterable(found))) and len(set(map(len, found))) == 1:
+        shares = next(i for i, row in enumerate(found) if any(map(_is_share, row)))
+        raise HornbookError(
+            f"{where}, row {shares + 1}: {str(found[shares])[:60]} looks like probabilities; write 1 for each label"
+            " that the text has, else 0"
+        )
     return found
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, float | Decimal) and 0 < value < 1
 
 
 def _length_of_vectors(lists: Lists, names: Sequence[str] | None) -> int | None:

@@ -16,6 +16,15 @@ from hornbook.tasks.rows import Rows, is_unicode
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 _DECIMAL = re.compile(r"[+-]?((?=\.?[0-9])(0|[1-9][0-9]*)?(\.[0-9]*)?(e[+-]?[0-9]{1,6})?|inf(inity)?)", re.IGNORECASE)
 _LEADING_ZEROS = re.compile(r"(?<![0-9.])0+(?=[0-9])")
+# What programs and people write where a value is missing or withheld, in lower case.
+_NO_VALUE = (
+    *("nan", "na", "n/a", "#n/a", "<na>", "nat", "none", "null", "?", "-1", "-1.0", "-100", "unk", "unknown"),
+    *("unknwn", "unlabeled", "unlabelled"),
+)
+# A number with a currency's sign, a typographic minus, separators of thousands, a decimal comma, or a unit.
+_DECORATED = re.compile(
+    r"[^\w.,;:]{0,2}\s?[0-9]+([.,'\s][0-9]{3})*([.,][0-9]+)?(\s?[^\w.,;:\s]{1,2}|\s[^\W\d_]{1,8})?"
+)
 _LONG = 60
 _EXACT = 1 << 53  # up to here a float holds every integer
 
@@ -43,7 +52,7 @@ def one_type(values: Iterable[Any], where: str) -> str:
     if len(types) > 1:
         raise HornbookError(f"{where}: labels of the types {', '.join(types)}; write all of them in the same way")
     if types and types[0] not in ("text", "number", "boolean", "date"):
-        raise HornbookError(f"{where}: a label cannot be a {types[0]}; use text or numbers")
+        raise HornbookError(f"{where}: labels are of the type {types[0]}; use text or numbers")
     return types[0] if types else "text"
 
 
@@ -57,6 +66,16 @@ def is_missing(value: Any) -> bool:
 def is_nan_word(value: Any) -> bool:
     """Return whether a value is the word by which some programs write a missing number."""
     return isinstance(value, str) and value.strip().lower() == "nan"
+
+
+def marks_no_value(value: Any) -> bool:
+    """Return whether a value may stand for a missing or withheld one: null, nan, NA, ?, -1 and the like."""
+    return is_missing(value) or str(value).strip().lower() in _NO_VALUE
+
+
+def is_decorated_number(text: str) -> bool:
+    """Return whether text is a number, but not as programs write it: 50%, $5, 1,000, −2 or 3 stars."""
+    return number_in(text) is None and bool(_DECORATED.fullmatch(text))
 
 
 def stripped(values: Sequence[Any]) -> list[Any]:

@@ -71,10 +71,15 @@ class Rows:
         other = [i for i, value in enumerate(values) if not isinstance(value, str)]
         if other:
             kind = type(values[other[0]]).__name__
-            raise HornbookError(f"{self.where}: column {name!r}: {_count(other, 'value')} not text but {kind}")
+            raise HornbookError(
+                f"{self.where}: column {name!r}: {_count(other, 'value')} {_are(other)} not text but {kind};"
+                " store them as text"
+            )
         broken = [i for i, value in enumerate(values) if not is_unicode(value)]
         if broken:
-            raise HornbookError(f"{self.where}: column {name!r}: {_count(broken, 'text')} not valid Unicode")
+            raise HornbookError(
+                f"{self.where}: column {name!r}: {_count(broken, 'text')} {_are(broken)} not valid Unicode"
+            )
         return values
 
 
@@ -82,6 +87,10 @@ def _count(at: Sequence[int], what: str) -> str:
     """Say how many rows and which is first: `3 empty texts (the first in row 5)`."""
     plural = "" if len(at) == 1 else "s"
     return f"{len(at)} {what}{plural} (the first in row {at[0] + 1})"
+
+
+def _are(at: Sequence[int]) -> str:
+    return "is" if len(at) == 1 else "are"
 
 
 def is_unicode(text: str) -> bool:
@@ -180,7 +189,7 @@ def _read_text(path: Path) -> str:
 
 def _read_csv(path: Path, delimiter: str = ",") -> Rows:
     csv.field_size_limit(1 << 30)
-    text = _read_text(path)
+    text = _EXCEL.sub("", _read_text(path))
     hint = _other_delimiter(text, delimiter)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     try:
@@ -325,6 +334,7 @@ def _stated_class_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ..
 
 
 TAB = "\t"
+_EXCEL = re.compile(r"\Asep=.\r?\n")  # a line by which spreadsheets name the delimiter
 _LONGEST_INTEGER = 4_000
 _TABLES = (".csv", ".tsv", ".txt")
 _READERS: dict[str, Callable[[Path], Rows]] = {

@@ -1,11 +1,13 @@
 """Where a task's rows come from: files, a folder, GLUE by name, or a dataset of the hub."""
 
 import difflib
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,14 @@ from hornbook.tasks.glue import GLUE, HUB_NAME, GlueTask
 from hornbook.tasks.names import listed
 from hornbook.tasks.rows import Rows, is_readable, is_table, joined, json_column, read_rows, stem
 
-_SPLIT_FILES = {"train": ("train",), "dev": ("dev", "validation", "valid", "val"), "test": ("test",)}
+logger = logging.getLogger("hornbook")
+
+# Where the hub has two of these for one split, the last is taken.
+_SPLIT_FILES = {
+    "train": ("training", "train"),
+    "dev": ("dev", "validation", "valid", "val"),
+    "test": ("testing", "test"),
+}
 # As the hub names the files of a split, older ones with a checksum: train-00000-of-00002-0a1b2c3d4e5f6789
 _PART = re.compile(r"(\w+)-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?")
 
@@ -106,7 +115,15 @@ def _files_in(folder: Path) -> dict[str, list[Path]]:
         raise HornbookError(
             f"{folder}: no train file (train.csv, .tsv, .jsonl or .parquet) in it{_elsewhere(folder)}"
         )
+    used = {path for paths in splits.values() for path in paths}
+    if others := [path.name for path in _tables_in(found[0][0]) if path not in used]:
+        known = ", ".join(chain.from_iterable(_SPLIT_FILES.values()))
+        logger.warning("%s: not read: %s; the files of splits are named %s", folder, listed(others), known)
     return splits
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and is_readable(path)]
 
 
 def _splits_in(folder: Path) -> dict[str, list[Path]]:
@@ -114,11 +131,14 @@ def _splits_in(folder: Path) -> dict[str, list[Path]]:
     for split, stems in _SPLIT_FILES.items():
         # By what a split's files have in common: train.csv is alone, train-00000-of-00002.parquet is not.
         sets: dict[tuple[str, ...], list[Path]] = {}
-        for path in sorted(folder.iterdir()):
+        for path in _tables_in(folder):
             part = _PART.fullmatch(stem(path))
-            if path.is_file() and is_readable(path) and (part[1] if part else stem(path)) in stems:
+            if (part[1] if part else stem(path)).lower() in stems:
                 kind = path.name.removeprefix(stem(path))
                 sets.setdefault((part[1], part[3], kind) if part else (path.name,), []).append(path)
+        if not sets:  # train/0000.parquet, as the hub converts data sets
+            insides = (folder / name for name in reversed(stems) if (folder / name).is_dir())
+            sets = {(inside.name,): tables for inside in insides if (tables := _tables_in(inside))}
         if len(sets) > 1:
             one, other = (paths[0].name for paths in list(sets.values())[:2])
             raise HornbookError(f"{folder}: two files for {split}: {one} and {other}")
@@ -145,7 +165,10 @@ def _elsewhere(folder: Path) -> str:
     if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
         return "; it is written by save_to_disk: write each split with to_parquet as train.parquet, test.parquet"
     subsets = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and "train" in _splits_in(path)]
-    return f"; the folders {listed(subsets)} have one: name one of them with subset:" if subsets else ""
+    if subsets:
+        return f"; the folders {listed(subsets)} have one: name one of them with subset:"
+    tables = [path.name for path in _tables_in(folder)]
+    return f"; name the file itself: {listed(tables)}" if tables else ""
 
 
 def _glue(config: TaskConfig) -> Source:

@@ -349,19 +349,20 @@ def _keeping_labels(
     rows, own = gold.nonzero() if labels.kind == "multilabel" else (np.arange(len(gold)), gold)
     text, label = np.unique([text_of_row[rows], own], axis=1)
     rare = [labels.names[i] for i in np.flatnonzero(np.bincount(label) == 1)]
-    if rare:
-        logger.warning(
-            "%s: %d of %d labels have one text each, which stays in train, so no score tells of them: %s",
-            *(where, len(rare), len(labels.names), listed(rare)),
-        )
     lost = np.setdiff1d(label, label[np.isin(text, parts["train"])])
     kept = text[np.isin(label, lost)]
     found = {split: np.setdiff1d(texts, kept) for split, texts in parts.items()}
     found["train"] = np.union1d(parts["train"], kept)
     if empty := next((split for split, texts in found.items() if len(texts) == 0), None):
         raise HornbookError(
-            f"{where}: {len(rare)} of {len(labels.names)} labels have one text each, which leaves none for {empty};"
-            " give more, or a dev file"
+            f"{where}: {len(rare)} of {len(labels.names)} labels ({listed(rare)}) have one text each, which leaves"
+            f" none for {empty}; give more, or a dev file ({labels.kind} {labels.why})"
+        )
+    if rare:
+        logger.warning(
+            "%s: %d of %d labels have one text each; these stay in train, so dev and test do not show how well they"
+            " are learned: %s",
+            *(where, len(rare), len(labels.names), listed(rare)),
         )
     return found
 

@@ -47,15 +47,26 @@ _INLINE_TAG = re.compile(_tag(_INLINE), _FLAGS)
 _BLOCK_TAG = re.compile(rf"{_tag(_BLOCK)}|<!doctype[^<>]*>|<\?xml[^<>]*\?>|<!--|<!\[cdata\[", _FLAGS)
 _TAG = re.compile(rf"{_INLINE_TAG.pattern}|{_BLOCK_TAG.pattern}", _FLAGS)
 # What no reader sees: comments, scripts and style sheets.
-_HIDDEN = re.compile(rf"<!--.*?-->|<(script|style){_ATTRIBUTES}>.*?</\1\s*>", _FLAGS)
+_HIDDEN = re.compile(rf"<!--.*?-->|<(script|style){_ATTRIBUTES}>.*?</\1\s*>", _FLAGS | re.DOTALL)
 # Also as tokenisers write them (& quot ;), and without their first sign, as news corpora have them (#39;s, quot;).
 _ENTITY = re.compile(
     r"&(?:\#(?:\d{1,7}|[xX][0-9a-fA-F]{1,6})|[A-Za-z][A-Za-z0-9]{1,31});|&\s?(?:amp|quot|apos|lt|gt|nbsp|\#\d{2,5})\s;"
     r"|(?<![&\w])(?:\#39|\#34|\#36|quot|nbsp);",
     re.VERBOSE,
 )
-# An accent that stands alone is an apostrophe; İ and ı are i in all languages but a few.
-_SAME = [(" \u0301", "'"), ("i\u0307", "i"), ("ı", "i"), *((sign, "'") for sign in "`’‘‛ʼʻʹ′")]
+# An accent that stands alone is an apostrophe; İ and ı are i in all languages but a few; Greek capitals have no
+# accents; tatweel only makes an Arabic word longer.
+_SAME = {
+    " \u0301": "'",
+    "i\u0307": "i",
+    "ı": "i",
+    "œ": "oe",
+    "æ": "ae",
+    "\u0640": "",
+    **dict.fromkeys("`’‘‛ʼʻʹ′", "'"),
+}
+_SAME |= dict(zip("άέήίόύώΐΰ", "αεηιουωϊϋ", strict=True))
+_ALIKE = re.compile("|".join(_SAME))
 # Breaks a phrase, and is no word.
 _BREAK = " | "
 
@@ -79,10 +90,9 @@ def plain(text: str) -> str:
 
     Only names that HTML has are tags: `<user>`, `<3` and `a < b` stay.
     """
-    text = normalise(text if text.isascii() else _STRAY.sub("", text))
     if "<" in text or ";" in text:
-        text = normalise(without_tags(_HIDDEN.sub(_BREAK, without_entities(text))))
-    return text
+        text = without_tags(without_entities(text))
+    return normalise(text if text.isascii() else _STRAY.sub("", text))
 
 
 def folded(text: str) -> str:
@@ -100,14 +110,12 @@ def folded(text: str) -> str:
     if text.isascii():
         return text.lower().replace("`", "'")
     text = unicodedata.normalize("NFKC", _IGNORABLE.sub("", text).casefold())
-    for written, same in _SAME:
-        text = text.replace(written, same)
-    return text
+    return _ALIKE.sub(lambda found: _SAME[found.group()], text)
 
 
 def without_tags(text: str) -> str:
-    """Return `text` without HTML's tags; those of blocks part words and phrases."""
-    return _BLOCK_TAG.sub(_BREAK, _INLINE_TAG.sub("", text)) if "<" in text else text
+    """Return `text` without HTML's tags, comments and scripts; those of blocks part words and phrases."""
+    return _BLOCK_TAG.sub(_BREAK, _INLINE_TAG.sub("", _HIDDEN.sub(_BREAK, text))) if "<" in text else text
 
 
 def without_entities(text: str) -> str:

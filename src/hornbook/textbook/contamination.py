@@ -31,7 +31,9 @@ def held_out(task: Task) -> list[str]:
 
 _APART = re.compile(r"\s+(n't|'(?:s|re|ve|ll|d|m))(?!\w)")
 _WORD = re.compile(r"[^\W_]+")
-_MARKED_WORD = re.compile(rf"[^\W_](?:[^\W_]|[{MARKS}])*")
+# Scripts without spaces between words: each character counts as a word (Thai to Myanmar, Khmer, kana, Chinese).
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_MARKED_WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])[^\W_])(?:(?![{_UNSPACED}])[^\W_]|[{MARKS}])*")
 
 
 def normalised(text: str) -> Words:
