@@ -16,6 +16,7 @@ from hornbook.errors import Unreachable
 
 # By name, for the library that speaks HTTP for the hub's clients is another from version to version.
 _NO_CONNECTION = {"ConnectionError", "TimeoutError", "TransportError", "LocalEntryNotFoundError"}
+_TOO_MANY = 429  # requests, in some time
 _PATIENT_SECONDS, _BRIEF_SECONDS, _SILENT_SECONDS = 30.0, 5.0, 2.0
 
 logger = logging.getLogger("hornbook")
@@ -88,15 +89,18 @@ def is_out_of_reach(error: BaseException) -> bool:
     while cause is not None:
         if _NO_CONNECTION & {kind.__name__ for kind in type(cause).__mro__}:
             return True
-        if getattr(getattr(cause, "response", None), "status_code", 0) >= 500:
+        status = getattr(getattr(cause, "response", None), "status_code", 0)
+        if status >= 500 or status == _TOO_MANY:
             return True
         cause = cause.__cause__ or cause.__context__
     return False
 
 
 def why_not() -> str:
-    """Say why the hub is not asked, where it is not."""
-    return _known.silence or "HF_HUB_OFFLINE is set"
+    """Say why the hub is not asked, or gave nothing."""
+    from huggingface_hub import is_offline_mode
+
+    return _known.silence or ("HF_HUB_OFFLINE is set" if is_offline_mode() else "the hub did not give them")
 
 
 def remedy() -> str:
@@ -116,9 +120,9 @@ def _knock(path: str) -> None:
         from huggingface_hub import get_session
 
         try:
-            get_session().head(f"{constants.ENDPOINT}/{path}", timeout=_known.patience)
+            get_session().head(f"{constants.ENDPOINT}/{path}", timeout=_known.patience).raise_for_status()
             heard.append(None)
-        except Exception as error:  # the HTTP library's own
+        except Exception as error:  # the HTTP library's own; an answer, where it is not a server's error
             heard.append(error)
 
     # In a thread: looking up the name of a machine, without a network, knows no time limit.

@@ -337,9 +337,11 @@ def _hub_dataset(place: str) -> HubDataset:
         try:
             revision = HfApi().dataset_info(name).sha
         except Exception as error:  # the hub's client raises many kinds: offline, no such name, no access
+            if is_offline_mode():
+                advice = f"name files or folders, or {hub.remedy()}"
+                raise Unreachable(f"{place}: a corpus is read from the hub, not from its cache; {advice}") from None
             kind = Unreachable if hub.is_out_of_reach(error) else HornbookError
-            said = f" ({hub.why_not()})" if is_offline_mode() else ""
-            raise kind(f"{place}: the hub dataset cannot be reached: {_one_line(error)}{said}") from None
+            raise kind(f"{place}: the hub dataset cannot be reached: {_one_line(error)}") from None
     return HubDataset(name, config or None, str(revision))
 
 
