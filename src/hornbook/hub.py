@@ -11,12 +11,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
 
 from hornbook.errors import Unreachable
 
 # By name, for the library that speaks HTTP for the hub's clients is another from version to version.
 _NO_CONNECTION = {"ConnectionError", "TimeoutError", "TransportError", "LocalEntryNotFoundError"}
-_TOO_MANY = 429  # requests, in some time
 _PATIENT_SECONDS, _BRIEF_SECONDS, _SILENT_SECONDS = 30.0, 5.0, 2.0
 
 logger = logging.getLogger("hornbook")
@@ -90,7 +91,7 @@ def is_out_of_reach(error: BaseException) -> bool:
         if _NO_CONNECTION & {kind.__name__ for kind in type(cause).__mro__}:
             return True
         status = getattr(getattr(cause, "response", None), "status_code", 0)
-        if status >= 500 or status == _TOO_MANY:
+        if _is_error(status):
             return True
         cause = cause.__cause__ or cause.__context__
     return False
@@ -114,16 +115,17 @@ def _knock(path: str) -> None:
 
     if _known.answers or is_offline_mode():
         return
-    heard: list[Exception | None] = []
+    heard: list[str | None] = []  # what is wrong
 
     def ask() -> None:
         from huggingface_hub import get_session
 
         try:
-            get_session().head(f"{constants.ENDPOINT}/{path}", timeout=_known.patience).raise_for_status()
-            heard.append(None)
-        except Exception as error:  # the HTTP library's own; an answer, where it is not a server's error
-            heard.append(error)
+            heard.append(_wrong(get_session().head(f"{constants.ENDPOINT}/{path}", timeout=_known.patience)))
+        except Exception as error:  # the HTTP library's own
+            said = " ".join(str(error).split())[:100]
+            silent = f"within {_known.patience:.0f} s" if "timed out" in said else f"({said})"
+            heard.append(f"does not answer {silent}" if is_out_of_reach(error) else None)
 
     # In a thread: looking up the name of a machine, without a network, knows no time limit.
     thread = threading.Thread(target=ask, daemon=True)
@@ -132,12 +134,25 @@ def _knock(path: str) -> None:
     if thread.is_alive():
         logger.info("waiting for %s to answer, %.0f s at most", constants.ENDPOINT, _known.patience)
         thread.join(_known.patience - _SILENT_SECONDS)
-    if heard and (heard[0] is None or not is_out_of_reach(heard[0])):
+    wrong = heard[0] if heard else f"does not answer within {_known.patience:.0f} s"
+    if wrong is None:
         _known.answers = True
         return
-    said = " ".join(str(heard[0]).split())[:100] if heard else ""
-    within = f"within {_known.patience:.0f} s" if not said or "timed out" in said else f"({said})"
-    _known.silence = f"{constants.ENDPOINT} does not answer {within}"
+    _known.silence = f"{constants.ENDPOINT} {wrong}"
     # Both read the variable HF_HUB_OFFLINE when they are imported.
     for library in filter(None, map(sys.modules.get, ("huggingface_hub.constants", "datasets.config"))):
         vars(library)["HF_HUB_OFFLINE"] = True
+
+
+def _wrong(answer: Any) -> str | None:
+    """Return what is wrong with an answer to the first question, None where it is the hub's: a refusal, perhaps."""
+    if _is_error(answer.status_code):
+        return f"answers with the error {answer.status_code}"
+    if answer.status_code == HTTPStatus.OK and "html" in answer.headers.get("content-type", ""):
+        return "answers with a web page: does this network want a login first?"
+    return None
+
+
+def _is_error(status: int) -> bool:
+    """Return whether a server says that it cannot answer now, whatever it was asked."""
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
