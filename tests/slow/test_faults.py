@@ -78,7 +78,7 @@ def much_text(tmp_path_factory) -> Path:
     """Text enough for several jobs of each worker."""
     path = tmp_path_factory.mktemp("much") / "prose.txt"
     with path.open("w", encoding="utf-8") as file:
-        for number in range(400_000):
+        for number in range(150_000):
             file.write(f"The {number} of them read a film of {number % 977} words, and it was good. Was it new?\n\n")
     return path
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hornbook.artifact import Artifact, Place, Store, Work, make
-from hornbook.models.loading import load_config, load_masked_lm, load_tokenizer, model_key
+from hornbook.models.loading import check_masked_lm, load_config, load_masked_lm, load_tokenizer, model_key
 from hornbook.progress import Counter, progress
 from hornbook.recipe import AugmentedConfig
 from hornbook.tasks import open_task
@@ -67,6 +67,7 @@ def propose(config: AugmentedConfig, task: Artifact, out: Place) -> Artifact:
         HornbookError: the model cannot be loaded, is no masked language model or has no mask token; the word vectors
             cannot be read, which is looked at before the long work.
     """
+    check_masked_lm(config.model)
     return make(
         out if isinstance(out, Store) else Store(Path(out).parent),
         stage=STAGE,
