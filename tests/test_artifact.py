@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import resource
 import shutil
 import threading
 import time
@@ -12,6 +13,7 @@ from safetensors import SafetensorError
 
 from hornbook import artifact
 from hornbook.artifact import Store, content_key, fingerprint, load, make, partial_path, write_text
+from hornbook.disk import full_disk, is_full
 from hornbook.errors import DiskFull, HornbookError
 from hornbook.recipe import FinetuneConfig
 
@@ -237,7 +239,8 @@ def caused(error: BaseException, cause: BaseException) -> BaseException:
     "error",
     [
         OSError(28, "No space left on device"),
-        OSError(28, "No space left on device", "somewhere/data.txt"),
+        OSError(27, "File too large"),
+        SafetensorError("Error while serializing: I/O error: File too large (os error 27)"),
         OSError(122, "Disk quota exceeded"),
         OSError("12800 requested and 0 written"),
         SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
@@ -254,9 +257,52 @@ def test_a_full_disk_is_told_in_one_line_and_what_is_kept_stays(tmp_path: Path, 
 
     with pytest.raises(DiskFull) as caught:
         make(tmp_path / "a", stage="demo", version=1, config={}, inputs={}, build=fills)
-    assert str(caught.value).startswith(f"{tmp_path}: the disk is full (")
-    assert "MB free, about 12 MB needed); make room there, then the same command goes on" in str(caught.value)
+    assert str(caught.value).startswith(f"{tmp_path}: ")
+    assert "MB free, about 12 MB needed); " in str(caught.value)
+    assert ", then the same command goes on from what is finished" in str(caught.value)
     assert (tmp_path / ".a.partial" / "resume" / "state").is_file()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "the disk is full"),
+        (OSError(122, "Disk quota exceeded"), "your share (quota) of the disk is used up"),
+        (OSError(27, "File too large"), "its file system takes no file so large"),
+        (SafetensorError("I/O error: File too large (os error 27)"), "its file system takes no file so large"),
+    ],
+)
+def test_what_is_used_up_is_named(tmp_path: Path, error, said):
+    assert str(full_disk(error, tmp_path)).startswith(f"{tmp_path}: {said} (")
+
+
+def test_a_limit_of_the_size_of_files_is_named(tmp_path: Path):
+    path = tmp_path / "a"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            write_text(path, "x" * 3_000_000)
+        said = str(full_disk(RuntimeError("PytorchStreamWriter failed writing file"), tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert is_full(caught.value)
+    assert caught.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
+    assert said.startswith(f"{tmp_path}: no file may be larger than 2.0 MB (ulimit -f) (")
+
+
+def test_a_file_elsewhere_tells_where_the_disk_is_full(tmp_path: Path):
+    error = OSError(28, "No space left on device", str(tmp_path / "there" / "data.txt"))
+    assert str(full_disk(error, tmp_path / "here")).startswith(f"{tmp_path / 'there'}: the disk is full (")
+    assert str(full_disk(error, tmp_path)).startswith(f"{tmp_path}: the disk is full (")
+
+
+def test_what_was_measured_and_cannot_be_read_is_told_in_one_line(tmp_path: Path):
+    made = make(tmp_path / "a", stage="demo", version=1, config={}, inputs={}, build=lambda _: None)
+    (tmp_path / "a" / "run.json").write_text("{")
+    with pytest.raises(HornbookError, match=r"run\.json: missing or changed since it was made; remove"):
+        _ = made.measured
 
 
 @pytest.mark.parametrize(

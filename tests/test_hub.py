@@ -185,3 +185,24 @@ def test_what_a_broken_hub_did_not_give_is_not_asked_for_again(monkeypatch):
         with pytest.raises(Unreachable, match=f"^{name}: "):
             locate(settings(source=name))
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(500, "error 500"), (503, "error 503"), (429, "error 429"), (200, "answers with a web page")],
+)
+def test_a_hub_with_an_error_of_its_own_is_asked_once(monkeypatch, file, status, said):
+    asked = []
+
+    def fail(request):
+        asked.append(request.path)
+        request.send_response(status)
+        request.send_header("Content-Type", "text/html; charset=utf-8")
+        request.end_headers()
+
+    recipe = load_recipe(file.with_name("recipe.yaml"), {"task.source": "glue/rte", "corpus.sources": "[hub:a/b]"})
+    with server_that(fail, monkeypatch):
+        found = check(recipe)
+    assert len(asked) == 1
+    assert [line.split(": ")[0] for line in found] == ["glue/rte", "hub:a/b", "someone/bert"]
+    assert all(said in line and "HF_HUB_OFFLINE" not in line and "OfflineMode" not in line for line in found)

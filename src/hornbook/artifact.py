@@ -89,7 +89,10 @@ class Artifact:
     @property
     def measured(self) -> Mapping[str, Any]:
         """What varied in the run that made it: seconds, memory and the stage's own measurements."""
-        measured: Mapping[str, Any] = json.loads((self.path / RUN).read_text("utf-8"))
+        try:
+            measured: Mapping[str, Any] = json.loads((self.path / RUN).read_text("utf-8"))
+        except (OSError, ValueError):
+            raise self._changed(RUN) from None
         return measured
 
     def file(self, name: str) -> Path:
@@ -444,7 +447,9 @@ def write_text(path: Path, text: str) -> None:
     try:
         temporary.write_text(text, "utf-8")
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # of a write, the system names no file
         temporary.unlink(missing_ok=True)
         raise
 

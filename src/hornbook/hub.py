@@ -11,6 +11,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
 
 from hornbook.errors import Unreachable
 
@@ -88,15 +90,18 @@ def is_out_of_reach(error: BaseException) -> bool:
     while cause is not None:
         if _NO_CONNECTION & {kind.__name__ for kind in type(cause).__mro__}:
             return True
-        if getattr(getattr(cause, "response", None), "status_code", 0) >= 500:
+        status = getattr(getattr(cause, "response", None), "status_code", 0)
+        if _is_error(status):
             return True
         cause = cause.__cause__ or cause.__context__
     return False
 
 
 def why_not() -> str:
-    """Say why the hub is not asked, where it is not."""
-    return _known.silence or "HF_HUB_OFFLINE is set"
+    """Say why the hub is not asked, or gave nothing."""
+    from huggingface_hub import is_offline_mode
+
+    return _known.silence or ("HF_HUB_OFFLINE is set" if is_offline_mode() else "the hub did not give them")
 
 
 def remedy() -> str:
@@ -110,16 +115,17 @@ def _knock(path: str) -> None:
 
     if _known.answers or is_offline_mode():
         return
-    heard: list[Exception | None] = []
+    heard: list[str | None] = []  # what is wrong
 
     def ask() -> None:
         from huggingface_hub import get_session
 
         try:
-            get_session().head(f"{constants.ENDPOINT}/{path}", timeout=_known.patience)
-            heard.append(None)
+            heard.append(_wrong(get_session().head(f"{constants.ENDPOINT}/{path}", timeout=_known.patience)))
         except Exception as error:  # the HTTP library's own
-            heard.append(error)
+            said = " ".join(str(error).split())[:100]
+            silent = f"within {_known.patience:.0f} s" if "timed out" in said else f"({said})"
+            heard.append(f"does not answer {silent}" if is_out_of_reach(error) else None)
 
     # In a thread: looking up the name of a machine, without a network, knows no time limit.
     thread = threading.Thread(target=ask, daemon=True)
@@ -128,12 +134,25 @@ def _knock(path: str) -> None:
     if thread.is_alive():
         logger.info("waiting for %s to answer, %.0f s at most", constants.ENDPOINT, _known.patience)
         thread.join(_known.patience - _SILENT_SECONDS)
-    if heard and (heard[0] is None or not is_out_of_reach(heard[0])):
+    wrong = heard[0] if heard else f"does not answer within {_known.patience:.0f} s"
+    if wrong is None:
         _known.answers = True
         return
-    said = " ".join(str(heard[0]).split())[:100] if heard else ""
-    within = f"within {_known.patience:.0f} s" if not said or "timed out" in said else f"({said})"
-    _known.silence = f"{constants.ENDPOINT} does not answer {within}"
+    _known.silence = f"{constants.ENDPOINT} {wrong}"
     # Both read the variable HF_HUB_OFFLINE when they are imported.
     for library in filter(None, map(sys.modules.get, ("huggingface_hub.constants", "datasets.config"))):
         vars(library)["HF_HUB_OFFLINE"] = True
+
+
+def _wrong(answer: Any) -> str | None:
+    """Return what is wrong with an answer to the first question, None where it is the hub's: a refusal, perhaps."""
+    if _is_error(answer.status_code):
+        return f"answers with the error {answer.status_code}"
+    if answer.status_code == HTTPStatus.OK and "html" in answer.headers.get("content-type", ""):
+        return "answers with a web page: does this network want a login first?"
+    return None
+
+
+def _is_error(status: int) -> bool:
+    """Return whether a server says that it cannot answer now, whatever it was asked."""
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS

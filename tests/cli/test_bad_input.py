@@ -75,7 +75,7 @@ CORPORA: dict[str, Case] = {
     "no match": ({}, "zz*.txt", "zz*.txt: no file matches"),
     "an unknown column": ({"c.jsonl": '{"body": "a b c d e"}\n'}, "c.jsonl", "no column 'text'; there are 'body' (set text_column)"),
     "half a gzip file": ({"c.txt.gz": gzip.compress(b"hello there you all\n" * 5000)[:-30]}, "c.txt.gz", "c.txt.gz: cannot be read"),
-    "a hub name while offline": ({}, "hub:someone/prose", "please unset the `HF_HUB_OFFLINE`"),
+    "a hub name while offline": ({}, "hub:someone/prose", "name files or folders, or unset HF_HUB_OFFLINE"),
     "an unknown unit": ({"c.txt": "a b c d e\n"}, "c.txt --unit word", "unit: input should be 'sentence', 'line' or 'chunk'"),
     "lengths that exclude each other": ({"c.txt": "a b c d e\n"}, "c.txt --min-words 9 --max-words 5", "min_words (9) is more than max_words (5)"),
     "a wrong option": ({"c.txt": "a b c d e\n"}, "c.txt --min-word 9", "no such option: --min-word"),

@@ -1,6 +1,7 @@
 """A whole run on made-up text: every stage, used again, interrupted, planned."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from transformers import pipeline as transformers_pipeline
 from hornbook import pipeline
 from hornbook.errors import HornbookError
 from hornbook.pipeline import runs as runs_module
-from hornbook.recipe import Recipe, validate
+from hornbook.recipe import AugmentedConfig, Recipe, validate
 from hornbook.report.page import write_report
 
 
@@ -175,6 +176,44 @@ def test_a_recipe_is_checked_without_running(recipe, tmp_path):
     nowhere = recipe.model_copy(update={"corpus": recipe.corpus.model_copy(update={"sources": ("nowhere.txt",)})})
     with pytest.raises(HornbookError, match=r"nowhere\.txt"):
         pipeline.check(nowhere)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"start": {"textbook": "general", "distil": {"relation_heads": 3}}},
+            "start.distil: distil.relation_heads: 3",
+        ),
+        ({"start": {"textbook": "general", "distil": {"teacher_layer": 7}}}, "start.distil: distil.teacher_layer: "),
+        ({"start": {"textbook": "general", "distil": {"objectives": {"logits": 1}}}}, "start.distil.objectives: "),
+        ({"start": {"textbook": "general", "distil": {"max_length": 16}}}, "start.distil.max_length: all textbooks"),
+        ({"then": {"relation_heads": 3}}, "textbooks.chain.then: distil.relation_heads: 3 does not divide"),
+        ({"then": {"teacher_layer": 9}}, "textbooks.chain.then: distil.teacher_layer: there is no layer 9"),
+        ({"then": {"pack": "length"}}, "textbooks.chain.then.pack: all textbooks are read alike; set distil.pack"),
+        ({"then": {"objectives": {"logits": 1}}, "teacher": "general"}, "textbooks.chain.then.objectives: a general"),
+        ({"distil": {"steps": 4, "snapshots": [5]}}, "snapshots: there is no step 5; the budget is 4 steps"),
+        ({"distil": {"report_to": ["wandb"]}}, "report_to: wandb is not installed"),
+        ({"adapt": {"report_to": ["wandb"]}}, "report_to: wandb is not installed"),
+    ],
+)
+def test_every_training_is_checked_before_any_runs(reviews, general_text, tiny_teacher, small_recipe, change, said):
+    values = small_recipe(reviews, general_text, tiny_teacher)
+    for name in change.keys() & {"start", "distil", "adapt"}:
+        values[name] = change[name]
+    if "then" in change:
+        chain = {"kind": "chain", "books": ["general", "contextualized"], "then": change["then"]}
+        values["textbooks"] = {**values["textbooks"], "chain": chain}
+    if "teacher" in change:
+        values["teacher"]["kind"] = change["teacher"]
+    with pytest.raises(HornbookError, match=re.escape(said)):
+        pipeline.check(validate(Recipe, values, "test"))
+
+
+def test_what_proposes_words_must_be_a_masked_language_model(recipe):
+    book = AugmentedConfig(kind="augmented", model=recipe.teacher.model)
+    with pytest.raises(HornbookError, match="not a masked language model"):
+        pipeline.check(recipe.model_copy(update={"textbooks": {"augmented": book}}))
 
 
 def _pairs(path: Path, score: bool) -> Path:

@@ -36,19 +36,40 @@ def finish(process: subprocess.Popen[str]) -> dict:
     return json.loads(out.splitlines()[-1])
 
 
+def invoked(*arguments: object) -> Any:
+    """Run a command in this process: importing everything anew would take most of the time."""
+    return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+def answer_of(*arguments: object) -> dict:
+    """Run a command in this process, and return its answer."""
+    result = invoked(*arguments)
+    assert result.exit_code == 0, (result.output, result.exception)
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Compute here as in `ENVIRONMENT`."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def book(tmp_path_factory, general_text) -> Path:
     folder = tmp_path_factory.mktemp("slow")
-    finish(hornbook("corpus", "build", general_text, "--out", folder / "corpus", "--json"))
+    answer_of("corpus", "build", general_text, "--out", folder / "corpus", "--json")
     textbook = ("textbook", "build", "--kind", "general", "--units", 400)
-    finish(hornbook(*textbook, "--corpus", folder / "corpus", "--out", folder / "book", "--json"))
+    answer_of(*textbook, "--corpus", folder / "corpus", "--out", folder / "book", "--json")
     return folder / "book"
 
 
 def test_a_killed_distillation_goes_on_to_the_same_weights(tmp_path, tiny_teacher, book):
-    size = ("--layers", 1, "--hidden", 16, "--heads", 2, "--steps", 300, "--checkpoint-minutes", 0.00001, "--json")
+    size = ("--layers", 1, "--hidden", 16, "--heads", 2, "--steps", 60, "--checkpoint-minutes", 0.00001, "--json")
     arguments = ("distil", "--teacher", tiny_teacher, "--textbook", book, *size)
-    whole = finish(hornbook(*arguments, "--out", tmp_path / "whole"))
+    whole = answer_of(*arguments, "--out", tmp_path / "whole")
     running = hornbook(*arguments, "--out", tmp_path / "killed")
     resume = tmp_path / ".killed.partial" / "resume"
     deadline = time.monotonic() + 120
@@ -59,7 +80,7 @@ def test_a_killed_distillation_goes_on_to_the_same_weights(tmp_path, tiny_teache
     running.send_signal(signal.SIGKILL)
     running.wait()
     assert not (tmp_path / "killed").exists()
-    again = finish(hornbook(*arguments, "--out", tmp_path / "killed"))
+    again = answer_of(*arguments, "--out", tmp_path / "killed")
     assert again["key"] == whole["key"]
     expected, got = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(expected[name], got[name]) for name in expected)
@@ -78,7 +99,7 @@ def much_text(tmp_path_factory) -> Path:
     """Text enough for several jobs of each worker."""
     path = tmp_path_factory.mktemp("much") / "prose.txt"
     with path.open("w", encoding="utf-8") as file:
-        for number in range(400_000):
+        for number in range(150_000):
             file.write(f"The {number} of them read a film of {number % 977} words, and it was good. Was it new?\n\n")
     return path
 
@@ -131,7 +152,7 @@ def test_a_stopped_command_says_so_in_one_line_and_soon(tmp_path, much_text, num
 
 
 def test_a_stopped_training_says_so_and_goes_on(tmp_path, tiny_teacher, book):
-    size = ("--layers", 1, "--hidden", 16, "--heads", 2, "--steps", 150, "--checkpoint-minutes", 0.00001, "--json")
+    size = ("--layers", 1, "--hidden", 16, "--heads", 2, "--steps", 60, "--checkpoint-minutes", 0.00001, "--json")
     arguments = ("distil", "--teacher", tiny_teacher, "--textbook", book, *size, "--out", tmp_path / "student")
     running = hornbook(*arguments)
     while not list((tmp_path / ".student.partial" / "resume").glob("checkpoint-*/complete.json")):
@@ -142,7 +163,7 @@ def test_a_stopped_training_says_so_and_goes_on(tmp_path, tiny_teacher, book):
     assert running.returncode == 143
     assert said.splitlines()[-1] == "hornbook: stopped; the same command goes on from what is finished"
     assert "Traceback" not in said
-    assert finish(hornbook(*arguments))["counts"]["steps"] == 150
+    assert answer_of(*arguments)["counts"]["steps"] == 60
 
 
 def test_who_waits_for_a_lock_says_so_and_can_be_stopped(tmp_path, much_text):
@@ -208,11 +229,6 @@ def larger_teacher(tmp_path_factory, tiny_teacher) -> Path:
     return folder
 
 
-def invoked(*arguments: object) -> Any:
-    """Run a command in this process: importing everything anew would take most of the time."""
-    return CliRunner().invoke(app, list(map(str, arguments)))
-
-
 @pytest.mark.parametrize(
     ("name", "megabytes", "command"),
     [
@@ -266,7 +282,7 @@ def test_a_fine_tuning_fits_into_what_is_said_to_be_needed(small_disk, larger_te
 def test_two_processes_learn_what_one_learns(tmp_path, tiny_teacher, book):
     size = ("--layers", 1, "--hidden", 16, "--heads", 2, "--dropout", 0, "--steps", 60, "--micro-batch-tokens", 300)
     arguments = [*("distil", "--teacher", tiny_teacher, "--textbook", book), *size, "--checkpoint-minutes", 0.00001]
-    one = finish(hornbook(*arguments, "--out", tmp_path / "one", "--json"))
+    one = answer_of(*arguments, "--out", tmp_path / "one", "--json")
     command = [*TORCHRUN, "-m", "hornbook", *map(str, arguments), "--out", str(tmp_path / "two")]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr

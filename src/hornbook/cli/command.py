@@ -69,6 +69,8 @@ def command(function: Callable[..., Answer]) -> Callable[..., None]:
         try:
             with stops(_say_stopped):
                 answer = function(*args, **kwargs)
+            if json_ and _speaks():
+                typer.echo(json.dumps(answer, ensure_ascii=False, default=str))
         except BrokenPipeError:
             raise
         except (HornbookError, OSError) as error:
@@ -81,8 +83,6 @@ def command(function: Callable[..., Answer]) -> Callable[..., None]:
         except KeyboardInterrupt:
             _say_stopped()
             raise typer.Exit(_INTERRUPTED) from None
-        if json_ and _speaks():
-            typer.echo(json.dumps(answer, ensure_ascii=False, default=str))
         if answer.get("failed"):
             raise typer.Exit(1)
 
@@ -177,7 +177,9 @@ def _say_stopped() -> None:
 def _system_error(error: OSError) -> str:
     """Say what the system said, of which file."""
     if is_full(error):
-        return str(full_disk(error, Path.cwd()))
+        return (
+            str(full_disk(error, Path.cwd())) if error.filename else f"the output cannot be written: {error.strerror}"
+        )
     if isinstance(error, FileExistsError | NotADirectoryError):
         return f"{error.filename}: a file stands where a folder is needed"
     return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)

@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from hornbook import hub
+from hornbook.artifact import write_text
 from hornbook.errors import HornbookError
 from hornbook.recipe import AdaptConfig, ContextualizedConfig, DistilConfig, FinetuneConfig, Recipe, validate
 
@@ -24,6 +26,7 @@ _HEAD = """\
 """
 
 
+@hub.briefly()
 def write_recipe(
     out: Path,
     *,
@@ -81,7 +84,7 @@ def write_recipe(
     for name, value in values.items():
         lines += ["", *_written({name: value}, Recipe, "")]
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text("\n".join(lines) + "\n", "utf-8")
+    write_text(out, "\n".join(lines) + "\n")
 
 
 def _defaults(model: type[BaseModel], names: Sequence[str]) -> dict[str, Any]:

@@ -330,16 +330,19 @@ def _check_utf8(texts: Any, path: Path, first_row: int) -> None:
 
 def _hub_dataset(place: str) -> HubDataset:
     """Find the newest revision of `hub:NAME[:CONFIG]`."""
-    from huggingface_hub import HfApi, is_offline_mode
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import OfflineModeIsEnabled
 
     name, _, config = place.removeprefix("hub:").partition(":")
     with hub.asking("datasets", name, place):
         try:
             revision = HfApi().dataset_info(name).sha
-        except Exception as error:  # the hub's client raises many kinds: offline, no such name, no access
+        except OfflineModeIsEnabled:
+            advice = f"name files or folders, or {hub.remedy()}"
+            raise Unreachable(f"{place}: a corpus is read from the hub, not from its cache; {advice}") from None
+        except Exception as error:  # the hub's client raises many kinds: no such name, no access
             kind = Unreachable if hub.is_out_of_reach(error) else HornbookError
-            said = f" ({hub.why_not()})" if is_offline_mode() else ""
-            raise kind(f"{place}: the hub dataset cannot be reached: {_one_line(error)}{said}") from None
+            raise kind(f"{place}: the hub dataset cannot be reached: {_one_line(error)}") from None
     return HubDataset(name, config or None, str(revision))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from hornbook.artifact import write_text
 from hornbook.demo.data import fetch
 from hornbook.pipeline import Outcome, run
 from hornbook.recipe import Recipe, validate
@@ -42,5 +43,5 @@ def quickstart_recipe(runs: Path | str = "runs", cache: Path | None = None, *, f
     recipe = validate(Recipe, values, str(RECIPE))
     kept = Path(runs) / recipe.name / "recipe.yaml"
     kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=1000), "utf-8")
+    write_text(kept, yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=1000))
     return recipe

@@ -111,12 +111,21 @@ def load_masked_lm(model: str) -> Any:
     """
     from transformers import AutoModelForMaskedLM
 
+    check_masked_lm(model)
+    return _load(AutoModelForMaskedLM, model, whole=True)
+
+
+def check_masked_lm(model: str) -> None:
+    """Check that a model is a masked language model with its head.
+
+    Raises:
+        HornbookError: its configuration cannot be loaded, or it names no such head.
+    """
     architectures = load_config(model).architectures or ()
     # Of the models that were saved with all that they were pretrained with, ELECTRA's have another head.
     if not any("MaskedLM" in name or ("PreTraining" in name and "Electra" not in name) for name in architectures):
         has = ", ".join(architectures) or "no head"
         raise HornbookError(f"{model}: not a masked language model ({has}); name one with its head")
-    return _load(AutoModelForMaskedLM, model, whole=True)
 
 
 def label_settings(labels: Sequence[str], kind: Kind) -> dict[str, Any]:

@@ -26,8 +26,13 @@ from hornbook.models.source import (
 _LONGEST = "longest_input"
 _ANY = 1 << 30
 _FILE = "tokenizer.json"
-# What transformers saves of how a tokenizer was loaded, and of the truncation and padding stored in a tokenizer.json.
-_OF_A_CALL = ("max_length", "stride", "truncation_strategy", "pad_to_multiple_of", "is_local", "local_files_only")
+_FEWEST = 4
+# What transformers saves of how a tokenizer was loaded, of the truncation and padding stored in a tokenizer.json, and of
+# what some configurations say of a call, which no loader obeys.
+_OF_A_CALL = (
+    *("max_length", "stride", "truncation", "truncation_strategy", "padding", "pad_to_multiple_of"),
+    *("is_local", "local_files_only"),
+)
 
 
 def tokenizer_key(model: Model) -> str:
@@ -85,7 +90,10 @@ def load_tokenizer(model: str) -> Any:
     config = load_config(model)
     _refuse_strange_ids(model, tokenizer, config)
     positions = most_tokens(config)
-    tokenizer.model_max_length = tokenizer.init_kwargs.pop(_LONGEST, tokenizer.model_max_length)
+    stated = tokenizer.init_kwargs.pop(_LONGEST, None), tokenizer.model_max_length
+    # With less no text is left; transformers takes 0 for "cut nothing".
+    legal = (length for length in stated if isinstance(length, int | float) and length >= _FEWEST)
+    tokenizer.model_max_length = next(legal, _ANY)
     if positions is not None:
         tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
     return tokenizer

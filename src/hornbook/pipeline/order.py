@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hornbook.artifact import Artifact, Store
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, Unreachable
 from hornbook.recipe import (
     AdaptConfig,
     BookOfOne,
@@ -88,11 +88,11 @@ def rows(
     """
     from hornbook import tasks
     from hornbook.training.chain import distil_chain
-    from hornbook.training.distil import check_sizes, distil, snapshot
+    from hornbook.training.distil import distil, snapshot
     from hornbook.training.tokens import encode_textbook
 
     family = recipe.teacher.family
-    check_sizes(recipe.teacher.model, recipe.student, recipe.distil, family)
+    check_trainings(recipe)
     if not store.dry:
         _use_threads(recipe.threads)
     task = _linked(tasks.prepare(recipe.task, store), folder, "task")
@@ -166,6 +166,22 @@ def _textbooks(
         if like is None and _is_whole(config):
             like = books[name]
     return books
+
+
+def check_trainings(recipe: Recipe) -> None:
+    """Refuse what would stop a training later: sizes that do not fit together, trackers that are not installed."""
+    from hornbook.training.distil import check_sizes
+    from hornbook.training.trainer import check_report_to
+
+    for place, config in recipe.distillations().items():
+        try:
+            check_sizes(recipe.teacher.model, recipe.student, config, recipe.teacher.family)
+        except Unreachable:
+            raise
+        except HornbookError as error:
+            raise error if place == "distil" else HornbookError(f"{place}: {error}") from None
+    for training in (*recipe.distillations().values(), recipe.adapt, recipe.teacher.finetune):
+        check_report_to(training.report_to)
 
 
 def check_kind(recipe: Recipe, kind: str) -> None:

@@ -14,7 +14,7 @@ from hornbook.artifact import Store, write_json, write_text
 from hornbook.errors import HornbookError, Unreachable
 from hornbook.pipeline.estimate import estimates, stages
 from hornbook.pipeline.jobs import side_by_side
-from hornbook.pipeline.order import check_kind, rows
+from hornbook.pipeline.order import check_kind, check_trainings, rows
 from hornbook.recipe import AugmentedConfig, Recipe
 from hornbook.report import REPORT
 from hornbook.report.summary import remarks, summarise
@@ -163,7 +163,6 @@ def check(recipe: Recipe) -> list[str]:
     from hornbook.models.probe import check_padding
     from hornbook.models.source import load_config
     from hornbook.models.tokenizers import load_tokenizer
-    from hornbook.training.distil import check_sizes
 
     teacher, nowhere = recipe.teacher, Path(os.devnull)
     unchecked: dict[str, None] = {}  # in order; several checks may ask for one name
@@ -176,7 +175,7 @@ def check(recipe: Recipe) -> list[str]:
         with _noting(unchecked):
             corpus.build(recipe.corpus.model_copy(update={"sources": (source,)}), Store(nowhere, dry=True))
     with _noting(unchecked):
-        check_sizes(teacher.model, recipe.student, recipe.distil, teacher.family)
+        check_trainings(recipe)
     if teacher.kind == "ready" and labels is not None:
         with _noting(unchecked):
             label_order(ready_config(teacher.model).id2label, labels, teacher.label_names, teacher.model)

@@ -71,11 +71,11 @@ class Recipe(Settings):
                 "a general teacher has no outputs to fit a student to: leave out the baseline logits and set "
                 "adapt.labels to gold, or take a teacher of kind task or ready"
             )
-        if self.teacher.kind == "general" and "logits" in self.distil.objectives:
-            raise ValueError("distil.objectives: a general teacher has no logits; teacher.kind must be task or ready")
         if self.teacher.label_names is not None and self.teacher.kind != "ready":
             raise ValueError("teacher.label_names: only a teacher of kind ready comes with labels of its own")
         self._check_books()
+        for place, config in self.distillations().items():
+            self._check_distillation(place, config)
         if self.snapshot is not None and self.snapshot not in self.distil.snapshots:
             raise ValueError(f"snapshot: {self.snapshot} is none of distil.snapshots")
         longest = max(cell.max_length for config in (self.adapt, self.teacher.finetune) for cell in config.cells())
@@ -84,6 +84,26 @@ class Recipe(Settings):
                 f"evaluate.max_length ({self.evaluate.max_length}) is less than the {longest} of training"
             )
         return self
+
+    def distillations(self) -> dict[str, DistilConfig]:
+        """Return the settings of every distillation of the recipe, by where they stand in it."""
+        found = {"distil": self.distil}
+        if self.start is not None:
+            found["start.distil"] = self.distil.changed(self.start.distil)
+        for name, config in self.textbooks.items():
+            if isinstance(config, ChainConfig):
+                found[f"textbooks.{name}.then"] = self.distil.changed(config.then)
+        return found
+
+    def _check_distillation(self, place: str, config: DistilConfig) -> None:
+        # A start is taught by `teacher.model` as it is, a classifier only if it is a ready one.
+        kinds = ("ready",) if place == "start.distil" else ("task", "ready")
+        if "logits" in config.objectives and self.teacher.kind not in kinds:
+            who = "a general teacher" if self.teacher.kind == "general" else "teacher.model, before it is fine-tuned,"
+            raise ValueError(f"{place}.objectives: {who} has no logits; teacher.kind must be {' or '.join(kinds)}")
+        for name in ("max_length", "pack"):
+            if getattr(config, name) != getattr(self.distil, name):
+                raise ValueError(f"{place}.{name}: all textbooks are read alike; set distil.{name}")
 
     def _check_books(self) -> None:
         if self.start is not None:

@@ -225,6 +225,12 @@ class DistilConfig(TrainingConfig):
     def _check_budget(self) -> "DistilConfig":
         if self.budget is None:
             raise ValueError("give a budget: tokens, steps or epochs")
+        if (
+            self.budget == "steps"
+            and self.steps is not None
+            and (late := max(self.snapshots, default=0)) > self.steps
+        ):
+            raise ValueError(f"snapshots: there is no step {late}; the budget is {self.steps} steps")
         return self
 
     @property

@@ -227,6 +227,8 @@ def _hub_errors(name: str) -> Iterator[None]:
         said = " ".join(str(error).split())
         advice = "name a file or folder" + (f", or {hub.remedy()}" if is_offline_mode() else "")
         kind = Unreachable if hub.is_out_of_reach(error) else HornbookError
-        raise kind(
-            f"{name}: not a file or folder here, and the hub dataset could not be read ({said}); {advice}"
-        ) from error
+        # What the library says when it asks nobody would name a setting that the user may not have made.
+        what = f"the hub dataset could not be read ({said})"
+        if is_offline_mode() and "OfflineModeIsEnabled" in said:
+            what = "no such dataset in the hub's cache on this machine"
+        raise kind(f"{name}: not a file or folder here, and {what}; {advice}") from error

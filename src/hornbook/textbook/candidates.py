@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hornbook.artifact import Artifact, Place, Store, Work, make
-from hornbook.models.loading import load_masked_lm
+from hornbook.models.loading import check_masked_lm, load_masked_lm
 from hornbook.models.source import load_config, model_key
 from hornbook.models.tokenizers import load_tokenizer
 from hornbook.progress import Counter, progress
@@ -69,6 +69,7 @@ def propose(config: AugmentedConfig, task: Artifact, out: Place) -> Artifact:
         HornbookError: the model cannot be loaded, is no masked language model or has no mask token; the word vectors
             cannot be read, which is looked at before the long work.
     """
+    check_masked_lm(config.model)
     return make(
         out if isinstance(out, Store) else Store(Path(out).parent),
         stage=STAGE,
