@@ -355,6 +355,16 @@ def test_a_tokenizer_reads_as_its_file_says_in_every_loader(settings, tmp_path):
     )
 
 
+@pytest.mark.parametrize("stated", [{"model_max_length": 0}, {"model_max_length": -1}, {"longest_input": "many"}])
+def test_a_length_that_leaves_no_text_counts_as_none(stated, folder):
+    path = folder / "tokenizer_config.json"
+    settings = {
+        name: value for name, value in json.loads(path.read_text("utf-8")).items() if name != "model_max_length"
+    }
+    path.write_text(json.dumps(settings | stated), "utf-8")
+    assert load_tokenizer(str(folder)).model_max_length == load_config(folder).max_position_embeddings
+
+
 def test_a_tokenizer_with_more_ids_than_the_model_has_rows(tiny_teacher, tmp_path):
     folder = shutil.copytree(tiny_teacher, tmp_path / "m")
     tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -27,8 +27,8 @@ _LONGEST = "longest_input"
 _ANY = 1 << 30
 _FILE = "tokenizer.json"
 _FEWEST = 4
-# What transformers saves of how a tokenizer was loaded, of the truncation and padding stored in a tokenizer.json, and of
-# what some configurations say of a call, which no loader obeys.
+# What transformers saves of how a tokenizer was loaded, of the truncation and padding stored in a tokenizer.json, and
+# of what some configurations say of a call, which no loader obeys.
 _OF_A_CALL = (
     *("max_length", "stride", "truncation", "truncation_strategy", "padding", "pad_to_multiple_of"),
     *("is_local", "local_files_only"),
