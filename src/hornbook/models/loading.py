@@ -1,6 +1,7 @@
 """Loading models and tokenizers, with errors a user can act on."""
 
 import importlib
+import logging
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,8 @@ from hornbook.models.families import habit_of, set_dropout
 from hornbook.models.probe import check_padding, embedding_name, most_tokens
 from hornbook.recipe import FamilyConfig
 from hornbook.tasks.labels import Kind
+
+logger = logging.getLogger("hornbook")
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _SENTENCEPIECE = ("spm.model", "sentencepiece.bpe.model", "spiece.model", "sentencepiece.model")
@@ -89,6 +92,18 @@ def longest_input(model: Model) -> int:
 @lru_cache(maxsize=256)
 def _longest_input(model: str, _: str) -> int:
     return int(load_tokenizer(model).model_max_length)
+
+
+def warn_of_length(setting: str, max_length: int, model: Model) -> None:
+    """Say so if a setting allows longer inputs than a model takes."""
+    if max_length > (limit := longest_input(model)):
+        logger.warning(
+            "%s is %d, but %s takes %d tokens; longer inputs are cut there",
+            setting,
+            max_length,
+            model_path(model),
+            limit,
+        )
 
 
 def _a_model(artifact: Artifact) -> Artifact:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def check(recipe: Recipe) -> list[str]:
         HornbookError: what is wrong first.
     """
     from hornbook import corpus, tasks
-    from hornbook.models.loading import label_order, load_config, load_tokenizer, ready_config
+    from hornbook.models.loading import label_order, load_config, load_tokenizer, ready_config, warn_of_length
     from hornbook.models.probe import check_padding
     from hornbook.training.distil import check_sizes
 
@@ -130,6 +131,9 @@ def check(recipe: Recipe) -> list[str]:
             corpus.build(recipe.corpus.model_copy(update={"sources": (source,)}), Store(nowhere, dry=True))
     with _noting(unchecked):
         check_sizes(teacher.model, recipe.student, recipe.distil, teacher.family)
+        for name in ("teacher.finetune", "distil", "adapt", "evaluate"):
+            longest = attrgetter(f"{name}.max_length")(recipe)
+            warn_of_length(f"{name}.max_length", longest, teacher.model)
     if teacher.kind == "ready" and labels is not None:
         with _noting(unchecked):
             label_order(ready_config(teacher.model).id2label, labels, teacher.label_names, teacher.model)

@@ -24,6 +24,7 @@ from hornbook.models.loading import (
     model_path,
     quiet_transformers,
     tokenizer_key,
+    warn_of_length,
 )
 from hornbook.models.predict import predict
 from hornbook.recipe import AdaptConfig, FamilyConfig, FinetuneConfig
@@ -200,6 +201,7 @@ def _build(
     family: FamilyConfig | None,
 ) -> None:
     tokenizer = load_tokenizer(model)
+    warn_of_length("max_length", config.max_length, model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         classifier = load_classifier(model, task.labels, task.kind, dropout=config.dropout, family=family)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from hornbook.artifact import Artifact, Place, Work, load, make
 from hornbook.errors import HornbookError
 from hornbook.models.encode import SCHEMA, Encoded, Texts, encode_batches, open_encoded
-from hornbook.models.loading import Model, load_tokenizer, longest_input, model_path, tokenizer_key
+from hornbook.models.loading import Model, load_tokenizer, longest_input, model_path, tokenizer_key, warn_of_length
 from hornbook.progress import Counter, progress
 from hornbook.textbook import Textbook, open_textbook
 
@@ -48,6 +48,7 @@ def encode_textbook(
     def build(work: Work) -> None:
         book = open_textbook(textbook)
         tokenizer = load_tokenizer(model_path(model))
+        warn_of_length("max_length", max_length, model)
         sequences = tokens = cut = 0
         with (
             progress("tokenise the textbook", book.units) as counter,
