@@ -21,7 +21,7 @@ from hornbook.models.loading import (
     load_ready_classifier,
 )
 from hornbook.models.source import load_config
-from hornbook.models.tokenizers import load_tokenizer, save_tokenizer, tokenizer_key
+from hornbook.models.tokenizers import load_tokenizer, save_tokenizer, tokenizer_key, warn_of_length
 
 
 @pytest.fixture
@@ -393,3 +393,12 @@ def test_a_tokenizer_with_more_ids_than_the_model_has_rows(tiny_teacher, tmp_pat
 def test_bigbird_is_read_with_full_attention(tmp_path):
     ALL["big_bird"].model(attention_type="block_sparse").save_pretrained(tmp_path)
     assert load_encoder(str(tmp_path)).attention_type == "original_full"
+
+
+def test_more_length_than_positions_is_said(tiny_teacher, caplog):
+    warn_of_length("distil.max_length", 64, tiny_teacher)
+    assert not caplog.messages
+    warn_of_length("distil.max_length", 65, tiny_teacher)
+    assert caplog.messages == [
+        f"distil.max_length is 65, but {tiny_teacher} takes 64 tokens; longer inputs are cut there"
+    ]

@@ -9,7 +9,9 @@ from hornbook.artifact import result_config
 from hornbook.errors import HornbookError
 from hornbook.recipe import FamilyConfig
 
-_LATER = ("fused", "biases", "sequence_first", "key_heads")
+# What transformers' configurations call the number of heads of keys and values, where several queries share them.
+KEY_HEADS = "num_key_value_heads"
+_LATER = ("fused", "biases", "sequence_first")
 
 _HIDDEN_AND_ATTENTION = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 _BERT = FamilyConfig(
@@ -52,7 +54,7 @@ FAMILIES: dict[str, FamilyConfig] = {
     "longformer": _LIKE_BERT.model_copy(update={"sequence_first": True}),
     "nomic_bert": _ROTARY,
     "gte": _ROTARY,
-    "eurobert": _ROTARY.model_copy(update={"key_heads": "num_key_value_heads", "dropouts": ("attention_dropout",)}),
+    "eurobert": _ROTARY.model_copy(update={"dropouts": ("attention_dropout",)}),
     "distilbert": FamilyConfig(
         attention="transformer.layer.{layer}.attention",
         projections=("q_lin", "k_lin", "v_lin"),
@@ -178,11 +180,9 @@ def key_widths(config: Any, family: FamilyConfig | None = None) -> tuple[int, in
     Raises:
         HornbookError: see `sizes_of`.
     """
-    sizes, family = sizes_of(config, family), family_of(config, family)
-    if family.key_heads is None:
-        return sizes.hidden, sizes.hidden
-    _must_have(config, family.key_heads, "key_heads")
-    return sizes.hidden, sizes.hidden // sizes.heads * int(getattr(config, family.key_heads))
+    sizes = sizes_of(config, family)
+    shared = getattr(config, KEY_HEADS, None)
+    return sizes.hidden, sizes.hidden if shared is None else sizes.hidden // sizes.heads * int(shared)
 
 
 def family_settings(family: FamilyConfig | None) -> dict[str, Any] | None:

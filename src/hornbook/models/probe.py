@@ -137,6 +137,10 @@ def check_taps(config: Any, family: FamilyConfig | None = None) -> None:
 @lru_cache(maxsize=64)
 def _check_taps(asked: _Asked) -> None:
     config, family = asked.config, asked.family
+    if config.is_encoder_decoder:
+        raise HornbookError(
+            f"{config.model_type} models have an encoder and a decoder; take a model of an encoder alone"
+        )
     small = _small(config, family)
     model = base_encoder(_classifier(config, family))
     batch = model_inputs(model, _batch(small))

@@ -9,7 +9,16 @@ from typing import Any
 import torch
 
 from hornbook.errors import HornbookError
-from hornbook.models.families import Sizes, family_of, habit_of, key_widths, set_dropout, size_values, sizes_of
+from hornbook.models.families import (
+    KEY_HEADS,
+    Sizes,
+    family_of,
+    habit_of,
+    key_widths,
+    set_dropout,
+    size_values,
+    sizes_of,
+)
 from hornbook.models.loading import check_rows, load_encoder, refuse_pickles
 from hornbook.models.probe import check_padding, check_settings, check_taps
 from hornbook.models.source import Model, load_config, model_key, model_path
@@ -172,10 +181,10 @@ def _random_config(teacher_config: Any, student: StudentConfig, family: FamilyCo
             values[name] = student.hidden
     for name in _AS_HEADS:
         values.pop(name, None)
-    if shared := family_of(teacher_config, family).key_heads:
+    if values.get(KEY_HEADS) is not None:
         queries, keys = key_widths(teacher_config, family)
         # As many queries share a key as the teacher's do, if so many divide the student's heads.
-        values[shared] = heads // math.gcd(queries // keys, heads)
+        values[KEY_HEADS] = heads // math.gcd(queries // keys, heads)
     kinds = values.pop(_KINDS, None)
     if kinds and student.layers <= len(kinds):  # a deeper student has its family's own pattern
         values[_KINDS] = kinds[: student.layers]
@@ -212,7 +221,15 @@ def _config(
     teacher_config: Any, values: dict[str, Any], sizes: Sizes, student: StudentConfig, family: FamilyConfig | None
 ) -> Any:
     sizes_of(teacher_config, family)  # whether the configuration knows these names
-    config = type(teacher_config)(**{**values, **size_values(family_of(teacher_config, family), sizes)})
+    kind = type(teacher_config)
+    try:
+        config = kind(**{**values, **size_values(family_of(teacher_config, family), sizes)})
+    except Exception as error:  # its own checks raise anything
+        said = " ".join(str(error).split())[:300]
+        raise HornbookError(
+            f"student: a {teacher_config.model_type} model of {sizes.layers}x{sizes.hidden} cannot be made of the "
+            f"teacher's settings: {said}"
+        ) from None
     set_dropout(config, student.dropout, family)
     return config
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import logging
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from hornbook.models.source import (
     refuse_changed,
     unloadable,
 )
+
+logger = logging.getLogger("hornbook")
 
 # How many tokens a model takes, in the tokenizer_config.json of a model that is saved to be cut at fewer.
 _LONGEST = "longest_input"
@@ -64,6 +67,18 @@ def longest_input(model: Model) -> int:
 @lru_cache(maxsize=256)
 def _longest_input(model: str, _: str) -> int:
     return int(load_tokenizer(model).model_max_length)
+
+
+def warn_of_length(setting: str, max_length: int, model: Model) -> None:
+    """Say so if a setting allows longer inputs than a model takes."""
+    if max_length > (limit := longest_input(model)):
+        logger.warning(
+            "%s is %d, but %s takes %d tokens; longer inputs are cut there",
+            setting,
+            max_length,
+            model_path(model),
+            limit,
+        )
 
 
 def load_tokenizer(model: str) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,7 @@ def check(recipe: Recipe) -> list[str]:
     from hornbook.models.loading import label_order, ready_config
     from hornbook.models.probe import check_padding
     from hornbook.models.source import load_config
-    from hornbook.models.tokenizers import load_tokenizer
+    from hornbook.models.tokenizers import load_tokenizer, warn_of_length
 
     teacher, nowhere = recipe.teacher, Path(os.devnull)
     unchecked: dict[str, None] = {}  # in order; several checks may ask for one name
@@ -176,6 +177,9 @@ def check(recipe: Recipe) -> list[str]:
             corpus.build(recipe.corpus.model_copy(update={"sources": (source,)}), Store(nowhere, dry=True))
     with _noting(unchecked):
         check_trainings(recipe)
+        for name in ("teacher.finetune", "distil", "adapt", "evaluate"):
+            longest = attrgetter(f"{name}.max_length")(recipe)
+            warn_of_length(f"{name}.max_length", longest, teacher.model)
     if teacher.kind == "ready" and labels is not None:
         with _noting(unchecked):
             label_order(ready_config(teacher.model).id2label, labels, teacher.label_names, teacher.model)

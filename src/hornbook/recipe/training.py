@@ -135,8 +135,6 @@ class FamilyConfig(Settings):
     """Its name for the number of attention heads."""
     feed_forward: str = "intermediate_size"
     """Its name for the width of the feed-forward layers."""
-    key_heads: str | None = None
-    """Its name for the number of heads of keys and values, where several queries share them."""
     dropouts: tuple[str, ...] = ()
     """Its names for the probabilities of dropout."""
 
@@ -146,8 +144,6 @@ class FamilyConfig(Settings):
             raise ValueError("projections: name three (query, key, value), or the one that makes all three")
         if self.biases and len(self.biases) != 3:
             raise ValueError("biases: name three (query, key, value), with '' for what has none")
-        if self.key_heads and len(self.projections) == 1:
-            raise ValueError("key_heads: shared keys and values are read from three projections, not from one")
         return self
 
 

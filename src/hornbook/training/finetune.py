@@ -20,7 +20,7 @@ from hornbook.models.loading import has_head_for, load_classifier, quiet_transfo
 from hornbook.models.predict import predict
 from hornbook.models.scale import Scale, fitted, in_unit, output_layer, scale_of, take_up
 from hornbook.models.source import Model, model_key, model_path
-from hornbook.models.tokenizers import load_tokenizer, save_tokenizer, tokenizer_key
+from hornbook.models.tokenizers import load_tokenizer, save_tokenizer, tokenizer_key, warn_of_length
 from hornbook.recipe import AdaptConfig, FamilyConfig, FinetuneConfig
 from hornbook.tasks import Task, kind_version, open_task
 from hornbook.tasks.labels import Kind
@@ -196,6 +196,7 @@ def _build(
     family: FamilyConfig | None,
 ) -> None:
     tokenizer = load_tokenizer(model)
+    warn_of_length("max_length", config.max_length, model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         classifier = load_classifier(model, task.labels, task.kind, dropout=config.dropout, family=family)

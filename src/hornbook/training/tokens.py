@@ -11,7 +11,7 @@ from hornbook.artifact import Artifact, Place, Work, load, make
 from hornbook.errors import HornbookError
 from hornbook.models.encode import SCHEMA, Encoded, Texts, encode_batches, open_encoded
 from hornbook.models.source import Model, model_path
-from hornbook.models.tokenizers import load_tokenizer, longest_input, tokenizer_key
+from hornbook.models.tokenizers import load_tokenizer, longest_input, tokenizer_key, warn_of_length
 from hornbook.progress import Counter, progress
 from hornbook.textbook import Textbook, open_textbook
 
@@ -49,6 +49,7 @@ def encode_textbook(
     def build(work: Work) -> None:
         book = open_textbook(textbook)
         tokenizer = load_tokenizer(model_path(model))
+        warn_of_length("max_length", max_length, model)
         sequences = tokens = cut = 0
         with (
             progress("tokenise the textbook", book.units) as counter,
