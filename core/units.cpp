@@ -155,7 +155,7 @@ class Cutter {
         size_ = 0;
         words_ = 0;
         stops_.clear();
-        capitals_ = Capitals::unknown;
+        writing_ = Writing::unknown;
     }
 
     void end_word() {
@@ -282,7 +282,7 @@ class Cutter {
         const bool alone = mark + 1 == stop;
         if (!(following & begins)) {
             if (!(following & letter)) return false;
-            const bool ends = alone && !(mark && text[mark - 1] == '.') && !has_capitals(text);
+            const bool ends = alone && !(mark && text[mark - 1] == '.') && is_lower_case(text);
             if (!ends && !is_next_item(text, after)) return false;
         }
         if (following & digit ? is_year(text, after) : is_suffix(text, after)) return false;
@@ -309,15 +309,41 @@ class Cutter {
         return true;
     }
 
-    // Looked for only where it matters: in most texts the first character tells.
-    bool has_capitals(std::string_view text) {
-        if (capitals_ == Capitals::unknown) {
-            capitals_ = Capitals::none;
-            for (size_t i = 0; i < text.size() && capitals_ == Capitals::none; i = behind(text, i)) {
-                if (kind(text, i) & capital) capitals_ = Capitals::some;
-            }
+    // Whether no sentence of the paragraph begins with a capital, apart from the pronoun "I".
+    // Looked for only where it matters, and once: in most texts the first letter tells.
+    bool is_lower_case(std::string_view text) {
+        if (writing_ == Writing::unknown) writing_ = begins_with_capital(text) ? Writing::usual : Writing::lower;
+        return writing_ == Writing::lower;
+    }
+
+    bool begins_with_capital(std::string_view text) const {
+        size_t i = 0;
+        while (i < text.size() && !is_cased(kind(text, i))) i = behind(text, i);
+        if (is_capital(text, i)) return true;
+        for (i = 0; i < text.size();) {
+            const bool mark = kind(text, i) & end;
+            i = behind(text, i);
+            if (!mark) continue;
+            while (i < text.size() && kind(text, i) & closing) i = behind(text, i);
+            if (i == text.size() || text[i] != ' ') continue;
+            size_t after = i + 1;
+            while (after < text.size() && kind(text, after) & opening) after = behind(text, after);
+            if (after < text.size() && text[after] == ' ') ++after;
+            if (is_capital(text, after)) return true;
         }
-        return capitals_ == Capitals::some;
+        return false;
+    }
+
+    static bool is_cased(uint16_t kind) { return kind & capital || (kind & letter && !(kind & begins)); }
+
+    bool is_capital(std::string_view text, size_t i) const {
+        return i < text.size() && kind(text, i) & capital && !is_pronoun(text.substr(i));
+    }
+
+    // "I", "I'm": begins a sentence with a capital in lower-case writing too.
+    static bool is_pronoun(std::string_view text) {
+        if (text.size() < 2 || text[0] != 'I') return false;
+        return text[1] == ' ' || text[1] == ',' || text[1] == '\'' || text.substr(1, 3) == "\xE2\x80\x99";
     }
 
     static bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
@@ -449,7 +475,7 @@ class Cutter {
     std::vector<char> text_;  // the paragraph, normalised
     size_t size_ = 0, words_ = 0;
     std::vector<Stop> stops_;
-    enum class Capitals { unknown, none, some } capitals_ = Capitals::unknown;
+    enum class Writing { unknown, lower, usual } writing_ = Writing::unknown;
     std::string held_;  // the chunk
     size_t held_words_ = 0;
 };

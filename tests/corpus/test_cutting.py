@@ -31,10 +31,18 @@ ITEM = st.sampled_from(
     ["good.This ", "is!I ", "a. ", "b. The", "iv. ", "1.2. ", "1994)", "vitamin C. ", "Yahoo! Inc. "]
 )
 PROSE = st.lists(st.one_of(WORD, SIGN, BLANK, BLANK, ITEM), max_size=40).map("".join)
+# Lower-case writing with capitals inside its sentences, and some that begin one.
+CHAT_WORD = st.sampled_from(
+    ["we left", "it", "my iPad", "Rome", "ⅷ", "ⓐ", "ǅ", "5", "中", "I", "I’ll", "I,", "Then", "vs"]
+)
+CHAT_SIGN = st.sampled_from(
+    [" ", " ", ". ", ". ", ".", '." ', ' "', "… ", "... ", " . ", ' . " ', " (", "! ", "?) ", "'"]
+)
+CHAT = st.lists(st.one_of(CHAT_WORD, CHAT_SIGN), max_size=30).map("".join)
 ODD_PROSE = st.lists(st.one_of(WORD, SIGN, BLANK, ODD), max_size=25).map("".join)
 # Halves of surrogate pairs cannot be in Arrow texts.
 ANY = st.text(st.characters(exclude_categories=["Cs"]))
-DOCUMENTS = st.lists(st.one_of(st.none(), PROSE, PROSE.map(str.lower), ODD_PROSE, ANY), max_size=6)
+DOCUMENTS = st.lists(st.one_of(st.none(), PROSE, PROSE.map(str.lower), CHAT, ODD_PROSE, ANY), max_size=6)
 
 
 def slow_units(documents, limits):
@@ -82,7 +90,7 @@ def test_units_are_what_the_slow_one_says(documents, unit, chunk_words, min_word
     assert as_rows(slow) == expected
 
 
-@given(PROSE)
+@given(st.one_of(PROSE, CHAT))
 def test_prose_without_odd_characters_is_not_left_to_python(text):
     assert not beyond([text])
 
@@ -108,6 +116,22 @@ def test_ordinary_letters_are_done_and_composed():
     left = [characters[i] for i in beyond(characters)]
     assert set(left) >= {c for c in characters if not unicodedata.is_normalized("NFC", f"a{c}")}
     assert len(left) < 0.03 * len(characters)
+
+
+def test_text_is_lower_case_where_no_sentence_begins_with_a_capital():
+    documents = pa.array(
+        ["i love my iPhone. it works well. I use it in Paris. no regrets.", "my iPad. Ok. it works."]
+    )
+    units = cut_documents(documents, Limits("sentence", 9, 1, 9))
+    sentences = [
+        "i love my iPhone.",
+        "it works well.",
+        "I use it in Paris.",
+        "no regrets.",
+        "my iPad.",
+        "Ok. it works.",
+    ]
+    assert units.texts.to_pylist() == sentences
 
 
 def test_slices_and_nulls():

@@ -3,6 +3,10 @@
 import re
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow  # it wants a finished run
+
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "own-task.md").read_text("utf-8")
 
 

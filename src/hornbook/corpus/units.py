@@ -8,6 +8,7 @@ lists instead of learned ones.
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Literal
 
 from hornbook.terms.plain import normalise
@@ -59,7 +60,7 @@ BEGINNERS = _words("""
     this those though three through thus to today two under unfortunately unlike until upon we what when where
     whether which while who why with without yes yet you your
     """)
-# What begins a sentence behind such a word in a text without capitals, where "in", "and", "to" mostly go on.
+# What begins a sentence behind such a word in lower-case writing, where "in", "and", "to" mostly go on.
 SUBJECTS = _words("but he her his i it its my our she that the there these they this those we what you your")
 # No sentence begins with one of these: "Yahoo! Inc. bought it."
 SUFFIXES = _words("inc corp ltd llc plc")
@@ -77,6 +78,8 @@ _ITEM = re.compile(rf"(?:\d+|{LETTER}|[ivxIVX]+)(?:\.(?:\d+|{LETTER}))*")
 _NEXT_ITEM = re.compile(r"(?:[a-z]|[ivx]+)[.)] [A-Z]")
 # "(9th Cir. 1994)"
 _YEAR = re.compile(r"\d{4}\)")
+# "I", "I'm": begins a sentence with a capital in lower-case writing too.
+_PRONOUN = re.compile("I[ ,'’]")
 
 
 def count_words(unit: str) -> int:
@@ -107,11 +110,11 @@ def split_sentences(text: str) -> list[str]:
 
     A sentence ends at `.`, `!`, `?` or `…` with any closing quotes and brackets, before a space and something
     that can begin a sentence, unless a title, an initial, an abbreviation or a bare number stands before it. In a
-    text without capitals a letter in lower case can begin a sentence, behind a single `.`, `!` or `?`. A space that
-    is missing before a pronoun or the like is put in: "good.This is".
+    text where no sentence begins with a capital, a letter in lower case can begin one, behind a single `.`, `!` or
+    `?`. A space that is missing before a pronoun or the like is put in: "good.This is".
     """
     text = _TIGHT.sub(r"\1 ", text)
-    lower = not any(map(str.istitle, text))
+    lower = _is_lower_case(text)
     sentences = []
     start = 0
     for match in _END.finditer(text):
@@ -122,6 +125,24 @@ def split_sentences(text: str) -> list[str]:
     return sentences
 
 
+def _is_lower_case(text: str) -> bool:
+    """Say whether no sentence of a text begins with a capital, apart from the pronoun "I".
+
+    That is: neither its first cased letter is a capital, nor is what follows an end mark and a space.
+    """
+    first = next((i for i, c in enumerate(text) if c.istitle() or (c.islower() and c.isalnum())), len(text))
+    places = chain([first], (_past_opening(text, match.end()) for match in _END.finditer(text)))
+    return not any(text[i : i + 1].istitle() and not _PRONOUN.match(text, i) for i in places)
+
+
+def _past_opening(text: str, place: int) -> int:
+    """Return where the word begins that stands at `place` or behind opening quotes and brackets there."""
+    while place < len(text) and text[place] in OPENING:
+        place += 1
+    # A quotation mark or bracket that stands alone.
+    return place + 1 if place < len(text) and text[place] == " " else place
+
+
 def _is_end(text: str, start: int, mark: int, after: int, lower: bool) -> bool:
     """Say whether the sentence from `start` ends with the mark at `mark`; the next word stands at `after`.
 
@@ -130,13 +151,9 @@ def _is_end(text: str, start: int, mark: int, after: int, lower: bool) -> bool:
         start: where the sentence begins.
         mark: where the mark stands.
         after: behind the mark, what closes with it, and a space.
-        lower: whether the text has no capitals.
+        lower: see `_is_lower_case`.
     """
-    while after < len(text) and text[after] in OPENING:
-        after += 1
-    # A quotation mark or bracket that stands alone.
-    if after < len(text) and text[after] == " ":
-        after += 1
+    after = _past_opening(text, after)
     if after == len(text):
         return False
     following = text[after]
