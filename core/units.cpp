@@ -316,7 +316,8 @@ class Cutter {
         return writing_ == Writing::lower;
     }
 
-    bool begins_with_capital(std::string_view text) const {
+    // Not inlined: it is rare, and would slow down what is not.
+    [[gnu::noinline]] bool begins_with_capital(std::string_view text) const {
         size_t i = 0;
         while (i < text.size() && !is_cased(kind(text, i))) i = behind(text, i);
         if (is_capital(text, i)) return true;
