@@ -63,7 +63,7 @@ from hornbook.core import core
 from hornbook.corpus import Corpus, build, open_corpus
 from hornbook.corpus.arrow import text_buffers
 from hornbook.corpus.cutting import Limits, cut_documents
-from hornbook.corpus.parallel import cores
+from hornbook.machine import cores
 from hornbook.recipe import CorpusConfig
 from hornbook.retrieval import keywords_of_all
 from hornbook.terms import terms

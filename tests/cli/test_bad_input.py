@@ -68,7 +68,7 @@ CORPORA: dict[str, Case] = {
     "a missing file": ({}, "nope.txt", "nope.txt: no such file or folder"),
     "an empty file": ({"c.txt": ""}, "c.txt", "c.txt: is empty"),
     "only blank lines": ({"c.txt": "\n  \n"}, "c.txt", "c.txt: holds no text"),
-    "no unit left": ({"c.txt": "a b\nc d\n"}, "c.txt", "no sentence is left: 2 were shorter than min_words (4, as parted by spaces)"),
+    "no unit left": ({"c.txt": "a b\nc d\n"}, "c.txt", "no sentence is left: 2 were shorter than min_words (4, as separated by spaces)"),
     "text that is not UTF-8": ({"c.txt": b"hello there my friend\nca\xe9 b c\n"}, "c.txt", "c.txt, line 2 (byte 24): not UTF-8"),
     "an unknown type": ({"c.pdf": "x"}, "c.pdf", "c.pdf: cannot be read as text; the types are"),
     "a folder without text": ({"c/x.bin": "x"}, "c", "no file with text in this folder"),

@@ -152,7 +152,7 @@ def test_nothing_left_says_which_filter_dropped_how_many(tmp_path):
     (tmp_path / "a.txt").write_text("too short\n\none two three four five six\n")
     with pytest.raises(
         HornbookError,
-        match=r"left: 1 were shorter than min_words \(4, as parted by spaces\) and 1 were longer than max_words",
+        match=r"left: 1 were shorter than min_words \(4, as separated by spaces\) and 1 were longer than max_words",
     ):
         build(settings(tmp_path, min_words=4, max_words=5), tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

@@ -407,7 +407,7 @@ def _nothing_left(config: CorpusConfig, totals: Counter[str]) -> str:
     dropped = [
         f"{totals[name]} were {how} ({most})"
         for name, how, most in (
-            ("too_short", "shorter than min_words", f"{config.min_words}, as parted by spaces"),
+            ("too_short", "shorter than min_words", f"{config.min_words}, as separated by spaces"),
             ("too_long", "longer than max_words", f"{config.max_words}"),
         )
         if totals[name]

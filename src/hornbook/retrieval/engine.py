@@ -32,8 +32,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from hornbook.core import core
-from hornbook.corpus.parallel import cores
 from hornbook.errors import HornbookError
+from hornbook.machine import cores
 from hornbook.progress import Counter, progress
 from hornbook.retrieval import reference
 from hornbook.retrieval.bm25 import Found, Hits, Queries, Statistics

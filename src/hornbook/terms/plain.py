@@ -72,7 +72,7 @@ _BREAK = " | "
 
 
 def normalise(text: str) -> str:
-    """Return `text` in Unicode's composed form (NFC), without control characters, its words parted by single spaces.
+    """Return `text` in Unicode's composed form (NFC), without control characters, with single spaces between words.
 
     There is no white space at its ends.
     """
