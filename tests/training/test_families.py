@@ -17,6 +17,8 @@ from hornbook.recipe import StudentConfig
 from hornbook.training.finetune import task_loss
 from hornbook.training.objectives import Distillation, Relations
 
+pytestmark = pytest.mark.slow  # seconds for two dozen families
+
 
 def inputs():
     return {**batch(), "token_type_ids": torch.zeros(2, 4, dtype=torch.long)}

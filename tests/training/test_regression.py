@@ -84,7 +84,14 @@ def marks(tmp_path_factory, tiny_teacher):
     return task, finetune(str(tiny_teacher), task, folder / "teacher", QUICK)
 
 
-@pytest.mark.parametrize("unit", [unit for unit in UNITS if unit != "essay marks"])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        pytest.param(unit, marks=() if unit == "negative and reversed" else pytest.mark.slow)
+        for unit in UNITS
+        if unit != "essay marks"
+    ],
+)
 def test_the_unit_changes_nothing(unit, tmp_path, tiny_teacher, teacher, dev):
     factor, shift = UNITS[unit]
     task = scored(tmp_path, factor, shift)
