@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt CMakeLists.txt $(wildcard core/*)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-quickstart: $(READY) ## Two textbooks, two students and one table from real data (about 8 minutes)
+quickstart: $(READY) ## Two textbooks, two students and one table from real data (8 to 10 minutes)
 	$(BIN)/hornbook quickstart
 
 quickstart-full: $(READY) ## The same with three seeds and twice the tokens (under an hour)
