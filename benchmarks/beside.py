@@ -88,7 +88,7 @@ class Distillation:
 
 
 class Programs:
-    """Single-threaded programs that are busy when they are told to be."""
+    """Single-threaded programs that compute only while they are let run."""
 
     def __init__(self, count: int) -> None:
         work = f"import os\nwhile os.getppid() == {os.getpid()}:\n  for _ in range(10**6): pass"

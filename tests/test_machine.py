@@ -96,7 +96,7 @@ def test_this_process_is_no_other_program(monkeypatch):
     monkeypatch.setattr(machine, "cores", lambda: 4)
     monkeypatch.setattr(machine.time, "monotonic", lambda: next(clocks["time"]))
     monkeypatch.setattr(machine, "_busy_seconds", lambda: next(clocks["busy"]))
-    monkeypatch.setattr(machine, "_own_seconds", lambda: next(clocks["own"]))
+    monkeypatch.setattr(machine, "own_seconds", lambda: next(clocks["own"]))
     load = machine.Load()
     assert load.of_others() == 1.0  # in two seconds three were busy, one of them ours
     assert load.of_others() == 0.0  # clocks of different kinds: never below nothing

@@ -27,6 +27,7 @@ from pydantic import BaseModel
 
 from hornbook.disk import full_disk, is_full, megabytes, size_of
 from hornbook.errors import HornbookError
+from hornbook.machine import own_seconds
 from hornbook.places import is_address, read_from
 
 logger = logging.getLogger("hornbook")
@@ -384,7 +385,7 @@ def _maker(folder: Path) -> str:
 def _build(out: Path, identity: dict[str, Any], build: Callable[[Work], None]) -> Artifact:
     partial = _partial_folder(out, identity["key"])
     work = Work(partial)
-    started, cpu = time.monotonic(), _cpu_seconds()
+    started, cpu = time.monotonic(), own_seconds()
     began = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         build(work)
@@ -425,7 +426,7 @@ def _describe(work: Work, identity: dict[str, Any], began: str, started: float, 
     run = {
         "started": began,
         "seconds": round(time.monotonic() - started, 3),
-        "cpu_seconds": round(_cpu_seconds() - cpu, 3),
+        "cpu_seconds": round(own_seconds() - cpu, 3),
         "peak_memory_mb": peak_memory() // 1024,
         "host": platform.node(),
         "machine": platform.machine(),
@@ -512,11 +513,6 @@ def peak_memory() -> int:
         lines = Path("/proc/self/status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def _cpu_seconds() -> float:
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
 
 
 def _version(package: str) -> str | None:

@@ -160,7 +160,7 @@ class Load:
     """Measures how much of the machine other programs use."""
 
     def __init__(self) -> None:
-        self._at, self._busy, self._own = time.monotonic(), _busy_seconds(), _own_seconds()
+        self._at, self._busy, self._own = time.monotonic(), _busy_seconds(), own_seconds()
 
     @property
     def seconds(self) -> float:
@@ -170,7 +170,7 @@ class Load:
     def of_others(self) -> float:
         """Return how many cores were busy on average since this was last asked, this process not counted."""
         before, self._at, busy, own = self._at, time.monotonic(), self._busy, self._own
-        self._busy, self._own = _busy_seconds(), _own_seconds()
+        self._busy, self._own = _busy_seconds(), own_seconds()
         taken = self._busy - busy - (self._own - own)
         return max(0.0, min(taken / max(self._at - before, 1e-9), cores()))
 
@@ -232,7 +232,8 @@ def _busy_seconds() -> float:
     )
 
 
-def _own_seconds() -> float:
+def own_seconds() -> float:
+    """Return the CPU time of this process and of those that it started and that have ended."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 

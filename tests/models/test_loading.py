@@ -334,10 +334,13 @@ def test_a_tokenizer_reads_as_its_file_says_in_every_loader(settings, tmp_path):
     file.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
-    ALL["bert"].model(vocab_size=len(words)).save_pretrained(tmp_path)
+    ALL["bert"].model(vocab_size=len(words) + 1).save_pretrained(tmp_path)
     file.save(str(tmp_path / "tokenizer.json"))
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 36, **settings}), "utf-8")
+    more = {"added_tokens_decoder": {str(len(words)): {"content": "<user>", "special": False}}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 36, **more, **settings}), "utf-8")
     read = load_tokenizer(str(tmp_path))
+    assert read.tokenize("Film <user>") == ["Film", "<user>"]
+    assert read.get_vocab()["<user>"] == len(words)
     save_tokenizer(read, tmp_path / "saved", 32)
     shutil.copy(tmp_path / "config.json", tmp_path / "saved")
     again = AutoTokenizer.from_pretrained(tmp_path / "saved")

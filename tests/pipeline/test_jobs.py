@@ -1,4 +1,4 @@
-"""Which students a recipe has, and how processes that make them are told and listened to."""
+"""Which students a recipe has, and how the processes that make them are started and read."""
 
 import logging
 

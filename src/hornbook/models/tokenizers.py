@@ -181,8 +181,12 @@ def _as_stored(model: str, tokenizer: Any) -> Any:
     names = tokenizer.special_tokens_map
     kept = {name: getattr(tokenizer, name) for name in ("model_max_length", "model_input_names", "padding_side")}
     longest = {_LONGEST: tokenizer.init_kwargs[_LONGEST]} if _LONGEST in tokenizer.init_kwargs else {}
-    verbatim: Any = PreTrainedTokenizerFast
-    return verbatim(tokenizer_object=stored, **names, **kept, **longest)
+    build: Any = PreTrainedTokenizerFast
+    verbatim = build(tokenizer_object=stored, **names, **kept, **longest)
+    # What tokenizer_config.json adds to the file, in the order of the ids.
+    added = sorted(tokenizer.get_added_vocab().items(), key=lambda one: one[1])
+    verbatim.add_tokens([token for token, _ in added if token not in verbatim.get_vocab()])
+    return verbatim
 
 
 def _stored_file(model: str) -> str | None:

@@ -1,11 +1,11 @@
 """What a run asks for, and how long what is missing will take."""
 
 import math
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
+from hornbook import disk
 from hornbook.artifact import RUN, Artifact, Store, load
 
 
@@ -127,9 +127,7 @@ def estimates(store: Store) -> list[dict[str, Any]]:
 
 def free_megabytes(folder: Path) -> int:
     """Return the free disk space where `folder` is or will be."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free // 1_000_000
+    return disk.free(folder) // 1_000_000
 
 
 def timed(started: float) -> str:

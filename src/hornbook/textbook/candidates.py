@@ -188,7 +188,7 @@ def _build(config: AugmentedConfig, task: Artifact, work: Work) -> None:
     from hornbook.models.predict import best_device
 
     tokenizer, about = load_tokenizer(config.model), load_config(config.model)
-    mask = check_mask(tokenizer, int(about.vocab_size), config.model)
+    mask = check_mask(tokenizer, config.model)
     if config.vectors is not None:
         read_vectors(config.vectors, config.vector_rows)
     longest = tokenizer.model_max_length

@@ -129,19 +129,18 @@ class Reader:
         return pieces
 
 
-def check_mask(tokenizer: Any, pieces: int, where: str) -> int:
+def check_mask(tokenizer: Any, where: str) -> int:
     """Return the id of the tokenizer's mask.
 
     Args:
-        tokenizer: the tokenizer.
-        pieces: how many the model knows.
+        tokenizer: the tokenizer, whose ids the model knows (see `load_tokenizer`).
         where: the model, for messages.
 
     Raises:
-        HornbookError: there is none that the model knows.
+        HornbookError: there is none.
     """
     mask: int | None = tokenizer.mask_token_id
-    if mask is None or mask >= pieces or mask == tokenizer.unk_token_id:
+    if mask is None or mask == tokenizer.unk_token_id:
         raise HornbookError(
             f"{where}: its vocabulary has no {tokenizer.mask_token or 'mask token'}, so it is no masked language "
             "model; name another one"
