@@ -37,10 +37,10 @@ from hornbook.models.predict import best_device
 from hornbook.models.tokenizers import load_tokenizer
 from hornbook.recipe import AugmentedConfig
 from hornbook.terms.stop_words import STOP_WORDS
-from hornbook.textbook.augmented import variants
-from hornbook.textbook.candidates import ask
-from hornbook.textbook.reading import Reader
-from hornbook.textbook.vectors import Vectors, read_vectors
+from hornbook.textbook.augmentation.candidates import ask
+from hornbook.textbook.augmentation.tokenize import Reader
+from hornbook.textbook.augmentation.vectors import Vectors, read_vectors
+from hornbook.textbook.kinds.augmented import variants
 from obvious_augmented import ObviousAugmenter
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -30,7 +30,7 @@ from typing import Any
 
 from beside_work import make_inputs
 from distil_inputs import processor, say
-from hornbook.machine import cores
+from hornbook.machine.load import cores
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = Path(__file__).with_name("beside_work.py")

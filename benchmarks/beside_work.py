@@ -24,18 +24,18 @@ def make_inputs(folder: Path) -> None:
     import numpy as np
     import pyarrow as pa
 
-    from hornbook.artifact import Work, make
+    from hornbook.store import StageContext, make
     from hornbook.textbook.store import table_of, write
 
     random = np.random.default_rng(0)
     write_teacher(folder / "teacher", random)
 
-    def build(work: Work) -> None:
+    def build(context: StageContext) -> None:
         lengths = random.integers(*WORDS, size=UNITS, endpoint=True)
         units = [" ".join(f"w{word}" for word in random.integers(5, VOCABULARY, size=n)) for n in lengths]
         table = pa.table({"unit": range(UNITS), "text": units, "source": ["made-up"] * UNITS})
-        work.counts["units"] = write(work.path, [table_of(table)])
-        work.info["kind"] = "general"
+        context.counts["units"] = write(context.path, [table_of(table)])
+        context.info["kind"] = "general"
 
     make(folder / "textbook", stage="textbook", version=1, config={}, inputs={}, build=build)
 
@@ -146,13 +146,13 @@ def main() -> None:
         sys.path.insert(0, str(options.source))
     import hornbook
     from hornbook.cli import main as command
-    from hornbook.progress import Counter
+    from hornbook.machine.progress import Counter
 
     assert hornbook.__file__
     if options.source and not Path(hornbook.__file__).is_relative_to(options.source):
         sys.exit(f"{hornbook.__file__}: is not the build in {options.source}")
     if options.as_it_comes:
-        from hornbook import machine
+        from hornbook.machine import load as machine
 
         machine.settle = lambda *_: None
     turns = _Turns()

@@ -25,8 +25,8 @@ import torch
 from numpy.typing import NDArray
 
 from distil_inputs import find_teacher, find_tokenizer, joined, name_of, read_units, say
-from distil_ways import Setting, Step, Work, cut, our_loss, ours, ours_step, plain, plain_loss
-from hornbook.artifact import peak_memory
+from distil_ways import Setting, StageContext, Step, cut, our_loss, ours, ours_step, plain, plain_loss
+from hornbook.machine.memory import peak_memory
 from hornbook.training.relations import RELATIONS, relation_loss
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,7 +107,7 @@ def padding_share(encoded: Any, batch: int) -> float:
     return 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
 
 
-def warm_up(ways: dict[str, Work], name: str) -> None:
+def warm_up(ways: dict[str, StageContext], name: str) -> None:
     """Do a small first step; drop the peer, with the reason, where it cannot."""
     try:
         ways[name](np.arange(4))
@@ -153,7 +153,7 @@ def agreement(setting: Setting, size: tuple[int, int], encoded: Any, peer: bool 
     exact = dataclasses.replace(setting, bfloat16=False, dropout=0.0)
     indices = np.arange(32)
     student, loss = our_loss(exact, size)
-    our_value = ours_step(exact, loss, cut(encoded, indices, most_tokens=1024))
+    our_value = ours_step(exact, loss, cut(encoded, indices, max_positions=1024))
     plain_student, other_loss = plain_loss(exact, size, peer)
     value = other_loss(exact.to_device(encoded.batch(indices)))
     value.backward()

@@ -16,7 +16,7 @@ from obvious_minilmv2 import obvious_loss
 
 MOST_TOKENS = 16_384  # of a micro-batch: the default of `micro_batch_tokens`
 Step = NDArray[np.int64]  # the indices of an optimiser step's sequences
-Work = Callable[[Step], None]
+StageContext = Callable[[Step], None]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Setting:
         return {name: tensor.to(self.device) for name, tensor in batch.items()}
 
 
-def ours(setting: Setting, size: tuple[int, int], encoded: Any) -> Work:
+def ours(setting: Setting, size: tuple[int, int], encoded: Any) -> StageContext:
     """Return hornbook's way."""
     student, loss = our_loss(setting, size)
     optimizer = new_optimizer(student)
@@ -63,11 +63,11 @@ def ours(setting: Setting, size: tuple[int, int], encoded: Any) -> Work:
     return work
 
 
-def cut(encoded: Any, step: Step, most_tokens: int = MOST_TOKENS) -> list[Any]:
+def cut(encoded: Any, step: Step, max_positions: int = MOST_TOKENS) -> list[Any]:
     """Return the micro-batches of a step, as StepDataset does."""
     from hornbook.training.steps import MicroBatch, micro_batches
 
-    parts = micro_batches(step, encoded.lengths, most_tokens)
+    parts = micro_batches(step, encoded.lengths, max_positions)
     return [MicroBatch(len(part) / len(step), encoded.batch(part)) for part in parts]
 
 
@@ -101,7 +101,7 @@ def ours_step(setting: Setting, loss: Callable[[Any], Any], micro_batches: Any) 
     return float(total)
 
 
-def plain(setting: Setting, size: tuple[int, int], encoded: Any, *, peer: bool = False) -> Work:
+def plain(setting: Setting, size: tuple[int, int], encoded: Any, *, peer: bool = False) -> StageContext:
     """Return the obvious way, or the peer's own."""
     student, loss = plain_loss(setting, size, peer)
     optimizer = new_optimizer(student)

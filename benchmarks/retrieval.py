@@ -61,9 +61,9 @@ from scipy import sparse
 from distil_inputs import processor, say
 from hornbook.core import core
 from hornbook.corpus import Corpus, build, open_corpus
-from hornbook.corpus.arrow import text_buffers
 from hornbook.corpus.cutting import Limits, cut_documents
-from hornbook.machine import cores
+from hornbook.machine.arrow import text_buffers
+from hornbook.machine.load import cores
 from hornbook.recipe import CorpusConfig
 from hornbook.retrieval import keywords_of_all
 from hornbook.terms import terms

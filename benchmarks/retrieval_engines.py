@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hornbook.corpus import Corpus
-from hornbook.machine import cores
+from hornbook.machine.load import cores
 from hornbook.retrieval import Hits, retrieve
 from hornbook.terms import terms
 

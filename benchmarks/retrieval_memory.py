@@ -10,8 +10,8 @@ import json
 import sys
 from pathlib import Path
 
-from hornbook.artifact import peak_memory
 from hornbook.corpus import open_corpus
+from hornbook.machine.memory import peak_memory
 from hornbook.retrieval import retrieve
 
 

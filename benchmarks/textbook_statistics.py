@@ -21,10 +21,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hornbook.artifact import Artifact, Work, make, peak_memory
+from hornbook.machine.memory import peak_memory
 from hornbook.recipe import TaskConfig
+from hornbook.store import Artifact, StageContext, make
 from hornbook.tasks import prepare
-from hornbook.textbook import contamination, distinct, statistics, store, words
+from hornbook.textbook import contamination, store
+from hornbook.textbook.inspect import diversity as distinct
+from hornbook.textbook.inspect import statistics, words
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -49,9 +52,9 @@ def general_units(count: int) -> Iterator[pa.Table]:
 def textbook(folder: Path, units: int) -> Artifact:
     """Return a general textbook of so many units."""
 
-    def fill(work: Work) -> None:
-        work.counts["units"] = store.write(work.path, general_units(units))
-        work.info |= {"kind": "general", "task": None, "contamination": "not checked"}
+    def fill(context: StageContext) -> None:
+        context.counts["units"] = store.write(context.path, general_units(units))
+        context.info |= {"kind": "general", "task": None, "contamination": "not checked"}
 
     return make(folder / "general", stage=store.STAGE, version=0, config={"units": units}, inputs={}, build=fill)
 

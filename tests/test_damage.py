@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from hornbook import corpus, tasks, textbook
-from hornbook.artifact import load
 from hornbook.corpus import open_corpus
 from hornbook.errors import HornbookError
 from hornbook.models.loading import load_encoder, load_ready_classifier
@@ -21,6 +20,7 @@ from hornbook.recipe import (
     TaskConfig,
 )
 from hornbook.retrieval import retrieve
+from hornbook.store import load
 from hornbook.tasks import open_task
 from hornbook.training.distil import distil, snapshot
 from hornbook.training.finetune import adapt, finetune

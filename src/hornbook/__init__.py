@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hornbook.artifact import Artifact, load
     from hornbook.cli.new import write_recipe as new
     from hornbook.corpus.build import build as corpus_build
     from hornbook.demo import quickstart
@@ -16,20 +15,21 @@ if TYPE_CHECKING:
     from hornbook.evaluation.evaluate import evaluate
     from hornbook.pipeline import run
     from hornbook.recipe import load_recipe
+    from hornbook.store import Artifact, load
     from hornbook.tasks import prepare
     from hornbook.textbook.build import build as textbook_build
     from hornbook.training.distil import distil
     from hornbook.training.finetune import adapt, finetune
 
 _WHERE = {
-    "Artifact": ("hornbook.artifact", "Artifact"),
+    "Artifact": ("hornbook.store", "Artifact"),
     "HornbookError": ("hornbook.errors", "HornbookError"),
     "adapt": ("hornbook.training.finetune", "adapt"),
     "corpus_build": ("hornbook.corpus", "build"),
     "distil": ("hornbook.training.distil", "distil"),
     "evaluate": ("hornbook.evaluation.evaluate", "evaluate"),
     "finetune": ("hornbook.training.finetune", "finetune"),
-    "load": ("hornbook.artifact", "load"),
+    "load": ("hornbook.store", "load"),
     "load_recipe": ("hornbook.recipe", "load_recipe"),
     "new": ("hornbook.cli.new", "write_recipe"),
     "prepare": ("hornbook.tasks", "prepare"),

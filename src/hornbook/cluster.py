@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from hornbook.errors import HornbookError
-from hornbook.retrieval import HERE, Spread
+from hornbook.retrieval import LOCAL, Executor
 from hornbook.retrieval.engine import Item, Result
 
 # How often Ray gives a part to another worker when one died.
@@ -81,7 +81,7 @@ class Cluster:
             return
         own = {"include_dashboard": False} if self.address == "local" else {}
         try:
-            self.knock()
+            self.check_reachable()
             self._ray.init(address=self.address, log_to_driver=False, logging_level="ERROR", **own)
         except (ImportError, OSError, RuntimeError, ValueError) as error:
             said = " ".join(str(error).split())
@@ -91,7 +91,7 @@ class Cluster:
             ) from None
         self._connected = True
 
-    def knock(self) -> None:
+    def check_reachable(self) -> None:
         """Refuse an address where nobody listens: Ray would try for minutes, and then end this process.
 
         Raises:
@@ -165,10 +165,10 @@ class Cluster:
 
 
 @contextmanager
-def spread_over(address: str | None) -> Iterator[Spread]:
+def executor_on(address: str | None) -> Iterator[Executor]:
     """Yield the map over parts of a corpus on the cluster at this address, or on this machine where there is none."""
     if address is None:
-        yield HERE
+        yield LOCAL
         return
     with Cluster(address) as cluster:
         yield cluster

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hornbook import artifact
-from hornbook.corpus import build, open_corpus, parallel, sources
+from hornbook import store as artifact
+from hornbook.corpus import build, open_corpus, sources
 from hornbook.corpus.build import histogram, plan_shards
 from hornbook.corpus.units import count_words, cut
 from hornbook.errors import HornbookError
+from hornbook.machine import parallel
 from hornbook.recipe import CorpusConfig
 
 # The package exports the function of the same name.

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hornbook.corpus import cutting
-from hornbook.corpus.arrow import text_buffers
 from hornbook.corpus.cutting import Limits, cut_documents, cut_slowly
 from hornbook.corpus.units import BEGINNERS, LABELLED, NUMBERED, SUFFIXES, TITLES, UNCERTAIN, cut
+from hornbook.machine.arrow import text_buffers
 from hornbook.terms.plain import normalise
 
 _core = pytest.importorskip("hornbook._core", reason="the compiled core is missing")

@@ -10,7 +10,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 
 from hornbook import tasks
 from hornbook.evaluation.evaluate import evaluate
-from hornbook.evaluation.floor import floor
+from hornbook.evaluation.tfidf_baseline import floor
 from hornbook.recipe import EvaluateConfig, FinetuneConfig, TaskConfig
 from hornbook.tasks import open_task
 from hornbook.training.finetune import finetune

@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from hornbook import experiment
-from hornbook.artifact import Store, make
 from hornbook.errors import DiskFull, HornbookError
 from hornbook.experiment import Results, execute
 from hornbook.recipe import load_experiment
 from hornbook.report.textbooks import comparison_markdown
+from hornbook.store import Store, make
 from hornbook.training import chain
 from hornbook.training import finetune as finetune_module
 
@@ -240,8 +240,8 @@ def test_what_cannot_be_measured_is_refused(folder):
     ],
 )
 def test_what_was_predicted_is_kept_as_gold_labels_are(tmp_path, kind, said, expected):
-    def fill(work):
-        pq.write_table(pa.table({"predicted": said}), work.path / "predictions-dev.parquet")
+    def fill(context):
+        pq.write_table(pa.table({"predicted": said}), context.path / "predictions-dev.parquet")
 
     scored = make(tmp_path / "scored", stage="evaluation", version=1, config={}, inputs={}, build=fill)
     task = SimpleNamespace(kind=kind, labels=("a", "b", "c"))

@@ -5,7 +5,7 @@ from tiny_encoders import ALL, SHARED, UNKNOWN_FAMILY
 
 from hornbook.errors import HornbookError
 from hornbook.models.families import FAMILIES, family_settings
-from hornbook.models.probe import check_padding, check_settings, check_taps, most_tokens
+from hornbook.models.probe import check_padding, check_settings, check_taps, max_positions
 from hornbook.models.student import new_student, student_config
 from hornbook.recipe import FamilyConfig, StudentConfig
 
@@ -34,7 +34,7 @@ def test_families_and_their_students_are_found_sound(kind):
 @pytest.mark.parametrize("kind", ALL)
 def test_every_family_has_as_many_positions_as_is_said(kind):
     encoder = ALL[kind]
-    model, most = encoder.model().eval(), most_tokens(encoder.config())
+    model, most = encoder.model().eval(), max_positions(encoder.config())
     ids = torch.full((1, most), 7)
     further = {name: torch.nn.functional.pad(t[:1], (0, most - 4)) for name, t in encoder.further.items()}
     assert model(input_ids=ids, **further)[0].shape[1] == most
@@ -49,7 +49,7 @@ def test_positions_of_other_families(kind, most):
     further = {"lilt": {"channel_shrink_ratio": 1}, "markuplm": {}, "luke": {"entity_vocab_size": 9}}
     pad = {} if kind in ("markuplm", "lilt") else {"pad_token_id": 1}
     config = config_of(kind, **pad, **further.get(kind, {}))
-    assert most_tokens(config) == most
+    assert max_positions(config) == most
     model = transformers.AutoModel.from_config(config).eval()
     model(input_ids=torch.full((1, most), 7))
     with pytest.raises((IndexError, RuntimeError)):
@@ -57,7 +57,7 @@ def test_positions_of_other_families(kind, most):
 
 
 def test_no_positions_no_limit():
-    assert most_tokens(transformers.XLNetConfig(vocab_size=50, d_model=24, n_head=4, n_layer=1, d_inner=48)) is None
+    assert max_positions(transformers.XLNetConfig(vocab_size=50, d_model=24, n_head=4, n_layer=1, d_inner=48)) is None
 
 
 SWAPPED = {

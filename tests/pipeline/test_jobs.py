@@ -5,11 +5,11 @@ import logging
 import pytest
 
 from hornbook import pipeline
-from hornbook.artifact import Store
 from hornbook.errors import HornbookError
 from hornbook.pipeline import jobs
-from hornbook.pipeline.order import student, students
+from hornbook.pipeline.stages import student, students
 from hornbook.recipe import GeneralConfig, Recipe, validate
+from hornbook.store import Store
 
 # Stands for a process that makes students: says which, and does with seed 1 what it is told to.
 STUB = """
@@ -38,7 +38,7 @@ def test_a_run_asks_for_no_other_students(recipe, tmp_path):
     assert len(made) == 2 * 4
     for name, seed in made:
         student(recipe, store, name, seed)
-    asked = {artifact.key for artifact in store.asked}
+    asked = {artifact.key for artifact in store.requested}
     assert asked <= everything.keys()
     # What is left is done when the students are there: they are evaluated, and so are the words.
     assert {everything[key] for key in everything.keys() - asked} == {"evaluation"}

@@ -7,9 +7,9 @@ import huggingface_hub
 import pytest
 import yaml
 
-from hornbook import hub
 from hornbook.errors import HornbookError, Unreachable
-from hornbook.hub import is_out_of_reach
+from hornbook.machine import hub
+from hornbook.machine.hub import is_out_of_reach
 from hornbook.models.source import load_config, model_key
 from hornbook.models.tokenizers import load_tokenizer
 from hornbook.pipeline import check

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from hornbook.corpus.inverted import OpenShard, invert
+from hornbook.index.inverted import OpenShard, invert
 from hornbook.terms import Analysis, terms
 
 

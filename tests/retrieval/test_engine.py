@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import hornbook
 from hornbook.core import core
-from hornbook.corpus.arrow import text_buffers
-from hornbook.corpus.inverted import SAMPLED
 from hornbook.errors import HornbookError
+from hornbook.index.inverted import SAMPLED
+from hornbook.machine.arrow import text_buffers
 from hornbook.retrieval import Request, engine, retrieve, retrieve_all, shard
 from hornbook.retrieval.bm25 import Found
 from hornbook.terms import Analysis, terms
@@ -238,7 +238,7 @@ def test_tasks_in_one_pass_find_what_each_finds_alone(texts, one, other, k):
         assert np.array_equal(hits.scores, alone.scores)
 
 
-class Noting(engine.Here):
+class Noting(engine.LocalExecutor):
     """A map that notes what it is asked."""
 
     def __init__(self):
@@ -281,7 +281,7 @@ def test_what_a_dead_run_left_is_used(tmp_path):
     queries = [text.split() for text in ("common rare", "x", "rare")]
     expected = retrieve(corpus, queries, 60)
 
-    class Dying(engine.Here):
+    class Dying(engine.LocalExecutor):
         def __call__(self, work, shared, items, join=None):
             for number, answer in enumerate(super().__call__(work, shared, items, join)):
                 if number == 3 and work is shard.search:

@@ -18,14 +18,14 @@ from typer.testing import CliRunner
 os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_task_oom_retries="0", RAY_DEDUP_LOGS="0")
 
 from hornbook import textbook
-from hornbook.artifact import load
 from hornbook.cli.main import app
 from hornbook.cluster import ATTEMPTS, Cluster
 from hornbook.corpus import build, open_corpus
-from hornbook.corpus.inverted import ShardFiles
 from hornbook.errors import HornbookError
+from hornbook.index.inverted import ShardFiles
 from hornbook.recipe import ContextualizedConfig, CorpusConfig
 from hornbook.retrieval import retrieve, shard
+from hornbook.store import load
 
 pytestmark = pytest.mark.slow
 

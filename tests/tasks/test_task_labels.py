@@ -238,7 +238,7 @@ def test_keys_of_glue_tasks_stay_and_those_of_others_know_how_labels_are_read(tm
 
 
 def test_names_that_yaml_would_change_are_kept_or_refused():
-    from hornbook.recipe.reading import parse_value
+    from hornbook.recipe.load import parse_value
 
     assert parse_value("[0110, 110, 1:30, 0x10, +1]", "x") == ["0110", 110, "1:30", "0x10", "+1"]
     assert parse_value("{a: 1_500, b: -3, c: 0}", "x") == {"a": 1500, "b": -3, "c": 0}

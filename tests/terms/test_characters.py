@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hornbook.corpus.arrow import text_buffers, texts_of
-from hornbook.corpus.inverted import Block
+from hornbook.index.inverted import Block
+from hornbook.machine.arrow import text_buffers, texts_of
 from hornbook.terms.characters import SIZE, tables
 from hornbook.terms.words import terms
 

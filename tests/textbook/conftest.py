@@ -5,10 +5,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hornbook.artifact import Artifact, Work, make
-from hornbook.corpus.inverted import invert, write
 from hornbook.corpus.store import SCHEMA, STAGE, shard_name, term_names
+from hornbook.index.inverted import invert, write
 from hornbook.recipe import TaskConfig
+from hornbook.store import Artifact, StageContext, make
 from hornbook.tasks import prepare
 from hornbook.terms import Analysis
 
@@ -21,13 +21,13 @@ def make_corpus(tmp_path) -> Callable[..., Artifact]:
         names = list(sources or ["books"] * len(texts))
         table = pa.table([pa.array(range(1, 2 * len(texts), 2)), list(texts), names], schema=SCHEMA)
 
-        def fill(work: Work) -> None:
+        def fill(context: StageContext) -> None:
             for number, start in enumerate(range(0, len(texts), shard_units)):
                 part = table.slice(start, shard_units)
-                pq.write_table(part, work.path / shard_name(number), row_group_size=16)
-                write(invert(part.to_batches(), Analysis()), *(work.path / name for name in term_names(number)))
-            work.counts.update(units=len(texts))
-            work.info.update(sources={name: names.count(name) for name in dict.fromkeys(names)})
+                pq.write_table(part, context.path / shard_name(number), row_group_size=16)
+                write(invert(part.to_batches(), Analysis()), *(context.path / name for name in term_names(number)))
+            context.counts.update(units=len(texts))
+            context.info.update(sources={name: names.count(name) for name in dict.fromkeys(names)})
 
         inputs = {str(i): f"{name} {text}" for i, (name, text) in enumerate(zip(names, texts, strict=True))}
         # A corpus is the same whatever its shards, but here two may stand side by side.

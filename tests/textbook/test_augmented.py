@@ -15,18 +15,20 @@ from scipy.stats import chi2_contingency, chisquare
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
-from hornbook.artifact import Work
 from hornbook.errors import HornbookError
 from hornbook.models.loading import load_masked_lm
 from hornbook.models.masked import MaskedModel
 from hornbook.models.tokenizers import load_tokenizer
 from hornbook.recipe import AugmentedConfig, TaskConfig
+from hornbook.store import StageContext
 from hornbook.tasks import prepare
 from hornbook.terms.stop_words import STOP_WORDS
-from hornbook.textbook import augmented, build, candidates, open_textbook
-from hornbook.textbook.augmented import variants
-from hornbook.textbook.candidates import ask, open_candidates
-from hornbook.textbook.reading import Reader, is_replaceable
+from hornbook.textbook import build, open_textbook
+from hornbook.textbook.augmentation import candidates
+from hornbook.textbook.augmentation.candidates import ask, open_candidates
+from hornbook.textbook.augmentation.tokenize import Reader, is_replaceable
+from hornbook.textbook.kinds import augmented
+from hornbook.textbook.kinds.augmented import variants
 
 WHOLE = [
     "film",
@@ -172,7 +174,7 @@ def test_what_is_written_equals_one_word_at_a_time(model, vectors, obvious, tmp_
     proposed = candidates.propose(config, task, tmp_path / "books" / "one")
     assert proposed.reused
     found = open_candidates(proposed)
-    near = augmented._near(config, found, Work(tmp_path))
+    near = augmented._near(config, found, StageContext(tmp_path))
     proposals = augmented._Proposals(config, found, near)
     asked = several = 0
     for text in texts:

@@ -10,7 +10,7 @@ from hornbook.recipe import GeneralConfig, TaskTextConfig
 from hornbook.tasks import open_task
 from hornbook.textbook import build
 from hornbook.textbook.contamination import Finder, held_out, normalised, screened
-from hornbook.textbook.statistics import statistics
+from hornbook.textbook.inspect.statistics import statistics
 from hornbook.textbook.store import SCHEMA
 
 FORMS = ["NFC", "NFD", "NFKC", "NFKD"]

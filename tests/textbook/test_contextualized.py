@@ -12,8 +12,9 @@ from hornbook.errors import HornbookError
 from hornbook.recipe import ContextualizedConfig
 from hornbook.retrieval import Hits, retrieve
 from hornbook.retrieval.rake import keywords
-from hornbook.textbook import build, contextualized, open_textbook
-from hornbook.textbook.contextualized import merge, smallest_k
+from hornbook.textbook import build, open_textbook
+from hornbook.textbook.kinds import contextualized
+from hornbook.textbook.kinds.contextualized import merge, smallest_k
 
 WORDS = ["film", "story", "actor", "music", "plot", "scene", "voice", "camera", "laugh", "tear", "hero", "night"]
 

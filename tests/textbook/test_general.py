@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hornbook.errors import HornbookError
 from hornbook.recipe import ContextualizedConfig, GeneralConfig
 from hornbook.terms.words import tokens
-from hornbook.textbook import build, general, open_textbook
-from hornbook.textbook.general import draw
+from hornbook.textbook import build, open_textbook
+from hornbook.textbook.kinds import general
+from hornbook.textbook.kinds.general import draw
 
 TEXTS = [f"sentence {i}" + " and more, yet" * (i % 4) for i in range(100)]
 SOURCES = ["books"] * 60 + ["news"] * 40

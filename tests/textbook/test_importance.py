@@ -14,8 +14,9 @@ from hornbook.errors import HornbookError
 from hornbook.recipe import ImportanceConfig
 from hornbook.tasks import open_task
 from hornbook.terms import terms
-from hornbook.textbook import build, general, importance, open_textbook
-from hornbook.textbook.importance import counted, draw, log_ratios, log_weights
+from hornbook.textbook import build, open_textbook
+from hornbook.textbook.kinds import general, importance
+from hornbook.textbook.kinds.importance import counted, draw, log_ratios, log_weights
 
 WORDS = ["film", "story", "actor", "music", "plot", "the", "a", "Don't", "3.14", "ΣΊΣΥΦΟΣ"]
 TEXTS = st.lists(st.lists(st.sampled_from(WORDS), max_size=8).map(" ".join), max_size=12)

@@ -6,7 +6,6 @@ from itertools import pairwise
 import pyarrow as pa
 import pytest
 
-from hornbook.artifact import Store, load
 from hornbook.errors import HornbookError
 from hornbook.recipe import (
     ContextualizedConfig,
@@ -15,7 +14,9 @@ from hornbook.recipe import (
     TaskTextConfig,
     UnionConfig,
 )
-from hornbook.textbook import build, contextualized, open_textbook
+from hornbook.store import Store, load
+from hornbook.textbook import build, open_textbook
+from hornbook.textbook.kinds import contextualized
 
 UNITS = [
     "Sleet!",

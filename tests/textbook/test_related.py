@@ -9,7 +9,8 @@ from hornbook.errors import HornbookError
 from hornbook.recipe import RelatedConfig, validate
 from hornbook.retrieval import Hits, retrieve
 from hornbook.retrieval.rake import keywords
-from hornbook.textbook import build, contextualized, open_textbook, related
+from hornbook.textbook import build, open_textbook
+from hornbook.textbook.kinds import contextualized, related
 
 WORDS = ["film", "story", "actor", "music", "plot", "scene", "voice", "camera", "laugh", "tear"]
 

@@ -12,7 +12,7 @@ from hornbook.errors import HornbookError
 from hornbook.recipe import ContextualizedConfig, CorpusConfig, GeneralConfig, ImportanceConfig, TaskTextConfig
 from hornbook.report.show import view_table
 from hornbook.textbook import build, open_textbook
-from hornbook.textbook.show import view
+from hornbook.textbook.inspect.view import view
 
 UNITS = [
     "A film with music, a film!",

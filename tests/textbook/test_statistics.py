@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
 
-from hornbook.progress import progress
+from hornbook.machine.progress import progress
 from hornbook.recipe import ContextualizedConfig, GeneralConfig, TaskTextConfig
 from hornbook.terms.stop_words import STOP_WORDS
 from hornbook.terms.words import terms
 from hornbook.textbook import build
-from hornbook.textbook.distinct import distinct, overlap
-from hornbook.textbook.statistics import statistics
-from hornbook.textbook.words import Vocabulary, read_words
+from hornbook.textbook.inspect.diversity import distinct, overlap
+from hornbook.textbook.inspect.statistics import statistics
+from hornbook.textbook.inspect.words import Vocabulary, read_words
 
 word = st.sampled_from(["film", "Film", "song", "river", "city", "the", "of", "x1"])
 unit = st.tuples(st.lists(word, max_size=8).map(" ".join), st.none() | st.lists(word, max_size=5).map(" ".join))

@@ -2,8 +2,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hornbook.artifact import make
 from hornbook.errors import HornbookError
+from hornbook.store import make
 from hornbook.textbook import open_textbook
 from hornbook.textbook.store import SCHEMA, table_of, write
 
@@ -42,9 +42,9 @@ def test_shards_do_not_depend_on_how_the_units_come(tmp_path, cuts):
 
 
 def test_a_textbook_is_streamed_in_order(tmp_path):
-    def fill(work):
-        work.counts["units"] = write(work.path, [units(25)], shard_units=10)
-        work.info["kind"] = "general"
+    def fill(context):
+        context.counts["units"] = write(context.path, [units(25)], shard_units=10)
+        context.info["kind"] = "general"
 
     make(tmp_path / "book", stage="textbook", version=1, config={}, inputs={}, build=fill)
     book = open_textbook(tmp_path / "book")

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hornbook.artifact import Artifact, Work, make
 from hornbook.recipe import UnionConfig
-from hornbook.textbook import build, open_textbook, store, union
+from hornbook.store import Artifact, StageContext, make
+from hornbook.textbook import build, open_textbook, store
+from hornbook.textbook.kinds import union
 
 ROWS = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from([None, "a", "b"])), min_size=1, max_size=30)
 
@@ -16,9 +17,9 @@ def book_of(rows, out) -> Artifact:
     columns = {"text": [text for text, _ in rows], "text_pair": [pair for _, pair in rows]}
     table = pa.table({**columns, "unit": list(range(len(rows)))})
 
-    def fill(work: Work) -> None:
-        work.counts["units"] = store.write(work.path, [store.table_of(table)], shard_units=7)
-        work.info |= {"kind": "task", "task": None, "contamination": "kept"}
+    def fill(context: StageContext) -> None:
+        context.counts["units"] = store.write(context.path, [store.table_of(table)], shard_units=7)
+        context.info |= {"kind": "task", "task": None, "contamination": "kept"}
 
     return make(out, stage=store.STAGE, version=1, config={}, inputs={"rows": repr((out.name, rows))}, build=fill)
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hornbook.errors import HornbookError
-from hornbook.textbook import vectors as module
-from hornbook.textbook.vectors import Vectors, read_vectors
+from hornbook.textbook.augmentation import vectors as module
+from hornbook.textbook.augmentation.vectors import Vectors, read_vectors
 
 LINES = ["the 1 0 0", "Film 0 2 0", ". . . 0 0 5e-1", "film 3 4 0"]
 

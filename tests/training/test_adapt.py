@@ -11,7 +11,6 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hornbook import corpus, tasks, textbook
-from hornbook.artifact import load
 from hornbook.errors import HornbookError
 from hornbook.models.loading import load_classifier
 from hornbook.recipe import (
@@ -23,10 +22,11 @@ from hornbook.recipe import (
     TaskConfig,
     validate,
 )
+from hornbook.store import load
 from hornbook.tasks import open_task
 from hornbook.training import finetune as finetune_module
 from hornbook.training import trainer as trainer_module
-from hornbook.training.distil import untaught_student
+from hornbook.training.distil import undistilled_student
 from hornbook.training.finetune import adapt, finetune, training_data
 from hornbook.training.outputs import open_outputs, teacher_outputs
 
@@ -47,7 +47,7 @@ def teacher(tmp_path_factory, tiny_teacher, task):
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory, teacher):
-    return untaught_student(teacher, tmp_path_factory.mktemp("s") / "student", STUDENT)
+    return undistilled_student(teacher, tmp_path_factory.mktemp("s") / "student", STUDENT)
 
 
 @pytest.fixture(scope="module")

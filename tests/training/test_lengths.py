@@ -9,7 +9,6 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, pipeline
 
 from hornbook import corpus, tasks, textbook
-from hornbook.artifact import Store
 from hornbook.evaluation.evaluate import evaluate
 from hornbook.models.tokenizers import load_tokenizer, tokenizer_key
 from hornbook.recipe import (
@@ -22,7 +21,8 @@ from hornbook.recipe import (
     StudentConfig,
 )
 from hornbook.recipe import TaskConfig as Task
-from hornbook.training.distil import distil, snapshot, untaught_student
+from hornbook.store import Store
+from hornbook.training.distil import distil, snapshot, undistilled_student
 from hornbook.training.finetune import adapt, finetune
 
 LONG = "good film " * 1000
@@ -65,7 +65,7 @@ def made(tmp_path_factory, source, task, general_text):
         "student": (student, 32),
         "snapshot": (snapshot(student, 1, folder / "snapshot"), 32),
         "adapted": (adapt(student, task, folder / "adapted", AdaptConfig(epochs=1, max_length=16)), 16),
-        "untaught": (untaught_student(teacher, folder / "untaught", SIZE), POSITIONS),
+        "untaught": (undistilled_student(teacher, folder / "untaught", SIZE), POSITIONS),
     }
 
 

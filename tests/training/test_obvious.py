@@ -56,8 +56,8 @@ def obvious_gradients(obvious, teacher, student, indices):
     return loss.item(), dict(student.named_parameters())
 
 
-@pytest.mark.parametrize("most_tokens", [1000, 30])
-def test_loss_and_gradient_equal_the_obvious_way(obvious, most_tokens):
+@pytest.mark.parametrize("max_positions", [1000, 30])
+def test_loss_and_gradient_equal_the_obvious_way(obvious, max_positions):
     teacher, student = freeze(bert(1, 3, 32)), bert(2, 2, 16)
     indices = np.arange(len(LENGTHS))
     expected, wanted = obvious_gradients(obvious, teacher, student, indices)
@@ -65,7 +65,7 @@ def test_loss_and_gradient_equal_the_obvious_way(obvious, most_tokens):
     tapped = Tapped(student, projection_taps(student, 2))
     distillation = Distillation(Tapped(teacher, projection_taps(teacher, TEACHER_LAYER)), {Relations(HEADS): 1.0})
     total = 0.0
-    for cut in micro_batches(indices, LENGTHS, most_tokens):
+    for cut in micro_batches(indices, LENGTHS, max_positions):
         loss = sum(distillation(tapped, batch(cut)).values()) * len(cut) / len(indices)
         loss.backward()
         total += loss.item()

@@ -9,9 +9,8 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from hornbook import corpus, tasks, textbook
-from hornbook.artifact import Artifact, Store
 from hornbook.evaluation.evaluate import evaluate
-from hornbook.evaluation.floor import floor
+from hornbook.evaluation.tfidf_baseline import floor
 from hornbook.recipe import (
     AdaptConfig,
     CorpusConfig,
@@ -22,6 +21,7 @@ from hornbook.recipe import (
     StudentConfig,
     TaskConfig,
 )
+from hornbook.store import Artifact, Store
 from hornbook.tasks import kind_version, open_task
 from hornbook.training.distil import distil, snapshot
 from hornbook.training.finetune import adapt, finetune

@@ -65,7 +65,7 @@ def test_the_shares_of_several_processes_make_up_the_step(lengths, batch, most, 
             encoded,
             plan,
             {"labels": np.arange(len(lengths))},
-            most_tokens=most,
+            max_positions=most,
             process=process,
             processes=processes,
         )

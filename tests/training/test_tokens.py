@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from hornbook.artifact import Artifact, Store, Work, make
 from hornbook.errors import HornbookError
 from hornbook.models.tokenizers import load_tokenizer, tokenizer_key
+from hornbook.store import Artifact, StageContext, Store, make
 from hornbook.textbook import store
 from hornbook.training.tokens import ENCODED, encode_textbook, open_tokens, packed
 
@@ -29,12 +29,12 @@ def make_book(folder: Path, texts: list[str], pairs: list[str | None] | None = N
     """Make a textbook of these units as they are, some to a shard."""
     import pyarrow as pa
 
-    def build(work: Work) -> None:
+    def build(context: StageContext) -> None:
         units = pa.table({"text": texts, "unit": range(len(texts))})
         second = {"text_pair": pa.array(pairs, pa.string())} if pairs else {}
-        store.write(work.path, [store.table_of(units, **second)], shard)
-        work.counts = {"units": len(texts)}
-        work.info = {"kind": "general"}
+        store.write(context.path, [store.table_of(units, **second)], shard)
+        context.counts = {"units": len(texts)}
+        context.info = {"kind": "general"}
 
     return make(folder, stage=store.STAGE, version=1, config={}, inputs={"t": repr((texts, pairs))}, build=build)
 

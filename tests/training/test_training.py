@@ -12,9 +12,8 @@ from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForSequenceClassification, TrainerCallback
 
 from hornbook import corpus, tasks, textbook
-from hornbook import progress as progress_module
-from hornbook.artifact import Artifact
 from hornbook.errors import HornbookError
+from hornbook.machine import progress as progress_module
 from hornbook.recipe import (
     AdaptConfig,
     CorpusConfig,
@@ -24,10 +23,11 @@ from hornbook.recipe import (
     StudentConfig,
     TaskConfig,
 )
+from hornbook.store import Artifact
 from hornbook.training import distil as distil_module
 from hornbook.training import finetune as finetune_module
 from hornbook.training import trainer as trainer_module
-from hornbook.training.distil import distil, snapshot, untaught_student
+from hornbook.training.distil import distil, snapshot, undistilled_student
 from hornbook.training.finetune import adapt, finetune
 from hornbook.training.tokens import encode_textbook
 
@@ -114,7 +114,7 @@ def test_a_run_that_dies_at_its_end_still_has_its_snapshots(tmp_path, teacher, b
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("hornbook.artifact.checksum", dies)
+        patch.setattr("hornbook.store.checksum", dies)
         with pytest.raises(KeyboardInterrupt):
             distil(teacher, book, tmp_path / "s", STUDENT, config)
     student = distil(teacher, book, tmp_path / "s", STUDENT, config)
@@ -367,7 +367,7 @@ def test_a_student_learns_its_teachers_logits_too(tmp_path, monkeypatch, teacher
     assert model.config.id2label == {0: "negative", 1: "positive"}
     monkeypatch.setattr(distil_module, "encode_textbook", None)  # before anything costly
     with pytest.raises(HornbookError, match="not a classifier"):
-        distil(untaught_student(teacher, tmp_path / "u", STUDENT), book, tmp_path / "t", STUDENT, config)
+        distil(undistilled_student(teacher, tmp_path / "u", STUDENT), book, tmp_path / "t", STUDENT, config)
 
 
 def test_only_the_logits_need_no_taps(tmp_path, teacher, book):
@@ -413,8 +413,8 @@ def test_relation_heads_that_do_not_divide_are_refused(tmp_path, teacher, book):
 
 
 def test_an_untaught_student_is_the_distilled_one_before_its_first_step(tmp_path, teacher):
-    a = untaught_student(teacher, tmp_path / "a", STUDENT, seed=1)
-    b = untaught_student(teacher, tmp_path / "b", STUDENT, seed=1)
+    a = undistilled_student(teacher, tmp_path / "a", STUDENT, seed=1)
+    b = undistilled_student(teacher, tmp_path / "b", STUDENT, seed=1)
     assert same(weights(a), weights(b))
 
 

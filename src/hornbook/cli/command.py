@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from typer.core import TyperGroup
 
 from hornbook.cli.stopping import Stopped, stops
-from hornbook.disk import full_disk, is_full
 from hornbook.errors import HornbookError
+from hornbook.machine.disk import full_disk, is_full
 from hornbook.recipe import parse_value
 
 Answer = Mapping[str, Any]

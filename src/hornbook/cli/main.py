@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from hornbook import hub, machine
 from hornbook import recipe as settings_of
 from hornbook.cli.command import Answer, Commands, command, overrides, with_settings
 from hornbook.errors import HornbookError
+from hornbook.machine import hub
+from hornbook.machine import load as machine
 
 app = typer.Typer(
     name="hornbook",
@@ -98,10 +99,10 @@ def _experiment(
     from rich.markdown import Markdown
 
     from hornbook import experiment
-    from hornbook.artifact import write_json, write_text
     from hornbook.report import EXPERIMENT
     from hornbook.report.grid import differences, grid_markdown, grid_table, varying
     from hornbook.report.textbooks import comparison_markdown
+    from hornbook.store import write_json, write_text
 
     settings = settings_of.load_experiment(file)
     cells = experiment.cells(settings, file)
@@ -239,8 +240,8 @@ def _textbook_build(
 ) -> Answer:
     """Build a textbook of any kind."""
     from hornbook import textbook
-    from hornbook.artifact import load
-    from hornbook.cluster import spread_over
+    from hornbook.cluster import executor_on
+    from hornbook.store import load
 
     parts = [load(book, textbook.STAGE) for book in books or ()]
     named = {"books": tuple(part.key for part in parts)} if parts else {}
@@ -256,8 +257,8 @@ def _textbook_build(
     prepared = _prepared(task, out, task_settings) if task else None
     found = load(corpus, "corpus") if corpus else None
     size = load(like, textbook.STAGE) if like else None
-    with spread_over(cluster) as spread:
-        made = textbook.build(config, corpus=found, task=prepared, like=size, books=parts, out=out, spread=spread)
+    with executor_on(cluster) as executor:
+        made = textbook.build(config, corpus=found, task=prepared, like=size, books=parts, out=out, executor=executor)
     return _made(made, quiet)
 
 
@@ -282,7 +283,7 @@ def _textbook_show(
     """Look inside a textbook: what anchors draw, with the matching terms marked, or some of its units."""
     from hornbook.report.show import view_table
     from hornbook.textbook import open_textbook
-    from hornbook.textbook.show import view
+    from hornbook.textbook.inspect.view import view
 
     found = view(open_textbook(book), anchor=anchor, random=random, units=units, seed=seed, corpus=corpus, task=task)
     _print(view_table(found), quiet)
@@ -304,7 +305,7 @@ def _textbook_stats(
     """Say what textbooks hold, how rich they are, and how near to each other and to a task."""
     from hornbook.pipeline import STORE
     from hornbook.report.textbooks import statistics_tables
-    from hornbook.textbook.statistics import statistics
+    from hornbook.textbook.inspect.statistics import statistics
 
     _refuse_idle("--task", task, [_TASK_OPTIONS.get(name, name) for name in task_settings])
     prepared = _prepared(task, runs / "task", task_settings) if task else None
@@ -397,8 +398,8 @@ def _adapt(
 ) -> Answer:
     """Adapt a distilled student to its task: to gold labels, a teacher's outputs, or both."""
     machine.settle()
-    from hornbook.artifact import Store, load
     from hornbook.pipeline import STORE
+    from hornbook.store import Store, load
     from hornbook.training.finetune import adapt
     from hornbook.training.outputs import teacher_outputs
 
@@ -493,8 +494,8 @@ def _refuse_idle(needs: str, there: object, given: Sequence[str]) -> None:
 def _prepared(task: str, out: Path, given: dict[str, Any]) -> Any:
     """Return a prepared task: opened where `task` is one, else made in the store beside `out`."""
     from hornbook import tasks
-    from hornbook.artifact import MANIFEST, Store, load
     from hornbook.pipeline import STORE
+    from hornbook.store import MANIFEST, Store, load
 
     if (Path(task) / MANIFEST).is_file():
         if given:

@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from hornbook import hub
-from hornbook.artifact import write_text
 from hornbook.errors import HornbookError
+from hornbook.machine import hub
 from hornbook.recipe import AdaptConfig, ContextualizedConfig, DistilConfig, FinetuneConfig, Recipe, validate
+from hornbook.store import write_text
 
 _WIDTH = 110
 _COMMENTS_AT = 28

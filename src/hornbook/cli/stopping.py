@@ -30,7 +30,7 @@ def stops(say: Callable[[], None]) -> Iterator[None]:
     """Raise `Stopped` in the main thread at the first Ctrl-C or SIGTERM; further ones are ignored.
 
     What does not end within 4 seconds then (a library that waits, an exception that is swallowed) is cut off, after
-    `say()`. Nothing that looks finished can be half-written, see `hornbook.artifact`.
+    `say()`. Nothing that looks finished can be half-written, see `hornbook.store`.
     """
 
     stopped: list[Stopped] = []

@@ -22,11 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hornbook.artifact import Artifact, Place, Work, make, peak_memory, result_config
 from hornbook.corpus.cutting import Limits, cut_documents
 from hornbook.corpus.deduplicate import HashPartitions, hash_texts
-from hornbook.corpus.inverted import invert, write
-from hornbook.corpus.parallel import Workers
 from hornbook.corpus.sources import Documents, Source, find_sources, read_documents, source_key
 from hornbook.corpus.store import (
     ROW_GROUP_UNITS,
@@ -39,8 +36,12 @@ from hornbook.corpus.store import (
     term_names,
 )
 from hornbook.errors import HornbookError
-from hornbook.progress import progress
+from hornbook.index.inverted import invert, write
+from hornbook.machine.memory import peak_memory
+from hornbook.machine.parallel import Workers
+from hornbook.machine.progress import progress
 from hornbook.recipe import CorpusConfig
+from hornbook.store import Artifact, Destination, StageContext, make, result_config
 from hornbook.terms import Analysis
 from hornbook.terms.plain import has_tags
 
@@ -86,7 +87,7 @@ class _Written:
 _Rows = Sequence[tuple[_Part, npt.NDArray[np.int64]]]
 
 
-def build(config: CorpusConfig, out: Place) -> Artifact:
+def build(config: CorpusConfig, out: Destination) -> Artifact:
     """Build a corpus from its sources: normalised, cut to units, exactly de-duplicated, in fixed-size shards.
 
     A unit's id is its number among the units of legal length, in the order of the sources, counted before
@@ -159,24 +160,24 @@ def _open_base(config: CorpusConfig) -> Corpus | None:
     return base
 
 
-def _fill(config: CorpusConfig, base: Corpus | None, sources: Sequence[Source], work: Work) -> None:
+def _fill(config: CorpusConfig, base: Corpus | None, sources: Sequence[Source], context: StageContext) -> None:
     started = time.monotonic()
-    staging = work.path / "staging"
+    staging = context.path / "staging"
     staging.mkdir()
     peaks: dict[int, int] = {}
     totals: Counter[str] = Counter()
     with Workers() as workers:
         with HashPartitions(staging) as hashes:
-            known = _take_over(base, work.path, hashes)
+            known = _take_over(base, context.path, hashes)
             parts = _cut_all(config, sources, staging, workers, hashes, known, totals, peaks)
             if not totals["units"]:
                 raise HornbookError(_nothing_left(config, totals))
             keep = hashes.survivors(known + totals["units"])[known:]
-        by_source, lengths = _write_all(config, base, parts, keep, work.path, workers, peaks)
+        by_source, lengths = _write_all(config, base, parts, keep, context.path, workers, peaks)
     shutil.rmtree(staging)
     _warn(config, totals)
     kept = int(keep.sum())
-    work.counts.update(
+    context.counts.update(
         documents=totals["documents"],
         units=kept,
         duplicates=totals["units"] - kept,
@@ -188,13 +189,15 @@ def _fill(config: CorpusConfig, base: Corpus | None, sources: Sequence[Source], 
     )
     if base is not None:
         # An older base did not count all of it.
-        work.counts.update({name: count + base.artifact.counts.get(name, 0) for name, count in work.counts.items()})
+        context.counts.update(
+            {name: count + base.artifact.counts.get(name, 0) for name, count in context.counts.items()}
+        )
         lengths = _add(lengths, np.array(base.artifact.info["units_by_words"], np.int64))
         by_source = dict(Counter(base.sources) + Counter(by_source))
-    work.info.update(sources=by_source, units_by_words=lengths.tolist(), length_histogram=histogram(lengths))
+    context.info.update(sources=by_source, units_by_words=lengths.tolist(), length_histogram=histogram(lengths))
     seconds = time.monotonic() - started
     peaks.update([_peak()])
-    work.measured.update(
+    context.measured.update(
         units_per_second=round(totals["units"] / seconds),
         text_megabytes_per_second=round(totals["bytes"] / 1e6 / seconds, 1),
         # Of all processes together; an upper bound, for pages that they share count for each.

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from hornbook.core import core
 from hornbook.corpus import units
-from hornbook.corpus.arrow import text_buffers, texts_of
 from hornbook.corpus.units import Unit, count_words, cut, cut_long
+from hornbook.machine.arrow import text_buffers, texts_of
 from hornbook.terms.plain import UNSEEN
 
 # Characters beyond are left to Python.

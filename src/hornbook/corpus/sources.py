@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from hornbook import hub
-from hornbook.artifact import fingerprint
 from hornbook.errors import HornbookError, Unreachable
+from hornbook.machine import hub
+from hornbook.store import fingerprint
 
 TEXT = (".txt", ".text", ".md")
 JSON = (".jsonl", ".json")

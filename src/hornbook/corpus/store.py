@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hornbook.artifact import Artifact, load
-from hornbook.corpus.inverted import OpenShard, ShardFile, ShardFiles
 from hornbook.errors import HornbookError
-from hornbook.places import opened
+from hornbook.index.inverted import OpenShard, ShardFile, ShardFiles
+from hornbook.machine.places import opened
+from hornbook.store import Artifact, load
 from hornbook.terms import Analysis
 
 STAGE = "corpus"

@@ -5,10 +5,10 @@ from typing import Any
 
 import yaml
 
-from hornbook.artifact import write_text
 from hornbook.demo.data import fetch
 from hornbook.pipeline import Outcome, run
 from hornbook.recipe import Recipe, validate
+from hornbook.store import write_text
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
 _FULL_SEEDS = (0, 1, 2)

@@ -21,7 +21,7 @@ _NOT_PROSE = re.compile(r"^(?:[=\[:.|+<]|image:|include::|//|ifdef|ifndef|endif)
 _LIST_MARK = re.compile(r"^(?:[*\-.]+|\d+\.|<\d+>|[A-Z]+:)\s+")
 _LETTERS_AND_DIGITS = re.compile(r"[\W_]+")
 _QUOTE_TEXT = re.compile(r'^\s*-?\s*text:\s*"?(.+?)"?\s*$', re.MULTILINE)
-_BOILERPLATE = re.compile(r"^(?:\W*\d*\W*|U\.S\. Department of Justice|.*Attorney Work Product.*|.*\.{5}.*)$")
+_BOILERPLATE = re.compile(r"^(?:\W*\d*\W*|U\.S\. Department of Justice|.*Attorney StageContext Product.*|.*\.{5}.*)$")
 
 
 def letters_and_digits(text: str) -> str:

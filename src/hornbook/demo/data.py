@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from hornbook import artifact
-from hornbook.artifact import Work
+from hornbook import store as artifact
 from hornbook.demo import clean
 from hornbook.errors import HornbookError
-from hornbook.progress import progress
+from hornbook.machine.progress import progress
+from hornbook.store import StageContext
 
 logger = logging.getLogger("hornbook")
 
@@ -178,16 +178,16 @@ def _last_word(output: str) -> str:
     return (errors or lines or ["nothing"])[-1]
 
 
-def _prepare(wheels: Path, work: Work) -> None:
+def _prepare(wheels: Path, context: StageContext) -> None:
     download(wheels)
     members = _members(wheels)
-    _write_model(members, work.path / "model")
-    reviews = _write_reviews(members, work)
-    (work.path / "general").mkdir()
+    _write_model(members, context.path / "model")
+    reviews = _write_reviews(members, context)
+    (context.path / "general").mkdir()
     forbidden = {clean.letters_and_digits(text) for text, _ in reviews}
     with progress("preparing the general corpus", len(SOURCES), "sources") as counter:
         for name, parts in SOURCES.items():
-            _write_source(name, _read(members, parts), forbidden, work)
+            _write_source(name, _read(members, parts), forbidden, context)
             counter.advance(note=name)
 
 
@@ -228,11 +228,11 @@ def read_reviews(data: bytes) -> list[tuple[str, str]]:
     return list(labels.items())
 
 
-def _write_reviews(members: dict[str, zipfile.ZipFile], work: Work) -> list[tuple[str, str]]:
+def _write_reviews(members: dict[str, zipfile.ZipFile], context: StageContext) -> list[tuple[str, str]]:
     reviews = read_reviews(_read_member(members, _REVIEWS))
     lines = ["text\tlabel", *("\t".join(review) for review in reviews)]
-    (work.path / "reviews.tsv").write_text("\n".join(lines) + "\n", "utf-8")
-    work.counts["reviews"] = len(reviews)
+    (context.path / "reviews.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    context.counts["reviews"] = len(reviews)
     return reviews
 
 
@@ -262,12 +262,12 @@ def distinct_lines(lines: Iterable[str], forbidden: set[str]) -> tuple[list[str]
     return list(kept), refused
 
 
-def _write_source(name: str, lines: Iterable[str], forbidden: set[str], work: Work) -> None:
+def _write_source(name: str, lines: Iterable[str], forbidden: set[str], context: StageContext) -> None:
     kept, refused = distinct_lines(lines, forbidden)
-    path = work.path / "general" / f"{name}.txt"
+    path = context.path / "general" / f"{name}.txt"
     path.write_text("\n".join(kept) + "\n", "utf-8")
-    work.counts[f"{name}_lines"] = len(kept)
-    work.counts[f"{name}_reviews_left_out"] = refused
+    context.counts[f"{name}_lines"] = len(kept)
+    context.counts[f"{name}_reviews_left_out"] = refused
     logger.info(
         "quickstart: %s: %s lines, %.1f MB, %d reviews left out",
         name,

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from hornbook.artifact import Artifact, Place, Work, load, make
 from hornbook.evaluation.record import record, scored_splits
 from hornbook.models.encode import encode
 from hornbook.models.loading import label_order, load_ready_classifier
@@ -14,6 +13,7 @@ from hornbook.models.predict import best_device, predict, sentences_per_second
 from hornbook.models.source import Model, model_key, model_path
 from hornbook.models.tokenizers import learned_length, load_tokenizer, saved_length
 from hornbook.recipe import EvaluateConfig
+from hornbook.store import Artifact, Destination, StageContext, load, make
 from hornbook.tasks import Task, kind_version, open_task
 from hornbook.tasks.metrics import ChanceCheck
 from hornbook.training.finetune import encode_split
@@ -27,7 +27,7 @@ _MUCH_CUT = 0.01
 def evaluate(
     model: Model,
     task: Artifact | Path | str,
-    out: Place,
+    out: Destination,
     config: EvaluateConfig | None = None,
     *,
     teacher: Model | None = None,
@@ -55,8 +55,8 @@ def evaluate(
     config = config or EvaluateConfig()
     task = task if isinstance(task, Artifact) else load(task, "task")
 
-    def build(work: Work) -> None:
-        _build(work, model_path(model), open_task(task), config, teacher, label_names)
+    def build(context: StageContext) -> None:
+        _build(context, model_path(model), open_task(task), config, teacher, label_names)
 
     inputs = {"model": model_key(model), "task": task.key}
     if teacher is not None:
@@ -75,7 +75,7 @@ def evaluate(
 
 
 def _build(
-    work: Work,
+    context: StageContext,
     path: str,
     task: Task,
     config: EvaluateConfig,
@@ -94,11 +94,11 @@ def _build(
         shares[split] = encoded.cut / len(encoded)
     if shares["dev"] > _MUCH_CUT:
         logger.warning("%.1f%% of dev's inputs are cut at max_length %d", 100 * shares["dev"], limit)
-    record(work, task, outputs)
-    work.info["share_cut"] = shares
+    record(context, task, outputs)
+    context.info["share_cut"] = shares
     parameters, embeddings = count_parameters(model)
-    work.counts = {"parameters": parameters, "parameters_without_embeddings": parameters - embeddings}
-    work.counts["weight_bytes"] = sum(p.numel() * p.element_size() for p in model.parameters())
+    context.counts = {"parameters": parameters, "parameters_without_embeddings": parameters - embeddings}
+    context.counts["weight_bytes"] = sum(p.numel() * p.element_size() for p in model.parameters())
     table = task.split("dev").slice(0, config.speed_sentences)
     pairs = table["text_pair"].to_pylist() if task.pair else None
     measured = {"model": (model, tokenizer)}
@@ -112,8 +112,8 @@ def _build(
         },
         config.batch,
     )
-    work.measured["device"] = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
-    work.measured["sentences_per_second"] = {name: round(speed, 1) for name, speed in speeds.items()}
+    context.measured["device"] = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+    context.measured["sentences_per_second"] = {name: round(speed, 1) for name, speed in speeds.items()}
 
 
 def _length(tokenizer: Any, config: EvaluateConfig) -> int:

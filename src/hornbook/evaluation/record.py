@@ -9,7 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hornbook.artifact import Work
+from hornbook.store import StageContext
 from hornbook.tasks import Task
 from hornbook.tasks.metrics import (
     ChanceCheck,
@@ -30,7 +30,7 @@ def scored_splits(task: Task) -> list[str]:
     return [split for split in task.splits if split != "train"]
 
 
-def record(work: Work, task: Task, outputs: dict[str, NDArray[Any]]) -> None:
+def record(context: StageContext, task: Task, outputs: dict[str, NDArray[Any]]) -> None:
     """Write predictions and confusions, and fill in scores, calibration and the comparison with chance.
 
     `predictions-SPLIT.parquet`: text, text_pair for a task of pairs, gold, predicted (names, lists of names, or
@@ -48,17 +48,17 @@ def record(work: Work, task: Task, outputs: dict[str, NDArray[Any]]) -> None:
         gold = task.gold(split)
         by_split[split] = scores(task.kind, gold, found)
         pq.write_table(
-            _predictions(task, split, found), work.path / f"predictions-{split}.parquet", compression="zstd"
+            _predictions(task, split, found), context.path / f"predictions-{split}.parquet", compression="zstd"
         )
         table = confusion(task.kind, gold, found, task.labels)
         if table is not None:
-            pyarrow.csv.write_csv(table, work.path / f"confusion-{split}.csv")
+            pyarrow.csv.write_csv(table, context.path / f"confusion-{split}.csv")
     gold = task.gold("dev")
     if task.kind == "regression" and (doubt := score_doubt(gold, outputs["dev"][:, 0])):
         logger.warning("%s, dev: the model %s", task.name, doubt)
-        work.info["doubt"] = doubt
+        context.info["doubt"] = doubt
     error = calibration_error(task.kind, gold, outputs["dev"])
-    work.info |= {
+    context.info |= {
         "task": task.name,
         "labels": list(task.labels),
         "metric": task.metric,

@@ -11,14 +11,15 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from hornbook import hub, pipeline
-from hornbook.artifact import Artifact, Store, content_key
+from hornbook import pipeline
 from hornbook.errors import DiskFull, HornbookError, Unreachable
 from hornbook.evaluation.compare import compact
 from hornbook.experiment.grid import Cell
 from hornbook.experiment.results import Results, Row
+from hornbook.machine import hub
+from hornbook.store import Artifact, Store, content_key
 from hornbook.tasks import Task, open_task
-from hornbook.textbook.statistics import measured, read_statistics
+from hornbook.textbook.inspect.statistics import measured, read_statistics
 
 logger = logging.getLogger("hornbook")
 
@@ -159,7 +160,7 @@ def _unfinished(cell: Cell, runs: Path | str) -> list[str]:
         _asked(cell, store)
     except HornbookError:
         return []
-    return [artifact.key for artifact in store.asked if artifact.planned]
+    return [artifact.key for artifact in store.requested if artifact.planned]
 
 
 def _key(cell: Cell) -> str:
@@ -178,7 +179,7 @@ def _asked(cell: Cell, dry: Store) -> str:
         return measured(books, task, dry).key
     for _ in pipeline.cell(cell.recipe, dry, cell.textbook):
         pass
-    evaluated, seeds = dry.asked[-1].key, cell.recipe.teacher.seeds
+    evaluated, seeds = dry.requested[-1].key, cell.recipe.teacher.seeds
     # Where nothing is finished, the first of several teachers stands for the best of them.
     return evaluated if len(seeds) < 2 else content_key("row", 1, {"teacher.seeds": seeds}, {"evaluation": evaluated})
 
@@ -206,8 +207,8 @@ def _measured(cell: Cell, store: Store) -> Row:
 
 def _scored(cell: Cell, store: Store) -> _Made:
     *teachers, row = pipeline.cell(cell.recipe, store, cell.textbook)
-    scored = store.asked[-1]
-    task = open_task(next(artifact for artifact in store.asked if artifact.stage == "task"))
+    scored = store.requested[-1]
+    task = open_task(next(artifact for artifact in store.requested if artifact.stage == "task"))
     gold = {
         "name": task.name,
         "kind": task.kind,

@@ -9,8 +9,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from hornbook.artifact import write_text
 from hornbook.errors import HornbookError
+from hornbook.store import write_text
 
 Row = dict[str, Any]
 

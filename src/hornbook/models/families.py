@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hornbook.artifact import result_config
 from hornbook.errors import HornbookError
 from hornbook.recipe import FamilyConfig
+from hornbook.store import result_config
 
 # What transformers' configurations call the number of heads of keys and values, where several queries share them.
 KEY_HEADS = "num_key_value_heads"
@@ -87,7 +87,7 @@ FAMILIES: dict[str, FamilyConfig] = {
 
 
 @dataclass(frozen=True)
-class Habit:
+class FamilyDefaults:
     """What a family's models have in common, beyond where their parts stand.
 
     Attributes:
@@ -113,15 +113,15 @@ _LATE_POSITIONS = (
     *("roberta", "xlm-roberta", "camembert", "data2vec-text", "mpnet"),
     *("roberta-prelayernorm", "xlm-roberta-xl"),
 )
-HABITS: dict[str, Habit] = {
-    **{kind: Habit(late_positions=True) for kind in _LATE_POSITIONS},
+FAMILY_DEFAULTS: dict[str, FamilyDefaults] = {
+    **{kind: FamilyDefaults(late_positions=True) for kind in _LATE_POSITIONS},
     # It would switch from sparse to full attention at the first batch of short texts, and stay there: outputs would
     # depend on the order of the batches, and a run that resumes would draw other dropouts.
-    "big_bird": Habit(settings=(("attention_type", "original_full"),)),
-    "longformer": Habit(late_positions=True, global_first=True),
-    **{kind: Habit(rotary=True) for kind in ("eurobert", "gte", "nomic_bert", "roformer")},
+    "big_bird": FamilyDefaults(settings=(("attention_type", "original_full"),)),
+    "longformer": FamilyDefaults(late_positions=True, global_first=True),
+    **{kind: FamilyDefaults(rotary=True) for kind in ("eurobert", "gte", "nomic_bert", "roformer")},
     # Its feed-forward layers are gated, with two matrices on the way in: base has 1152 for 768.
-    "modernbert": Habit(feed_forward=1.5, rotary=True),
+    "modernbert": FamilyDefaults(feed_forward=1.5, rotary=True),
 }
 
 
@@ -157,9 +157,9 @@ def family_of(config: Any, family: FamilyConfig | None = None) -> FamilyConfig:
     return family or FAMILIES[kind]
 
 
-def habit_of(config: Any) -> Habit:
+def habit_of(config: Any) -> FamilyDefaults:
     """Return the habit of a model's family; that of BERT where the table has none."""
-    return HABITS.get(str(getattr(config, "model_type", None)), Habit())
+    return FAMILY_DEFAULTS.get(str(getattr(config, "model_type", None)), FamilyDefaults())
 
 
 def sizes_of(config: Any, family: FamilyConfig | None = None) -> Sizes:

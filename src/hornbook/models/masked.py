@@ -9,8 +9,8 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from hornbook.models.encode import Batch, model_inputs
 from hornbook.models.families import FAMILIES
-from hornbook.models.largest import largest
 from hornbook.models.taps import freeze
+from hornbook.models.topk import topk_indices
 
 
 class MaskedModel:
@@ -53,7 +53,7 @@ class MaskedModel:
         with torch.inference_mode():
             logits = self._model(**inputs).logits
             logits = logits[:, 0] if self._has_base else self._chosen(logits)
-            best: NDArray[np.int64] = largest(logits.float(), count).cpu().numpy()
+            best: NDArray[np.int64] = topk_indices(logits.float(), count).cpu().numpy()
         return best.astype(np.int32)
 
     def _at_masked(self, forward: Any) -> Any:

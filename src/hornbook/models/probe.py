@@ -33,7 +33,7 @@ _ROW_COUNTS, _TOKENS = "vocab_size", "_token_id"
 _OF_SIZE = re.compile(r"head_|key_value|window|group|block|kernel|dim$|_dim_|ratio")
 
 
-def most_tokens(config: Any) -> int | None:
+def max_positions(config: Any) -> int | None:
     """Return how many tokens a model has positions for; None where its configuration does not say."""
     most = getattr(config, "max_position_embeddings", None)
     if most is None or most < 1:

@@ -5,10 +5,10 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from hornbook import hub
-from hornbook.artifact import MANIFEST, Artifact, fingerprint, load
 from hornbook.errors import HornbookError, Unreachable
+from hornbook.machine import hub
 from hornbook.models.families import habit_of
+from hornbook.store import MANIFEST, Artifact, fingerprint, load
 
 _SENTENCEPIECE = ("spm.model", "sentencepiece.bpe.model", "spiece.model", "sentencepiece.model")
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import xxhash
 
-from hornbook.artifact import MANIFEST, Artifact, load, write_json
 from hornbook.errors import HornbookError
-from hornbook.models.probe import most_tokens
+from hornbook.models.probe import max_positions
 from hornbook.models.source import (
     Model,
     a_model,
@@ -22,11 +21,12 @@ from hornbook.models.source import (
     refuse_changed,
     unloadable,
 )
+from hornbook.store import MANIFEST, Artifact, load, write_json
 
 logger = logging.getLogger("hornbook")
 
 # How many tokens a model takes, in the tokenizer_config.json of a model that is saved to be cut at fewer.
-_LONGEST = "longest_input"
+_LONGEST = "max_input_tokens"
 _ANY = 1 << 30
 _FILE = "tokenizer.json"
 _FEWEST = 4
@@ -59,7 +59,7 @@ def _key_of_tokenizer(model: str, _: str) -> str:
     return xxhash.xxh3_128_hexdigest(text.encode())
 
 
-def longest_input(model: Model) -> int:
+def max_input_tokens(model: Model) -> int:
     """Return how many tokens of an input a model takes, special tokens included."""
     return _longest_input(model_path(model), model_key(model))
 
@@ -71,7 +71,7 @@ def _longest_input(model: str, _: str) -> int:
 
 def warn_of_length(setting: str, max_length: int, model: Model) -> None:
     """Say so if a setting allows longer inputs than a model takes."""
-    if max_length > (limit := longest_input(model)):
+    if max_length > (limit := max_input_tokens(model)):
         logger.warning(
             "%s is %d, but %s takes %d tokens; longer inputs are cut there",
             setting,
@@ -104,7 +104,7 @@ def load_tokenizer(model: str) -> Any:
     tokenizer = _as_stored(model, tokenizer)
     config = load_config(model)
     _refuse_strange_ids(model, tokenizer, config)
-    positions = most_tokens(config)
+    positions = max_positions(config)
     stated = tokenizer.init_kwargs.pop(_LONGEST, None), tokenizer.model_max_length
     # With less no text is left; transformers takes 0 for "cut nothing".
     legal = (length for length in stated if isinstance(length, int | float) and length >= _FEWEST)

@@ -1,8 +1,8 @@
 """From a recipe to its results: the order of stages, whole runs, plans."""
 
 from hornbook.pipeline.estimate import estimates, free_megabytes, timed
-from hornbook.pipeline.order import books, cell
 from hornbook.pipeline.runs import STORE, TABLE, Outcome, check, out_of_reach, plan, run
+from hornbook.pipeline.stages import books, cell
 from hornbook.report import REPORT
 
 __all__ = [

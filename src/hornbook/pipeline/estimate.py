@@ -5,14 +5,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hornbook import disk
-from hornbook.artifact import RUN, Artifact, Store, load
+from hornbook.machine import disk
+from hornbook.store import RUN, Artifact, Store, load
 
 
 def stages(store: Store) -> list[dict[str, Any]]:
     """Return one row for each artefact that a store was asked for: stage, key, folder, seconds, reused."""
     by_key: dict[str, Artifact] = {}
-    for artifact in store.asked:
+    for artifact in store.requested:
         by_key.setdefault(artifact.key, artifact)
     return [
         {
@@ -121,7 +121,7 @@ def _cells(artifact: Artifact) -> int:
 
 def estimates(store: Store) -> list[dict[str, Any]]:
     """Return the stages that a dry store was asked for, as `plan` does."""
-    by_key = {artifact.key: artifact for artifact in store.asked}
+    by_key = {artifact.key: artifact for artifact in store.requested}
     return [_estimated(by_key[stage["key"]], stage, store) for stage in stages(store)]
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from hornbook import machine
-from hornbook.artifact import Store
 from hornbook.errors import HornbookError
-from hornbook.pipeline.order import student, students
+from hornbook.machine import load as machine
+from hornbook.pipeline.stages import student, students
 from hornbook.recipe import Recipe, validate
+from hornbook.store import Store
 
 logger = logging.getLogger("hornbook")
 
@@ -67,9 +67,9 @@ def side_by_side(recipe: Recipe, store: Store, jobs: int) -> None:
 
 
 def _is_finished(recipe: Recipe, dry: Store, one: Student) -> bool:
-    dry.asked.clear()
+    dry.requested.clear()
     student(recipe, dry, *one)
-    return not any(artifact.planned for artifact in dry.asked)
+    return not any(artifact.planned for artifact in dry.requested)
 
 
 class _Worker:

@@ -10,16 +10,16 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from hornbook import hub
-from hornbook.artifact import Store, write_json, write_text
 from hornbook.errors import HornbookError, Unreachable
+from hornbook.machine import hub
 from hornbook.pipeline.estimate import estimates, stages
 from hornbook.pipeline.jobs import side_by_side
-from hornbook.pipeline.order import check_kind, check_trainings, rows
+from hornbook.pipeline.stages import check_kind, check_trainings, rows
 from hornbook.recipe import AugmentedConfig, Recipe
 from hornbook.report import REPORT
 from hornbook.report.summary import remarks, summarise
 from hornbook.report.tables import markdown_table, title
+from hornbook.store import Store, write_json, write_text
 
 logger = logging.getLogger("hornbook")
 
@@ -207,7 +207,7 @@ def _reach(cluster: str) -> None:
 
     try:
         # Not more: a process in which Ray runs must not fork, and the corpus is built by forked ones.
-        Cluster(cluster).knock()
+        Cluster(cluster).check_reachable()
     except (OSError, ValueError) as error:
         raise HornbookError(f"{cluster}: no Ray cluster answers here ({error}); start it first") from None
 

@@ -2,7 +2,7 @@
 
 from hornbook.recipe.data import CorpusConfig, TaskConfig
 from hornbook.recipe.experiment import Experiment
-from hornbook.recipe.reading import (
+from hornbook.recipe.load import (
     BOOKS,
     KINDS,
     load_experiment,
@@ -17,7 +17,6 @@ from hornbook.recipe.recipe import BASELINES, Recipe
 from hornbook.recipe.settings import all_text
 from hornbook.recipe.textbooks import (
     AugmentedConfig,
-    BookOfOne,
     ChainConfig,
     ContextualizedConfig,
     GeneralConfig,
@@ -25,6 +24,7 @@ from hornbook.recipe.textbooks import (
     RelatedConfig,
     RetrievedConfig,
     SampleConfig,
+    SingleTextbookConfig,
     TaskTextConfig,
     TextbookConfig,
     UnionConfig,
@@ -46,7 +46,6 @@ __all__ = [
     "KINDS",
     "AdaptConfig",
     "AugmentedConfig",
-    "BookOfOne",
     "ChainConfig",
     "ContextualizedConfig",
     "CorpusConfig",
@@ -61,6 +60,7 @@ __all__ = [
     "RelatedConfig",
     "RetrievedConfig",
     "SampleConfig",
+    "SingleTextbookConfig",
     "StudentConfig",
     "TaskConfig",
     "TaskTextConfig",

@@ -131,18 +131,18 @@ class TaskTextConfig(BookConfig):
     """`task`: the task's own texts."""
 
 
-class _OfBooks(BookConfig):
+class _CombinedConfig(BookConfig):
     books: tuple[Name, ...] = Field(min_length=2, json_schema_extra=NOT_IN_KEY)
     """Names of textbooks of the same recipe."""
 
     @model_validator(mode="after")
-    def _check_books(self) -> "_OfBooks":
+    def _check_books(self) -> "_CombinedConfig":
         if len(set(self.books)) < len(self.books):
             raise ValueError("books holds a name twice")
         return self
 
 
-class UnionConfig(_OfBooks):
+class UnionConfig(_CombinedConfig):
     """Several textbooks shuffled together."""
 
     kind: Literal["union"] = "union"
@@ -151,7 +151,7 @@ class UnionConfig(_OfBooks):
     """Seed of the order."""
 
 
-class ChainConfig(_OfBooks):
+class ChainConfig(_CombinedConfig):
     """Several textbooks one after another: a student is distilled on the first, then on the next."""
 
     kind: Literal["chain"] = "chain"
@@ -161,7 +161,7 @@ class ChainConfig(_OfBooks):
     default the paper's for augmented text)."""
 
 
-BookOfOne = (
+SingleTextbookConfig = (
     ContextualizedConfig
     | GeneralConfig
     | ImportanceConfig
@@ -170,4 +170,4 @@ BookOfOne = (
     | TaskTextConfig
     | UnionConfig
 )
-TextbookConfig = Annotated[BookOfOne | ChainConfig, Field(discriminator="kind")]
+TextbookConfig = Annotated[SingleTextbookConfig | ChainConfig, Field(discriminator="kind")]

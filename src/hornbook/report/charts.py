@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from hornbook.artifact import write_text
+from hornbook.store import write_text
 
 # Told apart in print and by every eye (Okabe and Ito).
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#888888")

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from hornbook.artifact import Artifact, Store, load
 from hornbook.errors import HornbookError
 from hornbook.report import EXPERIMENT, REPORT
 from hornbook.report.summary import TEACHER, summarise
+from hornbook.store import Artifact, Store, load
 from hornbook.tasks.task import score_name
 from hornbook.textbook import open_textbook
-from hornbook.textbook.show import CONTEXTUALIZED, View, view
-from hornbook.textbook.statistics import measured, read_statistics
+from hornbook.textbook.inspect.statistics import measured, read_statistics
+from hornbook.textbook.inspect.view import CONTEXTUALIZED, View, view
 
 Row = dict[str, Any]
 _MISTAKES, _ANCHORS, _UNITS, _BINS = 50, 40, 5, 10

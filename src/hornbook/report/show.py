@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hornbook.report.tables import plain
-from hornbook.textbook.show import CONTEXTUALIZED, Anchor, View
+from hornbook.textbook.inspect.view import CONTEXTUALIZED, Anchor, View
 
 _MISSING = "×"
 _NAMES = {"anchors": "anchors that drew it", "rank": "best rank"}

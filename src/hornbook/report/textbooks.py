@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hornbook.report.tables import markdown_lines, plain
-from hornbook.textbook.statistics import TASK
+from hornbook.textbook.inspect.statistics import TASK
 
 _SHORTENED = 90
 _IN_COMMON = "words in common among the 5,000 most frequent, stop words left out, %"

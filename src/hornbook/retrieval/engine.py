@@ -33,8 +33,8 @@ from numpy.typing import NDArray
 
 from hornbook.core import core
 from hornbook.errors import HornbookError
-from hornbook.machine import cores
-from hornbook.progress import Counter, progress
+from hornbook.machine.load import cores
+from hornbook.machine.progress import Counter, progress
 from hornbook.retrieval import reference
 from hornbook.retrieval.bm25 import Found, Hits, Queries, Statistics
 from hornbook.retrieval.shard import ALL, REST, SAMPLE, Answer, AtHand, Counted, Part, Plan, Shard, count, search
@@ -58,7 +58,7 @@ class Corpus(Protocol):
         """Return its shards, of which so many, the first, stay open."""
 
 
-class Spread(Protocol):
+class Executor(Protocol):
     """A map over parts of a corpus.
 
     Attributes:
@@ -90,7 +90,7 @@ class Spread(Protocol):
         """
 
 
-class Here:
+class LocalExecutor:
     """A map over parts of a corpus one by one, in this process."""
 
     width = joined = 1
@@ -108,7 +108,7 @@ class Here:
         return map(work(shared), items)
 
 
-HERE = Here()
+LOCAL = LocalExecutor()
 
 
 @dataclass(frozen=True)
@@ -132,14 +132,14 @@ def retrieve(
     b: float = 0.75,
     *,
     threads: int | None = None,
-    spread: Spread = HERE,
+    executor: Executor = LOCAL,
     keep: Path | None = None,
 ) -> Hits:
     """Return the k best units of each query, exactly; a unit that holds no term of a query is no hit of it.
 
     See `retrieve_all`, which does the same for several tasks at once.
     """
-    return retrieve_all(corpus, [Request(queries, k)], k1, b, threads=threads, spread=spread, keep=keep)[0]
+    return retrieve_all(corpus, [Request(queries, k)], k1, b, threads=threads, executor=executor, keep=keep)[0]
 
 
 def retrieve_all(
@@ -149,7 +149,7 @@ def retrieve_all(
     b: float = 0.75,
     *,
     threads: int | None = None,
-    spread: Spread = HERE,
+    executor: Executor = LOCAL,
     keep: Path | None = None,
 ) -> list[Hits]:
     """Return the best units for the queries of several tasks, in one pass over the corpus.
@@ -163,7 +163,7 @@ def retrieve_all(
         k1: saturation of term frequency.
         b: normalisation by unit length, 0 to 1.
         threads: how many search a shard; by default one a core.
-        spread: where shards are searched.
+        executor: where shards are searched.
         keep: a folder for the answers of shards; those that an earlier run left there are used.
 
     Returns:
@@ -180,9 +180,9 @@ def retrieve_all(
     k = np.repeat(np.array([request.k for request in requests], np.uint32), sizes)
     words = [query for request in requests for query in request.queries]
     queries = Queries.of(words, k, corpus.analysis)
-    shards = corpus.inverted(spread.at_hand)
-    shards = [*map(AtHand, shards[: spread.at_hand]), *shards[spread.at_hand :]]
-    found = _retrieve(shards, queries, k1, b, _Kept(keep, spread, threads or cores()))
+    shards = corpus.inverted(executor.at_hand)
+    shards = [*map(AtHand, shards[: executor.at_hand]), *shards[executor.at_hand :]]
+    found = _retrieve(shards, queries, k1, b, _Kept(keep, executor, threads or cores()))
     ends = np.cumsum([0, *(len(request.queries) * request.k for request in requests)]).tolist()
     spans = zip(starmap(slice, pairwise(ends)), requests, strict=True)
     return [
@@ -194,10 +194,10 @@ def retrieve_all(
 def _retrieve(shards: Sequence[Shard], queries: Queries, k1: float, b: float, kept: "_Kept") -> Found:
     """Return the best units for each query, filled up."""
     known, samples = Statistics(0, 0, np.zeros(len(queries.terms), np.int64)), list[int]()
-    for counted in kept.spread(count, queries, shards, add_up):
+    for counted in kept.executor(count, queries, shards, add_up):
         known += counted.statistics
         samples += counted.sampled
-    threads = kept.spread.threads or kept.threads
+    threads = kept.executor.threads or kept.threads
     if not known.length or not len(queries):
         return merge(queries.k, [], threads, filled=True)
     bars, postings = np.zeros(len(queries)), known.postings(queries)
@@ -231,7 +231,7 @@ def _sample(
     with progress("Sampling", units) as counter:
         parts: list[Part] = [(shard, SAMPLE) for shard in shards]
         asked = replace(plan, queries=some, bars=np.zeros(len(some)))
-        found = merge(some.k, _search(asked, _groups(parts, kept.spread.width), kept, counter), kept.threads)
+        found = merge(some.k, _search(asked, _groups(parts, kept.executor.width), kept, counter), kept.threads)
     return _kth(some, found), [found]
 
 
@@ -245,7 +245,7 @@ def _search_again(
         bars, postings = np.zeros(len(short)), theirs.postings(some)
         again = replace(plan, queries=some, idf=theirs.idf, bars=bars, postings=postings)
         parts: list[Part] = [(shard, ALL) for shard in shards]
-        found = _search(again, _groups(parts, kept.spread.width), kept, counter)
+        found = _search(again, _groups(parts, kept.executor.width), kept, counter)
     mended = merge(some.k, found, kept.threads, filled=True)
     for query, span in zip(short.tolist(), pairwise(mended.starts.tolist()), strict=True):
         old, new = slice(int(merged.starts[query]), int(merged.starts[query + 1])), slice(*span)
@@ -311,15 +311,15 @@ class _Kept:
     """The answers of shards, kept in a folder while a run is not finished; `threads` merge them."""
 
     folder: Path | None
-    spread: Spread
+    executor: Executor
     threads: int
 
     def search(self, plan: Plan, groups: Sequence[Sequence[Part]]) -> Iterator[Answer]:
         """Yield the answers of the groups, as many in one as the spread joins; those first that are there already."""
         if self.folder is None:
-            yield from self.spread(search, plan, groups, join)
+            yield from self.executor(search, plan, groups, join)
             return
-        joined = _runs(groups, self.spread.joined)
+        joined = _runs(groups, self.executor.joined)
         missing = []
         for several in joined:
             path = self._path(plan, several)
@@ -328,7 +328,7 @@ class _Kept:
             else:
                 yield answer
         # Only the last few can be fewer than the spread joins, so what is missing is joined as it was.
-        answers = self.spread(search, plan, [group for several, _ in missing for group in several], join)
+        answers = self.executor(search, plan, [group for several, _ in missing for group in several], join)
         for (_, path), answer in zip(missing, answers, strict=True):
             _write(path, answer)
             yield answer

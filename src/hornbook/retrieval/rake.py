@@ -8,9 +8,9 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from hornbook.core import core
-from hornbook.corpus.arrow import text_buffers, texts_of
 from hornbook.errors import HornbookError
-from hornbook.progress import progress
+from hornbook.machine.arrow import text_buffers, texts_of
+from hornbook.machine.progress import progress
 from hornbook.terms.characters import tables
 from hornbook.terms.plain import plain
 from hornbook.terms.stop_words import STOP_WORDS

@@ -11,8 +11,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from hornbook.core import core
-from hornbook.corpus.arrow import text_buffers
-from hornbook.corpus.inverted import Block, Inverted
+from hornbook.index.inverted import Block, Inverted
+from hornbook.machine.arrow import text_buffers
 from hornbook.retrieval import reference
 from hornbook.retrieval.bm25 import Found, Queries, Statistics
 

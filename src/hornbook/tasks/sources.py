@@ -11,10 +11,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from hornbook import hub
-from hornbook.artifact import fingerprint
 from hornbook.errors import HornbookError, Unreachable
+from hornbook.machine import hub
 from hornbook.recipe import TaskConfig
+from hornbook.store import fingerprint
 from hornbook.tasks.glue import GLUE, HUB_NAME, GlueTask
 from hornbook.tasks.names import listed
 from hornbook.tasks.rows import Rows, is_readable, is_table, joined, json_column, read_rows, stem

@@ -12,16 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hornbook.artifact import Artifact, Place, Work, load, make, result_config
 from hornbook.errors import HornbookError
 from hornbook.recipe import TaskConfig
-from hornbook.tasks.doubts import Doubt, doubts, text_keys
+from hornbook.store import Artifact, Destination, StageContext, load, make, result_config
 from hornbook.tasks.glue import GLUE, NO_TEST
 from hornbook.tasks.labels import Kind, Labels, read_labels, without_labels
 from hornbook.tasks.names import listed
 from hornbook.tasks.rows import Rows
 from hornbook.tasks.sources import Source, locate
 from hornbook.tasks.split import Indices, copies, sample_rows, split_rows, strata
+from hornbook.tasks.warnings import DataWarning, data_warnings, text_keys
 
 logger = logging.getLogger("hornbook")
 
@@ -144,7 +144,7 @@ def kind_version(task: Artifact) -> dict[str, int]:
     return REGRESSION if kind == "regression" else {}
 
 
-def prepare(config: TaskConfig, out: Place) -> Artifact:
+def prepare(config: TaskConfig, out: Destination) -> Artifact:
     """Read labelled data, check it, split it where it comes without splits, and store it in `out`.
 
     Args:
@@ -187,14 +187,14 @@ def check(config: TaskConfig) -> Labels:
     return labels
 
 
-def _build(config: TaskConfig, source: Source, work: Work) -> None:
+def _build(config: TaskConfig, source: Source, context: StageContext) -> None:
     tables, labels, pair, how, found = _read(config, source)
     metric = _metric(config, source, labels)
     for split, table in tables.items():
-        pq.write_table(table, work.path / f"{split}.parquet", compression="zstd")
-        work.counts[f"{split}_rows"] = len(table)
-    work.counts |= {doubt.name: doubt.rows for doubt in found}
-    work.info |= {
+        pq.write_table(table, context.path / f"{split}.parquet", compression="zstd")
+        context.counts[f"{split}_rows"] = len(table)
+    context.counts |= {doubt.name: doubt.rows for doubt in found}
+    context.info |= {
         "name": source.name,
         "kind": labels.kind,
         "labels": list(labels.names),
@@ -218,7 +218,7 @@ def _metric(config: TaskConfig, source: Source, labels: Labels) -> str:
 
 def _read(
     config: TaskConfig, source: Source
-) -> tuple[dict[str, pa.Table], Labels, bool, dict[str, str], list[Doubt]]:
+) -> tuple[dict[str, pa.Table], Labels, bool, dict[str, str], list[DataWarning]]:
     """Return the splits, the labels as stored, whether texts come in pairs, where each split is from, and doubts."""
     given, left_out = _labelled(config, source, source.read())
     labels = _labels(config, source, given)
@@ -235,7 +235,7 @@ def _read(
     if source.glue is not None:
         how["test"] = NO_TEST
     used = {text, text_pair, *([config.label] if isinstance(config.label, str) else config.label)}
-    found = doubts(given, tables, labels, source.glue.range if source.glue else None, used)
+    found = data_warnings(given, tables, labels, source.glue.range if source.glue else None, used)
     logger.info("%s: %s%s", source.name, labels, _positive(config, labels))
     for doubt in found:
         logger.warning("%s: %s", source.name, doubt.message)

@@ -8,24 +8,25 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from hornbook.artifact import Artifact, Place, Store, Work, make
 from hornbook.corpus import open_corpus
 from hornbook.errors import HornbookError
 from hornbook.recipe import (
     AugmentedConfig,
-    BookOfOne,
     ContextualizedConfig,
     GeneralConfig,
     ImportanceConfig,
     RelatedConfig,
     RetrievedConfig,
+    SingleTextbookConfig,
     TaskTextConfig,
     UnionConfig,
 )
-from hornbook.retrieval import HERE, Spread
+from hornbook.retrieval import LOCAL, Executor
+from hornbook.store import Artifact, Destination, StageContext, Store, make
 from hornbook.tasks import open_task
-from hornbook.textbook import augmented, candidates, contextualized, general, importance, related, task_text, union
+from hornbook.textbook.augmentation import candidates
 from hornbook.textbook.contamination import Finder, held_out, screened
+from hornbook.textbook.kinds import augmented, contextualized, general, importance, related, task_text, union
 from hornbook.textbook.store import STAGE, NothingLeftError, open_textbook, write
 
 logger = logging.getLogger("hornbook")
@@ -37,14 +38,14 @@ _FROM_TASK = (RetrievedConfig, ImportanceConfig, AugmentedConfig, TaskTextConfig
 
 
 def build(
-    config: BookOfOne,
+    config: SingleTextbookConfig,
     *,
     corpus: Artifact | None = None,
     task: Artifact | None = None,
     like: Artifact | None = None,
     books: Sequence[Artifact] = (),
-    out: Place,
-    spread: Spread = HERE,
+    out: Destination,
+    executor: Executor = LOCAL,
 ) -> Artifact:
     """Make a textbook.
 
@@ -57,7 +58,7 @@ def build(
         books: the textbooks of a union.
         out: the artefact's folder. The whole textbook, of which `proportion` takes a part, stands beside it, and so
             do the candidates of an augmented one.
-        spread: where the corpus's shards are searched; does not change the textbook.
+        executor: where the corpus's shards are searched; does not change the textbook.
 
     Returns:
         The artefact, one row a unit with the columns of `store.SCHEMA`. Its counts: units, contaminated (units
@@ -72,7 +73,7 @@ def build(
     if isinstance(config, ContextualizedConfig) and config.proportion < 1:
         whole = config.model_copy(update={"proportion": 1.0})
         beside = out if isinstance(out, Store) else Path(out).with_name(f"{Path(out).name}-whole")
-        return _top(config, build(whole, corpus=corpus, task=task, out=beside, spread=spread), out)
+        return _top(config, build(whole, corpus=corpus, task=task, out=beside, executor=executor), out)
     given = _Given(corpus, task, like, books)
     _check_given(config, given)
     if isinstance(config, AugmentedConfig):
@@ -80,23 +81,25 @@ def build(
         given = replace(given, proposed=candidates.propose(config, task, out))
     inputs = _inputs(config, given)
 
-    def fill(work: Work) -> None:
+    def fill(context: StageContext) -> None:
         about = inputs.get("task") if isinstance(config, _FROM_TASK) else _task_of(books)
         finder = Finder(held_out(open_task(task))) if task is not None and "task" in inputs else None
         remove = config.contamination == "remove"
-        work.info |= {"kind": config.kind, "task": about}
+        context.info |= {"kind": config.kind, "task": about}
         found_at = {"corpus": corpus, "task": task}
-        work.measured["made_from"] = {role: _place(found_at[role]) for role in found_at if role in inputs}
-        work.info["contamination"] = "not checked" if finder is None else "removed" if remove else "kept"
-        put = partial(_write, work, finder, remove)
-        units = _fill(config, given, work, put, spread)
-        work.counts["units"] = units
+        context.measured["made_from"] = {role: _place(found_at[role]) for role in found_at if role in inputs}
+        context.info["contamination"] = "not checked" if finder is None else "removed" if remove else "kept"
+        put = partial(_write, context, finder, remove)
+        units = _fill(config, given, context, put, executor)
+        context.counts["units"] = units
         if corpus is not None and isinstance(config, FROM_CORPUS):
-            work.counts["corpus_units"] = corpus.counts["units"]
-            work.info.setdefault("share", units / corpus.counts["units"])
-        if found := work.counts.get("contaminated"):
+            context.counts["corpus_units"] = corpus.counts["units"]
+            context.info.setdefault("share", units / corpus.counts["units"])
+        if found := context.counts.get("contaminated"):
             logger.info(
-                "%s units held a dev or test text of the task and were %s", f"{found:,}", work.info["contamination"]
+                "%s units held a dev or test text of the task and were %s",
+                f"{found:,}",
+                context.info["contamination"],
             )
 
     seed = getattr(config, "seed", None)
@@ -121,7 +124,11 @@ class _Given:
 
 
 def _fill(
-    config: BookOfOne, given: _Given, work: Work, write: Callable[[Iterable[pa.Table]], int], spread: Spread
+    config: SingleTextbookConfig,
+    given: _Given,
+    context: StageContext,
+    write: Callable[[Iterable[pa.Table]], int],
+    executor: Executor,
 ) -> int:
     """Write the units and return how many there are."""
     corpus, task = given.corpus, given.task
@@ -129,44 +136,44 @@ def _fill(
         case ContextualizedConfig():
             assert corpus is not None  # what is needed was checked, here and below
             assert task is not None
-            return contextualized.build(config, open_corpus(corpus), open_task(task), work, write, spread)
+            return contextualized.build(config, open_corpus(corpus), open_task(task), context, write, executor)
         case RelatedConfig():
             assert corpus is not None
             assert task is not None
-            return write(related.pairs(config, open_corpus(corpus), open_task(task), work, spread))
+            return write(related.pairs(config, open_corpus(corpus), open_task(task), context, executor))
         case GeneralConfig():
             assert corpus is not None
-            return write(general.units(config, open_corpus(corpus), given.size, work))
+            return write(general.units(config, open_corpus(corpus), given.size, context))
         case ImportanceConfig():
             assert corpus is not None
             assert task is not None
-            return write(importance.units(config, open_corpus(corpus), open_task(task), given.size, work))
+            return write(importance.units(config, open_corpus(corpus), open_task(task), given.size, context))
         case AugmentedConfig():
             assert task is not None
             assert given.proposed is not None
-            return write(augmented.units(config, open_task(task), given.proposed, work))
+            return write(augmented.units(config, open_task(task), given.proposed, context))
         case TaskTextConfig():
             assert task is not None
             return write(task_text.units(open_task(task)))
         case UnionConfig():
-            return write(union.units(config, [open_textbook(book) for book in given.books], work))
+            return write(union.units(config, [open_textbook(book) for book in given.books], context))
 
 
-def _write(work: Work, finder: Finder | None, remove: bool, tables: Iterable[pa.Table]) -> int:
+def _write(context: StageContext, finder: Finder | None, remove: bool, tables: Iterable[pa.Table]) -> int:
     if finder is None:
-        return write(work.path, tables)
+        return write(context.path, tables)
     try:
-        return write(work.path, screened(tables, finder, work.counts, remove))
+        return write(context.path, screened(tables, finder, context.counts, remove))
     except NothingLeftError:
-        if not (remove and work.counts["contaminated"]):
+        if not (remove and context.counts["contaminated"]):
             raise
         raise HornbookError(
-            f"all {work.counts['contaminated']:,} units hold dev or test texts of the task; set "
+            f"all {context.counts['contaminated']:,} units hold dev or test texts of the task; set "
             "contamination to keep, or take other text"
         ) from None
 
 
-def _check_given(config: BookOfOne, given: _Given) -> None:
+def _check_given(config: SingleTextbookConfig, given: _Given) -> None:
     named = _named(config)
     if isinstance(config, FROM_CORPUS) and given.corpus is None:
         raise HornbookError(f"{named} needs a corpus, from which it is drawn")
@@ -176,11 +183,11 @@ def _check_given(config: BookOfOne, given: _Given) -> None:
         raise HornbookError(f"{named} needs two textbooks or more")
 
 
-def _named(config: BookOfOne) -> str:
+def _named(config: SingleTextbookConfig) -> str:
     return f"{'an' if config.kind[0] in 'aei' else 'a'} {config.kind} textbook"
 
 
-def _inputs(config: BookOfOne, given: _Given) -> Mapping[str, str]:
+def _inputs(config: SingleTextbookConfig, given: _Given) -> Mapping[str, str]:
     """Return the keys of what the textbook is made from."""
     inputs = {}
     corpus, task = given.corpus, given.task
@@ -199,14 +206,14 @@ def _inputs(config: BookOfOne, given: _Given) -> Mapping[str, str]:
     return inputs | {f"book-{number}": book.key for number, book in enumerate(given.books, 1)}
 
 
-def _top(config: ContextualizedConfig, whole: Artifact, out: Place) -> Artifact:
-    def fill(work: Work) -> None:
-        work.info |= {name: whole.info[name] for name in ("kind", "task", "contamination")}
-        work.measured["made_from"] = whole.measured.get("made_from", {})
-        units = write(work.path, contextualized.top(open_textbook(whole), config.proportion))
-        work.counts |= {"units": units, "whole_units": whole.counts["units"]}
-        work.counts |= {name: whole.counts[name] for name in ("k", "corpus_units")}
-        work.info["share"] = units / whole.counts["corpus_units"]
+def _top(config: ContextualizedConfig, whole: Artifact, out: Destination) -> Artifact:
+    def fill(context: StageContext) -> None:
+        context.info |= {name: whole.info[name] for name in ("kind", "task", "contamination")}
+        context.measured["made_from"] = whole.measured.get("made_from", {})
+        units = write(context.path, contextualized.top(open_textbook(whole), config.proportion))
+        context.counts |= {"units": units, "whole_units": whole.counts["units"]}
+        context.counts |= {name: whole.counts[name] for name in ("k", "corpus_units")}
+        context.info["share"] = units / whole.counts["corpus_units"]
 
     inputs = {**whole.manifest["inputs"], "whole": whole.key}
     return make(out, stage=STAGE, version=VERSION, config=config, inputs=inputs, build=fill)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hornbook.artifact import Artifact, load
 from hornbook.errors import HornbookError
+from hornbook.store import Artifact, load
 
 STAGE = "textbook"
 SCHEMA = pa.schema(

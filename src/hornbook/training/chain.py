@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hornbook.artifact import Artifact, Place, Store
 from hornbook.errors import HornbookError
 from hornbook.models.source import Model
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
+from hornbook.store import Artifact, Destination, Store
 from hornbook.training.distil import distil, open_book
 
 
 def distil_chain(
     teacher: Model,
     textbooks: Sequence[Artifact | Path | str],
-    out: Place,
+    out: Destination,
     student: StudentConfig | None = None,
     config: DistilConfig | None = None,
     then: Mapping[str, Any] | None = None,

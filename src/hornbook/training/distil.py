@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import nn
 
-from hornbook.artifact import MANIFEST, Artifact, Place, Work, load, make, result_config
 from hornbook.errors import HornbookError
 from hornbook.models.encode import Encoded
 from hornbook.models.families import Sizes, family_settings, key_widths, sizes_of
@@ -20,6 +19,7 @@ from hornbook.models.student import LAYERS, RANDOM, check_student, init_key, new
 from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16, only_reached, projection_taps
 from hornbook.models.tokenizers import load_tokenizer, tokenizer_key
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
+from hornbook.store import MANIFEST, Artifact, Destination, StageContext, load, make, result_config
 from hornbook.tasks import REGRESSION
 from hornbook.training.finetune import save_model
 from hornbook.training.objectives import Distillation, Logits, Objective, Relations
@@ -27,7 +27,7 @@ from hornbook.training.processes import make_together, process
 from hornbook.training.relations import relation_heads
 from hornbook.training.steps import StepDataset, StepPlan
 from hornbook.training.tokens import VERSION as TOKENS_VERSION
-from hornbook.training.tokens import encode_textbook, most_tokens_read, open_tokens
+from hornbook.training.tokens import encode_textbook, max_tokens_read, open_tokens
 from hornbook.training.trainer import bytes_needed, train, use_bfloat16, write_log
 
 VERSION = 2
@@ -38,7 +38,7 @@ _LARGE_TEACHERS = {("bert", 24, 1024): 21, ("roberta", 24, 1024): 19, ("xlm-robe
 def distil(
     teacher: Model,
     textbook: Artifact | Path | str,
-    out: Place,
+    out: Destination,
     student: StudentConfig | None = None,
     config: DistilConfig | None = None,
     *,
@@ -83,17 +83,17 @@ def distil(
         "textbook": book.manifest["inputs"]["textbook"] if book.stage == "tokens" else book.key,
     }
 
-    def build(work: Work) -> None:
+    def build(context: StageContext) -> None:
         about = _one_task(book, _distilled_before(begun))
         check_sizes(teacher, begun, config, family)
         if "logits" in config.objectives:
             ready_config(model_path(teacher))
         tokens = book
         if book.stage == "textbook":
-            folder = work.resume / "tokens"
+            folder = context.resume / "tokens"
             tokens = encode_textbook(book, teacher, folder, config.max_length, config.pack)
-        _build(work, model_path(teacher), tokens, begun, config, seed, family)
-        work.info["task"] = about
+        _build(context, model_path(teacher), tokens, begun, config, seed, family)
+        context.info["task"] = about
 
     return make_together(
         out,
@@ -125,7 +125,7 @@ def open_book(textbook: Artifact | Path | str) -> Artifact:
 
 
 def _build(
-    work: Work,
+    context: StageContext,
     path: str,
     tokens: Artifact,
     size: StudentConfig,
@@ -171,34 +171,34 @@ def _build(
     )
     if beyond := [step for step in config.snapshots if step > plan.count]:
         raise HornbookError(f"distil.snapshots: there is no step {beyond[0]}; the budget is {plan.count} steps")
-    kept = {step: work.resume / _snapshot_name(step) for step in config.snapshots}
+    kept = {step: context.resume / _snapshot_name(step) for step in config.snapshots}
     index, count = process()
-    most_tokens = config.micro_batch_tokens
+    max_positions = config.micro_batch_tokens
     with only_reached(learning):
-        work.needed = bytes_needed(learning, scored=False, snapshots=len(config.snapshots))
+        context.needed = bytes_needed(learning, scored=False, snapshots=len(config.snapshots))
         log = train(
             learning,
-            StepDataset(encoded, plan, most_tokens=most_tokens, process=index, processes=count),
+            StepDataset(encoded, plan, max_positions=max_positions, process=index, processes=count),
             Distillation(teaching, objectives, bfloat16),
             config,
             description=f"distil {size.layers}x{size.hidden}",
-            folder=work.resume,
+            folder=context.resume,
             seed=seed,
             adam_epsilon=config.adam_epsilon,
             # One that has learned before begins low, and rises with the learning rate before it falls.
             must_fall=size.init == RANDOM,
             keep={step: partial(save, folder) for step, folder in kept.items()},
         )
-    write_log(log, work.path / "log.csv")
-    save(work.path)
+    write_log(log, context.path / "log.csv")
+    save(context.path)
     if index == 0:
         for folder in kept.values():  # copied: a run that is killed now goes on from beyond the step they are of
-            shutil.copytree(folder, work.path / folder.name)
-    work.counts = {"steps": plan.count, "tokens": plan.tokens, "parameters": student.num_parameters()}
-    work.info = {"last_loss": log[-1]["loss"] if log else None}
+            shutil.copytree(folder, context.path / folder.name)
+    context.counts = {"steps": plan.count, "tokens": plan.tokens, "parameters": student.num_parameters()}
+    context.info = {"last_loss": log[-1]["loss"] if log else None}
     if projections:
-        work.info |= {"teacher_layer": layer, "relation_heads": heads}
-    work.measured |= {"bfloat16": bfloat16, "processes": count}
+        context.info |= {"teacher_layer": layer, "relation_heads": heads}
+    context.measured |= {"bfloat16": bfloat16, "processes": count}
 
 
 def _standardised(teacher: Any, student: Any, encoded: Encoded) -> tuple[Scale, nn.Linear]:
@@ -226,7 +226,7 @@ def _kind_version(teacher: Model, config: DistilConfig) -> dict[str, int]:
     return REGRESSION if kind_of(load_config(teacher)) == "regression" else {}
 
 
-def snapshot(student: Artifact, step: int, out: Place) -> Artifact:
+def snapshot(student: Artifact, step: int, out: Destination) -> Artifact:
     """Return a distilled student as it was after a step, one of its `snapshots`.
 
     Args:
@@ -241,23 +241,23 @@ def snapshot(student: Artifact, step: int, out: Place) -> Artifact:
         HornbookError: no snapshot was kept at that step.
     """
 
-    def build(work: Work) -> None:
+    def build(context: StageContext) -> None:
         prefix = f"{_snapshot_name(step)}/"
         names = [name for name in student.manifest["files"] if name.startswith(prefix)]
         if not names:
             raise HornbookError(f"{student.path}: kept no snapshot after step {step}; add it to distil.snapshots")
         for name in names:
-            shutil.copyfile(student.file(name), work.path / name.removeprefix(prefix))
-        work.counts = {"steps": step, "parameters": student.counts["parameters"]}
-        work.info["task"] = student.info.get("task")
+            shutil.copyfile(student.file(name), context.path / name.removeprefix(prefix))
+        context.counts = {"steps": step, "parameters": student.counts["parameters"]}
+        context.info["task"] = student.info.get("task")
 
     # It reads as the student does.
     inputs = {"student": student.key, "tokenizer": student.manifest["inputs"]["tokenizer"]}
     return make(out, stage="student", version=VERSION, config={"step": step}, inputs=inputs, build=build)
 
 
-def untaught_student(
-    teacher: Model, out: Place, student: StudentConfig, *, seed: int = 0, family: FamilyConfig | None = None
+def undistilled_student(
+    teacher: Model, out: Destination, student: StudentConfig, *, seed: int = 0, family: FamilyConfig | None = None
 ) -> Artifact:
     """Make a student that was never distilled, to compare: its first weights, the teacher's tokenizer.
 
@@ -265,13 +265,13 @@ def untaught_student(
         the artefact, stage "student".
     """
 
-    def build(work: Work) -> None:
+    def build(context: StageContext) -> None:
         path = model_path(teacher)
         encoder = load_encoder(path) if student.init == LAYERS else None
         model = new_student(load_config(path), student, seed, family, encoder=encoder)
         tokenizer = load_tokenizer(path)
-        save_model(model, tokenizer, work.path, tokenizer.model_max_length)
-        work.counts = {"parameters": model.num_parameters()}
+        save_model(model, tokenizer, context.path, tokenizer.model_max_length)
+        context.counts = {"parameters": model.num_parameters()}
 
     return make(
         out,
@@ -370,7 +370,7 @@ def _check_same_reading(tokens: Artifact, teacher: Model, config: DistilConfig) 
             raise HornbookError(
                 f"{tokens.path}: these token ids were made with {name} {made[name]}, but distil.{name} is {wanted}"
             )
-    if made["limit"] > (limit := most_tokens_read(teacher, config.max_length)):
+    if made["limit"] > (limit := max_tokens_read(teacher, config.max_length)):
         raise HornbookError(
             f"{tokens.path}: these token ids are for a model that takes {made['limit']} tokens; the teacher takes "
             f"{limit}"

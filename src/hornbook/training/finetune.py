@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hornbook.artifact import MANIFEST, RUN, Artifact, Place, Work, load, result_config
 from hornbook.errors import HornbookError, TrainingError
 from hornbook.models.encode import Batch, Encoded, encode, model_inputs
 from hornbook.models.families import family_settings
@@ -22,6 +21,7 @@ from hornbook.models.scale import Scale, fitted, in_unit, output_layer, scale_of
 from hornbook.models.source import Model, model_key, model_path
 from hornbook.models.tokenizers import load_tokenizer, save_tokenizer, tokenizer_key, warn_of_length
 from hornbook.recipe import AdaptConfig, FamilyConfig, FinetuneConfig
+from hornbook.store import MANIFEST, RUN, Artifact, Destination, StageContext, load, result_config
 from hornbook.tasks import Task, kind_version, open_task
 from hornbook.tasks.labels import Kind
 from hornbook.tasks.metrics import predicted, score_of
@@ -42,7 +42,7 @@ _GOLD_WEIGHT, _TEACHER_WEIGHT = "gold_weight", "teacher_weight"
 def finetune(
     model: Model,
     task: Artifact | Path | str,
-    out: Place,
+    out: Destination,
     config: FinetuneConfig | None = None,
     *,
     seed: int = 0,
@@ -73,7 +73,7 @@ def finetune(
 def adapt(
     student: Model,
     task: Artifact | Path | str,
-    out: Place,
+    out: Destination,
     config: AdaptConfig | None = None,
     *,
     outputs: Artifact | None = None,
@@ -110,7 +110,7 @@ def adapt(
 def _fit(
     model: Model,
     task: Artifact | Path | str,
-    out: Place,
+    out: Destination,
     config: FinetuneConfig,
     outputs: Artifact | None,
     seed: int,
@@ -123,11 +123,11 @@ def _fit(
             raise HornbookError(f"{outputs.path}: holds no teacher's outputs for the task {task.path}")
         inputs["outputs"] = outputs.key
 
-    def build(work: Work) -> None:
+    def build(context: StageContext) -> None:
         if config.grid:
-            _build_grid(work, model, task, config, outputs, seed, family)
+            _build_grid(context, model, task, config, outputs, seed, family)
         else:
-            _build(work, model_path(model), open_task(task), config, outputs, seed, family)
+            _build(context, model_path(model), open_task(task), config, outputs, seed, family)
 
     return make_together(
         out,
@@ -156,7 +156,7 @@ def _counted(config: FinetuneConfig) -> dict[str, Any]:
 
 
 def _build_grid(
-    work: Work,
+    context: StageContext,
     model: Model,
     task: Artifact,
     config: FinetuneConfig,
@@ -170,7 +170,7 @@ def _build_grid(
     for i, cell in enumerate(cells):
         chosen = {name: getattr(cell, name) for name in config.grid}
         try:
-            fitted = _fit(model, task, work.resume / f"{CELL}{i}", cell, outputs, seed, family)
+            fitted = _fit(model, task, context.resume / f"{CELL}{i}", cell, outputs, seed, family)
         except TrainingError as error:  # others may do better
             rows.append({**chosen, "dev": None, "failed": str(error)})
         else:
@@ -180,14 +180,14 @@ def _build_grid(
     if not made:
         raise TrainingError(f"every combination in the grid failed; the first: {rows[0]['failed']}")
     best, chosen = max(made, key=lambda found: found[0].info["best_dev"])
-    shutil.copytree(best.path, work.path, ignore=shutil.ignore_patterns(MANIFEST, RUN), dirs_exist_ok=True)
-    work.counts = dict(best.counts)
-    work.info = {**best.info, "grid": rows, "chosen": chosen}
-    work.measured["cells"] = [artifact.measured["seconds"] for artifact, _ in made]
+    shutil.copytree(best.path, context.path, ignore=shutil.ignore_patterns(MANIFEST, RUN), dirs_exist_ok=True)
+    context.counts = dict(best.counts)
+    context.info = {**best.info, "grid": rows, "chosen": chosen}
+    context.measured["cells"] = [artifact.measured["seconds"] for artifact, _ in made]
 
 
 def _build(
-    work: Work,
+    context: StageContext,
     model: str,
     task: Task,
     config: FinetuneConfig,
@@ -216,33 +216,33 @@ def _build(
         found = found if scale is None else scale.in_unit(found)
         return score_of(task.kind, task.metric, dev_gold, predicted(task.kind, found))
 
-    work.needed = bytes_needed(classifier, scored=True)
+    context.needed = bytes_needed(classifier, scored=True)
     index, count = process()
-    most_tokens = config.micro_batch_tokens
-    dataset = StepDataset(learned, plan, columns, most_tokens=most_tokens, process=index, processes=count)
+    max_positions = config.micro_batch_tokens
+    dataset = StepDataset(learned, plan, columns, max_positions=max_positions, process=index, processes=count)
     log = train(
         classifier,
         dataset,
         task_loss(task.kind, config.temperature if isinstance(config, AdaptConfig) else 1.0),
         config,
         description="adapt" if isinstance(config, AdaptConfig) else "fine-tune",
-        folder=work.resume,
+        folder=context.resume,
         seed=seed,
         score=score,
         score_steps=config.evaluate_steps,
         patience=config.patience,
     )
-    write_log(log, work.path / "log.csv")
-    work.measured["bfloat16"] = use_bfloat16(config.precision)
+    write_log(log, context.path / "log.csv")
+    context.measured["bfloat16"] = use_bfloat16(config.precision)
     if layer is not None and scale is not None:
         scale = fitted(classifier, layer, scale, learned, _wanted(columns))
     with in_unit(layer, scale):
-        save_model(classifier, tokenizer, work.path, config.max_length)
+        save_model(classifier, tokenizer, context.path, config.max_length)
     steps = int(log[-1]["step"])
     tokens = sum(dataset.tokens(step) for step in range(steps)) if steps < plan.count else plan.tokens
-    work.counts = {"steps": steps, "tokens": tokens, "parameters": classifier.num_parameters()}
+    context.counts = {"steps": steps, "tokens": tokens, "parameters": classifier.num_parameters()}
     best = max((row for row in log if "score" in row), key=lambda row: row["score"])
-    work.info = {
+    context.info = {
         "task": task.name,
         "metric": task.metric,
         "best_dev": best["score"],

@@ -9,14 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hornbook.artifact import Artifact, Place, Work, make
 from hornbook.errors import HornbookError
+from hornbook.machine.progress import progress
 from hornbook.models.encode import encode
 from hornbook.models.loading import label_order, load_ready_classifier
 from hornbook.models.predict import best_device, predict
 from hornbook.models.source import Model, model_key, model_path
 from hornbook.models.tokenizers import load_tokenizer
-from hornbook.progress import progress
+from hornbook.store import Artifact, Destination, StageContext, make
 from hornbook.tasks import Task, open_task
 from hornbook.tasks.metrics import score_doubt
 from hornbook.textbook import open_textbook
@@ -49,7 +49,7 @@ class Outputs:
 def teacher_outputs(
     teacher: Model,
     task: Artifact,
-    out: Place,
+    out: Destination,
     *,
     textbook: Artifact | None = None,
     units: int = 0,
@@ -80,8 +80,8 @@ def teacher_outputs(
     if units and textbook is None:
         raise HornbookError("adapt.textbook_units: no textbook is given to draw units from")
 
-    def build(work: Work) -> None:
-        _build(work, model_path(teacher), open_task(task), textbook, units, max_length, label_names, seed)
+    def build(context: StageContext) -> None:
+        _build(context, model_path(teacher), open_task(task), textbook, units, max_length, label_names, seed)
 
     inputs = {"teacher": model_key(teacher), "task": task.key}
     if units and textbook is not None:
@@ -109,7 +109,7 @@ def open_outputs(artifact: Artifact) -> Outputs:
 
 
 def _build(
-    work: Work,
+    context: StageContext,
     path: str,
     task: Task,
     textbook: Artifact | None,
@@ -142,9 +142,9 @@ def _build(
             values = pa.array(list(said.astype(np.float32)), pa.list_(pa.float32()))
             # the task has its own texts already
             kept = pa.table({"outputs": values}) if name == _TRAIN else table.append_column("outputs", values)
-            pq.write_table(kept, work.path / name, compression="zstd")
-    work.counts = {"train_rows": len(train), "units": len(drawn)}
-    work.info = {"pair": task.pair, "labels": list(task.labels)}
+            pq.write_table(kept, context.path / name, compression="zstd")
+    context.counts = {"train_rows": len(train), "units": len(drawn)}
+    context.info = {"pair": task.pair, "labels": list(task.labels)}
 
 
 def _drawn(textbook: Artifact, units: int, pair: bool, seed: int) -> pa.Table:

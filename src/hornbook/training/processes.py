@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
-from hornbook.artifact import MANIFEST, RESUME, Artifact, Place, Work, make
 from hornbook.errors import DiskFull, HornbookError, TrainingError
+from hornbook.store import MANIFEST, RESUME, Artifact, Destination, StageContext, make
 
 logger = logging.getLogger("hornbook")
 
@@ -55,7 +55,7 @@ def wait_for_all() -> None:
         torch.distributed.barrier()
 
 
-def make_together(out: Place, *, build: Callable[[Work], None], **identity: Any) -> Artifact:
+def make_together(out: Destination, *, build: Callable[[StageContext], None], **identity: Any) -> Artifact:
     """Make the artefact of a training stage in all processes at once; alone, the same as `artifact.make`.
 
     The first process locks, writes and publishes. The others compute beside it with the same checkpoints,
@@ -64,21 +64,21 @@ def make_together(out: Place, *, build: Callable[[Work], None], **identity: Any)
     """
     index, count = process()
 
-    def attempt(work: Work) -> None:
+    def attempt(context: StageContext) -> None:
         try:
-            build(work)
+            build(context)
         except BaseException as error:
-            if isinstance(error, TrainingError) or not _worth_resuming(work.resume):
-                work.forget()
+            if isinstance(error, TrainingError) or not _worth_resuming(context.resume):
+                context.discard_resume_state()
             raise
 
     if count == 1:
         return make(out, build=attempt, **identity)
     if index == 0:
 
-        def lead(work: Work) -> None:
-            agreed(work.resume.resolve())
-            attempt(work)
+        def lead(context: StageContext) -> None:
+            agreed(context.resume.resolve())
+            attempt(context)
 
         try:
             made = make(out, build=lead, **identity)
@@ -95,7 +95,7 @@ def make_together(out: Place, *, build: Callable[[Work], None], **identity: Any)
             # What is wrong with the input is so in all processes: wait for the first one's end. What is wrong with
             # this one alone (its memory, say) ends it at once, and torchrun the others, who would wait for it.
             try:
-                build(Work(Path(own)))
+                build(StageContext(Path(own)))
             except HornbookError:
                 agreed(None)
                 raise

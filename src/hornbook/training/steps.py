@@ -86,14 +86,14 @@ class MicroBatch(NamedTuple):
 
 
 def micro_batches(
-    indices: NDArray[np.int64], lengths: NDArray[np.int64], most_tokens: int
+    indices: NDArray[np.int64], lengths: NDArray[np.int64], max_positions: int
 ) -> list[NDArray[np.int64]]:
     """Cut a step into micro-batches of sequences of like length.
 
     Args:
         indices: the sequences of the step.
         lengths: tokens of each sequence of the data.
-        most_tokens: in a micro-batch, padding counted; a longer sequence goes alone.
+        max_positions: in a micro-batch, padding counted; a longer sequence goes alone.
 
     Returns:
         for each micro-batch the indices of its sequences, the longest first.
@@ -101,7 +101,7 @@ def micro_batches(
     ordered = indices[np.argsort(-lengths[indices], kind="stable")]
     cuts: list[NDArray[np.int64]] = []
     while len(ordered):
-        count = max(1, most_tokens // int(lengths[ordered[0]]))
+        count = max(1, max_positions // int(lengths[ordered[0]]))
         cuts.append(ordered[:count])
         ordered = ordered[count:]
     return cuts
@@ -116,7 +116,7 @@ class StepDataset(Dataset[list[MicroBatch]]):
         plan: StepPlan,
         columns: Mapping[str, NDArray[Any]] | None = None,
         *,
-        most_tokens: int,
+        max_positions: int,
         process: int = 0,
         processes: int = 1,
     ) -> None:
@@ -126,12 +126,12 @@ class StepDataset(Dataset[list[MicroBatch]]):
             encoded: the sequences.
             plan: which of them make a step.
             columns: what else goes into a batch, by name; arrays with one row for each sequence.
-            most_tokens: in a micro-batch, padding counted.
+            max_positions: in a micro-batch, padding counted.
             process: which of several processes this is; each takes every so-manieth sequence of a step.
             processes: how many there are.
         """
         self.encoded, self.plan, self.columns = encoded, plan, columns or {}
-        self.most_tokens, self.process, self.processes = most_tokens, process, processes
+        self.max_positions, self.process, self.processes = max_positions, process, processes
 
     def __len__(self) -> int:
         """Return the number of steps."""
@@ -147,7 +147,7 @@ class StepDataset(Dataset[list[MicroBatch]]):
             return [MicroBatch(0.0, self._batch(ordered[:1]))]
         return [
             MicroBatch(self.processes * len(part) / len(whole), self._batch(part))
-            for part in micro_batches(share, lengths, self.most_tokens)
+            for part in micro_batches(share, lengths, self.max_positions)
         ]
 
     def tokens(self, step: int) -> int:

@@ -7,12 +7,12 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hornbook.artifact import Artifact, Place, Work, load, make
 from hornbook.errors import HornbookError
+from hornbook.machine.progress import Counter, progress
 from hornbook.models.encode import SCHEMA, Encoded, Texts, encode_batches, open_encoded
 from hornbook.models.source import Model, model_path
-from hornbook.models.tokenizers import load_tokenizer, longest_input, tokenizer_key, warn_of_length
-from hornbook.progress import Counter, progress
+from hornbook.models.tokenizers import load_tokenizer, max_input_tokens, tokenizer_key, warn_of_length
+from hornbook.store import Artifact, Destination, StageContext, load, make
 from hornbook.textbook import Textbook, open_textbook
 
 STAGE = "tokens"
@@ -25,7 +25,7 @@ Pack = Literal["none", "length", "pairs"]
 
 
 def encode_textbook(
-    textbook: Artifact | Path | str, model: Model, out: Place, max_length: int = 128, pack: Pack = "none"
+    textbook: Artifact | Path | str, model: Model, out: Destination, max_length: int = 128, pack: Pack = "none"
 ) -> Artifact:
     """Turn a textbook into a teacher's token ids, once for all students and seeds.
 
@@ -46,14 +46,14 @@ def encode_textbook(
     """
     textbook = textbook if isinstance(textbook, Artifact) else load(textbook, "textbook")
 
-    def build(work: Work) -> None:
+    def build(context: StageContext) -> None:
         book = open_textbook(textbook)
         tokenizer = load_tokenizer(model_path(model))
         warn_of_length("max_length", max_length, model)
         sequences = tokens = cut = 0
         with (
             progress("tokenise the textbook", book.units) as counter,
-            pa.OSFile(str(work.path / ENCODED), "wb") as sink,
+            pa.OSFile(str(context.path / ENCODED), "wb") as sink,
             pa.ipc.new_file(sink, SCHEMA) as writer,
         ):
             texts = packed(_texts(book, pack, counter), tokenizer, max_length, pack)
@@ -62,15 +62,15 @@ def encode_textbook(
                 sequences += batch.num_rows
                 tokens += len(batch["ids"].values)
                 cut += pc.sum(batch["cut"]).as_py()
-        work.info["task"] = textbook.info.get("task")
-        work.counts = {"units": counter.done, "sequences": sequences, "tokens": tokens, "cut": cut}
+        context.info["task"] = textbook.info.get("task")
+        context.counts = {"units": counter.done, "sequences": sequences, "tokens": tokens, "cut": cut}
 
     return make(
         out,
         stage=STAGE,
         version=VERSION,
         # Two models may share a tokenizer and have positions for different lengths.
-        config={"max_length": max_length, "limit": most_tokens_read(model, max_length), "pack": pack},
+        config={"max_length": max_length, "limit": max_tokens_read(model, max_length), "pack": pack},
         inputs={"textbook": textbook.key, "tokenizer": tokenizer_key(model)},
         build=build,
     )
@@ -155,11 +155,11 @@ def _texts(book: Textbook, pack: Pack, counter: Counter) -> Iterator[Texts]:
         counter.advance(batch.num_rows)
 
 
-def most_tokens_read(model: Model, max_length: int) -> int:
+def max_tokens_read(model: Model, max_length: int) -> int:
     """Return how many tokens of a sequence the model takes, `max_length` or fewer.
 
     Of a model that is not made yet we suppose that it takes all.
     """
     if isinstance(model, Artifact) and model.planned:
         return max_length
-    return min(max_length, longest_input(model))
+    return min(max_length, max_input_tokens(model))

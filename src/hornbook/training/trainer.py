@@ -20,14 +20,14 @@ from transformers.trainer import OPTIMIZER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_pt_utils import nested_gather
 
-from hornbook import disk
-from hornbook.artifact import checksum, write_json
 from hornbook.errors import HornbookError, TrainingError
-from hornbook.machine import Lookout
+from hornbook.machine import disk
+from hornbook.machine.load import Lookout
+from hornbook.machine.progress import Counter, progress
 from hornbook.models.encode import Batch
 from hornbook.models.taps import Tapped
-from hornbook.progress import Counter, progress
 from hornbook.recipe import TrainingConfig
+from hornbook.store import checksum, write_json
 from hornbook.training.processes import agreed, process, wait_for_all
 from hornbook.training.steps import MicroBatch, StepDataset, only
 

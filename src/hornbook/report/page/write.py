@@ -11,12 +11,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from hornbook.artifact import write_text
 from hornbook.errors import HornbookError
 from hornbook.report.facts import Grid, Run, read
 from hornbook.report.page.grids import grid_report
 from hornbook.report.page.parts import Anchors, Plots, Report, markdown
 from hornbook.report.page.runs import runs_report
+from hornbook.store import write_text
 
 _HERE = Path(__file__).parent
 

@@ -1,0 +1,94 @@
+"""Content keys: what a result is made from, as 32 hexadecimal digits."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import xxhash
+from pydantic import BaseModel
+
+from hornbook.errors import HornbookError
+
+_SAMPLED_ABOVE = 1 << 30
+_SAMPLED_BLOCK = 1 << 20
+_KNOWN: dict[tuple[int, ...], str] = {}
+
+
+def result_config(config: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of `config` that can change a result, ready for JSON.
+
+    Fields declared with `json_schema_extra={"changes_result": False}` (threads, logging) are left out.
+    """
+    if not isinstance(config, BaseModel):
+        return dict(config)
+    kept: dict[str, Any] = {}
+    for name, about in type(config).model_fields.items():
+        extra = about.json_schema_extra
+        if isinstance(extra, dict) and extra.get("changes_result") is False:
+            continue
+        value = getattr(config, name)
+        kept[name] = result_config(value) if isinstance(value, BaseModel) else value
+    plain: dict[str, Any] = json.loads(json.dumps(kept, default=str))
+    return plain
+
+
+def content_key(stage: str, version: int, config: BaseModel | Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+    """Return the key of the artefact that `stage` makes from `config` and inputs with these keys."""
+    identity = {"stage": stage, "version": version, "config": result_config(config), "inputs": dict(inputs)}
+    return xxhash.xxh3_128_hexdigest(json.dumps(identity, sort_keys=True).encode())
+
+
+def fingerprint(paths: Iterable[Path]) -> str:
+    """Return a key for the content of files and folders; beyond 1 GB a file counts by size, time and samples.
+
+    Names count relative to the path that was given, so a folder keeps its key when it is moved.
+
+    Raises:
+        HornbookError: a path does not exist.
+    """
+    digest = xxhash.xxh3_128()
+    for path in paths:
+        if not path.exists():
+            raise HornbookError(f"{path}: no such file or folder")
+        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        for file in files:
+            name = file.relative_to(path) if path.is_dir() else Path(_suffix(file))
+            found = known_checksum(file, sampled=True)
+            digest.update(f"{name.as_posix()}\0{found}\0".encode())
+    return digest.hexdigest()
+
+
+def _suffix(file: Path) -> str:
+    """Return what of a file's name says how it is read: of a packed file also what is inside, if not text."""
+    inside = Path(file.stem).suffix if file.suffix in (".gz", ".zst") else ""
+    return ("" if inside == ".txt" else inside) + file.suffix
+
+
+def known_checksum(path: Path, *, sampled: bool = False) -> str:
+    """Return what `checksum` does, computed once in a process while the file stays as it is.
+
+    Whatever its name: one that was published by a rename, or got a second name, is known already.
+    """
+    stat = path.stat()
+    sampled = sampled and stat.st_size > _SAMPLED_ABOVE
+    file = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, sampled)
+    if file not in _KNOWN:
+        _KNOWN[file] = checksum(path, sampled=sampled)
+    return _KNOWN[file]
+
+
+def checksum(path: Path, *, sampled: bool = False) -> str:
+    """Return the checksum of a file; `sampled`: beyond 1 GB of its size, time and samples, for sources."""
+    digest = xxhash.xxh3_128()
+    stat = path.stat()
+    with path.open("rb") as file:
+        if not sampled or stat.st_size <= _SAMPLED_ABOVE:
+            while block := file.read(_SAMPLED_BLOCK):
+                digest.update(block)
+        else:
+            digest.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
+            for i in range(64):
+                file.seek(i * (stat.st_size - _SAMPLED_BLOCK) // 63)
+                digest.update(file.read(_SAMPLED_BLOCK))
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""What textbooks hold: statistics, diversity, vocabulary, what anchors retrieve."""

@@ -1,0 +1,101 @@
+"""The words of a textbook as whole numbers: what its statistics are counted on."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+from numpy.typing import NDArray
+
+from hornbook.machine.progress import Counter
+from hornbook.terms.plain import normalise
+from hornbook.terms.words import END, terms_of_all
+
+
+class Vocabulary:
+    """Words and their numbers, in order of first appearance; shared by textbooks that are compared."""
+
+    def __init__(self) -> None:
+        # No word is the end of a text.
+        self._ids = {END: 0}
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def ids(self, texts: Iterable[str]) -> NDArray[np.int32]:
+        """Return the words of texts as numbers from 1, and after each text 0."""
+        found, setdefault = self._ids, self._ids.setdefault
+        return np.fromiter((setdefault(word, len(found)) for word in terms_of_all(texts)), np.int32)
+
+    def places(self) -> NDArray[np.uint64]:
+        """Return a place for each number, by a hash of its word: an order that favours no text."""
+        return np.fromiter((xxhash.xxh3_64_intdigest(word.encode()) for word in self._ids), np.uint64, len(self._ids))
+
+    def numbers(self, words: Iterable[str]) -> NDArray[np.int64]:
+        """Return the numbers of those of the words that are known."""
+        return np.array([self._ids[word] for word in words if word in self._ids], np.int64)
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of many texts in a row, mapped from a file.
+
+    Attributes:
+        ids: numbers of a `Vocabulary`, 0 after each text, int32, shape [words + texts].
+        starts: where each unit begins in `ids`, and the end, int64, shape [units + 1]; a pair is one unit.
+        counts: how often each number stands there, int64; the first, of ends, is 0.
+    """
+
+    ids: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    @property
+    def words(self) -> int:
+        """How many words there are."""
+        return int(self.counts.sum())
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """The words of each unit, shape [units]."""
+        ends = np.flatnonzero(self.ids == 0)
+        texts = np.diff(np.searchsorted(ends, self.starts))
+        return np.asarray(np.diff(self.starts) - texts)
+
+
+def read_words(
+    tables: Iterable[pa.RecordBatch | pa.Table], vocabulary: Vocabulary, file: Path, counter: Counter
+) -> Words:
+    """Number the words of units.
+
+    Args:
+        tables: with columns `text` and `text_pair`, batch by batch.
+        vocabulary: grows as words appear.
+        file: where the numbers are kept, so that memory holds one batch of them.
+        counter: counts units.
+    """
+    starts, counts = [np.zeros(1, np.int64)], np.zeros(0, np.int64)
+    with file.open("wb") as out:
+        for table in tables:
+            texts, pairs = table["text"].to_pylist(), table["text_pair"].to_pylist()
+            several = any(pair is not None for pair in pairs)
+            flat = (
+                [one for both in zip(texts, pairs, strict=True) for one in both if one is not None]
+                if several
+                else texts
+            )
+            ids = vocabulary.ids(map(normalise, flat))
+            ids.tofile(out)
+            ends = np.flatnonzero(ids == 0) + 1
+            if several:
+                ends = ends[np.cumsum([1 + (pair is not None) for pair in pairs]) - 1]
+            starts.append(starts[-1][-1] + ends)
+            counts = np.pad(counts, (0, len(vocabulary) - len(counts))) + np.bincount(ids, minlength=len(vocabulary))
+            counter.advance(len(texts))
+    if len(counts):
+        counts[0] = 0
+    size = int(starts[-1][-1])
+    ids = np.memmap(file, np.int32, "r", shape=size) if size else np.empty(0, np.int32)
+    return Words(ids, np.concatenate(starts), counts)
