@@ -114,7 +114,7 @@ def test_a_run_that_dies_at_its_end_still_has_its_snapshots(tmp_path, teacher, b
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("hornbook.store.checksum", dies)
+        patch.setattr("hornbook.store.keys.checksum", dies)
         with pytest.raises(KeyboardInterrupt):
             distil(teacher, book, tmp_path / "s", STUDENT, config)
     student = distil(teacher, book, tmp_path / "s", STUDENT, config)

@@ -9,7 +9,7 @@ looks finished, and what it kept under `resume/` is found again by a run with th
 from hornbook.store.artifact import MANIFEST, RESUME, RUN, Artifact, Destination, StageContext, Store, load
 from hornbook.store.files import write_json, write_text
 from hornbook.store.keys import checksum, content_key, fingerprint, known_checksum, result_config
-from hornbook.store.make import make, partial_path
+from hornbook.store.publish import make, partial_path
 
 __all__ = [
     "MANIFEST",
