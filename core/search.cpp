@@ -269,7 +269,7 @@ class Search {
         std::vector<uint16_t> length_of;          // of each row, which of the lengths
         std::vector<float> strip_divisor;         // of the first, shortest row of each strip
 
-        const uint64_t* windows_of(const List& list) const { return windows + list.number * words_of(strips); }
+        const uint64_t* windows_of(const List& list) const { return windows + list.number * bitmap_words(strips); }
 
         // Asks memory for what is read first.
         void fetch(const List& list) const {
@@ -298,12 +298,12 @@ class Search {
 
     void prepare(const Block& block, Prepared& p) const {
         const size_t rows = block.units.size(), lengths = block.lengths.size();
-        const size_t strips = p.strips = (rows + window * strip - 1) / (window * strip);
+        const size_t strips = p.strips = (rows + window_rows * strip_windows - 1) / (window_rows * strip_windows);
         const size_t frequent = block.frequent_terms.size();
-        check(rows && rows <= most_rows && lengths && lengths <= UINT16_MAX &&
+        check(rows && rows <= max_block_rows && lengths && lengths <= UINT16_MAX &&
               block.length_ends.size() == lengths && block.length_ends(lengths - 1) == rows &&
               block.rare_rows.size() == block.rare_windows.size() &&
-              block.frequent_ends.size() == frequent && block.windows.size() == words_of(strips) * frequent &&
+              block.frequent_ends.size() == frequent && block.windows.size() == bitmap_words(strips) * frequent &&
               block.repeat_ends.size() == block.repeat_terms.size() &&
               block.repeat_counts.size() == block.repeat_rows.size());
         p.units = block.units.data();
@@ -329,7 +329,7 @@ class Search {
         }
         p.strip_divisor.clear();
         for (size_t s = 0; s < strips; ++s)
-            p.strip_divisor.push_back(static_cast<float>(p.divisor[p.length_of[s * strip * window]]));
+            p.strip_divisor.push_back(static_cast<float>(p.divisor[p.length_of[s * strip_windows * window_rows]]));
         p.lists.assign(idf_.size(), {});
         p.repeat_windows.clear();
         p.extra.clear();
@@ -340,7 +340,7 @@ class Search {
             list.start = i ? block.frequent_ends(i - 1) : 0;
             list.size = block.frequent_ends(i) - list.start;
             check(list.start < block.frequent_ends(i) && block.frequent_ends(i) <= block.frequent_rows.size());
-            __builtin_prefetch(p.windows_of(list) + word_of(strips - 1));
+            __builtin_prefetch(p.windows_of(list) + word_of_strip(strips - 1));
         }, p);
         for_each_held(block.repeat_terms, [&](size_t i, List& list) {
             const uint32_t start = i ? block.repeat_ends(i - 1) : 0, end = block.repeat_ends(i);
@@ -355,7 +355,7 @@ class Search {
             for (uint32_t j = 0; j < list.repeats; ++j) {
                 const uint32_t row = p.repeat_rows[start + j], count = p.repeat_counts[start + j];
                 const uint16_t length = p.length_of[row];
-                windows[j] = static_cast<uint16_t>(row / window);
+                windows[j] = static_cast<uint16_t>(row / window_rows);
                 extra[j] = count == 2 ? p.extra_of_two[length] : extra_of(p.saturation[length], count);
                 list.most_extra = std::max(list.most_extra, extra[j]);
             }
@@ -385,9 +385,9 @@ class Search {
         const size_t last = p.strips - 1;
         for (const List& list : p.lists) {
             if (list.frequent)
-                check(set_before(p.windows_of(list), last) + ones(p.windows_of(list)[word_of(last)]) == list.size);
+                check(rank_before(p.windows_of(list), last) + ones(p.windows_of(list)[word_of_strip(last)]) == list.size);
             else if (list.size)
-                check(p.rare_windows[list.start + list.size - 1] < p.strips * strip);
+                check(p.rare_windows[list.start + list.size - 1] < p.strips * strip_windows);
         }
     }
 
@@ -488,14 +488,14 @@ class Search {
 
         // Sums up for each window what its terms weigh; of the strips behind those that are looked at that means nothing.
         void sum_up(const Prepared& p) {
-            const size_t eights = eights_of(strips);
-            sums.resize((p.strips + eight) * strip);
+            const size_t eights = groups_of(strips);
+            sums.resize((p.strips + group_strips) * strip_windows);
             uint8_t* const to = sums.data();
             weighed.clear();
             for (const Present& term : present)
                 if (term.list.frequent)
                     weighed.push_back({p.windows_of(term.list), static_cast<uint8_t>(up(weight_of(term)))});
-            wide.sum(to, eights, eight_words, weighed.data(), weighed.size());
+            wide.sum(to, eights, group_words, weighed.data(), weighed.size());
             for (const Present& term : present) {
                 const float weight = weight_of(term);
                 if (!term.list.frequent) {
@@ -568,23 +568,23 @@ class Search {
         void narrow(const Prepared& p) {
             alive.resize(count + ones_at_once);
             uint16_t* to = alive.data();
-            for (const uint32_t s : lively) to = write_ones(live[s], s * strip, to);
+            for (const uint32_t s : lively) to = write_ones(live[s], s * strip_windows, to);
             alive.resize(count);
-            const size_t groups = (alive.size() + 7) / 8, eights = eights_of(groups);
-            held.assign(present.size() * eights * eight, 0);
+            const size_t groups = (alive.size() + 7) / 8, eights = groups_of(groups);
+            held.assign(present.size() * eights * group_strips, 0);
             weighed.clear();
             for (Present& each : present) {
-                each.held = held.data() + weighed.size() * eights * eight;
+                each.held = held.data() + weighed.size() * eights * group_strips;
                 weighed.push_back({each.held, static_cast<uint8_t>(up(weight_of(each)))});
             }
             find_frequent(p);
             find_rare(p);
-            row_sums.resize(eights * eight * strip);
-            wide.sum(row_sums.data(), eights, eight, weighed.data(), weighed.size());
+            row_sums.resize(eights * group_strips * strip_windows);
+            wide.sum(row_sums.data(), eights, group_strips, weighed.data(), weighed.size());
             find_repeats(p);
             // A strip asks for no less than those before.
             group_least.clear();
-            for (size_t i = 0; i < alive.size(); i += 8) group_least.push_back(least[alive[i] / strip]);
+            for (size_t i = 0; i < alive.size(); i += 8) group_least.push_back(least[alive[i] / strip_windows]);
             wanted.resize(groups);
             some.resize(groups + wide_room);
             some.resize(wide.reach(row_sums.data(), group_least.data(), groups, wanted.data(), some.data()));
@@ -594,7 +594,7 @@ class Search {
         void find_frequent(const Prepared& p) {
             bit_of.resize(count);
             for (size_t i = 0; i < bit_of.size(); ++i)
-                bit_of[i] = static_cast<uint32_t>(word_of(alive[i] / strip) * strip + alive[i] % strip);
+                bit_of[i] = static_cast<uint32_t>(word_of_strip(alive[i] / strip_windows) * strip_windows + alive[i] % strip_windows);
             for (Present& term : present) {
                 if (!term.list.frequent) continue;
                 const uint64_t* const words = p.windows_of(term.list);
@@ -603,8 +603,8 @@ class Search {
                 uint8_t* const held = term.rows_held();
                 for (const uint32_t* each = chosen.data(); each < end; ++each) {
                     const size_t at = bit_of[*each];
-                    const uint64_t below = (uint64_t{1} << at % strip) - 1;
-                    held[*each] = rows[set_before(words, alive[*each] / strip) + ones(words[at / strip] & below)];
+                    const uint64_t below = (uint64_t{1} << at % strip_windows) - 1;
+                    held[*each] = rows[rank_before(words, alive[*each] / strip_windows) + ones(words[at / strip_windows] & below)];
                 }
             }
         }
@@ -627,7 +627,7 @@ class Search {
                 const uint32_t* const end = choose(live.data(), windows, term.list.repeats);
                 for (const uint32_t* each = chosen.data(); each < end; ++each) {
                     const uint32_t i = term.list.first_extra + *each, j = term.list.repeat_start + *each;
-                    const uint32_t row = slot_of(windows[*each]) * window + p.repeat_rows[j] % window;
+                    const uint32_t row = slot_of(windows[*each]) * window_rows + p.repeat_rows[j] % window_rows;
                     add(row_sums[row], up(weight_of(term) * p.extra[i]));
                     repeated.push_back({&term, row, p.repeat_counts[j]});
                 }
@@ -641,30 +641,30 @@ class Search {
             uint32_t* end = chosen.data();
             for (uint32_t i = 0; i < size; ++i) {
                 *end = i;
-                end += words[places[i] / strip] >> places[i] % strip & 1;
+                end += words[places[i] / strip_windows] >> places[i] % strip_windows & 1;
             }
             return end;
         }
 
         // The number of a live window among these.
         uint32_t slot_of(uint32_t at) const {
-            const size_t s = at / strip;
-            return numbered[s] + ones(live[s] & ((uint64_t{1} << at % strip) - 1));
+            const size_t s = at / strip_windows;
+            return numbered[s] + ones(live[s] & ((uint64_t{1} << at % strip_windows) - 1));
         }
 
         // Scores the wanted rows, going over the terms in the order of the reference, so that equal units have equal
         // scores to the last bit.
         void look_at(const Prepared& p, Query& q) {
-            rows.resize(alive.size() * window + ones_at_once);
+            rows.resize(alive.size() * window_rows + ones_at_once);
             first_row.resize(wanted.size());
             uint32_t* end = rows.data();
             // Behind the last live window and behind the last row no term stands.
             for (const uint32_t group : some) {
                 first_row[group] = static_cast<uint32_t>(end - rows.data());
-                end = write_ones(wanted[group], group * strip, end);
+                end = write_ones(wanted[group], group * strip_windows, end);
             }
             rows.resize(static_cast<size_t>(end - rows.data()));
-            for (uint32_t& row : rows) row = alive[row / window] * static_cast<uint32_t>(window) + row % window;
+            for (uint32_t& row : rows) row = alive[row / window_rows] * static_cast<uint32_t>(window_rows) + row % window_rows;
             divisor.resize(rows.size() + wide_room);
             for (size_t i = 0; i < rows.size(); ++i) {
                 __builtin_prefetch(p.units + rows[i]);
@@ -687,8 +687,8 @@ class Search {
         const Repeated* add_scores(const Prepared& p, const Present& each, const Repeated* next) {
             const Term& term = search.terms_[each.term];
             for (const Repeated* const end = repeated.data() + repeated.size(); next < end && next->term == &each; ++next) {
-                const uint32_t group = next->row / strip;
-                const uint64_t bit = uint64_t{1} << next->row % strip;
+                const uint32_t group = next->row / strip_windows;
+                const uint64_t bit = uint64_t{1} << next->row % strip_windows;
                 if (!(wanted[group] & bit)) continue;
                 const size_t row = first_row[group] + ones(wanted[group] & (bit - 1));
                 const double s = p.saturation[p.length_of[rows[row]]], tf = next->count;

@@ -90,7 +90,7 @@ class UnitTerms {
     // Turns over some of the units; place[i] is the id of the i-th term of the vocabulary, or below 0 where it is
     // dropped. `terms` is the number of ids.
     auto block(const In<int64_t>& chosen, const In<int32_t>& place, size_t terms) {
-        if (!chosen.size() || chosen.size() > most_rows || place.size() != rank_.size())
+        if (!chosen.size() || chosen.size() > max_block_rows || place.size() != rank_.size())
             throw std::invalid_argument("no such block");
         Block block;
         {
@@ -157,7 +157,7 @@ class UnitTerms {
             for (size_t at = starts[unit]; at < starts[unit + 1]; ++at)
                 rows[next[ids[at]]++] = static_cast<uint32_t>(row);
         }
-        const size_t strips = (n + window * strip - 1) / (window * strip);
+        const size_t strips = (n + window_rows * strip_windows - 1) / (window_rows * strip_windows);
         for (size_t t = 0, at = 0; t < terms; ++t) {
             const size_t end = next[t], repeats = block.repeat_rows.size();  // by now where the next term starts
             block.rare_ends.push_back(static_cast<uint32_t>(block.rare_windows.size()));
@@ -196,9 +196,9 @@ class UnitTerms {
     template <class Say>
     static void by_windows(const uint32_t* at, const uint32_t* end, std::vector<uint8_t>& to, Say say) {
         while (at < end) {
-            const size_t here = *at / window;
+            const size_t here = *at / window_rows;
             uint32_t rows = 0;
-            for (; at < end && *at / window == here; ++at) rows |= 1u << *at % window;
+            for (; at < end && *at / window_rows == here; ++at) rows |= 1u << *at % window_rows;
             to.push_back(static_cast<uint8_t>(rows));
             say(here);
         }
@@ -206,11 +206,11 @@ class UnitTerms {
 
     static void as_bits(const uint32_t* at, const uint32_t* end, size_t strips, Block& block) {
         const size_t first = block.windows.size();
-        block.windows.resize(first + words_of(strips));
+        block.windows.resize(first + bitmap_words(strips));
         uint64_t* const words = block.windows.data() + first;
         by_windows(at, end, block.frequent_rows,
-                   [&](size_t here) { words[word_of(here / strip)] |= uint64_t{1} << here % strip; });
-        count_before(words, strips);
+                   [&](size_t here) { words[word_of_strip(here / strip_windows)] |= uint64_t{1} << here % strip_windows; });
+        fill_ranks(words, strips);
     }
 
     const Characters characters_;

@@ -47,13 +47,13 @@ inline uint8_t at_least(const uint8_t* sums, Eight enough) {
 }
 
 void sum_8(uint8_t* sums, size_t eights, size_t step, const Weighed* terms, size_t count) {
-    std::memset(sums, 0, eights * eight * strip);
+    std::memset(sums, 0, eights * group_strips * strip_windows);
     for (const Weighed* term = terms; term < terms + count; ++term) {
         const Eight each = all(term->weight);
-        for (size_t s = 0; s < eights * eight; ++s)
-            for (uint64_t left = term->windows[s / eight * step + s % eight]; left;) {
+        for (size_t s = 0; s < eights * group_strips; ++s)
+            for (uint64_t left = term->windows[s / group_strips * step + s % group_strips]; left;) {
                 const int at = __builtin_ctzll(left) & ~7;
-                add_where(sums + s * strip + at, left >> at & 255, each);
+                add_where(sums + s * strip_windows + at, left >> at & 255, each);
                 left &= ~(uint64_t{255} << at);
             }
     }
@@ -64,7 +64,7 @@ size_t reach_8(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_
     for (size_t s = 0; s < strips; ++s) {
         const Eight enough = all(least[s]);
         uint64_t found = 0;
-        for (size_t i = 0; i < strip; i += 8) found |= uint64_t{at_least(sums + s * strip + i, enough)} << i;
+        for (size_t i = 0; i < strip_windows; i += 8) found |= uint64_t{at_least(sums + s * strip_windows + i, enough)} << i;
         bits[s] = found;
         some[count] = static_cast<uint32_t>(s);
         count += found != 0;
@@ -105,10 +105,10 @@ WITH_AVX2 void sum_some_32(uint8_t* sums, size_t eights, size_t step, const Weig
     const __m256i which = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
     __m256i each[count];
     for (size_t i = 0; i < count; ++i) each[i] = _mm256_set1_epi8(static_cast<char>(terms[i].weight));
-    for (size_t s = 0; s < eights * eight; ++s)
+    for (size_t s = 0; s < eights * group_strips; ++s)
         for (size_t half = 0; half < 2; ++half) {
-            __m256i* const at = reinterpret_cast<__m256i*>(sums + s * strip + half * 32);
-            const size_t word = s / eight * step + s % eight;
+            __m256i* const at = reinterpret_cast<__m256i*>(sums + s * strip_windows + half * 32);
+            const size_t word = s / group_strips * step + s % group_strips;
             __m256i sum = more ? _mm256_loadu_si256(at) : _mm256_setzero_si256();
             for (size_t i = 0; i < count; ++i) {
                 const __m256i all = _mm256_set1_epi32(static_cast<int>(terms[i].windows[word] >> half * 32));
@@ -133,7 +133,7 @@ WITH_AVX2 size_t reach_32(const uint8_t* sums, const uint8_t* least, size_t stri
         const __m256i enough = _mm256_set1_epi8(static_cast<char>(least[s]));
         uint64_t found = 0;
         for (size_t half = 0; half < 2; ++half) {
-            const __m256i of = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums + s * strip + half * 32));
+            const __m256i of = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums + s * strip_windows + half * 32));
             const __m256i is = _mm256_cmpeq_epi8(_mm256_max_epu8(of, enough), of);
             found |= static_cast<uint64_t>(static_cast<uint32_t>(_mm256_movemask_epi8(is))) << half * 32;
         }
@@ -171,7 +171,7 @@ WITH_AVX512 void sum_some_64(uint8_t* sums, size_t eights, size_t step, const We
         bits[i] = terms[i].windows;
     }
     for (size_t at = 0; eights; --eights, at += step)
-        for (size_t s = 0; s < eight; ++s, sums += strip) {
+        for (size_t s = 0; s < group_strips; ++s, sums += strip_windows) {
             __m512i sum = more ? _mm512_loadu_si512(sums) : _mm512_setzero_si512();
             for (size_t i = 0; i < count; ++i) sum = _mm512_mask_adds_epu8(sum, bits[i][at + s], sum, each[i]);
             _mm512_storeu_si512(sums, sum);
@@ -191,7 +191,7 @@ void sum_64(uint8_t* sums, size_t eights, size_t step, const Weighed* terms, siz
 WITH_AVX512 size_t reach_64(const uint8_t* sums, const uint8_t* least, size_t strips, uint64_t* bits, uint32_t* some) {
     for (size_t s = 0; s < strips; ++s) {
         const __m512i enough = _mm512_set1_epi8(static_cast<char>(least[s]));
-        bits[s] = _mm512_cmpge_epu8_mask(_mm512_loadu_si512(sums + s * strip), enough);
+        bits[s] = _mm512_cmpge_epu8_mask(_mm512_loadu_si512(sums + s * strip_windows), enough);
     }
     const __m256i eight_more = _mm256_set1_epi32(8);
     __m256i numbers = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);

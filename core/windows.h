@@ -1,4 +1,7 @@
-// How a block holds the windows of its terms; see hornbook/corpus/inverted.py.
+// The layout of a block's bitmaps, in C++: hornbook/index/inverted.py describes the format.
+//
+// One word, one unit: a row is a unit of the corpus; a window is 8 rows; a strip is 64 windows (512 rows), one bit each
+// in a 64-bit word; a group is 8 strips, whose words lie side by side in a bitmap.
 #pragma once
 
 #include <cstddef>
@@ -7,33 +10,46 @@
 
 namespace hornbook {
 
-constexpr size_t window = 8;  // rows that are summed up as one
-constexpr size_t strip = 64;  // windows that are looked at together, the bits of a word
-constexpr size_t eight = 8;   // strips whose words stand side by side
-// Behind their words stands how many bits are set before each of them, in 16 bits: where bits are read, that is at hand.
-constexpr size_t eight_words = eight + eight * sizeof(uint16_t) / sizeof(uint64_t);
+// Bitmaps hold 16-bit ranks inside 64-bit words, and the search reads bytes of such words by their place.
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "blocks are read as little-endian memory");
 
-constexpr size_t most_rows = window << 16;  // of a block: windows are numbered in 16 bits
+constexpr size_t window_rows = 8;
+constexpr size_t strip_windows = 64;
+constexpr size_t strip_rows = strip_windows * window_rows;
+constexpr size_t group_strips = 8;
+// After the words of a group come the ranks of its strips (16 bits each): near where the bits are read.
+constexpr size_t group_words = group_strips + group_strips * sizeof(uint16_t) / sizeof(uint64_t);
 
-inline size_t eights_of(size_t strips) { return (strips + eight - 1) / eight; }
-inline size_t words_of(size_t strips) { return eights_of(strips) * eight_words; }
-inline size_t word_of(size_t s) { return s / eight * eight_words + s % eight; }
+constexpr size_t max_windows = size_t{1} << 16;  // of a block: windows are numbered in 16 bits
+constexpr size_t max_strips = max_windows / strip_windows;
+constexpr size_t max_block_rows = max_windows * window_rows;
 
-// At which byte it stands how many bits are set before a strip.
-inline size_t before_at(size_t s) { return (s / eight * eight_words + eight) * sizeof(uint64_t) + s % eight * sizeof(uint16_t); }
+inline size_t groups_of(size_t strips) { return (strips + group_strips - 1) / group_strips; }
 
-inline uint16_t set_before(const uint64_t* words, size_t s) {
+// Words of a bitmap over this many strips, ranks included.
+inline size_t bitmap_words(size_t strips) { return groups_of(strips) * group_words; }
+
+// Index of a strip's word in a bitmap.
+inline size_t word_of_strip(size_t s) { return s / group_strips * group_words + s % group_strips; }
+
+// Byte offset of a strip's rank in a bitmap.
+inline size_t rank_at(size_t s) {
+    return (s / group_strips * group_words + group_strips) * sizeof(uint64_t) + s % group_strips * sizeof(uint16_t);
+}
+
+// The rank of a strip: how many bits are set before it.
+inline uint16_t rank_before(const uint64_t* words, size_t s) {
     uint16_t count;
-    std::memcpy(&count, reinterpret_cast<const char*>(words) + before_at(s), sizeof count);
+    std::memcpy(&count, reinterpret_cast<const char*>(words) + rank_at(s), sizeof count);
     return count;
 }
 
-// Fills in how many bits are set before each strip.
-inline void count_before(uint64_t* words, size_t strips) {
+// Writes the rank of every strip.
+inline void fill_ranks(uint64_t* words, size_t strips) {
     uint16_t count = 0;
     for (size_t s = 0; s < strips; ++s) {
-        std::memcpy(reinterpret_cast<char*>(words) + before_at(s), &count, sizeof count);
-        count = static_cast<uint16_t>(count + __builtin_popcountll(words[word_of(s)]));
+        std::memcpy(reinterpret_cast<char*>(words) + rank_at(s), &count, sizeof count);
+        count = static_cast<uint16_t>(count + __builtin_popcountll(words[word_of_strip(s)]));
     }
 }
 

@@ -263,14 +263,14 @@ def sampled_corpus():
 def test_bars_from_a_sample_change_nothing(k):
     corpus, noting = sampled_corpus(), Noting()
     queries = [["common"], ["rare"], ["rare", "common"], ["x"], ["unseen"]]
-    assert listed(retrieve(corpus, queries, k, spread=noting)) == naive(corpus, queries, k)
+    assert listed(retrieve(corpus, queries, k, executor=noting)) == naive(corpus, queries, k)
     assert [count for name, count in noting.asked if name == "search"][:2] == [1, 5]
 
 
 def test_a_bar_that_was_too_high_is_mended():
     # All of the sampled units hold `rare`, which raises the bar above what the other units can reach.
     corpus, noting = sampled_corpus(), Noting()
-    assert listed(retrieve(corpus, [["rare", "common"]], 120, spread=noting)) == naive(
+    assert listed(retrieve(corpus, [["rare", "common"]], 120, executor=noting)) == naive(
         corpus, [["rare", "common"]], 120
     )
     assert [name for name, _ in noting.asked] == ["count", "search", "search", "search"]
@@ -289,11 +289,11 @@ def test_what_a_dead_run_left_is_used(tmp_path):
                 yield answer
 
     with pytest.raises(KeyboardInterrupt):
-        retrieve(corpus, queries, 60, spread=Dying(), keep=tmp_path)
+        retrieve(corpus, queries, 60, executor=Dying(), keep=tmp_path)
     kept = sorted(tmp_path.iterdir())
     assert len(kept) == 4  # the sample and three shards
     noting = Noting()
-    again = retrieve(corpus, queries, 60, spread=noting, keep=tmp_path)
+    again = retrieve(corpus, queries, 60, executor=noting, keep=tmp_path)
     assert noting.asked[:3] == [("count", 5), ("search", 0), ("search", 2)]
     assert np.array_equal(again.units, expected.units)
     assert np.array_equal(again.scores, expected.scores)
@@ -301,12 +301,12 @@ def test_what_a_dead_run_left_is_used(tmp_path):
     for path, data in zip(kept, [b"", kept[1].read_bytes()[:-40], bytes(90)], strict=False):
         path.write_bytes(data)
     mended = Noting()
-    again = retrieve(corpus, queries, 60, spread=mended, keep=tmp_path)
+    again = retrieve(corpus, queries, 60, executor=mended, keep=tmp_path)
     assert sum(asked for name, asked in mended.asked if name == "search") == 3
     assert np.array_equal(again.units, expected.units)
     # Other questions find nothing there that is theirs.
     other = Noting()
-    retrieve(corpus, queries, 80, spread=other, keep=tmp_path)
+    retrieve(corpus, queries, 80, executor=other, keep=tmp_path)
     assert other.asked[:3] == [("count", 5), ("search", 1), ("search", 5)]
 
 

@@ -29,11 +29,11 @@ from hornbook.store import known_checksum
 from hornbook.terms import Analysis, terms
 from hornbook.terms.characters import tables
 
-# A window is 8 rows; a strip is 64 windows, what is searched at once; the bits of 8 strips stand side by side.
-WINDOW = 8
-STRIP = 64 * WINDOW
-EIGHT = 8
-_EIGHT_WORDS = EIGHT + EIGHT * 16 // 64
+# A window is 8 rows, a strip 64 windows; a group is 8 strips, whose words lie side by side (core/windows.h).
+WINDOW_ROWS = 8
+STRIP_ROWS = 64 * WINDOW_ROWS
+GROUP_STRIPS = 8
+_GROUP_WORDS = GROUP_STRIPS + GROUP_STRIPS * 16 // 64
 # Windows are numbered in 16 bits: no block may have more than 8 * 2**16 units.
 BLOCK_UNITS = 524_288
 # One of so many units is in the first block of its shard, a sample of it, as far as a block has room.
@@ -58,9 +58,9 @@ class Block:
         rare_rows: in which of each window's rows the term stands, as bits, [rare windows] uint8.
         frequent_terms: the ids of the frequent terms, rising, [frequent terms] uint32.
         frequent_ends: where the windows of each end among `frequent_rows`, [frequent terms] uint32.
-        windows: in which windows of each strip it stands, as bits. By eight strips: 8 words of bits, then 2 that
-            hold, in 16 bits each, how many bits of the term are set before each strip;
-            [frequent terms x eights x 10] uint64.
+        windows: the windows that hold each frequent term, as bits. For each group of 8 strips 8 words of bits, then 2
+            words with the rank of each strip (16 bits): how many bits of the term are set before it;
+            [frequent terms x groups x 10] uint64.
         frequent_rows: for each bit set, in which of the window's rows the term stands, as bits, [bits set] uint8.
         repeat_terms: the ids of the terms that some unit holds more than once, rising, [repeated terms] uint32.
         repeat_ends: where the rows of each of these end in `repeat_rows`, [repeated terms] uint32.
@@ -86,7 +86,7 @@ class Block:
     @property
     def strips(self) -> int:
         """How many strips its rows are."""
-        return -(-len(self.units) // STRIP)
+        return -(-len(self.units) // STRIP_ROWS)
 
     @cached_property
     def frequency(self) -> NDArray[np.int64]:
@@ -100,9 +100,9 @@ class Block:
         rare = np.split(np.arange(len(self.rare_windows)), self.rare_ends)
         for term in np.flatnonzero(np.diff(self.rare_ends, prepend=np.uint32(0))).tolist():
             yield term, _rows(self.rare_windows[rare[term]].astype(np.int64), self.rare_rows[rare[term]])
-        eights = -(-self.strips // EIGHT)
-        words = self.windows.reshape(-1, eights, _EIGHT_WORDS)[..., :EIGHT].copy()
-        sets = np.unpackbits(words.view(np.uint8).reshape(-1, eights * EIGHT * 8), axis=1, bitorder="little")
+        groups = -(-self.strips // GROUP_STRIPS)
+        words = self.windows.reshape(-1, groups, _GROUP_WORDS)[..., :GROUP_STRIPS].copy()
+        sets = np.unpackbits(words.view(np.uint8).reshape(-1, groups * GROUP_STRIPS * 8), axis=1, bitorder="little")
         held = np.split(self.frequent_rows, self.frequent_ends)
         for term, bits, rows in zip(self.frequent_terms.tolist(), sets, held, strict=False):
             yield term, _rows(np.flatnonzero(bits), rows)
@@ -116,8 +116,8 @@ def _set_until(rows: NDArray[np.uint8], ends: NDArray[np.uint32]) -> NDArray[np.
 
 def _rows(windows: NDArray[np.int64], rows: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return the rows that are set in some windows, rising."""
-    places, bits = np.nonzero(rows[:, None] >> np.arange(WINDOW, dtype=np.uint8) & 1)
-    return windows[places] * WINDOW + bits
+    places, bits = np.nonzero(rows[:, None] >> np.arange(WINDOW_ROWS, dtype=np.uint8) & 1)
+    return windows[places] * WINDOW_ROWS + bits
 
 
 _OTHERS = {
@@ -348,18 +348,18 @@ class _Slowly:
         for row, one in enumerate(order):
             for term in counts[one]:
                 rows_of.setdefault(term, []).append(row)
-        strips = -(-len(order) // STRIP)
+        strips = -(-len(order) // STRIP_ROWS)
         held = {term: Counter[int]() for term in sorted(rows_of)}
         for term, windows in held.items():
             for row in rows_of[term]:
-                windows[row // WINDOW] += 1 << row % WINDOW
+                windows[row // WINDOW_ROWS] += 1 << row % WINDOW_ROWS
         rare = [held[term] if term in held and _is_rare(len(rows_of[term]), strips) else {} for term in range(terms)]
         frequent = [term for term in held if not rare[term]]
-        bits, frequent_ends = np.zeros((len(frequent), -(-strips // EIGHT), _EIGHT_WORDS), np.uint64), [0]
+        bits, frequent_ends = np.zeros((len(frequent), -(-strips // GROUP_STRIPS), _GROUP_WORDS), np.uint64), [0]
         for words, windows in zip(bits, (held[term] for term in frequent), strict=True):
-            before = words[:, EIGHT:].view(np.uint16)
+            before = words[:, GROUP_STRIPS:].view(np.uint16)
             for strip in range(strips):
-                at = divmod(strip, EIGHT)
+                at = divmod(strip, GROUP_STRIPS)
                 words[at] = sum(1 << window % 64 for window in windows if window // 64 == strip)
                 before[at] = sum(window // 64 < strip for window in windows)
             frequent_ends.append(frequent_ends[-1] + len(windows))
