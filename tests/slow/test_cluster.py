@@ -128,14 +128,14 @@ def test_a_cluster_finds_the_same_bytes(nodes, corpus, queries, expected, tmp_pa
     before = set(Path(gettempdir()).glob("hornbook-*"))
     with Cluster(nodes.address) as cluster:
         assert cluster.width == 3
-        assert as_bytes(retrieve(corpus, queries, 20, spread=cluster, keep=tmp_path)) == expected
+        assert as_bytes(retrieve(corpus, queries, 20, executor=cluster, keep=tmp_path)) == expected
         # Each answer that is kept is that of some shards.
         kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
         assert len(list(tmp_path.iterdir())) < 12
-        assert as_bytes(retrieve(corpus, queries, 20, spread=cluster, keep=tmp_path)) == expected
+        assert as_bytes(retrieve(corpus, queries, 20, executor=cluster, keep=tmp_path)) == expected
         assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == kept
         elsewhere = open_corpus(f"file://{corpus.artifact.path}")
-        assert as_bytes(retrieve(elsewhere, queries, 20, spread=cluster)) == expected
+        assert as_bytes(retrieve(elsewhere, queries, 20, executor=cluster)) == expected
     assert set(Path(gettempdir()).glob("hornbook-*")) <= before, "a worker left its copies of shards"
 
 
@@ -158,7 +158,7 @@ def test_a_node_that_dies_on_the_way_changes_nothing(nodes, corpus, queries, exp
     with Gated(nodes.address) as cluster:
         cluster.gate = tmp_path / "gate"
         slow = Elsewhere(corpus, Waits, tmp_path)
-        thread = threading.Thread(target=lambda: found.append(retrieve(slow, queries, 20, spread=cluster)))
+        thread = threading.Thread(target=lambda: found.append(retrieve(slow, queries, 20, executor=cluster)))
         thread.start()
         deadline = time.monotonic() + 60
         while not (cluster.gate.exists() and (tmp_path / doomed.node_id).exists()):
@@ -174,7 +174,7 @@ def test_a_node_that_dies_on_the_way_changes_nothing(nodes, corpus, queries, exp
 def test_a_worker_that_dies_is_tried_again_alone(nodes, corpus, queries, expected, tmp_path):
     (tmp_path / "cores").write_text("2")
     with Cluster(nodes.address) as cluster:
-        assert as_bytes(retrieve(Elsewhere(corpus, Dies, tmp_path), queries, 20, spread=cluster)) == expected
+        assert as_bytes(retrieve(Elsewhere(corpus, Dies, tmp_path), queries, 20, executor=cluster)) == expected
     tried = (tmp_path / "tried").read_text().split()
     assert tried[: ATTEMPTS + 2] == ["1"] * (ATTEMPTS + 1) + ["2"]
 
@@ -185,7 +185,7 @@ def test_a_shard_that_no_worker_survives_is_named(nodes, corpus, queries, tmp_pa
         Cluster(nodes.address) as cluster,
         pytest.raises(HornbookError, match=r"^units-00003: its worker died again, alone on a node.*lower k") as error,
     ):
-        retrieve(Elsewhere(corpus, Dies, tmp_path), queries, 20, spread=cluster)
+        retrieve(Elsewhere(corpus, Dies, tmp_path), queries, 20, executor=cluster)
     assert "\n" not in str(error.value)
 
 
@@ -201,7 +201,7 @@ def test_what_a_worker_refuses_is_one_line_here(nodes, corpus, queries, tmp_path
         Cluster(nodes.address) as cluster,
         pytest.raises(HornbookError, match=r"terms-00000\.arrow: has .* bytes on "),
     ):
-        retrieve(Elsewhere(corpus, Changed, tmp_path), queries, 20, spread=cluster)
+        retrieve(Elsewhere(corpus, Changed, tmp_path), queries, 20, executor=cluster)
 
 
 def test_a_textbook_built_on_a_cluster_is_the_same(nodes, corpus, reviews, tmp_path):
