@@ -59,7 +59,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from distil_inputs import processor, say
-from hornbook.core import core
+from hornbook import kernels
 from hornbook.corpus import Corpus, build, open_corpus
 from hornbook.corpus.cutting import Limits, cut_documents
 from hornbook.machine.arrow import text_buffers
@@ -168,7 +168,7 @@ def text_speeds(texts: pa.ChunkedArray, size: int) -> dict[str, Any]:
 
 def number_terms(texts: pa.StringArray) -> None:
     """Break texts into terms and number these in the order of the alphabet, as a build does first."""
-    compiled = core()
+    compiled = kernels.compiled()
     if compiled is None:
         sorted({term for text in texts.to_pylist() for term in terms(text)})
         return

@@ -1,4 +1,4 @@
-// Arrays that come from and go to Python without a copy.
+// Arrays that pass between Python and the core without a copy.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -8,9 +8,8 @@
 #include <memory>
 #include <stdexcept>
 #include <string_view>
+#include <utility>
 #include <vector>
-
-#include "words.h"
 
 namespace hornbook {
 
@@ -22,12 +21,13 @@ using In = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 template <class T>
 using Out = nb::ndarray<nb::numpy, T, nb::ndim<1>>;
 
-// Hands a vector over to NumPy.
+// Moves a vector into a NumPy array.
 template <class T>
 Out<T> give(std::vector<T>&& values) {
-    auto* held = new std::vector<T>(std::move(values));
-    nb::capsule owner(held, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-    return Out<T>(held->data(), {held->size()}, owner);
+    auto vector = std::make_unique<std::vector<T>>(std::move(values));
+    nb::capsule owner(vector.get(), [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+    auto* const owned = vector.release();
+    return Out<T>(owned->data(), {owned->size()}, owner);
 }
 
 template <class T>
@@ -36,24 +36,23 @@ Out<T> give(std::unique_ptr<T[]>&& values, size_t size) {
     return Out<T>(values.release(), {size}, owner);
 }
 
-// Texts as Arrow holds them: text i is data[offsets[i]:offsets[i + 1]].
+// Texts in Arrow's layout: text i is data[offsets[i]:offsets[i + 1]].
 struct Texts {
     const int32_t* offsets;
     const char* data;
     size_t size;
 
+    // Throws std::invalid_argument unless the offsets rise within the data.
     Texts(const In<int32_t>& o, const In<uint8_t>& d)
-        : offsets(o.data()), data(reinterpret_cast<const char*>(d.data())), size(o.size() ? o.size() - 1 : 0) {}
+        : offsets(o.data()), data(reinterpret_cast<const char*>(d.data())), size(o.size() ? o.size() - 1 : 0) {
+        bool rising = !o.size() || (offsets[0] >= 0 && static_cast<size_t>(offsets[size]) <= d.size());
+        for (size_t i = 0; i < size; ++i) rising &= offsets[i] <= offsets[i + 1];
+        if (!rising) throw std::invalid_argument("the offsets of texts do not rise within their data");
+    }
 
     std::string_view operator[](size_t i) const {
         return {data + offsets[i], static_cast<size_t>(offsets[i + 1] - offsets[i])};
     }
 };
-
-// The tables of hornbook/terms/characters.py.
-inline Characters characters(const In<uint8_t>& kind, const In<uint32_t>& lower) {
-    if (kind.size() != lower.size() || kind.size() < 128) throw std::invalid_argument("kinds and lower case differ");
-    return {{kind.data(), kind.data() + kind.size()}, {lower.data(), lower.data() + lower.size()}};
-}
 
 }  // namespace hornbook

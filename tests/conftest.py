@@ -36,6 +36,27 @@ def own_logging() -> Iterator[None]:
     own.setLevel(level)
 
 
+@pytest.fixture(params=["compiled", "reference"])
+def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test with the compiled core, and with the references in Python."""
+    if request.param == "compiled":
+        pytest.importorskip("hornbook._core", reason="the compiled core is missing")
+    monkeypatch.setenv("HORNBOOK_KERNELS", request.param)
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def as_reference() -> Callable[..., Any]:
+    """Call a function while the references in Python run, inside a test of Hypothesis too."""
+
+    def call(function: Callable[..., Any], *arguments: Any) -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HORNBOOK_KERNELS", "reference")
+            return function(*arguments)
+
+    return call
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data beside the checkout."""

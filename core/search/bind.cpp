@@ -2,8 +2,8 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include "../search.h"
-#include "../wide.h"
+#include "../bindings.h"
+#include "../simd.h"
 #include "hits.h"
 #include "search.h"
 

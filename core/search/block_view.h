@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "../texts.h"
-#include "../windows.h"
+#include "../index_layout.h"
 
 namespace hornbook {
 
-// A block as stored: hornbook/index/inverted.py describes the arrays. They may be mapped from a file, so nothing in them
+// A block as stored: hornbook/index/layout.py describes the arrays. They may be mapped from a file, so nothing in them
 // is trusted: an entry is used as an address only after a check, or where every value of its type is a valid one.
 struct Block {
     In<int64_t> units;

@@ -27,7 +27,7 @@ void Worker::bound_rows(const BlockView& block) {
     gather_dense(block);
     gather_sparse(block);
     row_upper_bounds_.resize(groups * group_strips * strip_windows);
-    wide.sum(row_upper_bounds_.data(), groups, group_strips, quantised_terms_.data(), quantised_terms_.size());
+    kernels().sum(row_upper_bounds_.data(), groups, group_strips, quantised_terms_.data(), quantised_terms_.size());
     gather_repeats(block);
     select_candidate_rows(block);
 }
@@ -101,8 +101,8 @@ void Worker::select_candidate_rows(const BlockView& block) {
         word_required_bound_.push_back(required_bound_[candidate_windows_[i] / strip_windows]);
     const size_t words = word_required_bound_.size();
     candidate_row_bits_.resize(words);
-    candidate_words_.resize(words + wide_room);
-    candidate_words_.resize(wide.reach(row_upper_bounds_.data(), word_required_bound_.data(), words,
+    candidate_words_.resize(words + simd_room);
+    candidate_words_.resize(kernels().select(row_upper_bounds_.data(), word_required_bound_.data(), words,
                                        candidate_row_bits_.data(), candidate_words_.data()));
     const size_t last = candidates_ - 1, rows_of_last = block.rows - candidate_windows_[last] * window_rows;
     assert(candidate_windows_[last] * window_rows < block.rows);
@@ -135,12 +135,12 @@ uint32_t Worker::slot_of(uint32_t window) const {
 void Worker::score_candidates(const BlockView& block, Query& query) {
     list_candidate_rows(block);
     const size_t rows = candidate_rows_.size();
-    divisors_.resize(rows + wide_room);
+    divisors_.resize(rows + simd_room);
     for (size_t i = 0; i < rows; ++i) {
         __builtin_prefetch(block.units + candidate_rows_[i]);
         divisors_[i] = block.divisor[block.length_of[candidate_rows_[i]]];
     }
-    scores_.assign(rows + wide_room, 0.0);
+    scores_.assign(rows + simd_room, 0.0);
     const RepeatedRow* repeat = repeats_.data();
     for (const PresentTerm& term : present_) repeat = add_scores(block, term, repeat);
     assert(repeat == repeats_.data() + repeats_.size());
@@ -184,7 +184,7 @@ const Worker::RepeatedRow* Worker::add_scores(const BlockView& block, const Pres
         scores_[row] += term.count * (idf_[term.index] * tf / (tf + s));
         present.row_bits[word] &= ~bit;  // not once more below
     }
-    wide.score(scores_.data(), divisors_.data(), present.row_bits, candidate_row_bits_.data(),
+    kernels().score(scores_.data(), divisors_.data(), present.row_bits, candidate_row_bits_.data(),
                candidate_row_bits_.size(), idf_[term.index], term.count);
     return repeat;
 }

@@ -100,7 +100,7 @@ void Worker::add_window_bounds(const BlockView& block) {
         if (term.list.dense)
             quantised_terms_.push_back(
                 {block.bitmap(term.list), static_cast<uint8_t>(quantise_up(scaled_weight(term)))});
-    wide.sum(bounds, groups_of(strips_), group_words, quantised_terms_.data(), quantised_terms_.size());
+    kernels().sum(bounds, groups_of(strips_), group_words, quantised_terms_.data(), quantised_terms_.size());
     for (const PresentTerm& term : present_) {
         const float weight = scaled_weight(term);
         if (!term.list.dense) {
@@ -117,8 +117,8 @@ void Worker::add_window_bounds(const BlockView& block) {
 
 // Selects the windows whose bounds suffice. Invariant: a candidate window has rows in the block.
 void Worker::select_candidate_windows(const BlockView& block) {
-    candidate_strips_.resize(strips_ + wide_room);
-    candidate_strips_.resize(wide.reach(window_upper_bounds_.data(), required_bound_.data(), strips_,
+    candidate_strips_.resize(strips_ + simd_room);
+    candidate_strips_.resize(kernels().select(window_upper_bounds_.data(), required_bound_.data(), strips_,
                                         candidate_bits_.data(), candidate_strips_.data()));
     if (strips_ == block.strips) candidate_bits_[strips_ - 1] &= block.last_windows;
     number_candidates();

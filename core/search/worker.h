@@ -20,7 +20,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "../wide.h"
+#include "../simd.h"
 #include "block_view.h"
 #include "query.h"
 
@@ -94,7 +94,7 @@ class Worker {
     // Windows. Arrays that are read at a window from a file have room for every 16-bit number.
     size_t strips_ = 0;  // in which the threshold can be reached: the first of the block
     float scale_ = 0;    // of the quantised bounds: a weight of 1 counts as much
-    std::vector<Weighed> quantised_terms_;
+    std::vector<QuantisedTerm> quantised_terms_;
     std::vector<uint8_t> window_upper_bounds_;  // [max_windows]
     std::vector<uint8_t> required_bound_;       // of each strip: what the bound of a candidate must reach
     std::vector<uint64_t> candidate_bits_;      // [max_strips] words; no bits beyond the block

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hornbook.corpus import cutting
-from hornbook.corpus.cutting import Limits, cut_documents, cut_slowly
+from hornbook.corpus.cutting import Limits, cut_documents
 from hornbook.corpus.units import BEGINNERS, LABELLED, NUMBERED, SUFFIXES, TITLES, UNCERTAIN, cut
 from hornbook.machine.arrow import text_buffers
 from hornbook.terms.plain import normalise
@@ -81,13 +81,12 @@ def beyond(texts):
 
 
 @given(DOCUMENTS, st.sampled_from(KINDS), st.integers(1, 9), st.integers(0, 3), st.integers(1, 12), st.booleans())
-def test_units_are_what_the_slow_one_says(documents, unit, chunk_words, min_words, extra, cut_long):
+def test_units_are_what_the_slow_one_says(as_reference, documents, unit, chunk_words, min_words, extra, cut_long):
     limits = Limits(unit, chunk_words, min_words, min_words + extra, cut_long)
     expected = slow_units(documents, limits)
     texts = pa.array(documents, pa.string())
     assert as_rows(cut_documents(texts, limits)) == expected
-    slow = cut_slowly(enumerate(document or "" for document in documents), limits)
-    assert as_rows(slow) == expected
+    assert as_rows(as_reference(cut_documents, texts, limits)) == expected
 
 
 @given(st.one_of(PROSE, CHAT))
@@ -95,7 +94,7 @@ def test_prose_without_odd_characters_is_not_left_to_python(text):
     assert not beyond([text])
 
 
-def test_every_character_in_every_place():
+def test_every_character_in_every_place(as_reference):
     characters = [chr(c) for c in range(0x21000) if not 0xD800 <= c < 0xE000]
     documents = pa.array(
         [
@@ -104,7 +103,7 @@ def test_every_character_in_every_place():
         ]
     )
     fast = cut_documents(documents, Limits("sentence", 9, 0, 99))
-    slow = cut_slowly(enumerate(documents.to_pylist()), Limits("sentence", 9, 0, 99))
+    slow = as_reference(cut_documents, documents, Limits("sentence", 9, 0, 99))
     assert fast.texts.equals(slow.texts)
     np.testing.assert_array_equal(fast.words, slow.words)
     np.testing.assert_array_equal(fast.documents, slow.documents)
@@ -146,7 +145,7 @@ def test_without_the_compiled_core_the_units_are_the_same(monkeypatch):
     draw = random.Random(0)
     documents = pa.array([" ".join(draw.choices([*LISTED, "One.", "two.", "\n\n", "Mr."], k=200)) for _ in range(40)])
     fast = [as_rows(cut_documents(documents, Limits(unit, 30, 2, 25))) for unit in KINDS]
-    monkeypatch.setattr(cutting, "core", lambda: None)
+    monkeypatch.setenv("HORNBOOK_KERNELS", "reference")
     assert [as_rows(cut_documents(documents, Limits(unit, 30, 2, 25))) for unit in KINDS] == fast
 
 

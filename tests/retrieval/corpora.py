@@ -6,7 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from hornbook.index.inverted import OpenShard, invert
+from hornbook.index.build import invert
+from hornbook.index.files import OpenShard
 from hornbook.terms import Analysis, terms
 
 

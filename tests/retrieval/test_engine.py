@@ -1,6 +1,4 @@
-import logging
 import math
-import sys
 
 import numpy as np
 import psutil
@@ -10,10 +8,9 @@ from corpora import Listed, listed, naive
 from hypothesis import given
 from hypothesis import strategies as st
 
-import hornbook
-from hornbook.core import core
 from hornbook.errors import HornbookError
-from hornbook.index.inverted import SAMPLED
+from hornbook.index.build import SAMPLE_STEP
+from hornbook.kernels import compiled as core
 from hornbook.machine.arrow import text_buffers
 from hornbook.retrieval import Request, engine, retrieve, retrieve_all, shard
 from hornbook.retrieval.bm25 import Found
@@ -22,14 +19,6 @@ from hornbook.terms import Analysis, terms
 WORDS = ["a", "b", "c", "d", "e"]
 TEXTS = st.lists(st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join), min_size=1, max_size=40)
 QUERIES = st.lists(st.lists(st.sampled_from([*WORDS, "unseen"]), max_size=6), max_size=5)
-
-
-@pytest.fixture(params=["compiled", "reference"])
-def either(request, monkeypatch):
-    """Search by the compiled core, and by the reference alone."""
-    if request.param == "reference":
-        for room in (engine, shard):
-            monkeypatch.setattr(room, "core", lambda: None)
 
 
 def zipf(count, seed, words=60, most=15):
@@ -62,7 +51,7 @@ def test_equals_the_naive_loop_whatever_the_shards(texts, queries, k, k1, b, sha
     assert np.array_equal(hits.units < 0, np.isneginf(hits.scores))
 
 
-@pytest.mark.usefixtures("either")
+@pytest.mark.usefixtures("implementation")
 def test_larger_corpus_equals_the_naive_loop():
     texts = zipf(600, seed=0)
     queries = [text.split() for text in zipf(12, seed=1)]
@@ -90,8 +79,8 @@ def test_blocks_of_many_windows_equal_the_naive_loop(k):
     queries = [text.split() for text in zipf(8, seed=3, words=400, most=12)] + [["w0"], ["w0", "w0", "w1"], ["w399"]]
     queries += [[f"r{number}", "w0", "w5", "w70"] for number in range(3)]
     corpus = Listed(texts, shard_units=4700, block_units=3500)
-    block = corpus.shards[0].inverted.blocks[1]
-    assert min(len(block.rare_windows), len(block.frequent_terms), block.strips) > 1
+    block = corpus.shards[0].index.blocks[1]
+    assert min(len(block.sparse_windows), len(block.dense_terms), block.strips) > 1
     assert listed(retrieve(corpus, queries, k)) == naive(corpus, queries, k)
 
 
@@ -129,7 +118,7 @@ def test_the_compiled_search_equals_the_reference_at_any_bar(data, texts, querie
     answer, one_by_one = shard.search(plan)(parts), shard.search(plan)
     several = [one_by_one([part]).found for part in parts]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shard, "core", lambda: None)
+        patch.setenv("HORNBOOK_KERNELS", "reference")
         expected = shard.search(plan)(parts)
     assert answer.units == expected.units
     # The search orders nothing; a merge does.
@@ -197,7 +186,7 @@ def test_by_hand():
     assert hits.scores[0, :2].tolist() == pytest.approx([math.log(1.6) * 2 / 3.65, math.log(1.6) / 2.2])
 
 
-@pytest.mark.usefixtures("either")
+@pytest.mark.usefixtures("implementation")
 def test_ties_go_to_the_lowest_ids_also_across_shards():
     hits = retrieve(Listed(["x y"] * 20, list(range(20)), shard_units=5, block_units=3), [["x"]], 7)
     assert hits.units.tolist() == [list(range(7))]
@@ -253,13 +242,13 @@ def sampled_corpus():
     """1,000 units of which those that are sampled hold `rare`: their bar is too high for the others."""
     texts = []
     for number in range(1000):
-        rare = number % 200 % SAMPLED == SAMPLED // 2
+        rare = number % 200 % SAMPLE_STEP == SAMPLE_STEP // 2
         texts.append(f"common {'rare ' * rare}{'x ' * (number % 7)}")
     return Listed(texts, shard_units=200, block_units=50)
 
 
 @pytest.mark.parametrize("k", [1, 3, 60, 300])
-@pytest.mark.usefixtures("either")
+@pytest.mark.usefixtures("implementation")
 def test_bars_from_a_sample_change_nothing(k):
     corpus, noting = sampled_corpus(), Noting()
     queries = [["common"], ["rare"], ["rare", "common"], ["x"], ["unseen"]]
@@ -311,13 +300,13 @@ def test_what_a_dead_run_left_is_used(tmp_path):
 
 
 @pytest.mark.parametrize("queries", [[], [[]], [["unseen"], []]])
-@pytest.mark.usefixtures("either")
+@pytest.mark.usefixtures("implementation")
 def test_queries_without_a_known_term_find_nothing(queries):
     hits = retrieve(Listed(["a b", ""]), queries, 2)
     assert hits.units.tolist() == [[-1, -1]] * len(queries)
 
 
-@pytest.mark.usefixtures("either")
+@pytest.mark.usefixtures("implementation")
 def test_corpus_of_empty_texts_and_empty_corpus():
     assert retrieve(Listed(["", " . "]), [["a"]], 1).units.tolist() == [[-1]]
     assert retrieve(Listed([]), [["a"]], 1).units.tolist() == [[-1]]
@@ -330,8 +319,8 @@ def test_stems_and_stop_words_are_the_same_in_corpus_and_query():
     hits = retrieve(corpus, queries, 4)
     assert listed(hits) == naive(corpus, queries, 4)
     assert [len(found) for found in listed(hits)] == [2, 3]
-    assert corpus.shards[0].inverted.dictionary.to_pylist() == ["cat", "sleep", "slept"]
-    assert corpus.shards[0].inverted.length == 6
+    assert corpus.shards[0].index.dictionary.to_pylist() == ["cat", "sleep", "slept"]
+    assert corpus.shards[0].index.length == 6
 
 
 @pytest.mark.parametrize("sign", "’‘ʼ")
@@ -361,17 +350,6 @@ def test_hits_without_room_are_refused_before_anything_is_read(monkeypatch):
         HornbookError, match=r"100,000,000 hits \(100 queries x k = 1,000,000\) need 7 GB .* 3 GB are free"
     ):
         retrieve(Unread(), [["a"]] * 100, 1_000_000)
-
-
-def test_without_the_core_a_warning_is_given_once(monkeypatch, caplog):
-    monkeypatch.setitem(sys.modules, "hornbook._core", None)
-    monkeypatch.delattr(hornbook, "_core", raising=False)
-    core.cache_clear()
-    with caplog.at_level(logging.WARNING, "hornbook"):
-        assert listed(retrieve(Listed(["a b", "b"]), [["b"]], 2)) == naive(Listed(["a b", "b"]), [["b"]], 2)
-    core.cache_clear()
-    assert [record.message for record in caplog.records if "compiled core is missing" in record.message] != []
-    assert len(caplog.records) == 1
 
 
 def test_scores_agree_with_bm25s():

@@ -115,7 +115,7 @@ def test_neither_batches_nor_a_missing_core_change_keywords(monkeypatch):
     expected = [keywords(text, 1) for text in many]
     monkeypatch.setattr(rake, "BATCH_TEXTS", 4)
     assert keywords_of_all(many, best=1) == expected
-    monkeypatch.setattr(rake, "core", lambda: None)
+    monkeypatch.setenv("HORNBOOK_KERNELS", "reference")
     assert keywords_of_all(many, best=1) == expected
     assert keywords_of_all(many, "all") == [content_words(text) for text in many]
 

@@ -22,7 +22,7 @@ from hornbook.cli.main import app
 from hornbook.cluster import ATTEMPTS, Cluster
 from hornbook.corpus import build, open_corpus
 from hornbook.errors import HornbookError
-from hornbook.index.inverted import ShardFiles
+from hornbook.index.files import ShardFiles
 from hornbook.recipe import ContextualizedConfig, CorpusConfig
 from hornbook.retrieval import retrieve, shard
 from hornbook.store import load

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hornbook.index.inverted import Block
+from hornbook.index.layout import Block
 from hornbook.machine.arrow import text_buffers, texts_of
 from hornbook.terms.characters import SIZE, tables
 from hornbook.terms.words import terms

@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from hornbook.corpus.store import SCHEMA, STAGE, shard_name, term_names
-from hornbook.index.inverted import invert, write
+from hornbook.index.build import invert
+from hornbook.index.files import write
 from hornbook.recipe import TaskConfig
 from hornbook.store import Artifact, StageContext, make
 from hornbook.tasks import prepare

@@ -36,7 +36,8 @@ from hornbook.corpus.store import (
     term_names,
 )
 from hornbook.errors import HornbookError
-from hornbook.index.inverted import invert, write
+from hornbook.index.build import invert
+from hornbook.index.files import write
 from hornbook.machine.memory import peak_memory
 from hornbook.machine.parallel import Workers
 from hornbook.machine.progress import progress
@@ -101,7 +102,7 @@ def build(config: CorpusConfig, out: Destination) -> Artifact:
     Args:
         config: the sources and how they are cut.
         out: the artefact's folder; holds shards `units-NNNNN.parquet` with columns `unit` (id), `text`, `source`, and
-            beside each its terms, see `corpus.inverted`, and the hashes of its texts, `hashes-NNNNN.npy`.
+            beside each its terms, see `hornbook.index`, and the hashes of its texts, `hashes-NNNNN.npy`.
 
     Returns:
         The artefact. Its counts: documents, units, duplicates, too_short (units dropped), too_long (units cut or

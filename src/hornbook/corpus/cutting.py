@@ -1,24 +1,24 @@
-"""Many documents to units at once: what `units` defines, compiled."""
+"""Many documents to units at once, by the rules of `units`."""
 
 import re
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, replace
 from functools import cache
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hornbook.core import core
-from hornbook.corpus import units
-from hornbook.corpus.units import Unit, count_words, cut, cut_long
+from hornbook.corpus import reference, units
+from hornbook.corpus.units import Unit
+from hornbook.kernels import kernel
 from hornbook.machine.arrow import text_buffers, texts_of
 from hornbook.terms.plain import UNSEEN
 
-# Characters beyond are left to Python.
+# The core knows the characters below; documents with others are cut by the reference.
 _SIZE = 0x20000
-# The bits of a character's kind, as in core/units.cpp.
+# Bits of a character's kind, as in core/text/characters.h.
 _SPACE, _UNSEEN, _UNUSUAL, _END, _CLOSING, _OPENING, _BEGINS, _LETTER, _DIGIT, _JOINT, _CAPITAL = (
     1 << i for i in range(11)
 )
@@ -31,7 +31,7 @@ _RULES = (
     units.SUBJECTS,
     units.LABELLED,
 )
-# Vowels and last consonants of Hangul: they join the syllable before them, though it is not made of two characters.
+# Hangul vowels and final consonants: they join the syllable before them, though it does not decompose into two.
 _JAMO = "\u1161-\u1175\u11a8-\u11c2"
 
 
@@ -40,13 +40,13 @@ class Units:
     """The units of some documents.
 
     Attributes:
-        texts: those of legal length, in order, [units].
-        words: how many words each has, [units] int32.
-        documents: the number of the document that each is from, [units] int32.
-        too_short: how many were shorter.
-        too_long: how many were longer, and were cut or dropped.
-        words_too_short: words of those that were shorter.
-        words_too_long: words of those that were longer and dropped.
+        texts: units of legal length, in order, [units].
+        words: number of words in each, [units] int32.
+        documents: index of the document that each is from, [units] int32.
+        too_short: number of units that were too short.
+        too_long: number of units that were too long, and were cut or dropped.
+        words_too_short: words in the units that were too short.
+        words_too_long: words in the units that were too long and dropped.
     """
 
     texts: pa.StringArray
@@ -64,10 +64,10 @@ class Limits:
 
     Attributes:
         unit: see `units.cut`.
-        chunk_words: words in a chunk at most.
-        min_words: of a unit, at least; shorter ones are dropped.
-        max_words: of a unit, at most.
-        cut_long: whether longer units are cut to pieces of `max_words` words, or dropped.
+        chunk_words: maximum words in a chunk.
+        min_words: minimum words in a unit; shorter ones are dropped.
+        max_words: maximum words in a unit.
+        cut_long: whether longer units are cut into pieces of `max_words` words, or dropped.
     """
 
     unit: Unit
@@ -78,60 +78,32 @@ class Limits:
 
 
 def cut_documents(documents: pa.StringArray, limits: Limits) -> Units:
-    """Return the normalised units of documents.
+    """Cut documents to normalised units.
 
     Args:
-        documents: as they stand in the source, possibly null; see `units.cut`.
-        limits: how they are cut.
+        documents: text as it is in the source, null for an empty one; see `units.cut`.
+        limits: how to cut.
     """
     if documents.null_count:
         documents = documents.fill_null("")
-    compiled = core()
-    if compiled is None:
-        return cut_slowly(enumerate(documents.to_pylist()), limits)
-    done = compiled.cut_units(*text_buffers(documents), *astuple(limits), kinds(), rules())
-    offsets, data, *rest, beyond = done
-    fast = Units(texts_of(offsets, data), *rest)
-    if not len(beyond):
-        return fast
-    left = zip(beyond.tolist(), documents.take(pa.array(beyond)).to_pylist(), strict=True)
-    return _merged(fast, cut_slowly(left, limits))
+    found, left = _cut(kernel(reference.cut_units), documents, limits)
+    if not len(left):
+        return found
+    others, _ = _cut(reference.cut_units, documents.take(pa.array(left)), limits)
+    return _merge(found, replace(others, documents=left[others.documents]))
 
 
-def cut_slowly(documents: Iterable[tuple[int, str]], limits: Limits) -> Units:
-    """Do what `cut_documents` does, for numbered documents, in Python: the definition."""
-    texts: list[str] = []
-    words: list[int] = []
-    numbers: list[int] = []
-    too_short = too_long = words_too_short = words_too_long = 0
-    for number, document in documents:
-        for whole in cut(document, limits.unit, limits.chunk_words):
-            is_long = count_words(whole) > limits.max_words
-            too_long += is_long
-            for text in cut_long(whole, limits.max_words) if is_long and limits.cut_long else [whole]:
-                count = count_words(text)
-                if count > limits.max_words:
-                    words_too_long += count
-                elif count < limits.min_words:
-                    too_short += 1
-                    words_too_short += count
-                else:
-                    texts.append(text)
-                    words.append(count)
-                    numbers.append(number)
-    return Units(
-        pa.array(texts, pa.string()),
-        np.array(words, np.int32),
-        np.array(numbers, np.int32),
-        too_short,
-        too_long,
-        words_too_short,
-        words_too_long,
-    )
+def _cut(
+    cut_units: Callable[..., reference.CutUnits], documents: pa.StringArray, limits: Limits
+) -> tuple[Units, NDArray[np.int32]]:
+    """Return the units of documents, and the indices of the documents that are left to the reference."""
+    arguments = (*text_buffers(documents), *astuple(limits), kinds(), rules())
+    offsets, data, words, numbers, short, long, words_short, words_long, left = cut_units(*arguments)
+    return Units(texts_of(offsets, data), words, numbers, short, long, words_short, words_long), left
 
 
-def _merged(some: Units, others: Units) -> Units:
-    """Return the units of different documents in the order of their documents."""
+def _merge(some: Units, others: Units) -> Units:
+    """Return the units of two sets of documents in the order of the documents."""
     documents = np.concatenate([some.documents, others.documents])
     order = np.argsort(documents, kind="stable")
     return Units(
@@ -147,7 +119,7 @@ def _merged(some: Units, others: Units) -> Units:
 
 @cache
 def rules() -> dict[str, int]:
-    """Return which lists a word stands in, one bit each, in the order of `_RULES`."""
+    """Return for each word the lists of `_RULES` that hold it, one bit each."""
     return {
         word: sum((word in words) << bit for bit, words in enumerate(_RULES)) for word in frozenset().union(*_RULES)
     }
@@ -155,10 +127,10 @@ def rules() -> dict[str, int]:
 
 @cache
 def kinds() -> NDArray[np.uint16]:
-    """Return what every character can be in a text, bits of core/units.cpp, [`_SIZE`] uint16.
+    """Return the kind of every character, as bits of core/text/characters.h, [`_SIZE`] uint16.
 
-    It is unusual where text with it is not sure to be in composed form (NFC): where a normal form changes it, or it
-    can move behind or join the character before it (Unicode Standard Annex 15, section 9).
+    A character is unusual if text that contains it may not be in composed form (NFC): if a normal form changes it, or
+    it can move behind or combine with the character before it (Unicode Standard Annex 15, section 9).
     """
     characters = "".join(map(chr, range(_SIZE)))
     table = np.zeros(_SIZE, np.uint16)

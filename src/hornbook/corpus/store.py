@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hornbook.errors import HornbookError
-from hornbook.index.inverted import OpenShard, ShardFile, ShardFiles
+from hornbook.index.files import OpenShard, ShardFile, ShardFiles
 from hornbook.machine.places import opened
 from hornbook.store import Artifact, load
 from hornbook.terms import Analysis

@@ -1,1 +1,1 @@
-"""The inverted index of a shard: how it is laid out, built and opened."""
+"""The inverted index of a shard: its layout, how it is built, written and opened."""

@@ -31,7 +31,7 @@ import psutil
 import xxhash
 from numpy.typing import NDArray
 
-from hornbook.core import core
+from hornbook import kernels
 from hornbook.errors import HornbookError
 from hornbook.machine.load import cores
 from hornbook.machine.progress import Counter, progress
@@ -300,7 +300,7 @@ def join(plan: Plan, answers: Sequence[Answer]) -> Answer:
 
 def merge(k: NDArray[np.uint32], parts: Sequence[Found], threads: int, *, filled: bool = False) -> Found:
     """Return the k best of the hits that were found for each query in several places, filled up to k if asked."""
-    compiled = core()
+    compiled = kernels.compiled()
     if compiled is None:
         return reference.merge(k, parts, filled)
     return Found(*compiled.merge(k, [(part.starts, part.units, part.scores) for part in parts], filled, threads))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from hornbook.core import core
+from hornbook import kernels
 from hornbook.errors import HornbookError
 from hornbook.machine.arrow import text_buffers, texts_of
 from hornbook.machine.progress import progress
@@ -77,7 +77,7 @@ def keywords_of_all(texts: Sequence[str], how: Literal["rake", "all"] = "rake", 
     """
     if best < 1:
         raise HornbookError(f"{best} phrases of a text were asked for; at least 1 must be")
-    compiled = core()
+    compiled = kernels.compiled()
     # One for each call: it keeps what it has seen, and threads must not share it.
     fast = compiled and compiled.Keywords(*tables(), *text_buffers(pa.array(sorted(STOP_WORDS), pa.string())))
     found: list[list[str]] = []

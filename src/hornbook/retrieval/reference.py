@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hornbook.index.inverted import Block
+from hornbook.index.layout import Block
 from hornbook.retrieval.bm25 import Found
 
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
-from hornbook.core import core
-from hornbook.index.inverted import Block, Inverted
+from hornbook import kernels
+from hornbook.index.layout import Block, InvertedIndex
 from hornbook.machine.arrow import text_buffers
 from hornbook.retrieval import reference
 from hornbook.retrieval.bm25 import Found, Queries, Statistics
@@ -23,7 +23,7 @@ class Shard(Protocol):
     @property
     def name(self) -> str: ...  # noqa: D102
 
-    def open(self) -> Inverted:
+    def open(self) -> InvertedIndex:
         """Return its terms."""
 
 
@@ -35,7 +35,7 @@ class AtHand:
         self._inverted = shard.open()
         self._known: tuple[pa.StringArray, NDArray[np.int32]] | None = None
 
-    def open(self) -> Inverted:
+    def open(self) -> InvertedIndex:
         """Return its terms."""
         return self._inverted
 
@@ -104,14 +104,14 @@ class Counted:
 
 def look_up(terms: pa.StringArray, dictionary: pa.StringArray) -> NDArray[np.int32]:
     """Return for each term its place in a dictionary, -1 where it is not there, [terms]; both rise."""
-    compiled = core()
+    compiled = kernels.compiled()
     if compiled is None:
         return reference.look_up(terms, dictionary)
     ids: NDArray[np.int32] = compiled.look_up(*text_buffers(terms), *text_buffers(dictionary))
     return ids
 
 
-def _open(queries: Queries, shard: Shard) -> tuple[Inverted, NDArray[np.int32]]:
+def _open(queries: Queries, shard: Shard) -> tuple[InvertedIndex, NDArray[np.int32]]:
     """Return a shard's terms, and which of them are those of the queries."""
     if isinstance(shard, AtHand):
         return shard.open(), shard.ids(queries.terms)
@@ -142,7 +142,7 @@ def search(plan: Plan) -> Callable[[Sequence[Part]], Answer]:
     These are at least those of the query's k best in the whole corpus that lie there and reach its bar. What is found
     in one part raises the bars for those that follow: their answers leave out what k units before were better than.
     """
-    compiled, queries, names = core(), plan.queries, [field.name for field in fields(Block)]
+    compiled, queries, names = kernels.compiled(), plan.queries, [field.name for field in fields(Block)]
     arguments = (queries.starts, queries.places, queries.counts, plan.idf, queries.k, plan.bars)
     scoring = (plan.k1, plan.b, plan.mean_length)
     engine = (

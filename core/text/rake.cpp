@@ -1,6 +1,5 @@
-// Keywords of many texts: hornbook/retrieval/rake.py says what they are.
-#include "rake.h"
-
+// Keywords of many texts by RAKE: Rose, Engel, Cramer and Cowley, "Automatic keyword extraction from individual
+// documents", 2010, sections 1.2.1 to 1.2.3. hornbook/retrieval/rake.py defines the results.
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
@@ -9,79 +8,88 @@
 #include <string_view>
 #include <vector>
 
-#include "numbering.h"
-#include "texts.h"
+#include "../bindings.h"
+#include "../interner.h"
+#include "../texts.h"
 #include "words.h"
 
 namespace hornbook {
 namespace {
 
+// One thread at a time may use it.
 class Keywords {
   public:
     Keywords(const In<uint8_t>& kind, const In<uint32_t>& lower, const In<int32_t>& stop_offsets,
              const In<uint8_t>& stop_data)
-        : characters_(characters(kind, lower)), text_(characters_) {
+        : characters_(kind, lower), scanner_(characters_) {
         const Texts stop_words(stop_offsets, stop_data);
-        for (size_t i = 0; i < stop_words.size; ++i) numbers_(stop_words[i]);
-        stop_words_ = numbers_.size();
+        for (size_t i = 0; i < stop_words.size; ++i) words_.intern(stop_words[i]);
+        stop_words_ = words_.size();
     }
+    Keywords(const Keywords&) = delete;
+    Keywords& operator=(const Keywords&) = delete;
 
-    // The terms of the `best` phrases of every text, or with `best` 0 all its terms that are no stop words: where the
-    // terms of each text end, the terms as Arrow holds texts, and which texts have unusual characters and so no terms.
+    // Returns the terms of the `best` phrases of each text, or with `best` 0 all terms that are not stop words: where
+    // the terms of each text end, the terms as Arrow offsets and data, and the texts with unusual characters, which
+    // get no terms.
     auto of(const In<int32_t>& offsets, const In<uint8_t>& data, size_t best) {
-        Found found;
+        Result result;
         {
             nb::gil_scoped_release release;
             const Texts texts(offsets, data);
             for (size_t i = 0; i < texts.size; ++i) {
-                if (!text_.read(texts[i])) {
-                    found.unusual.push_back(i);
+                if (!scanner_.read(texts[i])) {
+                    result.unusual.push_back(i);
                 } else if (best) {
-                    cut();
-                    rank(best);
+                    find_phrases();
+                    keep_best(best);
                     for (const Phrase& phrase : phrases_)
-                        for (size_t at = phrase.start; at < phrase.end; ++at) found.put(numbers_[terms_[at]]);
+                        for (size_t at = phrase.start; at < phrase.end; ++at) result.add(words_[terms_[at]]);
                 } else {
-                    text_.scan<false>(
+                    scanner_.scan<false>(
                         [&](std::string_view word, size_t start, size_t end) {
-                            if (numbers_(word) >= stop_words_ || text_.joined(start, end)) found.put(word);
+                            if (!is_stop_word(words_.intern(word), start, end)) result.add(word);
                         },
                         [] {});
                 }
-                found.text_ends.push_back(static_cast<int64_t>(found.term_offsets.size() - 1));
+                result.text_ends.push_back(static_cast<int64_t>(result.term_offsets.size() - 1));
             }
         }
-        return std::make_tuple(give(std::move(found.text_ends)), give(std::move(found.term_offsets)),
-                               give(std::move(found.terms)), std::move(found.unusual));
+        return std::make_tuple(give(std::move(result.text_ends)), give(std::move(result.term_offsets)),
+                               give(std::move(result.terms)), std::move(result.unusual));
     }
 
   private:
-    struct Found {
+    struct Result {
         std::vector<int64_t> text_ends;
         std::vector<int32_t> term_offsets{0};
         std::vector<uint8_t> terms;
         std::vector<size_t> unusual;
 
-        void put(std::string_view term) {
+        void add(std::string_view term) {
             terms.insert(terms.end(), term.begin(), term.end());
             if (terms.size() > INT32_MAX) throw std::length_error("keywords of over 2 GB at once");
             term_offsets.push_back(static_cast<int32_t>(terms.size()));
         }
     };
 
-    // The terms from `start` to before `end`.
+    // A candidate keyword: terms_[start] up to terms_[end].
     struct Phrase {
         size_t start, end;
         double score;
     };
 
-    // How often a term stands in the phrases of a text, and the lengths of these phrases together.
+    // Occurrences of a term in the candidates of a text, and the summed lengths of these candidates.
     struct Counts {
         uint64_t frequency = 0, degree = 0;
     };
 
-    // Cuts the text that was read into phrases.
-    void cut() {
+    bool is_stop_word(uint32_t term, size_t start, size_t end) const {
+        return term < stop_words_ && !scanner_.joined(start, end);
+    }
+
+    // Cuts the text at stop words and punctuation into candidates.
+    void find_phrases() {
         terms_.clear();
         phrases_.clear();
         size_t start = 0;
@@ -90,22 +98,21 @@ class Keywords {
             phrases_.push_back({start, terms_.size(), 0.0});
             start = terms_.size();
         };
-        text_.scan<true>(
+        scanner_.scan<true>(
             [&](std::string_view word, size_t from, size_t to) {
-                const uint32_t term = numbers_(word);
-                if (term < stop_words_ && !text_.joined(from, to)) {
+                const uint32_t term = words_.intern(word);
+                if (is_stop_word(term, from, to))
                     end_phrase();
-                } else {
+                else
                     terms_.push_back(term);
-                }
             },
             end_phrase);
         end_phrase();
     }
 
-    // Leaves the `best` phrases, best first.
-    void rank(size_t best) {
-        counts_.resize(numbers_.size());
+    // Scores the candidates, a term by degree / frequency and a phrase by the sum over its terms, and keeps the `best`.
+    void keep_best(size_t best) {
+        counts_.resize(words_.size());
         for (const Phrase& phrase : phrases_) {
             for (size_t at = phrase.start; at < phrase.end; ++at) {
                 Counts& counts = counts_[terms_[at]];
@@ -121,31 +128,31 @@ class Keywords {
         }
         for (const uint32_t term : terms_) counts_[term] = {};
         std::sort(phrases_.begin(), phrases_.end(), [&](const Phrase& a, const Phrase& b) {
-            return a.score != b.score ? a.score > b.score : after(a, b);
+            return a.score != b.score ? a.score > b.score : is_after(a, b);
         });
         if (phrases_.size() > best) phrases_.resize(best);
     }
 
-    // Whether a's text comes after b's in the alphabet. Term by term, for a space sorts before all that is in terms.
-    bool after(const Phrase& a, const Phrase& b) const {
+    // Whether a's text sorts after b's. Term by term, as a space sorts before every character of a term.
+    bool is_after(const Phrase& a, const Phrase& b) const {
         size_t i = a.start, j = b.start;
         while (i < a.end && j < b.end && terms_[i] == terms_[j]) ++i, ++j;
         if (i == a.end || j == b.end) return i < a.end;
-        return numbers_[terms_[i]] > numbers_[terms_[j]];
+        return words_[terms_[i]] > words_[terms_[j]];
     }
 
     const Characters characters_;
-    Lowered text_;
-    Numbering numbers_;
-    uint32_t stop_words_;
+    WordScanner scanner_;
+    Interner words_;
+    uint32_t stop_words_;  // they are the first words
     std::vector<uint32_t> terms_;
     std::vector<Phrase> phrases_;
-    std::vector<Counts> counts_;
+    std::vector<Counts> counts_;  // by term, zero between texts
 };
 
 }  // namespace
 
-void bind_rake(nb::module_& module) {
+void bind_keywords(nb::module_& module) {
     nb::class_<Keywords>(module, "Keywords")
         .def(nb::init<const In<uint8_t>&, const In<uint32_t>&, const In<int32_t>&, const In<uint8_t>&>(), nb::arg("kind"),
              nb::arg("lower"), nb::arg("stop_offsets"), nb::arg("stop_data"))

@@ -1,4 +1,4 @@
-// The layout of a block's bitmaps, in C++: hornbook/index/inverted.py describes the format.
+// The layout of a block, in C++: hornbook/index/layout.py describes it and holds the same constants.
 //
 // One word, one unit: a row is a unit of the corpus; a window is 8 rows; a strip is 64 windows (512 rows), one bit each
 // in a 64-bit word; a group is 8 strips, whose words lie side by side in a bitmap.
