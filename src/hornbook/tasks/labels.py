@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any, Literal
 
 from hornbook.errors import HornbookError
+from hornbook.machine.tables import Rows
 from hornbook.tasks.multilabel import are_written_lists, read_label_sets
 from hornbook.tasks.names import (
     are_integers,
@@ -30,7 +31,6 @@ from hornbook.tasks.names import (
     where_of,
     without_zeros,
 )
-from hornbook.tasks.rows import Rows
 
 Kind = Literal["classification", "multilabel", "regression"]
 AnyKind = Literal["auto", "classification", "multilabel", "regression"]

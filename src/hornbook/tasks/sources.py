@@ -13,11 +13,12 @@ from typing import Any
 
 from hornbook.errors import HornbookError, Unreachable
 from hornbook.machine import hub
+from hornbook.machine.tables import Rows, format_of, is_delimited, joined, read_rows, stem
+from hornbook.machine.tables.columnar import json_column
 from hornbook.recipe import TaskConfig
 from hornbook.store import fingerprint
 from hornbook.tasks.glue import GLUE, HUB_NAME, GlueTask
 from hornbook.tasks.names import listed
-from hornbook.tasks.rows import Rows, is_readable, is_table, joined, json_column, read_rows, stem
 
 logger = logging.getLogger("hornbook")
 
@@ -29,6 +30,9 @@ _SPLIT_FILES = {
 }
 # As the hub names the files of a split, older ones with a checksum: train-00000-of-00002-0a1b2c3d4e5f6789
 _PART = re.compile(r"(\w+)-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?")
+
+# What the datasets library's save_to_disk writes beside its tables.
+_SAVED_BESIDE = ("dataset_dict.json", "dataset_info.json", "state.json")
 
 
 @dataclass(frozen=True)
@@ -83,14 +87,14 @@ def locate(config: TaskConfig) -> Source:
 
 def _refuse_missing(path: Path) -> None:
     """Refuse what was meant as a path: hub names have no format's ending and at most one slash."""
-    if not path.exists() and (is_readable(path) or path.is_absolute() or len(path.parts) > 2):
+    if not path.exists() and (format_of(path) or path.is_absolute() or len(path.parts) > 2):
         raise HornbookError(f"{path}: no such file or folder")
 
 
 def _local(
     name: str, files: Mapping[str, Sequence[Path]], delimiter: str | None, glue: GlueTask | None = None
 ) -> Source:
-    if delimiter is not None and not any(is_table(path) for paths in files.values() for path in paths):
+    if delimiter is not None and not any(is_delimited(path) for paths in files.values() for path in paths):
         raise HornbookError(f"{name}: delimiter: is for CSV, TSV and TXT files only")
 
     def read() -> dict[str, Rows]:
@@ -123,7 +127,8 @@ def _files_in(folder: Path) -> dict[str, list[Path]]:
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.is_file() and is_readable(path)]
+    files = (path for path in sorted(folder.iterdir()) if path.name not in _SAVED_BESIDE)
+    return [path for path in files if path.is_file() and format_of(path)]
 
 
 def _splits_in(folder: Path) -> dict[str, list[Path]]:

@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hornbook.errors import HornbookError
+from hornbook.machine.tables import Rows
 from hornbook.recipe import TaskConfig
 from hornbook.store import Artifact, Destination, StageContext, load, make, result_config
 from hornbook.tasks.glue import GLUE, NO_TEST
 from hornbook.tasks.labels import Kind, Labels, read_labels, without_labels
 from hornbook.tasks.names import listed
-from hornbook.tasks.rows import Rows
 from hornbook.tasks.sources import Source, locate
 from hornbook.tasks.split import Indices, copies, sample_rows, split_rows, strata
 from hornbook.tasks.warnings import DataWarning, data_warnings, text_keys

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from hornbook.machine.tables import Rows
 from hornbook.tasks.labels import Labels
 from hornbook.tasks.multilabel import looks_like_list, written_list
 from hornbook.tasks.names import is_decorated_number, is_nan_word, listed, marks_no_value, number_in
-from hornbook.tasks.rows import Rows
 from hornbook.terms.plain import folded, has_entities, has_tags
 
 _ID_COLUMNS = ("id", "idx")
