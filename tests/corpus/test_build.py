@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hornbook import store as artifact
-from hornbook.corpus import build, open_corpus, sources
+from hornbook.corpus import build, open_corpus
 from hornbook.corpus.build import histogram, plan_shards
 from hornbook.corpus.units import count_words, cut
 from hornbook.errors import HornbookError
 from hornbook.machine import parallel
+from hornbook.machine.tables import rows
 from hornbook.recipe import CorpusConfig
 
 # The package exports the function of the same name.
@@ -108,7 +109,7 @@ def test_workers_and_batches_do_not_matter(tmp_path, monkeypatch):
     make_sources(tmp_path / "in")
     config = settings(tmp_path / "in", shard_units=150)
     whole = build(config, tmp_path / "whole")
-    monkeypatch.setattr(sources, "BATCH_CHARACTERS", 2000)
+    monkeypatch.setattr(rows, "BATCH_CHARACTERS", 2000)
     monkeypatch.setattr(parallel, "cores", lambda: 1)
     one = build(config, tmp_path / "one")
     monkeypatch.setattr(parallel, "cores", lambda: 3)

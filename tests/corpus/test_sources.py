@@ -6,8 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from hornbook.corpus import sources
-from hornbook.corpus.sources import default_name, file_kind, find_sources, read_documents, source_key
+from hornbook.corpus.sources import default_name, find_sources, is_source, read_documents, source_key
 from hornbook.errors import HornbookError
+from hornbook.machine import text_files
+from hornbook.machine.tables import rows
 
 
 def read(given, text_column="text"):
@@ -34,7 +36,8 @@ def test_text_lines_are_paragraphs_and_blank_lines_end_documents(tmp_path):
 
 @pytest.mark.parametrize("block", [1, 3, 1000])
 def test_blocks_do_not_matter(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(sources, "BATCH_CHARACTERS", block)
+    monkeypatch.setattr(text_files, "BLOCK_BYTES", block)
+    monkeypatch.setattr(rows, "BATCH_CHARACTERS", block)
     (tmp_path / "a.txt").write_text("one é\ntwo\n\nthree\nfour", "utf-8")
     assert read(tmp_path / "a.txt") == [("a", "one é\n\ntwo"), ("a", "three\n\nfour")]
 
@@ -94,8 +97,8 @@ def test_a_path_with_an_equals_sign_is_a_path(tmp_path, monkeypatch):
 def test_names_and_kinds(tmp_path):
     names = ["books-001.parquet", "c4-00000-of-01024.json.gz", "wiki.en.TXT", "news-2019-04.text", "-7.md"]
     assert [default_name(tmp_path / name) for name in names] == ["books", "c4", "wiki.en", "news-2019", "-7"]
-    kinds = [file_kind(tmp_path / name) for name in (*names, "a.parquet.gz", "a.gz", "a", "a.csv")]
-    assert kinds == [sources.PARQUET, sources.JSON, *[sources.TEXT] * 3, None, None, None, None]
+    assert all(is_source(tmp_path / name) for name in (*names, "a.arrow", "a.feather", "a.json.zst"))
+    assert not any(is_source(tmp_path / name) for name in ("a.parquet.gz", "a.arrow.zst", "a.gz", "a", "a.csv"))
 
 
 def test_the_key_is_of_the_content(tmp_path):
@@ -138,8 +141,8 @@ WRONG = {
     ),
     "column of numbers": (lambda f: write_table(f, text=[1]), r"a\.parquet: column 'text' holds no text but int64"),
     "not Parquet": (write_not_parquet, r"a\.parquet: not a readable Parquet file"),
-    "not UTF-8": (lambda f: write(f, "a.txt", b"ok\nb\xff\n"), r"a\.txt, line 2 \(byte 4\): not UTF-8"),
-    "not UTF-8 at the end": (lambda f: write(f, "a.txt", b"ok\n\n\xe9"), r"a\.txt, line 3 \(byte 4\): not UTF-8"),
+    "not UTF-8": (lambda f: write(f, "a.txt", b"ok\nb\xff\n"), r"a\.txt: line 2 \(byte 4\) is not UTF-8"),
+    "not UTF-8 at the end": (lambda f: write(f, "a.txt", b"ok\n\n\xe9"), r"a\.txt: line 3 \(byte 4\) is not UTF-8"),
     "not UTF-8 in Parquet": (
         lambda f: write_table(f, text=pa.array([b"ok", b"b\xff"]).view(pa.string())),
         r"a\.parquet, row 1 \(byte 1 of its text\): not UTF-8",
@@ -148,8 +151,8 @@ WRONG = {
         lambda f: write(f, "a.jsonl", b'{"a": 1}'),
         r"a\.jsonl, line 1: no column 'text'; there are 'a'",
     ),
-    "no JSON": (lambda f: write(f, "a.jsonl", b'\n{"text"'), r"a\.jsonl, line 2: not a JSON object"),
-    "JSON array": (lambda f: write(f, "a.json", b'[{"text": "a"}]'), r"a\.json, line 1: not a JSON object"),
+    "no JSON": (lambda f: write(f, "a.jsonl", b'\n{"text"'), r"a\.jsonl: line 2 is not a JSON object"),
+    "JSON array": (lambda f: write(f, "a.json", b'[{"text": "a"}]'), r"a\.json: line 1 is not a JSON object"),
     "number in JSON": (lambda f: write(f, "a.jsonl", b'{"text": 5}'), r"line 1: column 'text' holds no text but 5"),
     "no gzip": (lambda f: write(f, "a.txt.gz", b"plain text"), r"a\.txt\.gz: cannot be read"),
     "broken gzip": (

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hornbook.evaluation.compare import compact, difference, expanded, resampled
-from hornbook.tasks.metrics import multilabel_scores
+from hornbook.metrics import score_of
 
 GOLD = {"kind": "classification", "metric": "accuracy", "labels": ["no", "yes"]}
 
@@ -82,7 +82,7 @@ def test_several_labels_an_example():
     wrong = np.where(random.random((2, 200, 3)) < [[[0.1]], [[0.4]]], 1 - gold, gold)
     about = {"kind": "multilabel", "metric": "micro_f1", "labels": ["a", "b", "c"], "dev": compact(gold.tolist())}
     found = compared(rows([wrong[0].tolist()]), rows([wrong[1].tolist()]), about)
-    better, worse = (multilabel_scores(gold, one)["micro_f1"] for one in wrong)
+    better, worse = (score_of("multilabel", "micro_f1", gold, one) for one in wrong)
     assert found.mean == pytest.approx(better - worse)
     assert found.clear
 

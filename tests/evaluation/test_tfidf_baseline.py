@@ -58,7 +58,7 @@ def test_the_strength_is_the_best_on_dev(tmp_path, monkeypatch):
 
     rows = [{"text": f"{'good' if i % 2 else 'bad'} {i}", "label": i % 2} for i in range(60)]
     fitted = []
-    monkeypatch.setattr(module, "scores", lambda *_: {"accuracy": {0: 0.5, 1: 0.7, 2: 0.7}[len(fitted) - 1]})
+    monkeypatch.setattr(module, "score_of", lambda *_: {0: 0.5, 1: 0.7, 2: 0.7}[len(fitted) - 1])
     fit = module._fitted
     monkeypatch.setattr(module, "_fitted", lambda *given: fitted.append(given[-1]) or fit(*given))
     assert floor(prepared(tmp_path, rows), tmp_path / "floor").info["strength"] == 1.0

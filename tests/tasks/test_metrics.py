@@ -8,17 +8,16 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import f1_score, matthews_corrcoef
 
-from hornbook.tasks.metrics import (
-    calibration_error,
-    check_against_chance,
-    classification_scores,
-    confusion,
-    multilabel_scores,
-    probabilities,
-    score_doubt,
-    scores,
-    wilson_interval,
-)
+from hornbook.metrics import score_of
+from hornbook.tasks.kinds import KINDS
+from hornbook.tasks.metrics import score_doubt, wilson_interval
+
+CLASSES, SETS, SCORES = (KINDS[name] for name in ("classification", "multilabel", "regression"))
+
+
+def chance(kind, gold, outputs):
+    """The comparison under the kind's default metric."""
+    return kind.check_against_chance(gold, outputs, kind.default_metric)
 
 
 @pytest.mark.filterwarnings("ignore:A single label was found")
@@ -27,7 +26,7 @@ def test_scores_of_classes_by_hand_and_by_their_library(rows, classes, seed):
     random = np.random.default_rng(seed)
     gold, logits = random.integers(0, classes, rows), random.normal(size=(rows, classes))
     said = logits.argmax(1)
-    found = scores("classification", gold, logits)
+    found = CLASSES.scores(gold, logits)
     seen = sorted({*gold, *said})
     f1 = {c: 2 * np.sum((gold == c) & (said == c)) / (np.sum(gold == c) + np.sum(said == c)) for c in seen}
     # Matthews is the correlation of the two one-hot tables (Gorodkin 2004); undefined counts as 0
@@ -47,7 +46,7 @@ def test_correlations_by_hand_and_by_their_library(rows, with_ties, seed):
     random = np.random.default_rng(seed)
     target, output = random.normal(size=(2, rows)).round(0 if with_ties else 9)
     assume(np.ptp(target) > 0 and np.ptp(output) > 0)
-    found = scores("regression", target, output[:, None])
+    found = SCORES.scores(target, output[:, None])
     ranks = [np.array([np.sum(x < v) + (np.sum(x == v) + 1) / 2 for v in x]) for x in (target, output)]
     assert found["pearson"] == pytest.approx(np.corrcoef(target, output)[0, 1], abs=1e-9)
     assert found["spearman"] == pytest.approx(np.corrcoef(*ranks)[0, 1], abs=1e-9)
@@ -56,10 +55,10 @@ def test_correlations_by_hand_and_by_their_library(rows, with_ties, seed):
 
 
 def test_one_class_predicted_has_no_correlation_and_constants_count_as_zero():
-    found = classification_scores(np.array([0, 1, 1]), np.array([1, 1, 1]), 2)
+    found = CLASSES.scores(np.array([0, 1, 1]), np.eye(2)[[1, 1, 1]])
     assert found["matthews"] == 0.0
     assert found["f1"] == pytest.approx(0.8)
-    found = scores("regression", np.array([1.0, 2.0, 3.0]), np.full((3, 1), 7.0))
+    found = SCORES.scores(np.array([1.0, 2.0, 3.0]), np.full((3, 1), 7.0))
     assert (found["spearman"], found["pearson"], found["mae"]) == (0.0, 0.0, 5.0)
 
 
@@ -77,13 +76,13 @@ def outputs_right_in(gold, share):
 
 def test_chance_is_the_majority_class_or_zero():
     gold = np.array([0] * 60 + [1] * 40)
-    assert check_against_chance("classification", gold, np.eye(2)[np.zeros(100, int)]).chance == 0.6
-    assert not check_against_chance("classification", gold, outputs_right_in(gold, 0.65)).passed
-    assert check_against_chance("classification", gold, outputs_right_in(gold, 0.75)).passed
+    assert chance(CLASSES, gold, np.eye(2)[np.zeros(100, int)]).chance == 0.6
+    assert not chance(CLASSES, gold, outputs_right_in(gold, 0.65)).passed
+    assert chance(CLASSES, gold, outputs_right_in(gold, 0.75)).passed
     random = np.random.default_rng(0)
     target = random.normal(size=100)
-    assert not check_against_chance("regression", target, random.normal(size=(100, 1))).passed
-    found = check_against_chance("regression", target, (target + random.normal(size=100))[:, None])
+    assert not chance(SCORES, target, random.normal(size=(100, 1))).passed
+    found = chance(SCORES, target, (target + random.normal(size=100))[:, None])
     assert found.passed
     assert found.low == pytest.approx(math.tanh(math.atanh(found.score) - 1.96 / math.sqrt(97)), abs=1e-3)
 
@@ -91,13 +90,13 @@ def test_chance_is_the_majority_class_or_zero():
 def test_a_rare_label_that_is_found_is_better_than_chance():
     gold = np.array([0] * 98 + [1] * 2)
     perfect, majority = np.eye(2)[gold], np.eye(2)[np.zeros(100, int)]
-    assert not check_against_chance("classification", gold, perfect).passed
-    found = check_against_chance("classification", gold, perfect, "macro_f1")
+    assert not chance(CLASSES, gold, perfect).passed
+    found = CLASSES.check_against_chance(gold, perfect, "macro_f1")
     assert found.passed
     assert (found.score, found.chance, found.high) == (1, 0.5, 1)
     # Of 2 found 2: at least 0.3424; of 98 found 98: 0.9623 (Wilson 1927); so 1 - sqrt(0.6576**2 + 0.0377**2) / 2.
     assert found.low == pytest.approx(0.6707, abs=1e-4)
-    assert not check_against_chance("classification", gold, majority, "macro_f1").passed
+    assert not CLASSES.check_against_chance(gold, majority, "macro_f1").passed
 
 
 def test_chance_of_several_labels_is_the_best_constant_answer():
@@ -105,33 +104,33 @@ def test_chance_of_several_labels_is_the_best_constant_answer():
     gold = (random.random((300, 4)) < [0.7, 0.5, 0.2, 0.05]).astype(np.float32)
     constants = [np.tile(answer, (300, 1)) for answer in itertools.product([0, 1], repeat=4)]
     best = max(f1_score(gold, answer, average="micro", zero_division=0) for answer in constants)
-    perfect = check_against_chance("multilabel", gold, gold * 2 - 1)
+    perfect = chance(SETS, gold, gold * 2 - 1)
     assert perfect.chance == pytest.approx(best)
     assert (perfect.score, perfect.low, perfect.high) == (1, 1, 1)
-    lazy = check_against_chance("multilabel", gold, np.tile([1, 1, -1, -1], (300, 1)))
+    lazy = chance(SETS, gold, np.tile([1, 1, -1, -1], (300, 1)))
     assert not lazy.passed
     assert lazy.low < lazy.score < lazy.high
-    assert lazy.score == pytest.approx(scores("multilabel", gold, np.tile([1, 1, -1, -1], (300, 1)))["micro_f1"])
+    assert lazy.score == pytest.approx(SETS.scores(gold, np.tile([1, 1, -1, -1], (300, 1)))["micro_f1"])
 
 
 def test_the_interval_of_micro_f1_is_that_of_rows_drawn_again():
     random = np.random.default_rng(1)
     gold = random.random((200, 3)) < [0.6, 0.3, 0.1]
     outputs = np.where(random.random((200, 3)) < 0.8, gold, ~gold) * 2.0 - 1
-    found = check_against_chance("multilabel", gold.astype(np.float32), outputs)
+    found = chance(SETS, gold.astype(np.float32), outputs)
     drawn = []
     for _ in range(4000):
         rows = random.integers(0, 200, 200)
-        drawn.append(multilabel_scores(gold[rows].astype(int), (outputs[rows] > 0).astype(int))["micro_f1"])
+        drawn.append(score_of("multilabel", "micro_f1", gold[rows].astype(int), (outputs[rows] > 0).astype(int)))
     assert (found.low, found.high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.01)
-    assert found == check_against_chance("multilabel", gold.astype(np.float32), outputs)
+    assert found == chance(SETS, gold.astype(np.float32), outputs)
 
 
 @given(st.integers(1, 30), st.integers(1, 4), st.integers(0, 1000))
 def test_scores_of_several_labels_count_by_hand(rows, labels, seed):
     random = np.random.default_rng(seed)
     gold, outputs = random.integers(0, 2, (rows, labels)), random.normal(size=(rows, labels))
-    found = scores("multilabel", gold.astype(np.float32), outputs)
+    found = SETS.scores(gold.astype(np.float32), outputs)
     of_label = []
     for j in range(labels):
         counts = [0, 0, 0]  # true positives, false positives, false negatives
@@ -171,24 +170,22 @@ def test_calibration_error_bin_by_bin(kind, rows, labels, seed):
         if inside:
             distance = np.mean([c for c, _ in inside]) - np.mean([right for _, right in inside])
             expected += abs(distance) * len(inside) / len(decisions)
-    assert calibration_error(kind, gold, outputs) == pytest.approx(expected, abs=1e-9)
-    assert calibration_error("regression", gold, outputs) is None
+    assert KINDS[kind].calibration_error(gold, outputs) == pytest.approx(expected, abs=1e-9)
+    assert SCORES.calibration_error(gold, outputs) is None
 
 
 def test_probabilities():
     outputs = np.array([[0.0, math.log(3)]])
-    assert probabilities("classification", outputs)[0] == pytest.approx([0.25, 0.75])
-    assert probabilities("multilabel", outputs)[0] == pytest.approx([0.5, 0.75])
-    assert probabilities("regression", outputs[:, 1:])[0] == pytest.approx([math.log(3)])
+    assert CLASSES.probabilities(outputs)[0] == pytest.approx([0.25, 0.75])
+    assert SETS.probabilities(outputs)[0] == pytest.approx([0.5, 0.75])
+    assert SCORES.probabilities(outputs[:, 1:])[0] == pytest.approx([math.log(3)])
 
 
 def test_confusion():
     gold, outputs = np.array([0, 1, 1, 2]), np.eye(3)[[0, 1, 2, 2]]
-    table = confusion("classification", gold, outputs, ("a", "b", "c"))
+    table = CLASSES.confusion(gold, outputs, ("a", "b", "c"))
     assert table.to_pydict() == {"gold": ["a", "b", "c"], "a": [1, 0, 0], "b": [0, 1, 0], "c": [0, 1, 1]}
-    several = confusion(
-        "multilabel", np.array([[1, 0], [1, 1], [0, 1]]), np.array([[1, 1], [-1, 1], [1, -1]]), ("a", "b")
-    )
+    several = SETS.confusion(np.array([[1, 0], [1, 1], [0, 1]]), np.array([[1, 1], [-1, 1], [1, -1]]), ("a", "b"))
     assert several.to_pydict() == {
         "label": ["a", "b"],
         "true_positives": [1, 1],
@@ -196,17 +193,17 @@ def test_confusion():
         "true_negatives": [0, 0],
         "false_negatives": [1, 1],
     }
-    assert confusion("regression", gold, outputs, ()) is None
+    assert SCORES.confusion(gold, outputs, ()) is None
 
 
 def test_an_undefined_correlation_is_told(caplog):
-    scores("regression", np.array([1.0, 2.0]), np.array([[1.0], [1.0]]))
+    SCORES.scores(np.array([1.0, 2.0]), np.array([[1.0], [1.0]]))
     assert caplog.messages == ["all predictions are the same: their correlation is undefined and counts as 0"]
 
 
 def test_errors_of_scores_are_in_their_unit():
     gold = np.array([500.0, 600.0, 700.0, 850.0])
-    found = scores("regression", gold, np.array([[510.0], [580.0], [700.0], [850.0]]))
+    found = SCORES.scores(gold, np.array([[510.0], [580.0], [700.0], [850.0]]))
     assert found["mae"] == pytest.approx((10 + 20) / 4)
     assert found["rmse"] == pytest.approx(np.sqrt((10**2 + 20**2) / 4))
     assert found["spearman"] == pytest.approx(1.0)

@@ -13,7 +13,7 @@ from hornbook import tasks
 from hornbook.errors import HornbookError
 from hornbook.recipe import TaskConfig
 from hornbook.tasks import open_task
-from hornbook.tasks.split import strata
+from hornbook.tasks.kinds import KINDS
 
 NAMES = ("blame", "film", "praise")
 SETS = [[name for j, name in enumerate(NAMES) if i >> j & 1] for i in range(80)]
@@ -105,7 +105,7 @@ def test_a_sample_that_takes_a_label_from_train_is_refused(tmp_path):
 def test_the_stratum_is_the_rarest_label_of_a_row(rows):
     frequency = [sum(row[j] for row in rows) for j in range(3)]
     expected = [min((frequency[j], j + 1) for j in range(3) if row[j])[1] if any(row) else 0 for row in rows]
-    assert strata(rows, "multilabel").tolist() == expected
+    assert KINDS["multilabel"].strata(rows).tolist() == expected
 
 
 @pytest.mark.parametrize(

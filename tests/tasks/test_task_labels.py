@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from hornbook import tasks
 from hornbook.errors import HornbookError
+from hornbook.machine.tables import Rows
 from hornbook.recipe import TaskConfig
 from hornbook.tasks.labels import Labels, read_labels
-from hornbook.tasks.rows import Rows
 
 CODES = ["1.1", "1.2", "1.10", "2.1", "2.10"]
 INDUSTRIES = ["0110", "110", "0210", "9900"]

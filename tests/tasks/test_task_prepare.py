@@ -240,7 +240,7 @@ def bad(tmp_path: Path, text: str | bytes, name: str = "a.csv") -> Path:
         ("a.csv", 'text,label\n"a"b,x\n', "a.csv: line 2: not CSV"),
         ("a.jsonl", '{"text": "a", "label": 1}\n[1]\n', "line 2 is not a JSON object"),
         ("a.jsonl", '{"text": "a", "label": \n', "line 1 is not a JSON object"),
-        ("a.parquet", "PAR1 and then something else", "not a Parquet file"),
+        ("a.parquet", "PAR1 and then something else", "not a readable Parquet file"),
         ("a.csv.gz", "text,label\n", "not a complete gzip file"),
         ("a.xlsx", "text", "not a known format; use one of .csv"),
         ("a.csv", b"text,label\nok,x\ncaf\xe9,y\n", "line 3 (byte 19) is not UTF-8"),

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hornbook.tasks.split import sample_rows, split_rows, strata
+from hornbook.tasks.kinds import KINDS
+from hornbook.tasks.split import sample_rows, split_rows
 
 GROUPS = st.lists(st.integers(0, 4), min_size=10, max_size=200).map(np.array)
 
@@ -53,5 +54,5 @@ def test_rows_of_a_split_are_drawn_from_the_whole_stratum(seed):
 
 def test_scores_fall_into_deciles():
     scores = [float(x) for x in np.random.default_rng(0).permutation(50)]
-    assert strata(scores, "regression").tolist() == [int(score // 5) for score in scores]
-    assert strata([2, 0, 1], "classification").tolist() == [2, 0, 1]
+    assert KINDS["regression"].strata(scores).tolist() == [int(score // 5) for score in scores]
+    assert KINDS["classification"].strata([2, 0, 1]).tolist() == [2, 0, 1]

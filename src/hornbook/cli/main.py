@@ -523,8 +523,8 @@ def _mapping(text: str | None, flag: str, form: str) -> dict[Any, Any] | None:
 
 
 def _made(artifact: Any, quiet: bool) -> Answer:
+    from hornbook.metrics import ERRORS
     from hornbook.report.summary import amount
-    from hornbook.tasks.metrics import ERRORS
     from hornbook.tasks.task import score_name
 
     found = [f"{name.replace('_', ' ')} {count:,}" for name, count in artifact.counts.items()]

@@ -1,32 +1,32 @@
-"""Where text comes from: files, folders, globs and hub datasets, read as a stream of documents.
+"""The sources of a corpus: files, folders, globs and hub datasets, read as a stream of documents.
 
-A document is a string whose paragraphs are parted by blank lines. In a text file each line is a paragraph, and
-a blank line ends the document (the layout of BERT's pretraining data, Devlin et al. 2019); in JSONL, Parquet
-and hub datasets a row is a document.
+A document is a string whose paragraphs are separated by blank lines. In a text file each line is a paragraph, and a
+blank line ends the document (the layout of BERT's pretraining data, Devlin et al. 2019). In a table (JSONL, Parquet,
+Arrow) and in a hub dataset each row is a document.
 """
 
 import glob
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
 from hornbook.errors import HornbookError, Unreachable
 from hornbook.machine import hub
+from hornbook.machine.tables import FORMATS, TextBatch, format_of, stream_texts
+from hornbook.machine.tables.rows import batched, no_such_column, no_text
+from hornbook.machine.text_files import COMPRESSIONS, read_lines, suffixes
 from hornbook.store import fingerprint
 
-TEXT = (".txt", ".text", ".md")
-JSON = (".jsonl", ".json")
-PARQUET = (".parquet",)
-COMPRESSED = (".gz", ".zst")
-LEGAL = f"{' '.join(TEXT + JSON)} (also with {' or '.join(COMPRESSED)}), {' '.join(PARQUET)}"
-BATCH_CHARACTERS = 1 << 22
+PROSE = (".txt", ".text", ".md")
+TABLES = tuple(suffix for suffix, one in FORMATS.items() if one.stream is not None)
+LEGAL = (
+    f"{' '.join((*PROSE, *(suffix for suffix in TABLES if FORMATS[suffix].compressible)))} (also with "
+    f"{' or '.join(COMPRESSIONS)}), {' '.join(suffix for suffix in TABLES if not FORMATS[suffix].compressible)}"
+)
 # A text file without a blank line is not held in memory as one document.
 DOCUMENT_CHARACTERS = 1 << 18
 _NUMBER = re.compile(r"-\d+(-of-\d+)?$")
@@ -94,45 +94,43 @@ def source_key(sources: Iterable[Source]) -> str:
 
 
 def read_documents(source: Source, text_column: str) -> Iterator[Documents]:
-    """Yield a source's documents in order, some 4 million characters at a time.
+    """Yield a source's documents in order, in batches of about 4 million characters.
 
     Args:
         source: what to read.
-        text_column: the column with the text, for all but text files.
+        text_column: the column with the text; text files have none.
 
     Raises:
-        HornbookError: unknown column, text that is not UTF-8, a broken file, or no document at all.
+        HornbookError: unknown column, text that is not UTF-8, a damaged file, or no document at all.
     """
-    kind = file_kind(source.place) if isinstance(source.place, Path) else ()
-    if not isinstance(source.place, Path):
-        batches = _gather((text, source.name) for text in _hub_texts(source.place, text_column))
-    elif kind == PARQUET:
-        batches = _read_parquet(source, source.place, text_column)
-    elif kind == JSON:
-        batches = _gather(_read_json(source, source.place, text_column))
-    else:
-        batches = _gather((text, source.name) for text in _join_lines(read_lines(source.place)))
     empty = True
-    for batch in batches:
+    for batch in _batches(source, text_column):
         if len(batch.texts):
             empty = False
-            yield batch
+            names = source.name if batch.names is None else batch.names.fill_null(source.name)
+            yield Documents(batch.texts, names)
     if empty:
         raise HornbookError(f"{_where(source)}: holds no text; fill it or leave it out of the sources")
 
 
-def file_kind(path: Path) -> tuple[str, ...] | None:
-    """Return which of `TEXT`, `JSON`, `PARQUET` a file is by its name; None if it is none of them."""
-    *_, before, last = ["", "", *(suffix.lower() for suffix in path.suffixes)]
-    if last in COMPRESSED:
-        return next((kind for kind in (TEXT, JSON) if before in kind), None)
-    return next((kind for kind in (TEXT, JSON, PARQUET) if last in kind), None)
+def _batches(source: Source, text_column: str) -> Iterator[TextBatch]:
+    if isinstance(source.place, HubDataset):
+        return batched((text, None) for text in _hub_texts(source.place, text_column))
+    if suffixes(source.place)[0] in PROSE:
+        return batched((text, None) for text in _join_lines(read_lines(source.place)))
+    return stream_texts(source.place, text_column, None if source.named else "source")
+
+
+def is_source(path: Path) -> bool:
+    """Return whether a file can be read, judging by its name."""
+    one = format_of(path)
+    return suffixes(path)[0] in PROSE or (one is not None and one.stream is not None)
 
 
 def default_name(path: Path) -> str:
-    """Return a file's name without its types and a trailing number (`-000`, `-00000-of-00010`)."""
+    """Return a file's name without its suffixes and a trailing number (`-000`, `-00000-of-00010`)."""
     stem = path.name
-    while Path(stem).suffix.lower() in TEXT + JSON + PARQUET + COMPRESSED:
+    while Path(stem).suffix.lower() in (*PROSE, *TABLES, *COMPRESSIONS):
         stem = Path(stem).stem
     return _NUMBER.sub("", stem) or stem
 
@@ -159,7 +157,7 @@ def _files(place: str) -> list[Path]:
         raise HornbookError(f"{place}: no such file or folder")
     files = [file for one in found for file in (_folder_files(one) if one.is_dir() else [one])]
     for file in files:
-        if file_kind(file) is None:
+        if not is_source(file):
             raise HornbookError(f"{file}: cannot be read as text; the types are {LEGAL}")
         if file.stat().st_size == 0:
             raise HornbookError(f"{file}: is empty; fill it or leave it out of the sources")
@@ -172,7 +170,7 @@ def _folder_files(folder: Path) -> list[Path]:
         path
         for path in sorted(folder.rglob("*"))
         if path.is_file()
-        and file_kind(path)
+        and is_source(path)
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and not path.name.startswith("README.")
     ]
@@ -183,57 +181,6 @@ def _folder_files(folder: Path) -> list[Path]:
 
 def _where(source: Source) -> str:
     return str(source.place) if isinstance(source.place, Path) else f"hub:{source.place.name}"
-
-
-def _gather(documents: Iterable[tuple[str | None, str]]) -> Iterator[Documents]:
-    """Gather (text, source) pairs to batches."""
-    texts: list[str | None] = []
-    names: list[str] = []
-    characters = 0
-    for text, name in documents:
-        texts.append(_without_surrogates(text))
-        names.append(name)
-        characters += len(text or "") + 1
-        if characters >= BATCH_CHARACTERS:
-            yield Documents(pa.array(texts, pa.string()), pa.array(names, pa.string()))
-            texts, names, characters = [], [], 0
-    if texts:
-        yield Documents(pa.array(texts, pa.string()), pa.array(names, pa.string()))
-
-
-def _without_surrogates(text: str | None) -> str | None:
-    """Drop halves of surrogate pairs: JSON can spell them, UTF-8 cannot."""
-    return text if text is None or text.isascii() else text.encode("utf-8", "ignore").decode("utf-8")
-
-
-def read_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a possibly compressed UTF-8 file, without their ends."""
-    offset = number = 0
-    rest = b""
-    try:
-        with pa.input_stream(str(path), compression="detect") as stream:
-            while block := stream.read(BATCH_CHARACTERS):
-                whole, newline, rest = (rest + block).rpartition(b"\n")
-                if newline:
-                    yield from _decode(whole, path, offset, number).split("\n")
-                    offset += len(whole) + 1
-                    number += whole.count(b"\n") + 1
-    except (OSError, pa.ArrowException) as error:
-        raise HornbookError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
-    if rest:
-        yield _decode(rest, path, offset, number)
-
-
-def _decode(data: bytes, path: Path, offset: int, number: int) -> str:
-    """Decode a block that begins at byte `offset`, after `number` lines."""
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = number + data.count(b"\n", 0, error.start) + 1
-        raise HornbookError(
-            f"{path}, line {line} (byte {offset + error.start}): not UTF-8 text; convert the file to UTF-8"
-        ) from None
-    return text.removeprefix("\ufeff") if offset == 0 else text
 
 
 def _join_lines(lines: Iterable[str]) -> Iterator[str]:
@@ -251,81 +198,6 @@ def _join_lines(lines: Iterable[str]) -> Iterator[str]:
             held, characters = [], 0
     if held:
         yield "\n\n".join(held)
-
-
-def _read_json(source: Source, path: Path, text_column: str) -> Iterator[tuple[str | None, str]]:
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line or line.isspace():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if not isinstance(row, dict):
-            raise HornbookError(f"{path}, line {number}: not a JSON object; the file must hold one object a line")
-        if text_column not in row:
-            raise HornbookError(f"{path}, line {number}: {_unknown(text_column, row)}")
-        text = row[text_column]
-        if not isinstance(text, str | None):
-            raise HornbookError(f"{path}, line {number}: {_no_text(text_column, text)}")
-        name = row.get("source")
-        yield text, name if isinstance(name, str) and name and not source.named else source.name
-
-
-def _unknown(column: str, columns: Iterable[str]) -> str:
-    return f"no column {column!r}; there are {', '.join(map(repr, columns)) or 'none'} (set text_column)"
-
-
-def _no_text(column: str, value: object) -> str:
-    return f"column {column!r} holds no text but {value!r:.60}; name the column with the text (text_column)"
-
-
-def _read_parquet(source: Source, path: Path, text_column: str) -> Iterator[Documents]:
-    try:
-        with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            if text_column not in schema.names:
-                raise HornbookError(f"{path}: {_unknown(text_column, schema.names)}")
-            if not _is_text(schema.field(text_column).type):
-                kind = schema.field(text_column).type
-                raise HornbookError(f"{path}: column {text_column!r} holds no text but {kind}")
-            own = "source" in schema.names and not source.named and _is_text(schema.field("source").type)
-            columns = [text_column, "source"] if own and text_column != "source" else [text_column]
-            row = 0
-            for batch in file.iter_batches(_rows_of_a_batch(file.metadata), columns=columns, use_threads=False):
-                texts = batch.column(text_column).cast(pa.string())
-                _check_utf8(texts, path, row)
-                names = batch.column("source").cast(pa.string()).fill_null(source.name) if own else source.name
-                row += len(texts)
-                yield Documents(texts, names)
-    except (OSError, pa.ArrowException) as error:
-        raise HornbookError(f"{path}: not a readable Parquet file: {' '.join(str(error).split())}") from None
-
-
-def _is_text(kind: Any) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
-def _rows_of_a_batch(metadata: Any) -> int:
-    """Return how many rows hold some 4 million characters: long documents take no more memory than short ones."""
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    row_bytes = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=1)
-    return int(min(max(BATCH_CHARACTERS / max(row_bytes, 1), 1), 1 << 16))
-
-
-def _check_utf8(texts: Any, path: Path, first_row: int) -> None:
-    try:
-        texts.validate(full=True)
-    except pa.ArrowInvalid:
-        for number, text in enumerate(texts.cast(pa.binary()).to_pylist()):
-            try:
-                (text or b"").decode("utf-8")
-            except UnicodeDecodeError as error:
-                where = f"{path}, row {first_row + number} (byte {error.start} of its text)"
-                raise HornbookError(f"{where}: not UTF-8 text; convert the file to UTF-8") from None
-        raise
 
 
 def _hub_dataset(place: str) -> HubDataset:
@@ -355,13 +227,13 @@ def _hub_texts(dataset: HubDataset, text_column: str) -> Iterator[str | None]:
         # Of rows of mixed kinds, too, which are read as JSON a second time: the text null would be lost.
         kind = (rows.features or {}).get(text_column)
         if kind is not None and getattr(kind, "dtype", None) not in ("string", "large_string", "string_view"):
-            raise HornbookError(f"hub:{dataset.name}: {_no_text(text_column, kind)}")
+            raise HornbookError(f"hub:{dataset.name}: {no_text(text_column, kind)}")
         for batch in rows.iter(batch_size=1000):
             if text_column not in batch:
-                raise HornbookError(f"hub:{dataset.name}: {_unknown(text_column, batch)}")
+                raise HornbookError(f"hub:{dataset.name}: {no_such_column(text_column, batch)}")
             for text in batch[text_column]:
                 if not isinstance(text, str | None):
-                    raise HornbookError(f"hub:{dataset.name}: {_no_text(text_column, text)}")
+                    raise HornbookError(f"hub:{dataset.name}: {no_text(text_column, text)}")
                 yield text
     except HornbookError:
         raise

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hornbook.tasks.metrics import score_of
+from hornbook.metrics import score_of
 
 Row = Mapping[str, Any]
 RESAMPLES = 1_000

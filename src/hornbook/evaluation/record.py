@@ -11,16 +11,8 @@ from numpy.typing import NDArray
 
 from hornbook.store import StageContext
 from hornbook.tasks import Task
-from hornbook.tasks.metrics import (
-    ChanceCheck,
-    calibration_error,
-    check_against_chance,
-    confusion,
-    predicted,
-    probabilities,
-    score_doubt,
-    scores,
-)
+from hornbook.tasks.kinds import KINDS
+from hornbook.tasks.metrics import ChanceCheck
 
 logger = logging.getLogger("hornbook")
 
@@ -43,28 +35,28 @@ def record(context: StageContext, task: Task, outputs: dict[str, NDArray[Any]]) 
         task: what was classified.
         outputs: logits by split, shape (rows, labels).
     """
-    by_split = {}
+    kind, by_split = KINDS[task.kind], {}
     for split, found in outputs.items():
         gold = task.gold(split)
-        by_split[split] = scores(task.kind, gold, found)
+        by_split[split] = kind.scores(gold, found)
         pq.write_table(
             _predictions(task, split, found), context.path / f"predictions-{split}.parquet", compression="zstd"
         )
-        table = confusion(task.kind, gold, found, task.labels)
+        table = kind.confusion(gold, found, task.labels)
         if table is not None:
             pyarrow.csv.write_csv(table, context.path / f"confusion-{split}.csv")
     gold = task.gold("dev")
-    if task.kind == "regression" and (doubt := score_doubt(gold, outputs["dev"][:, 0])):
+    if doubt := kind.doubt(gold, outputs["dev"]):
         logger.warning("%s, dev: the model %s", task.name, doubt)
         context.info["doubt"] = doubt
-    error = calibration_error(task.kind, gold, outputs["dev"])
+    error = kind.calibration_error(gold, outputs["dev"])
     context.info |= {
         "task": task.name,
         "labels": list(task.labels),
         "metric": task.metric,
         "scores": by_split,
         "calibration_error": None if error is None else round(error, 6),
-        "chance": _described(check_against_chance(task.kind, gold, outputs["dev"], task.metric)),
+        "chance": _described(kind.check_against_chance(gold, outputs["dev"], task.metric)),
     }
 
 
@@ -73,22 +65,13 @@ def _predictions(task: Task, split: str, outputs: NDArray[Any]) -> pa.Table:
     columns = {"text": table["text"]}
     if task.pair:
         columns["text_pair"] = table["text_pair"]
-    columns["gold"] = _named(task, task.gold(split))
-    columns["predicted"] = _named(task, predicted(task.kind, outputs))
-    if task.kind != "regression":
-        shares = probabilities(task.kind, outputs).astype(np.float32)
+    kind = KINDS[task.kind]
+    columns["gold"] = kind.named(task.gold(split), task.labels)
+    columns["predicted"] = kind.named(kind.predicted(outputs), task.labels)
+    if kind.has_classes:
+        shares = kind.probabilities(outputs).astype(np.float32)
         columns["probabilities"] = pa.array(list(shares), pa.list_(pa.float32()))
     return pa.table(columns)
-
-
-def _named(task: Task, labels: NDArray[Any]) -> Any:
-    """Return class indices as names, rows of 0 and 1 as lists of names, scores as they are."""
-    if task.kind == "regression":
-        return pa.array(labels.astype(np.float64))
-    if task.kind == "classification":
-        return pa.array([task.labels[i] for i in labels], pa.string())
-    sets = [[name for name, given in zip(task.labels, row, strict=True) if given] for row in labels]
-    return pa.array(sets, pa.list_(pa.string()))
 
 
 def _described(check: ChanceCheck) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""The floor: logistic regression on word counts, which any student should beat."""
+"""The TF-IDF baseline: a linear model on word counts, which any student should beat."""
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,35 +12,36 @@ from numpy.typing import NDArray
 from hornbook.errors import HornbookError
 from hornbook.evaluation.record import record, scored_splits
 from hornbook.machine.progress import progress
+from hornbook.metrics import score_of
 from hornbook.recipe import EvaluateConfig
 from hornbook.store import Artifact, Destination, StageContext, load, make
 from hornbook.tasks import Task, kind_version, open_task
-from hornbook.tasks.metrics import scores
+from hornbook.tasks.kinds import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, KINDS, SQUARED_ERROR
 from hornbook.terms.plain import normalise
 
 VERSION = 3
 STRENGTHS = (0.1, 1.0, 10.0)
-"""What is tried, the best on dev is kept: the penalty's inverse strength (scikit-learn's C, ridge's 1 / alpha)."""
+"""Inverse strengths of the penalty (scikit-learn's C, ridge's 1 / alpha); all are tried, the best on dev is kept."""
 _MANY_ROWS = 1000
 _MOST_FEATURES = 200_000
 _NEVER = -1e3  # a logit whose probability is 0; that of its negative is 1
 
 
 def floor(task: Artifact | Path | str, out: Destination, config: EvaluateConfig | None = None) -> Artifact:
-    """Fit logistic regression on TF-IDF weights of words and pairs of neighbouring words, and score it.
+    """Fit logistic regression on TF-IDF weights of words and word bigrams, and score it.
 
-    Weights are of sublinear term frequency; words in only one text are left out where train has over 1,000 rows, and
-    the 200,000 most frequent are kept. A pair of texts gives the weights of both, and their products, which say what
-    both have in common. Several labels get one regression each; scores get ridge regression.
+    Term frequencies are sublinear. If train has over 1,000 rows, words in only one text are left out; the 200,000
+    most frequent are kept. A pair of texts has the weights of both and their products, which show what the texts share.
+    Several labels get one regression each; scores get ridge regression.
 
     Args:
         task: a prepared task.
         out: the artefact's folder.
-        config: how many sentences speed is measured on.
+        config: the number of sentences for the measurement of speed.
 
     Returns:
-        the artefact, stage "evaluation", as of `evaluate`; the speed counts the words too. `info["strength"]` is the
-        one of `STRENGTHS` that was best on dev.
+        the artefact, stage "evaluation", as from `evaluate`; its speed includes the counting of words.
+        `info["strength"]` is the best of `STRENGTHS` on dev.
 
     Raises:
         HornbookError: the texts of train hold no words to count.
@@ -64,13 +66,14 @@ def _build(context: StageContext, task: Task, config: EvaluateConfig) -> None:
     featurise = features(task)
     train, dev = featurise("train", None), featurise("dev", None)
     fitted: list[tuple[float, float, Any]] = []
-    with progress("fit the floor", len(STRENGTHS), "fits") as counter:
+    with progress("fit the TF-IDF baseline", len(STRENGTHS), "fits") as counter:
         for strength in STRENGTHS:
             model = _fitted(task, train, strength)
-            score = scores(task.kind, task.gold("dev"), outputs_of(task, model, dev))[task.metric]
+            found = KINDS[task.kind].predicted(outputs_of(task, model, dev))
+            score = score_of(task.kind, task.metric, task.gold("dev"), found)
             fitted.append((score, strength, model))
             counter.advance()
-    _, strength, model = max(fitted, key=lambda found: found[0])
+    _, strength, model = max(fitted, key=lambda one: one[0])
     record(context, task, {split: outputs_of(task, model, featurise(split, None)) for split in scored_splits(task)})
     context.info |= {"strength": strength, "share_cut": dict.fromkeys(scored_splits(task), 0.0)}
     parameters = _parameters(model)
@@ -86,7 +89,7 @@ def _build(context: StageContext, task: Task, config: EvaluateConfig) -> None:
 
 
 def features(task: Task) -> Callable[[str, int | None], Any]:
-    """Return a function from a split and a number of its rows (None: all) to their features, a sparse matrix.
+    """Return a function from a split and a number of rows (None: all) to a sparse matrix, shape (rows, features).
 
     Raises:
         HornbookError: the texts of train hold no words to count.
@@ -126,37 +129,80 @@ def _preprocessed(text: str) -> str:
 
 
 def outputs_of(task: Task, model: Any, found: Any) -> NDArray[np.float64]:
-    """Return a fitted model's outputs as logits, shape (rows, labels); scores for a regression."""
-    if task.kind == "regression":
-        return np.asarray(model.predict(found), np.float64)[:, None]
-    if task.kind == "multilabel":
-        from scipy.special import logit
+    """Return a fitted model's outputs as logits, shape (rows, labels); scores for a regression.
 
-        # of a single label scikit-learn has two columns, "no" before "yes"
-        shares = np.asarray(model.predict_proba(found), np.float64)[:, -len(task.labels) :]
-        return np.asarray(np.clip(logit(shares), _NEVER, -_NEVER), np.float64)
+    Args:
+        task: the task.
+        model: a fitted estimator of `_ESTIMATORS`.
+        found: features, shape (rows, features).
+    """
+    return np.asarray(_ESTIMATORS[KINDS[task.kind].loss].outputs(model, found, len(task.labels)), np.float64)
+
+
+def _fitted(task: Task, found: Any, strength: float) -> Any:
+    return _ESTIMATORS[KINDS[task.kind].loss].fit(found, task.gold("train"), strength)
+
+
+def _fit_classes(found: Any, gold: NDArray[Any], strength: float) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=strength, max_iter=1000).fit(found, gold)
+
+
+def _class_logits(model: Any, found: Any, labels: int) -> NDArray[np.float64]:
     decision = np.asarray(model.decision_function(found), np.float64)
     if decision.ndim == 1:
         # so that softmax gives the sigmoid of the decision
         decision = np.stack([-decision / 2, decision / 2], axis=1)
-    outputs = np.full((len(decision), len(task.labels)), _NEVER)
+    outputs = np.full((len(decision), labels), _NEVER)
     outputs[:, model.classes_] = decision  # a label may be named and occur in no row
     return outputs
 
 
-def _fitted(task: Task, found: Any, strength: float) -> Any:
-    from sklearn.linear_model import LogisticRegression, Ridge
+def _fit_labels(found: Any, gold: NDArray[Any], strength: float) -> Any:
+    from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
-    gold = task.gold("train")
-    if task.kind == "regression":
-        return Ridge(alpha=1 / strength).fit(found, gold)
     one = LogisticRegression(C=strength, max_iter=1000)
-    return (
-        OneVsRestClassifier(one).fit(found, gold.astype(np.int64))
-        if task.kind == "multilabel"
-        else one.fit(found, gold)
-    )
+    return OneVsRestClassifier(one).fit(found, gold.astype(np.int64))
+
+
+def _label_logits(model: Any, found: Any, labels: int) -> NDArray[np.float64]:
+    from scipy.special import logit
+
+    # for a single label scikit-learn has two columns, "no" before "yes"
+    shares = np.asarray(model.predict_proba(found), np.float64)[:, -labels:]
+    return np.asarray(np.clip(logit(shares), _NEVER, -_NEVER))
+
+
+def _fit_scores(found: Any, gold: NDArray[Any], strength: float) -> Any:
+    from sklearn.linear_model import Ridge
+
+    return Ridge(alpha=1 / strength).fit(found, gold)
+
+
+def _predicted_scores(model: Any, found: Any, labels: int) -> NDArray[np.float64]:
+    return np.asarray(model.predict(found))[:, None]
+
+
+@dataclass(frozen=True)
+class _Estimator:
+    """A linear model for one loss.
+
+    Attributes:
+        fit: takes features, gold labels and a strength, and returns a fitted scikit-learn model.
+        outputs: takes that model, features and the number of labels, and returns logits, shape (rows, labels).
+    """
+
+    fit: Callable[[Any, NDArray[Any], float], Any]
+    outputs: Callable[[Any, Any, int], NDArray[np.float64]]
+
+
+_ESTIMATORS = {
+    CROSS_ENTROPY: _Estimator(_fit_classes, _class_logits),
+    BINARY_CROSS_ENTROPY: _Estimator(_fit_labels, _label_logits),
+    SQUARED_ERROR: _Estimator(_fit_scores, _predicted_scores),
+}
 
 
 def _parameters(model: Any) -> int:

@@ -19,6 +19,7 @@ from hornbook.experiment.results import Results, Row
 from hornbook.machine import hub
 from hornbook.store import Artifact, Store, content_key
 from hornbook.tasks import Task, open_task
+from hornbook.tasks.kinds import KINDS
 from hornbook.textbook.inspect.statistics import measured, read_statistics
 
 logger = logging.getLogger("hornbook")
@@ -227,7 +228,4 @@ def _scored(cell: Cell, store: Store) -> _Made:
 def _predicted(scored: Artifact, task: Task) -> list[Any]:
     """Return what a model said of dev as `Task.gold` has it: class indices, 0 or 1 for every label, or scores."""
     said = pq.read_table(scored.file("predictions-dev.parquet"), columns=["predicted"])["predicted"].to_pylist()
-    if task.kind == "multilabel":
-        return [[int(label in chosen) for label in task.labels] for chosen in said]
-    index = {label: number for number, label in enumerate(task.labels)}
-    return [index[label] for label in said] if task.kind == "classification" else said
+    return KINDS[task.kind].unnamed(said, task.labels)

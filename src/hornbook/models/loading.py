@@ -9,14 +9,10 @@ from hornbook.models.families import set_dropout
 from hornbook.models.probe import check_padding, embedding_name
 from hornbook.models.source import load_config, only_pickles, refuse_changed, unloadable
 from hornbook.recipe import FamilyConfig
+from hornbook.tasks.kinds import KINDS, kind_of_problem
 from hornbook.tasks.labels import Kind
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
-_PROBLEM_TYPES: dict[Kind, str] = {
-    "classification": "single_label_classification",
-    "multilabel": "multi_label_classification",
-    "regression": "regression",
-}
 
 
 def check_rows(model: str) -> None:
@@ -130,21 +126,18 @@ def check_masked_lm(model: str) -> None:
 
 def label_settings(labels: Sequence[str], kind: Kind) -> dict[str, Any]:
     """Return what the configuration of a classifier says about its task; a regression has one output, "score"."""
-    names = ("score",) if kind == "regression" else tuple(labels)
+    names = KINDS[kind].output_names(labels)
     return {
         "num_labels": len(names),
         "id2label": dict(enumerate(names)),
         "label2id": {name: i for i, name in enumerate(names)},
-        "problem_type": _PROBLEM_TYPES[kind],
+        "problem_type": KINDS[kind].problem_type,
     }
 
 
 def kind_of(config: Any) -> Kind:
     """Return the kind of task of a classifier, by its Hugging Face configuration."""
-    by_type = {problem: kind for kind, problem in _PROBLEM_TYPES.items()}
-    if config.problem_type in by_type:
-        return by_type[config.problem_type]
-    return "regression" if config.num_labels == 1 else "classification"
+    return kind_of_problem(config.problem_type, config.num_labels).name
 
 
 def load_ready_classifier(model: str) -> Any:

@@ -1,10 +1,19 @@
 """Settings of the task and of the general corpus."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from hornbook.metrics import METRICS
+from hornbook.metrics import NAMES as METRIC_NAMES
 from hornbook.recipe.settings import Count, PathText, Seed, Settings, all_text, name_text
+
+if TYPE_CHECKING:
+    KindName: TypeAlias = str
+    MetricName: TypeAlias = str
+else:  # all that the table of metrics has
+    KindName = Literal[("auto", *METRICS)]
+    MetricName = Literal[("auto", *METRIC_NAMES)]
 
 
 def _one_character(value: object) -> object:
@@ -40,7 +49,7 @@ class TaskConfig(Settings):
     """The column with the label; several columns of 0 and 1 are the labels of a multi-label task."""
     label_separator: str | None = Field(default=None, min_length=1)
     """What separates the labels where a row has several in one text (`|`, say); makes the task multi-label."""
-    kind: Literal["auto", "classification", "multilabel", "regression"] = "auto"
+    kind: KindName = "auto"
     """What labels are: `classification` takes any labels, named as they are written (in a CSV whose labels all end
     in .0, without it); `multilabel` takes lists, also written as text, or vectors of 0 and 1; `regression` takes
     numbers. `auto`: multilabel where rows hold lists, regression where labels are numbers and some have fractions,
@@ -52,7 +61,7 @@ class TaskConfig(Settings):
     """Of two classes the one whose F1 is reported (`metric: f1`); default: the second in order."""
     train_rows: Count | None = Field(default=None, ge=1)
     """Keep a seeded sample of this many rows of train (for experiments with few labels)."""
-    metric: Literal["auto", "accuracy", "macro_f1", "micro_f1", "matthews", "f1", "spearman", "pearson"] = "auto"
+    metric: MetricName = "auto"
     """What counts on dev and heads the report; `macro_f1` where labels are rare, `f1` is that of the class
     `positive`. `auto`: GLUE's own, else accuracy, `micro_f1` for several labels, `spearman` for scores."""
     split_seed: Seed = 0

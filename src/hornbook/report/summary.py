@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from hornbook.tasks.metrics import ERRORS
+from hornbook.metrics import ERRORS
 
 Row = dict[str, Any]
 

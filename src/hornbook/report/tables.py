@@ -8,8 +8,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from hornbook.metrics import ERRORS
 from hornbook.report.summary import amount, summarise
-from hornbook.tasks.metrics import ERRORS
 
 Row = dict[str, Any]
 

@@ -9,6 +9,7 @@ import xxhash
 from pydantic import BaseModel
 
 from hornbook.errors import HornbookError
+from hornbook.machine.text_files import COMPRESSIONS
 
 _SAMPLED_ABOVE = 1 << 30
 _SAMPLED_BLOCK = 1 << 20
@@ -60,8 +61,8 @@ def fingerprint(paths: Iterable[Path]) -> str:
 
 
 def _suffix(file: Path) -> str:
-    """Return what of a file's name says how it is read: of a packed file also what is inside, if not text."""
-    inside = Path(file.stem).suffix if file.suffix in (".gz", ".zst") else ""
+    """Return the suffixes that select the reader; a compressed file has two, unless it holds plain text."""
+    inside = Path(file.stem).suffix if file.suffix in COMPRESSIONS else ""
     return ("" if inside == ".txt" else inside) + file.suffix
 
 

@@ -1,5 +1,6 @@
-"""What to learn: labelled data with its splits, anchors and metric."""
+"""Tasks: labelled text with its splits, anchors and metric."""
 
-from hornbook.tasks.task import REGRESSION, Task, check, kind_version, open_task, prepare
+from hornbook.tasks.build import check, prepare
+from hornbook.tasks.task import REGRESSION, Task, kind_version, open_task
 
 __all__ = ["REGRESSION", "Task", "check", "kind_version", "open_task", "prepare"]

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, TypeAlias
 
 from hornbook.errors import HornbookError
+from hornbook.machine.tables import Rows
 from hornbook.tasks.multilabel import are_written_lists, read_label_sets
 from hornbook.tasks.names import (
     are_integers,
@@ -30,10 +31,9 @@ from hornbook.tasks.names import (
     where_of,
     without_zeros,
 )
-from hornbook.tasks.rows import Rows
 
-Kind = Literal["classification", "multilabel", "regression"]
-AnyKind = Literal["auto", "classification", "multilabel", "regression"]
+Kind: TypeAlias = str
+"""The name of a kind of task: a key of `hornbook.tasks.kinds.KINDS`."""
 Values = list[int] | list[float] | list[list[float]]
 _UNREADABLE = object()  # in place of a column that cannot be used
 _FEW_CLASSES = 2
@@ -65,7 +65,7 @@ class Labels:
 def read_labels(
     splits: Mapping[str, Rows],
     column: str | Sequence[str],
-    kind: AnyKind,
+    kind: str,
     names: Sequence[str] | None,
     separator: str | None = None,
     *,
@@ -98,7 +98,7 @@ def read_labels(
 def _read(
     splits: Mapping[str, Rows],
     column: str | Sequence[str],
-    kind: AnyKind,
+    kind: str,
     names: Sequence[str] | None,
     separator: str | None,
     codes: bool,
@@ -151,7 +151,7 @@ def _flat(values: Sequence[Any]) -> Iterator[Any]:
         yield from value if isinstance(value, list) else (value,)
 
 
-def _present(rows: Rows, column: str, kind: AnyKind, names: Sequence[str] | None) -> list[Any]:
+def _present(rows: Rows, column: str, kind: str, names: Sequence[str] | None) -> list[Any]:
     """Return the stored labels, text stripped; none may be missing."""
     where = where_of(rows, column)
     values = stripped(rows.column(column))
@@ -169,9 +169,7 @@ def _present(rows: Rows, column: str, kind: AnyKind, names: Sequence[str] | None
     return values
 
 
-def _found_kind(
-    stored: Mapping[str, list[Any]], splits: Mapping[str, Rows], column: str
-) -> tuple[Literal["classification", "regression"], str]:
+def _found_kind(stored: Mapping[str, list[Any]], splits: Mapping[str, Rows], column: str) -> tuple[Kind, str]:
     """Return whether labels are classes or scores, and why."""
     where = where_of(splits["train"], column)
     numbers, fraction = True, ""

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any
 
 from hornbook.errors import HornbookError
+from hornbook.machine.tables import Rows
 from hornbook.tasks.names import (
     check_texts,
     in_order,
@@ -22,7 +23,6 @@ from hornbook.tasks.names import (
     stripped,
     where_of,
 )
-from hornbook.tasks.rows import Rows
 
 Lists = dict[str, list[list[Any]]]
 _TRUTH = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}

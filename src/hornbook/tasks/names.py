@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from hornbook.errors import HornbookError
-from hornbook.tasks.rows import Rows, is_unicode
+from hornbook.machine.tables import Rows
+from hornbook.machine.tables.rows import is_unicode
 
 # An integer in the one way in which programs write it; 007 and +1 are written otherwise, so they are just names.
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")

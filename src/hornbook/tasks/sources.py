@@ -9,26 +9,23 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from hornbook.errors import HornbookError, Unreachable
 from hornbook.machine import hub
+from hornbook.machine.tables import Rows, format_of, is_delimited, joined, read_rows, stem
 from hornbook.recipe import TaskConfig
 from hornbook.store import fingerprint
 from hornbook.tasks.glue import GLUE, HUB_NAME, GlueTask
+from hornbook.tasks.memory import SPLITS, dataset_rows
 from hornbook.tasks.names import listed
-from hornbook.tasks.rows import Rows, is_readable, is_table, joined, json_column, read_rows, stem
 
 logger = logging.getLogger("hornbook")
 
-# Where the hub has two of these for one split, the last is taken.
-_SPLIT_FILES = {
-    "train": ("training", "train"),
-    "dev": ("dev", "validation", "valid", "val"),
-    "test": ("testing", "test"),
-}
 # As the hub names the files of a split, older ones with a checksum: train-00000-of-00002-0a1b2c3d4e5f6789
 _PART = re.compile(r"(\w+)-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?")
+
+# What the datasets library's save_to_disk writes beside its tables.
+_SAVED_BESIDE = ("dataset_dict.json", "dataset_info.json", "state.json")
 
 
 @dataclass(frozen=True)
@@ -83,14 +80,14 @@ def locate(config: TaskConfig) -> Source:
 
 def _refuse_missing(path: Path) -> None:
     """Refuse what was meant as a path: hub names have no format's ending and at most one slash."""
-    if not path.exists() and (is_readable(path) or path.is_absolute() or len(path.parts) > 2):
+    if not path.exists() and (format_of(path) or path.is_absolute() or len(path.parts) > 2):
         raise HornbookError(f"{path}: no such file or folder")
 
 
 def _local(
     name: str, files: Mapping[str, Sequence[Path]], delimiter: str | None, glue: GlueTask | None = None
 ) -> Source:
-    if delimiter is not None and not any(is_table(path) for paths in files.values() for path in paths):
+    if delimiter is not None and not any(is_delimited(path) for paths in files.values() for path in paths):
         raise HornbookError(f"{name}: delimiter: is for CSV, TSV and TXT files only")
 
     def read() -> dict[str, Rows]:
@@ -117,18 +114,19 @@ def _files_in(folder: Path) -> dict[str, list[Path]]:
         )
     used = {path for paths in splits.values() for path in paths}
     if others := [path.name for path in _tables_in(found[0][0]) if path not in used]:
-        known = ", ".join(chain.from_iterable(_SPLIT_FILES.values()))
+        known = ", ".join(chain.from_iterable(SPLITS.values()))
         logger.warning("%s: not read: %s; the files of splits are named %s", folder, listed(others), known)
     return splits
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.is_file() and is_readable(path)]
+    files = (path for path in sorted(folder.iterdir()) if path.name not in _SAVED_BESIDE)
+    return [path for path in files if path.is_file() and format_of(path)]
 
 
 def _splits_in(folder: Path) -> dict[str, list[Path]]:
     splits: dict[str, list[Path]] = {}
-    for split, stems in _SPLIT_FILES.items():
+    for split, stems in SPLITS.items():
         # By what a split's files have in common: train.csv is alone, train-00000-of-00002.parquet is not.
         sets: dict[tuple[str, ...], list[Path]] = {}
         for path in _tables_in(folder):
@@ -202,18 +200,10 @@ def _read_hub(name: str, repository: str, subset: str | None, glue: GlueTask | N
     if glue is not None:
         stored = glue.splits
     else:
-        stored = {ours: s for ours, names in _SPLIT_FILES.items() for s in names if s in loaded}
+        stored = {ours: s for ours, names in SPLITS.items() for s in names if s in loaded}
     if "train" not in stored or stored["train"] not in loaded:
         raise HornbookError(f"{name}: the hub dataset has no train split; its splits are {', '.join(loaded)}")
-    return {ours: _from_dataset(f"{name} ({theirs})", loaded[theirs]) for ours, theirs in stored.items()}
-
-
-def _from_dataset(where: str, dataset: Any) -> Rows:
-    inner = {name: getattr(f, "feature", f) for name, f in dataset.features.items()}  # a list's elements
-    names = {name: tuple(f.names) for name, f in inner.items() if hasattr(f, "names")}
-    refused = {name: json_column(name) for name, about in dataset.features.items() if "Json(" in repr(about)}
-    columns = {name: list(dataset[name]) for name in dataset.column_names if name not in refused}
-    return Rows(where, columns, names, refused)
+    return {ours: dataset_rows(f"{name} ({theirs})", loaded[theirs]) for ours, theirs in stored.items()}
 
 
 @contextmanager

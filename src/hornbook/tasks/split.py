@@ -1,40 +1,86 @@
-"""Stratified splits and samples: systematic sampling of rows sorted by stratum and shuffled inside.
+"""Stratified splits and samples: systematic sampling of rows sorted by stratum and shuffled within each.
 
-Every tenth row of that order goes to dev and every tenth to test, so each stratum's share of a split is within
-one row of exact, and so is the split's size.
+Every tenth row of that order goes to dev and every tenth to test. So the share of each stratum in a split, and the
+size of a split, are within one row of exact. Rows with the same text stay in one split.
 """
 
-from collections.abc import Hashable, Sequence
-from typing import Any
+import logging
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
-from hornbook.tasks.labels import Kind
+from hornbook.errors import HornbookError
+from hornbook.tasks.kinds import KINDS, Indices
+from hornbook.tasks.labels import Labels
+from hornbook.tasks.names import listed
+from hornbook.tasks.warnings import text_keys
 
-_BINS = 10
+logger = logging.getLogger("hornbook")
+
 _PERIOD = 10
 # Not neighbours: of any two rows that follow each other one is always in train.
 _DEV_AT, _TEST_AT = 3, 8
+_FEWEST_ROWS = 10
 
-Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
 
-
-def strata(labels: Sequence[Any], kind: Kind) -> Indices:
-    """Return the stratum of each row: its class, its rarest label (0: it has none), or the decile of its score.
+def complete(
+    tables: Mapping[str, pa.Table], labels: Labels, seed: int, where: str
+) -> tuple[dict[str, pa.Table], dict[str, str]]:
+    """Cut dev from train if it is missing, and test too if both are.
 
     Args:
-        labels: class indices, rows of 0 and 1 for each label, or scores, one a row.
-        kind: which of these.
+        tables: the splits that are given: text, text_pair, label.
+        labels: of all splits.
+        seed: of the split.
+        where: the source of train, for messages.
+
+    Returns:
+        all splits, and for each where it comes from.
+
+    Raises:
+        HornbookError: there are too few texts to split.
     """
-    if kind == "classification":
-        return np.asarray(labels, dtype=np.int64)
-    if kind == "multilabel":
-        present = np.asarray(labels, dtype=np.int64)
-        frequency = np.where(present == 1, present.sum(axis=0), len(present) + 1)
-        return np.where(present.any(axis=1), frequency.argmin(axis=1) + 1, 0)
-    ranks = np.empty(len(labels), dtype=np.int64)
-    ranks[np.argsort(np.asarray(labels), kind="stable")] = np.arange(len(labels))
-    return ranks * _BINS // len(labels)
+    how = dict.fromkeys(tables, "given")
+    if "dev" in tables:
+        return dict(tables), how if "test" in how else {**how, "test": "none given"}
+    # Rows with the same text stay together, or train would give away the answers of dev.
+    text_of_row, firsts = copies(text_keys(tables["train"]))
+    groups = KINDS[labels.kind].strata(labels.values["train"])[firsts]
+    if len(groups) < _FEWEST_ROWS:
+        raise HornbookError(
+            f"{where}: {len(groups)} texts are too few to split; give {_FEWEST_ROWS} or more, or a dev file"
+        )
+    with_test = "test" not in tables
+    parts = split_rows(groups, seed, with_test)
+    shares = {"train": 80 if with_test else 90, "dev": 10, "test": 10}
+    how |= {split: f"{shares[split]}% of the texts, stratified, seed {seed}" for split in parts}
+    parts = _keeping_labels(parts, text_of_row, labels, where)
+    cut = {split: tables["train"].filter(pa.array(np.isin(text_of_row, texts))) for split, texts in parts.items()}
+    return {**tables, **cut}, how
+
+
+def sample(train: pa.Table, labels: Labels, rows: int, seed: int, where: str) -> pa.Table:
+    """Return a stratified sample of train that still has every label.
+
+    Args:
+        train: text, text_pair, label.
+        labels: of all splits.
+        rows: how many to keep.
+        seed: of the sample.
+        where: the source of train, for messages.
+
+    Raises:
+        HornbookError: the sample has lost a label.
+    """
+    kept = sample_rows(KINDS[labels.kind].strata(train.column("label").to_pylist()), rows, seed)
+    smaller = train.take(pa.array(kept))
+    lost = np.flatnonzero((_frequencies(train, labels) > 0) & (_frequencies(smaller, labels) == 0))
+    if len(lost):
+        names = listed([repr(labels.names[i]) for i in lost])
+        raise HornbookError(f"{where}: train_rows: {rows} rows hold none of label {names}; give more")
+    return smaller
 
 
 def copies(texts: Sequence[Hashable]) -> tuple[Indices, Indices]:
@@ -45,7 +91,7 @@ def copies(texts: Sequence[Hashable]) -> tuple[Indices, Indices]:
 
 
 def shuffled_by_stratum(groups: Indices, seed: int) -> Indices:
-    """Return the row numbers sorted by stratum, in random order inside a stratum."""
+    """Return the row numbers sorted by stratum, in random order within a stratum."""
     order = np.random.default_rng(seed).permutation(len(groups))
     return order[np.argsort(groups[order], kind="stable")]
 
@@ -54,8 +100,8 @@ def split_rows(groups: Indices, seed: int, with_test: bool) -> dict[str, Indices
     """Return the row numbers of train, dev and test, each ascending: 80/10/10, or 90/10 without test.
 
     Args:
-        groups: the stratum of each row.
-        seed: of the shuffle inside the strata.
+        groups: the stratum of each row, see `TaskKind.strata`; shape (rows,).
+        seed: of the shuffle within the strata.
         with_test: whether a test split is cut off too.
     """
     order = shuffled_by_stratum(groups, seed)
@@ -71,12 +117,53 @@ def sample_rows(groups: Indices, rows: int, seed: int) -> Indices:
     """Return `rows` row numbers, ascending, evenly spaced over the rows sorted by stratum.
 
     Args:
-        groups: the stratum of each row.
+        groups: the stratum of each row, shape (rows,).
         rows: how many to keep, at most all.
-        seed: of the shuffle inside the strata and of where the spacing begins.
+        seed: of the shuffle within the strata and of where the spacing begins.
     """
     order = shuffled_by_stratum(groups, seed)
     rows = min(rows, len(order))
     start = np.random.default_rng(seed).random()
     places = ((np.arange(rows) + start) * len(order) / rows).astype(np.int64)
     return np.sort(order[np.minimum(places, len(order) - 1)])
+
+
+def _keeping_labels(
+    parts: Mapping[str, Indices], text_of_row: Indices, labels: Labels, where: str
+) -> dict[str, Indices]:
+    """Move texts to train so that it has every label, such as those that only one text has.
+
+    Args:
+        parts: the texts of each split.
+        text_of_row: the text of each row.
+        labels: of the rows.
+        where: the file, for messages.
+    """
+    rows, own = KINDS[labels.kind].labels_of_rows(np.array(labels.values["train"]))
+    if not len(rows):
+        return dict(parts)
+    text, label = np.unique([text_of_row[rows], own], axis=1)
+    rare = [labels.names[i] for i in np.flatnonzero(np.bincount(label) == 1)]
+    lost = np.setdiff1d(label, label[np.isin(text, parts["train"])])
+    kept = text[np.isin(label, lost)]
+    found = {split: np.setdiff1d(texts, kept) for split, texts in parts.items()}
+    found["train"] = np.union1d(parts["train"], kept)
+    if empty := next((split for split, texts in found.items() if len(texts) == 0), None):
+        raise HornbookError(
+            f"{where}: {len(rare)} of {len(labels.names)} labels ({listed(rare)}) have one text each, which leaves"
+            f" none for {empty}; give more, or a dev file ({labels.kind} {labels.why})"
+        )
+    if rare:
+        logger.warning(
+            "%s: %d of %d labels have one text each; these stay in train, so dev and test do not show how well they"
+            " are learned: %s",
+            *(where, len(rare), len(labels.names), listed(rare)),
+        )
+    return found
+
+
+def _frequencies(table: pa.Table, labels: Labels) -> NDArray[np.int64]:
+    """Return the number of rows with each label, shape (labels,); shape (0,) for regression."""
+    kind = KINDS[labels.kind]
+    _, own = kind.labels_of_rows(kind.gold(table.column("label"), len(labels.names)))
+    return np.bincount(own, minlength=len(labels.names))

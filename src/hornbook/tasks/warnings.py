@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from hornbook.machine.tables import Rows
 from hornbook.tasks.labels import Labels
 from hornbook.tasks.multilabel import looks_like_list, written_list
 from hornbook.tasks.names import is_decorated_number, is_nan_word, listed, marks_no_value, number_in
-from hornbook.tasks.rows import Rows
 from hornbook.terms.plain import folded, has_entities, has_tags
 
-_ID_COLUMNS = ("id", "idx")
+ID_COLUMNS = ("id", "idx")
 _FAR = 100  # times the distance between the quartiles
 
 
@@ -55,7 +55,7 @@ def data_warnings(
     """
     found: list[DataWarning] = []
     for split, rows in given.items():
-        for column in set(_ID_COLUMNS).difference(used):
+        for column in set(ID_COLUMNS).difference(used):
             if twice := _repeated(rows.columns.get(column, ())):
                 message = f"{rows.where}: column {column!r}: {twice} rows repeat an id of a row before; they are kept"
                 found.append(DataWarning(f"{split}_repeated_ids", twice, message))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hornbook.errors import HornbookError, TrainingError
+from hornbook.metrics import score_of
 from hornbook.models.encode import Batch, Encoded, encode, model_inputs
 from hornbook.models.families import family_settings
 from hornbook.models.loading import has_head_for, load_classifier, quiet_transformers
@@ -23,8 +24,8 @@ from hornbook.models.tokenizers import load_tokenizer, save_tokenizer, tokenizer
 from hornbook.recipe import AdaptConfig, FamilyConfig, FinetuneConfig
 from hornbook.store import MANIFEST, RUN, Artifact, Destination, StageContext, load, result_config
 from hornbook.tasks import Task, kind_version, open_task
+from hornbook.tasks.kinds import KINDS
 from hornbook.tasks.labels import Kind
-from hornbook.tasks.metrics import predicted, score_of
 from hornbook.training.labels import balanced_weights, gold_loss, soft_loss
 from hornbook.training.outputs import STAGE as OUTPUTS
 from hornbook.training.outputs import Outputs, open_outputs
@@ -203,7 +204,7 @@ def _build(
     said = None if outputs is None else open_outputs(outputs)
     dev_set, dev_gold = encode_split(task, "dev", tokenizer, config.max_length)
     scale, layer = None, None
-    if task.kind == "regression":
+    if KINDS[task.kind].is_standardised:
         layer = output_layer(classifier, dev_set)
         scale = _scale(task, config, said, centred=layer.bias is not None)
     learned, columns = training_data(task, tokenizer, config, said, scale)
@@ -214,7 +215,7 @@ def _build(
     def score() -> float:
         found = predict(classifier, dev_set)
         found = found if scale is None else scale.in_unit(found)
-        return score_of(task.kind, task.metric, dev_gold, predicted(task.kind, found))
+        return score_of(task.kind, task.metric, dev_gold, KINDS[task.kind].predicted(found))
 
     context.needed = bytes_needed(classifier, scored=True)
     index, count = process()
@@ -286,7 +287,7 @@ def training_data(
     train, gold = task.split("train"), task.gold("train")
     texts = train["text"].to_pylist()
     pairs = train["text_pair"].to_pylist() if task.pair else None
-    if task.kind == "regression":
+    if KINDS[task.kind].is_standardised:
         gold = gold.astype(np.float32) if scale is None else scale.standardised(gold)
     balanced = config.class_weights == "balanced"
     weights = balanced_weights(task.kind, gold, len(task.labels)) if balanced else np.ones(gold.shape, np.float32)

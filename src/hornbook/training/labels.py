@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hornbook.errors import HornbookError
+from hornbook.tasks.kinds import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, KINDS, SQUARED_ERROR
 from hornbook.tasks.labels import Kind
 
 
@@ -22,9 +23,9 @@ def gold_loss(kind: Kind, outputs: Tensor, gold: Tensor) -> Tensor:
     Returns:
         shape (sequences,), or (sequences, labels) for multi-label tasks.
     """
-    if kind == "classification":
+    if KINDS[kind].loss == CROSS_ENTROPY:
         return nn.functional.cross_entropy(outputs, gold, reduction="none")
-    if kind == "multilabel":
+    if KINDS[kind].loss == BINARY_CROSS_ENTROPY:
         return nn.functional.binary_cross_entropy_with_logits(outputs, gold, reduction="none")
     return nn.functional.mse_loss(outputs[:, 0], gold, reduction="none")
 
@@ -45,18 +46,18 @@ def soft_loss(kind: Kind, outputs: Tensor, expected: Tensor, temperature: float)
     Returns:
         shape (sequences,).
     """
-    if kind == "regression":
+    if KINDS[kind].loss == SQUARED_ERROR:
         return (outputs - expected).square().mean(dim=-1)
     found, wanted = _log_shares(kind, outputs / temperature), _log_shares(kind, expected / temperature)
     divergence = (wanted.exp() * (wanted - found)).sum(dim=-1)
-    if kind == "multilabel":
+    if KINDS[kind].loss == BINARY_CROSS_ENTROPY:
         divergence = divergence.mean(dim=-1)
     return divergence * temperature**2
 
 
 def _log_shares(kind: Kind, logits: Tensor) -> Tensor:
     """Return log probabilities of classes, or for each label of its absence and presence."""
-    if kind == "multilabel":
+    if KINDS[kind].loss == BINARY_CROSS_ENTROPY:
         logsigmoid = nn.functional.logsigmoid
         return torch.stack([logsigmoid(-logits), logsigmoid(logits)], dim=-1)
     return torch.log_softmax(logits, dim=-1)
@@ -76,9 +77,9 @@ def balanced_weights(kind: Kind, gold: NDArray[Any], labels: int) -> NDArray[np.
     Raises:
         HornbookError: the task is a regression.
     """
-    if kind == "regression":
+    if not KINDS[kind].has_classes:
         raise HornbookError("class_weights: a regression has no classes; set it to none")
-    if kind == "classification":
+    if KINDS[kind].loss == CROSS_ENTROPY:
         counts = np.bincount(gold, minlength=labels)
         weights = len(gold) / (np.count_nonzero(counts) * np.maximum(counts, 1))
         return np.asarray(weights[gold], np.float32)

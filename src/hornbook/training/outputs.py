@@ -18,7 +18,7 @@ from hornbook.models.source import Model, model_key, model_path
 from hornbook.models.tokenizers import load_tokenizer
 from hornbook.store import Artifact, Destination, StageContext, make
 from hornbook.tasks import Task, open_task
-from hornbook.tasks.metrics import score_doubt
+from hornbook.tasks.kinds import KINDS
 from hornbook.textbook import open_textbook
 
 logger = logging.getLogger("hornbook")
@@ -133,11 +133,7 @@ def _build(
                 found.append(predict(model, encoded)[:, columns])
                 counter.advance(len(part))
             said = np.concatenate(found)
-            if (
-                name == _TRAIN
-                and task.kind == "regression"
-                and (doubt := score_doubt(task.gold("train"), said[:, 0]))
-            ):
+            if name == _TRAIN and (doubt := KINDS[task.kind].doubt(task.gold("train"), said)):
                 logger.warning("%s, train: the teacher %s", task.name, doubt)
             values = pa.array(list(said.astype(np.float32)), pa.list_(pa.float32()))
             # the task has its own texts already

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hornbook.corpus.sources import read_lines
 from hornbook.errors import HornbookError
 from hornbook.machine.progress import progress
+from hornbook.machine.text_files import read_lines
 
 # The cosines of a block of words to all words are in memory at once: so many of them, of 4 bytes each.
 _COSINES_AT_ONCE = 1 << 24

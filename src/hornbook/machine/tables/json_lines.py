@@ -1,0 +1,96 @@
+"""JSON: one object a line; or, read as a whole, one list of objects or one object of columns."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from hornbook.errors import HornbookError
+from hornbook.machine.tables.rows import Format, Rows, TextBatch, batched, no_such_column, no_text
+from hornbook.machine.text_files import read_lines, read_text
+
+_LONGEST_INTEGER = 4_000
+
+
+def _read(path: Path, delimiter: str | None) -> Rows:
+    text = read_text(path)
+    records: list[Any] = []
+    for number, record in _parsed(text.split("\n")):
+        records.append(record)
+        if not isinstance(record, dict):
+            if len(records) == 1 and (whole := _whole(path, text)) is not None:
+                return whole
+            raise HornbookError(_no_object(path, number))
+    if len(records) == 1 and (whole := _whole(path, text)) is not None:
+        return whole
+    return _from_records(path, records)
+
+
+def _stream(path: Path, column: str, names: str | None) -> Iterator[TextBatch]:
+    return batched(_texts(path, column, names))
+
+
+def _texts(path: Path, column: str, names: str | None) -> Iterator[tuple[str | None, str | None]]:
+    """Yield the text of each row, and the text in column `names`, where there is one that is not empty."""
+    for number, row in _parsed(read_lines(path)):
+        if not isinstance(row, dict):
+            raise HornbookError(_no_object(path, number))
+        if column not in row:
+            raise HornbookError(f"{path}, line {number}: {no_such_column(column, row)}")
+        text = row[column]
+        if not isinstance(text, str | None):
+            raise HornbookError(f"{path}, line {number}: {no_text(column, text)}")
+        name = row.get(names) if names is not None else None
+        yield text, name if isinstance(name, str) and name else None
+
+
+def _parsed(lines: Iterable[str]) -> Iterator[tuple[int, Any]]:
+    """Yield the number and the value of each line that is not blank; None for a line that is not JSON."""
+    for number, line in enumerate(lines, start=1):
+        if line and not line.isspace():
+            try:
+                yield number, json.loads(line, parse_int=_integer)
+            except (ValueError, RecursionError):
+                yield number, None
+
+
+def _no_object(path: Path, number: int) -> str:
+    return f"{path}: line {number} is not a JSON object; JSONL has one object a line"
+
+
+def _integer(text: str) -> int | Decimal:
+    """Return an integer; Python refuses to make an int of more than 4,300 digits."""
+    return int(text) if len(text) < _LONGEST_INTEGER else Decimal(text)
+
+
+def _whole(path: Path, text: str) -> Rows | None:
+    """Return the rows of a file that is one list of objects, or one object of columns; None if it is neither.
+
+    Columns are lists of one length or, as pandas writes them, objects with the same keys.
+    """
+    try:
+        whole = json.loads(text, parse_int=_integer)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(whole, list) and whole and all(isinstance(record, dict) for record in whole):
+        return _from_records(path, whole)
+    if not isinstance(whole, dict) or not whole:
+        return None
+    columns = list(whole.values())
+    if all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns):
+        return Rows(str(path), {name: list(column.values()) for name, column in whole.items()})
+    if not all(isinstance(column, list) for column in columns):
+        return None
+    if len({len(column) for column in columns}) > 1:
+        counts = ", ".join(f"{name} {len(column)}" for name, column in whole.items())
+        raise HornbookError(f"{path}: its columns have different numbers of rows: {counts}")
+    return Rows(str(path), whole)
+
+
+def _from_records(path: Path, records: Sequence[dict[str, Any]]) -> Rows:
+    names = dict.fromkeys(name for record in records for name in record)
+    return Rows(str(path), {name: [record.get(name) for record in records] for name in names})
+
+
+FORMATS = {".jsonl": Format(_read, _stream), ".json": Format(_read, _stream)}

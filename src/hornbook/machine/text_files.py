@@ -1,0 +1,82 @@
+"""Text files, possibly compressed, as text or line by line."""
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hornbook.errors import HornbookError
+
+BLOCK_BYTES = 1 << 22
+
+
+def _open_zstd(path: Path) -> Any:
+    import pyarrow as pa
+
+    return pa.input_stream(str(path), compression="zstd")
+
+
+COMPRESSIONS: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    ".gz": ("gzip", gzip.open),
+    ".zst": ("zstd", _open_zstd),
+}
+"""By suffix: the name of a compression, and how to open a file for reading."""
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a UTF-8 file, without a byte order mark.
+
+    Raises:
+        HornbookError: the file cannot be read, is not complete, or is not UTF-8 (the message names the line).
+    """
+    return _decode(b"".join(_blocks(path)), path, 0, 0)
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a UTF-8 file without their ends, reading it in blocks.
+
+    Raises:
+        HornbookError: as `read_text`.
+    """
+    offset = number = 0
+    rest = b""
+    for block in _blocks(path):
+        whole, newline, rest = (rest + block).rpartition(b"\n")
+        if newline:
+            yield from _decode(whole, path, offset, number).split("\n")
+            offset += len(whole) + 1
+            number += whole.count(b"\n") + 1
+    if rest:
+        yield _decode(rest, path, offset, number)
+
+
+def suffixes(path: Path) -> tuple[str, str]:
+    """Return the suffix that states the format and that of the compression ("" if there is none), in lower case."""
+    name = path.name.lower()
+    compression = next((suffix for suffix in COMPRESSIONS if name.endswith(suffix)), "")
+    return Path(name.removesuffix(compression)).suffix, compression
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    name, opened = COMPRESSIONS.get(path.suffix.lower(), ("", lambda file: file.open("rb")))
+    try:
+        with opened(path) as stream:
+            while block := stream.read(BLOCK_BYTES):
+                yield block
+    except (OSError, EOFError, zlib.error) as error:
+        damaged = name and getattr(error, "errno", None) is None
+        why = f"not a complete {name} file" if damaged else " ".join(str(error).split())
+        raise HornbookError(f"{path}: cannot be read: {why}") from None
+
+
+def _decode(data: bytes, path: Path, offset: int, number: int) -> str:
+    """Decode a block that begins at byte `offset`, after `number` lines."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = number + data.count(b"\n", 0, error.start) + 1
+        raise HornbookError(
+            f"{path}: line {line} (byte {offset + error.start}) is not UTF-8; convert the file to UTF-8"
+        ) from None
+    return text.removeprefix("\ufeff") if offset == 0 else text
