@@ -37,8 +37,8 @@ from hornbook.models.predict import best_device
 from hornbook.models.tokenizers import load_tokenizer
 from hornbook.recipe import AugmentedConfig
 from hornbook.terms.stop_words import STOP_WORDS
-from hornbook.textbook.augmentation.candidates import ask
-from hornbook.textbook.augmentation.tokenize import Reader
+from hornbook.textbook.augmentation.candidates import predict_tokens
+from hornbook.textbook.augmentation.tokenize import MaskedLMTokenizer
 from hornbook.textbook.augmentation.vectors import Vectors, read_vectors
 from hornbook.textbook.kinds.augmented import variants
 from obvious_augmented import ObviousAugmenter
@@ -57,21 +57,21 @@ class Ours:
 
     def __init__(self, model: Any, tokenizer: Any, vectors: Vectors) -> None:
         self.model, self.tokenizer, self.vectors = MaskedModel(model, best_device()), tokenizer, vectors
-        self.reader = Reader(tokenizer, CONFIG.max_length, POSITIONS)
+        self.reader = MaskedLMTokenizer(tokenizer, CONFIG.max_length, POSITIONS)
         self.vocabulary = self.reader.vocabulary()
 
     def slots(self, texts: Sequence[str]) -> list[tuple[list[str], dict[int, list[str]]]]:
         """Return each text's words, and what may stand for those that may be replaced."""
-        readings = [self.reader.read(text) for text in texts]
-        pieces = ask(
+        readings = [self.reader.tokenize(text) for text in texts]
+        pieces = predict_tokens(
             self.model, readings, self.tokenizer.mask_token_id, self.tokenizer.pad_token_id, CONFIG.candidates
         )
-        known = list({r.words[i]: 0 for r in readings for i in r.several if r.words[i] in self.vectors})
+        known = list({r.words[i]: 0 for r in readings for i in r.split if r.words[i] in self.vectors})
         near = dict(zip(known, self.vectors.nearest(known, CONFIG.candidates), strict=True))
         found = []
         for reading, best in zip(readings, pieces, strict=True):
-            slots = {i: near.get(reading.words[i], [reading.words[i]]) for i in reading.several}
-            for index, row in zip(reading.asked, best.tolist(), strict=True):
+            slots = {i: near.get(reading.words[i], [reading.words[i]]) for i in reading.split}
+            for index, row in zip(reading.masked, best.tolist(), strict=True):
                 words = [word for piece in row if (word := self.vocabulary[piece]) is not None]
                 slots[index] = words or [reading.words[index]]
             found.append((reading.words, dict(sorted(slots.items()))))

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,12 @@ from hornbook.errors import HornbookError
 from hornbook.recipe import (
     DistilConfig,
     FinetuneConfig,
+    GeneralConfig,
     Recipe,
     TrainingConfig,
     load_recipe,
     parse_value,
     read_values,
-    textbook_config,
     validate,
 )
 
@@ -79,11 +80,25 @@ def test_files_that_are_no_recipes(tmp_path: Path):
 
 
 def test_a_textbook_is_picked_by_its_kind():
-    assert textbook_config({"kind": "general", "units": 5}, "here").kind == "general"
-    with pytest.raises(HornbookError, match="no textbook of kind 'x'"):
-        textbook_config({"kind": "x"}, "here")
-    with pytest.raises(HornbookError, match="give one of units, tokens and bytes"):
-        textbook_config({"kind": "general", "units": 5, "tokens": 5}, "here")
+    def recipe(**settings):
+        return validate(Recipe, {**SMALLEST, "textbooks": {"a": settings}}, "here")
+
+    def refused(message):
+        return pytest.raises(HornbookError, match=re.escape(message))
+
+    assert recipe(kind="general", units=5).textbooks["a"] == GeneralConfig(units=5)
+    with refused("here: textbooks.a: there is no textbook kind 'x'; the kinds are context"):
+        recipe(kind="x")
+    with refused("here: textbooks.a: give one of units, tokens and bytes"):
+        recipe(kind="general", units=5, tokens=5)
+    with refused("here: unknown key 'textbooks.a.unitz'; the nearest known key is 'units'"):
+        recipe(kind="general", unitz=5)
+
+
+def test_a_recipe_is_written_with_all_settings_of_its_textbooks():
+    recipe = validate(Recipe, {**SMALLEST, "textbooks": {"a": {"kind": "general", "units": 5}}}, "here")
+    assert recipe.model_dump(mode="json")["textbooks"]["a"]["units"] == 5
+    assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
 
 
 def test_every_field_is_explained():

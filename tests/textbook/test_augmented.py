@@ -25,8 +25,8 @@ from hornbook.tasks import prepare
 from hornbook.terms.stop_words import STOP_WORDS
 from hornbook.textbook import build, open_textbook
 from hornbook.textbook.augmentation import candidates
-from hornbook.textbook.augmentation.candidates import ask, open_candidates
-from hornbook.textbook.augmentation.tokenize import Reader, is_replaceable
+from hornbook.textbook.augmentation.candidates import open_candidates, predict_tokens
+from hornbook.textbook.augmentation.tokenize import MaskedLMTokenizer, is_replaceable
 from hornbook.textbook.kinds import augmented
 from hornbook.textbook.kinds.augmented import variants
 
@@ -141,26 +141,26 @@ def config_of(model, **settings):
 def our_pieces(model_folder, texts, config):
     """Return each text as it is read, and the likeliest pieces for the words that are asked."""
     tokenizer = load_tokenizer(model_folder)
-    reader = Reader(tokenizer, config.max_length, POSITIONS)
-    readings = [reader.read(text) for text in texts]
+    reader = MaskedLMTokenizer(tokenizer, config.max_length, POSITIONS)
+    readings = [reader.tokenize(text) for text in texts]
     masked = MaskedModel(load_masked_lm(model_folder), torch.device("cpu"))
-    return readings, ask(masked, readings, tokenizer.mask_token_id, 0, config.candidates)
+    return readings, predict_tokens(masked, readings, tokenizer.mask_token_id, 0, config.candidates)
 
 
 @settings(max_examples=25)
 @given(st.lists(st.lists(st.sampled_from(TEXT_WORDS), max_size=30).map(" ".join), min_size=1, max_size=6))
 def test_candidates_equal_asking_one_word_at_a_time(model, obvious, texts):
     readings, pieces = our_pieces(model, texts, config_of(model))
-    vocabulary = Reader(load_tokenizer(model), 512, POSITIONS).vocabulary()
+    vocabulary = MaskedLMTokenizer(load_tokenizer(model), 512, POSITIONS).vocabulary()
     for text, reading, best in zip(texts, readings, pieces, strict=True):
         assert reading.words == obvious.basic_words(text)
         replaceable = [i for i, word in enumerate(reading.words) if is_replaceable(word)]
         theirs = {i: obvious.candidates_of(text, i, reading.words[i]) for i in replaceable}
-        left = set(replaceable) - {*reading.asked, *reading.several}
-        assert len(left) == reading.beyond
+        left = set(replaceable) - {*reading.masked, *reading.split}
+        assert len(left) == reading.truncated
         assert all(theirs[index] == [reading.words[index]] for index in left)
-        assert all(len(obvious.tokenizer.tokenize(reading.words[index])) > 1 for index in reading.several)
-        for index, row in zip(reading.asked, best.tolist(), strict=True):
+        assert all(len(obvious.tokenizer.tokenize(reading.words[index])) > 1 for index in reading.split)
+        for index, row in zip(reading.masked, best.tolist(), strict=True):
             assert ([vocabulary[i] for i in row if vocabulary[i] is not None] or [reading.words[index]]) == theirs[
                 index
             ]
@@ -174,19 +174,19 @@ def test_what_is_written_equals_one_word_at_a_time(model, vectors, obvious, tmp_
     proposed = candidates.propose(config, task, tmp_path / "books" / "one")
     assert proposed.reused
     found = open_candidates(proposed)
-    near = augmented._near(config, found, StageContext(tmp_path))
-    proposals = augmented._Proposals(config, found, near)
+    near = augmented._neighbours(config, found, StageContext(tmp_path))
+    proposals = augmented._Variator(config, found, near)
     asked = several = 0
     for text in texts:
-        words, slots = proposals.slots(text)
+        words, slots = proposals._slots(text)
         theirs = obvious.slots(text)
         # A word that only itself may stand for needs no place.
         mine = {index: slots.get(index, [words[index]]) for index in theirs}
         assert (mine, slots.keys() - theirs.keys()) == (theirs, set())
     for text in dict.fromkeys(texts):
-        reading = Reader(load_tokenizer(model), 512, POSITIONS).read(text)
-        asked += len(reading.asked)
-        several += sum(reading.words[i] in obvious.rows for i in reading.several)
+        reading = MaskedLMTokenizer(load_tokenizer(model), 512, POSITIONS).tokenize(text)
+        asked += len(reading.masked)
+        several += sum(reading.words[i] in obvious.rows for i in reading.split)
     counts = artifact.counts
     assert (counts["cases"], counts["words_masked"], counts["words_by_vectors"]) == (60, asked, several)
     assert counts["variants"] == counts["units"] - 60
@@ -282,7 +282,7 @@ def test_result_does_not_depend_on_pages_blocks_and_batches(model, vectors, tmp_
     whole = rows_of(build(config, task=task, out=tmp_path / "whole" / "book"))
     monkeypatch.setattr(augmented, "PAGE_ROWS", 7)
     monkeypatch.setattr(candidates, "BLOCK_TEXTS", 3)
-    monkeypatch.setattr(candidates, "_TOKENS_AT_ONCE", {"cpu": 30, "cuda": 30})
+    monkeypatch.setattr(candidates, "_BATCH_TOKENS", {"cpu": 30, "cuda": 30})
     assert rows_of(build(config, task=task, out=tmp_path / "cut" / "book")) == whole
     other = rows_of(build(config.model_copy(update={"seed": 4}), task=task, out=tmp_path / "cut" / "other"))
     assert other != whole
@@ -374,7 +374,7 @@ def test_models_that_cannot_fill_a_mask_are_refused_first(tmp_path, monkeypatch,
     if "architecture" in broken:
         broken = {"architecture": BertModel}
     folder = save(tmp_path / "broken", **broken)
-    monkeypatch.setattr(candidates, "ask", lambda *_: pytest.fail("the model was asked"))
+    monkeypatch.setattr(candidates, "predict_tokens", lambda *_: pytest.fail("the model was asked"))
     task = task_of(tmp_path / "task", [("good film", "x"), ("dull story", "y")])
     with pytest.raises(HornbookError, match=message) as raised:
         build(config_of(folder), task=task, out=tmp_path / "books" / "book")
@@ -385,7 +385,7 @@ def test_models_that_cannot_fill_a_mask_are_refused_first(tmp_path, monkeypatch,
 def test_broken_vectors_are_found_before_the_model_is_asked(model, tmp_path, monkeypatch):
     path = tmp_path / "vectors.txt"
     path.write_text("a 1 2\nb 1\nc 1 x\n")
-    monkeypatch.setattr(candidates, "ask", lambda *_: pytest.fail("the model was asked"))
+    monkeypatch.setattr(candidates, "predict_tokens", lambda *_: pytest.fail("the model was asked"))
     task = task_of(tmp_path / "task", [("good film", "x"), ("dull story", "y")])
     with pytest.raises(HornbookError, match="2 of the 3 lines read are broken; the first is line 2"):
         build(config_of(model, vectors=str(path)), task=task, out=tmp_path / "book")
@@ -417,17 +417,17 @@ def test_tokenizers_that_mark_beginnings(tmp_path):
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 3), ("</s>", 4)]
     )
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, mask_token="<mask>", pad_token="<pad>")
-    reader = Reader(tokenizer, 512, 30)
+    reader = MaskedLMTokenizer(tokenizer, 512, 30)
     words = reader.vocabulary()
     assert {piece: words[i] for piece, i in vocabulary.items() if words[i]} == {
         "\u0120a": "a",
         "\u0120ab": "ab",
         "\u0120abc": "abc",
     }
-    reading = reader.read("ab abcd,Abc")
+    reading = reader.tokenize("ab abcd,Abc")
     assert reading.words == ["ab", "abcd", ",", "Abc"]
-    assert (reading.asked, reading.positions) == ([0], [1])
-    assert reading.several == [1, 3]
+    assert (reading.masked, reading.positions) == ([0], [1])
+    assert reading.split == [1, 3]
     one = backend.encode(" ab abcd ,", add_special_tokens=False).ids
     assert reading.ids[: len(one) + 1].tolist() == [3, *one]
     assert np.count_nonzero(reading.ids == 4) == 3

@@ -167,5 +167,5 @@ def test_where_they_are_kept_in_a_textbook_about_the_task_they_are_counted(make_
 
 def test_nothing_left_says_why(make_corpus, make_task, tmp_path):
     corpus, task = make_corpus(["yes", "no"]), make_task(["yes", "film"])
-    with pytest.raises(HornbookError, match="all 2 units hold dev or test texts of the task; set contamination"):
+    with pytest.raises(HornbookError, match="all 2 units contain dev or test texts of the task; set contamination"):
         build(GeneralConfig(units=2), corpus=corpus, task=task, out=tmp_path / "book")

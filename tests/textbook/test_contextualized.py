@@ -12,9 +12,10 @@ from hornbook.errors import HornbookError
 from hornbook.recipe import ContextualizedConfig
 from hornbook.retrieval import Hits, retrieve
 from hornbook.retrieval.rake import keywords
+from hornbook.textbook import anchors as anchors_module
 from hornbook.textbook import build, open_textbook
+from hornbook.textbook.anchors import distinct_units, smallest_k
 from hornbook.textbook.kinds import contextualized
-from hornbook.textbook.kinds.contextualized import merge, smallest_k
 
 WORDS = ["film", "story", "actor", "music", "plot", "scene", "voice", "camera", "laugh", "tear", "hero", "night"]
 
@@ -142,7 +143,7 @@ def test_auto_picks_the_smallest_k_that_reaches_the_share(
 
 def test_auto_stays_within_its_memory(make_corpus, make_task, tmp_path, monkeypatch):
     corpus, task = make_corpus(texts_of(200, seed=2)), make_task(["film", "music"])
-    monkeypatch.setattr(contextualized, "MOST_HITS", 2 * 13)
+    monkeypatch.setattr(anchors_module, "MAX_HITS", 2 * 13)
     artifact = build(ContextualizedConfig(share=1), corpus=corpus, task=task, out=tmp_path / "book")
     assert artifact.counts["k"] == 13
 
@@ -169,7 +170,7 @@ def test_merge_equals_counting_hit_by_hit(found):
     best = defaultdict(list)
     for query, rank in zip(*np.nonzero(units >= 0), strict=True):
         best[int(units[query, rank])].append((rank + 1, scores[query, rank]))
-    drawn = merge(Hits(units, scores))
+    drawn = distinct_units(Hits(units, scores))
     assert drawn.units.tolist() == sorted(best)
     assert drawn.rank.tolist() == [min(r for r, _ in best[u]) for u in sorted(best)]
     assert drawn.score.tolist() == [max(s for _, s in best[u]) for u in sorted(best)]
@@ -185,8 +186,8 @@ def test_merge_equals_counting_hit_by_hit(found):
     [
         (5, ["film", "song"], "has 4 units, too few for k = 5; lower k"),
         (2, ["of the", "it is"], "none of the 2 anchors has a keyword"),
-        (2, ["unheard", "words"], "no unit holds a keyword"),
-        ("auto", ["unheard", "words"], "no unit holds a keyword"),
+        (2, ["unheard", "words"], "no unit contains a keyword"),
+        ("auto", ["unheard", "words"], "no unit contains a keyword"),
     ],
 )
 def test_what_cannot_be_retrieved_is_refused(make_corpus, make_task, tmp_path, k, anchors, message):

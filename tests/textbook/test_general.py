@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from hornbook.errors import HornbookError
 from hornbook.recipe import ContextualizedConfig, GeneralConfig
 from hornbook.terms.words import tokens
-from hornbook.textbook import build, open_textbook
-from hornbook.textbook.kinds import general
+from hornbook.textbook import build, open_textbook, sampling
 from hornbook.textbook.kinds.general import draw
 
 TEXTS = [f"sentence {i}" + " and more, yet" * (i % 4) for i in range(100)]
@@ -25,7 +24,7 @@ def corpus(make_corpus):
 
 
 def test_a_sample_of_units_by_rising_id(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(general, "PAGE_UNITS", 7)
+    monkeypatch.setattr(sampling, "PAGE_UNITS", 7)
     artifact = build(GeneralConfig(units=30), corpus=corpus, out=tmp_path / "book")
     found = rows(artifact)
     ids = [row["unit"] for row in found]

@@ -14,8 +14,8 @@ from hornbook.errors import HornbookError
 from hornbook.recipe import ImportanceConfig
 from hornbook.tasks import open_task
 from hornbook.terms import terms
-from hornbook.textbook import build, open_textbook
-from hornbook.textbook.kinds import general, importance
+from hornbook.textbook import build, open_textbook, sampling
+from hornbook.textbook.kinds import importance
 from hornbook.textbook.kinds.importance import counted, draw, log_ratios, log_weights
 
 WORDS = ["film", "story", "actor", "music", "plot", "the", "a", "Don't", "3.14", "ΣΊΣΥΦΟΣ"]
@@ -161,7 +161,7 @@ def test_pages_shards_and_runs_do_not_change_the_sample(make_corpus, task, tmp_p
     for name, shard_units, batch in (("a", 300, 10_000), ("b", 7, 5), ("c", 7, 5)):
         monkeypatch.setattr(importance, "PAGE_UNITS", batch)
         monkeypatch.setattr(importance, "BATCH_UNITS", batch)
-        monkeypatch.setattr(general, "BATCH_UNITS", batch)
+        monkeypatch.setattr(sampling, "BATCH_UNITS", batch)
         corpus = make_corpus(UNITS, shard_units=shard_units)
         manifests.append(build(config(units=50), corpus=corpus, task=task, out=tmp_path / name).manifest)
     assert manifests[0] == manifests[1] == manifests[2]

@@ -15,8 +15,7 @@ from hornbook.recipe import (
     UnionConfig,
 )
 from hornbook.store import Store, load
-from hornbook.textbook import build, open_textbook
-from hornbook.textbook.kinds import contextualized
+from hornbook.textbook import anchors, build, open_textbook
 
 UNITS = [
     "Sleet!",
@@ -142,13 +141,13 @@ def test_the_order_of_a_unions_textbooks_counts(make, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "missing", "message"),
     [
-        ("contextualized", "corpus", "a contextualized textbook needs a corpus, from which it is drawn"),
-        ("contextualized", "task", "a contextualized textbook needs a task, which it is about"),
+        ("contextualized", "corpus", "a contextualized textbook needs a corpus to take units from"),
+        ("contextualized", "task", "a contextualized textbook needs a task"),
         ("general", "corpus", "a general textbook needs a corpus"),
         ("importance", "corpus", "an importance textbook needs a corpus"),
         ("importance", "task", "an importance textbook needs a task"),
         ("task", "task", "a task textbook needs a task"),
-        ("union", "books", "a union textbook needs two textbooks or more"),
+        ("union", "books", "a union textbook needs two or more textbooks"),
     ],
 )
 def test_what_a_kind_needs(make, tmp_path, kind, missing, message):
@@ -159,7 +158,7 @@ def test_what_a_kind_needs(make, tmp_path, kind, missing, message):
 
 @pytest.mark.parametrize("kind", ["general", "task"])
 def test_a_textbook_of_nothing_but_dev_texts_is_refused(make, make_corpus, make_task, kind):
-    with pytest.raises(HornbookError, match="all 2 units hold dev or test texts of the task; set contamination to"):
+    with pytest.raises(HornbookError, match="all 2 units contain dev or test texts of the task; set contamination"):
         make(
             kind,
             {"units": 2} if kind == "general" else {},
@@ -205,7 +204,7 @@ def test_the_top_of_a_textbook_is_that_of_a_plain_sort(make_corpus, make_task, t
 
 def test_a_smaller_part_is_in_a_larger_one_and_nothing_is_retrieved_again(make, tmp_path, monkeypatch):
     whole = make("contextualized")
-    monkeypatch.setattr(contextualized, "retrieve", None)
+    monkeypatch.setattr(anchors, "retrieve", None)
     parts = [make("contextualized", {"proportion": share}) for share in (0.2, 0.4, 0.8)]
     held = [texts(part) for part in (*parts, whole)]
     assert all(smaller < larger for smaller, larger in pairwise(held))

@@ -10,7 +10,7 @@ from hornbook.recipe import RelatedConfig, validate
 from hornbook.retrieval import Hits, retrieve
 from hornbook.retrieval.rake import keywords
 from hornbook.textbook import build, open_textbook
-from hornbook.textbook.kinds import contextualized, related
+from hornbook.textbook.kinds import related
 
 WORDS = ["film", "story", "actor", "music", "plot", "scene", "voice", "camera", "laugh", "tear"]
 
@@ -51,14 +51,14 @@ def some_hits(draw):
 
 @given(some_hits())
 def test_neighbouring_hits_make_pairs_each_once(hits):
-    found = related.side_by_side(hits)
+    found = related.pair_hits(hits)
     assert list(zip(found.units, found.others, found.rank, found.score, strict=True)) == paired_by_hand(hits)
 
 
 @pytest.mark.parametrize("k", [2, 5, 40])
 def test_rows_are_the_pairs_of_each_anchor(make_corpus, make_task, tmp_path, monkeypatch, k):
     monkeypatch.setattr(related, "PAGE_PAIRS", 5)
-    monkeypatch.setattr(contextualized, "PAGE_UNITS", 7)
+    monkeypatch.setattr(related, "PAGE_UNITS", 7)
     corpus = make_corpus(texts_of(120, seed=0))
     anchors = [*texts_of(8, seed=1), "it is what it is"]
     artifact = build(RelatedConfig(k=k), corpus=corpus, task=make_task(anchors), out=tmp_path / "book")
@@ -89,7 +89,7 @@ def test_a_pair_with_a_dev_text_is_removed(make_corpus, make_labelled, tmp_path)
     kept = build(RelatedConfig(k=2, contamination="keep"), corpus=corpus, task=task, out=tmp_path / "kept")
     assert [(row["text"], row["text_pair"]) for row in rows(kept)] == [("film music", "Music!")]
     assert kept.counts["contaminated"] == 1
-    with pytest.raises(HornbookError, match="all 1 units hold dev or test texts of the task"):
+    with pytest.raises(HornbookError, match="all 1 units contain dev or test texts of the task"):
         build(RelatedConfig(k=2), corpus=corpus, task=task, out=tmp_path / "removed")
 
 

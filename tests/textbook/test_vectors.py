@@ -60,8 +60,8 @@ def test_what_stands_for_no_word_is_left_out(tmp_path):
         (["2 3", "good 1 2", "bad 1 2 3"], r"1 of the 2 .* line 2: has 2 numbers, not 3"),
         ([*LINES[:2], "", LINES[3]], "line 3: has 0 numbers, not 3"),
         (["word"], "line 1: has no numbers"),
-        (["5 3"], "holds no word vectors"),
-        ([], "holds no word vectors"),
+        (["5 3"], "has no word vectors"),
+        ([], "has no word vectors"),
     ],
 )
 def test_broken_files_are_refused(tmp_path, lines, message):
@@ -97,5 +97,5 @@ def test_nearest_equals_one_word_at_a_time(obvious, count, wanted, at_once, seed
     theirs = obvious.ObviousAugmenter(None, None, words, numbers, (), candidates=min(wanted, count - 1))
     asked = random.Random(seed).sample(words, min(count, 7))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_COSINES_AT_ONCE", at_once)
+        patch.setattr(module, "_MAX_COSINES", at_once)
         assert ours.nearest(asked, wanted) == [theirs.nearest(word) for word in asked]

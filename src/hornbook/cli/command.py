@@ -106,19 +106,24 @@ def with_settings(
     The function gets those that were set as one argument, a mapping of field names to parsed values.
 
     Args:
-        models: the settings; the first to name a field explains it.
+        models: the settings; the first model with a field explains it. Options are grouped by the models that have
+            the field.
         leave_out: fields that the command takes in another way.
         names: the option's name of a field, where it is not the field's own.
         into: the name of the argument.
     """
     fields: dict[str, Any] = {}
     options: dict[str, inspect.Parameter] = {}
+    owners: dict[str, list[str]] = {}
     for model in models:
         for name, about in model.model_fields.items():
-            if name not in leave_out and name not in fields:
-                fields[name] = about
-                panel = f"{model.__name__.removesuffix('Config')} settings"
-                options[name] = _option((names or {}).get(name, name), about, panel)
+            if name not in leave_out:
+                fields.setdefault(name, about)
+                owners.setdefault(name, []).append(model.__name__.removesuffix("Config"))
+    for name, about in fields.items():
+        is_common = 1 < len(owners[name]) == len(models)
+        panel = f"{'Common' if is_common else ', '.join(owners[name])} settings"
+        options[name] = _option((names or {}).get(name, name), about, panel)
 
     def decorate(function: Callable[..., Answer]) -> Callable[..., Answer]:
         @functools.wraps(function)
@@ -150,6 +155,19 @@ def overrides(extra: list[str]) -> dict[str, str]:
         if not name.startswith("--") or (not has_value and not rest):
             raise HornbookError(f"{name}: not understood; a recipe's field is set as --field.name VALUE")
         found[_field(name.removeprefix("--"))] = value if has_value else rest.pop(0)
+    return found
+
+
+def settings_from(extra: list[str], model: type[BaseModel]) -> dict[str, Any]:
+    """Return settings of a model from options that the command does not declare.
+
+    Raises:
+        HornbookError: something other than options stands there. Names that are no settings are returned as they are.
+    """
+    found = {}
+    for name, text in overrides(extra).items():
+        about = model.model_fields.get(name)
+        found[name] = _value(text, about.annotation, _flag(name)) if about else text
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hornbook import recipe as settings_of
-from hornbook.cli.command import Answer, Commands, command, overrides, with_settings
+from hornbook.cli.command import Answer, Commands, command, overrides, settings_from, with_settings
 from hornbook.errors import HornbookError
 from hornbook.machine import hub
 from hornbook.machine import load as machine
@@ -216,21 +216,29 @@ def _corpus_build(
 
 
 @_with_task
-@with_settings(*settings_of.BOOKS, leave_out=("kind", "books", "then"))
+@with_settings(
+    *(model for kind, model in settings_of.CONFIGS.items() if kind != "chain"), leave_out=("kind", "books")
+)
 def _textbook_build(
+    context: typer.Context,
     out: _Out,
-    kind: Annotated[str, typer.Option("--kind", help=f"{', '.join(settings_of.KINDS)}.")] = "contextualized",
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--kind",
+            help=f"{', '.join(name for name in settings_of.CONFIGS if name != 'chain')}, or a kind that an installed "
+            "package adds; its settings are options too.",
+        ),
+    ] = "contextualized",
     corpus: Annotated[
-        str | None, typer.Option("--corpus", help="A finished corpus: its folder, or an address such as s3://….")
+        str | None, typer.Option("--corpus", help="A finished corpus: a folder or s3://… address.")
     ] = None,
-    task: Annotated[
-        str | None, typer.Option("--task", help="The task it is about: as for `hornbook finetune`.")
-    ] = None,
+    task: Annotated[str | None, typer.Option("--task", help="The task, as for `hornbook finetune`.")] = None,
     like: Annotated[
-        Path | None, typer.Option("--like", help="A finished textbook as large as which a sample is made.")
+        Path | None, typer.Option("--like", help="Match the size of this textbook (general, importance).")
     ] = None,
     books: Annotated[
-        list[Path] | None, typer.Option("--book", help="A finished textbook of a union; to be repeated.")
+        list[Path] | None, typer.Option("--book", help="A finished textbook for the union; repeat for each.")
     ] = None,
     cluster: _Cluster = None,
     *,
@@ -243,14 +251,18 @@ def _textbook_build(
     from hornbook.cluster import executor_on
     from hornbook.store import load
 
-    parts = [load(book, textbook.STAGE) for book in books or ()]
-    named = {"books": tuple(part.key for part in parts)} if parts else {}
-    config = settings_of.textbook_config({"kind": kind, **named, **settings}, "textbook build")
-    if config.kind == "chain":
+    if kind == "chain":
         raise HornbookError(
             "textbook build: a chain is not one textbook: `hornbook distil` takes --textbook several times, and a "
             "recipe names the textbooks of a chain"
         )
+    if kind not in settings_of.TEXTBOOKS:
+        raise HornbookError(f"textbook build: {settings_of.TEXTBOOKS.unknown(kind)}")
+    model = settings_of.config_class(kind)
+    parts = [load(book, textbook.STAGE) for book in books or ()]
+    named = {"books": tuple(part.key for part in parts)} if parts else {}
+    values = {"kind": kind, **named, **settings, **settings_from(context.args, model)}
+    config = settings_of.validate(model, values, "textbook build")
     _refuse_idle("--task", task, [_TASK_OPTIONS.get(name, name) for name in task_settings])
     if isinstance(config, settings_of.AugmentedConfig):
         machine.settle()
@@ -572,6 +584,6 @@ app.command("distil", rich_help_panel=_STAGE)(command(_distil))
 app.command("adapt", rich_help_panel=_STAGE)(command(_adapt))
 app.command("evaluate", rich_help_panel=_STAGE)(command(_evaluate))
 corpus_app.command("build")(command(_corpus_build))
-textbook_app.command("build")(command(_textbook_build))
+textbook_app.command("build", context_settings=_ANY)(command(_textbook_build))
 textbook_app.command("stats")(command(_textbook_stats))
 textbook_app.command("show")(command(_textbook_show))

@@ -11,12 +11,11 @@ from hornbook.errors import HornbookError, Unreachable
 from hornbook.recipe import (
     AdaptConfig,
     ChainConfig,
+    CombinedConfig,
     ContextualizedConfig,
     Recipe,
     SampleConfig,
-    SingleTextbookConfig,
     TextbookConfig,
-    UnionConfig,
 )
 from hornbook.report.summary import LOGITS, RELEASED, TEACHER, TF_IDF, UNDISTILLED
 from hornbook.store import Artifact, Store
@@ -154,9 +153,9 @@ def _textbooks(
     like: Artifact | None = None
     units: Artifact | None = None
     for name, config in _in_order(recipe, chosen):
-        if units is None and isinstance(config, textbook.FROM_CORPUS):
+        if units is None and "corpus" in textbook.kind_of(config).needs:
             units = _linked(corpus.build(recipe.corpus, store), folder, "corpus")
-        parts = [books[part] for part in config.books] if isinstance(config, UnionConfig) else []
+        parts = [books[part] for part in config.books] if isinstance(config, CombinedConfig) else []
         # A cluster is left before anything is trained: Ray's threads and the processes of a training do not mix.
         with executor_on(cluster) as executor:
             books[name] = textbook.build(
@@ -350,14 +349,14 @@ def _chained(name: str, config: TextbookConfig) -> tuple[str, ...]:
     return config.books if isinstance(config, ChainConfig) else (name,)
 
 
-def _in_order(recipe: Recipe, chosen: dict[str, TextbookConfig]) -> list[tuple[str, SingleTextbookConfig]]:
+def _in_order(recipe: Recipe, chosen: dict[str, TextbookConfig]) -> list[tuple[str, TextbookConfig]]:
     """Return the textbooks to be built: the chosen and those they need, each after those; chains are not built."""
     needed = dict.fromkeys(chosen)
     if recipe.start is not None:
         needed[recipe.start.textbook] = None
     for name in list(needed):
         config = recipe.textbooks[name]
-        if isinstance(config, UnionConfig | ChainConfig):
+        if isinstance(config, CombinedConfig):
             needed |= dict.fromkeys(config.books)
     if any(isinstance(c := recipe.textbooks[name], SampleConfig) and not c.sized for name in needed):
         whole = [name for name, config in recipe.textbooks.items() if _is_whole(config)]
@@ -365,7 +364,7 @@ def _in_order(recipe: Recipe, chosen: dict[str, TextbookConfig]) -> list[tuple[s
     # in the recipe's order, but for what is made of others or as large as another
     books = [(name, config) for name, config in recipe.textbooks.items() if name in needed]
     single = [(name, config) for name, config in books if not isinstance(config, ChainConfig)]
-    return sorted(single, key=lambda item: (isinstance(item[1], UnionConfig), isinstance(item[1], SampleConfig)))
+    return sorted(single, key=lambda item: (isinstance(item[1], CombinedConfig), isinstance(item[1], SampleConfig)))
 
 
 def _is_whole(config: TextbookConfig) -> bool:

@@ -3,31 +3,31 @@
 from hornbook.recipe.data import CorpusConfig, TaskConfig
 from hornbook.recipe.experiment import Experiment
 from hornbook.recipe.load import (
-    BOOKS,
-    KINDS,
     load_experiment,
     load_recipe,
     parse_value,
     read_values,
     set_value,
-    textbook_config,
     validate,
 )
 from hornbook.recipe.recipe import BASELINES, Recipe
 from hornbook.recipe.settings import all_text
 from hornbook.recipe.textbooks import (
+    CONFIGS,
+    TEXTBOOKS,
     AugmentedConfig,
     ChainConfig,
+    CombinedConfig,
     ContextualizedConfig,
     GeneralConfig,
     ImportanceConfig,
     RelatedConfig,
     RetrievedConfig,
     SampleConfig,
-    SingleTextbookConfig,
     TaskTextConfig,
     TextbookConfig,
     UnionConfig,
+    config_class,
 )
 from hornbook.recipe.training import (
     AdaptConfig,
@@ -42,11 +42,12 @@ from hornbook.recipe.training import (
 
 __all__ = [
     "BASELINES",
-    "BOOKS",
-    "KINDS",
+    "CONFIGS",
+    "TEXTBOOKS",
     "AdaptConfig",
     "AugmentedConfig",
     "ChainConfig",
+    "CombinedConfig",
     "ContextualizedConfig",
     "CorpusConfig",
     "DistilConfig",
@@ -60,7 +61,6 @@ __all__ = [
     "RelatedConfig",
     "RetrievedConfig",
     "SampleConfig",
-    "SingleTextbookConfig",
     "StudentConfig",
     "TaskConfig",
     "TaskTextConfig",
@@ -69,11 +69,11 @@ __all__ = [
     "TrainingConfig",
     "UnionConfig",
     "all_text",
+    "config_class",
     "load_experiment",
     "load_recipe",
     "parse_value",
     "read_values",
     "set_value",
-    "textbook_config",
     "validate",
 ]

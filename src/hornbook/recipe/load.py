@@ -12,11 +12,9 @@ from pydantic import BaseModel, ValidationError
 from hornbook.errors import HornbookError
 from hornbook.recipe.experiment import Experiment
 from hornbook.recipe.recipe import Recipe
-from hornbook.recipe.textbooks import ChainConfig, SingleTextbookConfig
+from hornbook.recipe.textbooks import CONFIGS, TEXTBOOKS, TextbookConfig, config_class
 
 M = TypeVar("M", bound=BaseModel)
-BOOKS: tuple[type[SingleTextbookConfig | ChainConfig], ...] = (*get_args(SingleTextbookConfig), ChainConfig)
-KINDS = {str(model.model_fields["kind"].default): model for model in BOOKS}
 _UNION_BRANCHES = {"constrained-int", "literal['auto']", "function-before"}
 # Marks that YAML would take for its own: a block (`|`, `>`), a tag, an alias.
 _LONE_MARK = re.compile(r"[\s|>,;:/!&*%@#+-]+")
@@ -106,18 +104,6 @@ def validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
         raise HornbookError(f"{where}: {_explain(model, error)}") from None
 
 
-def textbook_config(values: Mapping[str, Any], where: str) -> SingleTextbookConfig | ChainConfig:
-    """Return the settings of a textbook, its model picked by `kind`.
-
-    Raises:
-        HornbookError: the kind is unknown or a value is wrong.
-    """
-    kind = str(values.get("kind", "contextualized"))
-    if kind not in KINDS:
-        raise HornbookError(f"{where}: no textbook of kind {kind!r}; the kinds are {', '.join(KINDS)}")
-    return validate(KINDS[kind], values, where)
-
-
 def set_value(values: dict[str, Any], name: str, value: Any, where: str) -> None:
     """Set a value in nested mappings by its dotted name.
 
@@ -138,10 +124,6 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
     first, *others = error.errors()
     place = [str(part) for part in first["loc"]]
     more = f" (and {len(others)} more)" if others else ""
-    if first["type"] == "union_tag_invalid":
-        return f"{'.'.join(place)}: no kind {first['ctx']['tag']!r}; the kinds are {first['ctx']['expected_tags']}"
-    if first["type"] == "union_tag_not_found":
-        return f"{'.'.join(place)}: kind is missing; say contextualized, general or another"
     if first["type"] == "extra_forbidden":
         known = _known_keys(model, place[:-1])
         near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.0)
@@ -165,15 +147,14 @@ def _spoken(place: list[str]) -> list[str]:
 def _known_keys(model: Any, place: Sequence[str]) -> list[str]:
     """Return the legal keys at a place of an error, walking through unions and mappings."""
     if isinstance(model, type) and issubclass(model, BaseModel):
+        if model is TextbookConfig and place:
+            return _known_keys(config_class(place[0]), place[1:]) if place[0] in (*CONFIGS, *TEXTBOOKS) else []
         if not place:
             return list(model.model_fields)
         about = model.model_fields.get(place[0])
         return _known_keys(about.annotation, place[1:]) if about else []
     found: list[str] = []
     for argument in get_args(model):
-        kind = getattr(argument, "model_fields", {}).get("kind")
-        if kind is not None and place and place[0] == kind.default:
-            return _known_keys(argument, place[1:])
         found += _known_keys(argument, place)
     if not found and place:
         for argument in get_args(model):

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from hornbook.recipe.data import CorpusConfig, TaskConfig
 from hornbook.recipe.settings import NOT_IN_KEY, Count, Name, PathText, Seeds, Settings
-from hornbook.recipe.textbooks import ChainConfig, ContextualizedConfig, TextbookConfig, UnionConfig
+from hornbook.recipe.textbooks import AnyTextbook, ChainConfig, CombinedConfig, ContextualizedConfig
 from hornbook.recipe.training import AdaptConfig, DistilConfig, EvaluateConfig, StudentConfig, TeacherConfig
 
 Baseline = Literal["undistilled", "logits", "released", "tf-idf"]
@@ -32,7 +32,7 @@ class Recipe(Settings):
     """What to learn."""
     corpus: CorpusConfig
     """The general corpus."""
-    textbooks: dict[Name, TextbookConfig] = Field(default={"contextualized": ContextualizedConfig()}, min_length=1)
+    textbooks: dict[Name, AnyTextbook] = Field(default={"contextualized": ContextualizedConfig()}, min_length=1)
     """From what to learn, by name; a student is distilled from each."""
     teacher: TeacherConfig
     """Who teaches."""
@@ -111,11 +111,11 @@ class Recipe(Settings):
             if isinstance(self.textbooks.get(self.start.textbook, ChainConfig), ChainConfig | type):
                 raise ValueError(f"start.textbook: {self.start.textbook} is no single textbook of this recipe")
         for name, config in self.textbooks.items():
-            for book in config.books if isinstance(config, UnionConfig | ChainConfig) else ():
+            for book in config.books if isinstance(config, CombinedConfig) else ():
                 if book not in self.textbooks:
                     near = difflib.get_close_matches(book, self.textbooks, n=1, cutoff=0.0)
                     raise ValueError(f"textbooks.{name}.books: no textbook {book!r}; the nearest is {near[0]!r}")
-                if isinstance(self.textbooks[book], UnionConfig | ChainConfig):
+                if isinstance(self.textbooks[book], CombinedConfig):
                     raise ValueError(f"textbooks.{name}.books: {book} is itself made of textbooks; name those")
             if isinstance(config, ChainConfig):
                 self._check_distil(f"textbooks.{name}.then", config.then)

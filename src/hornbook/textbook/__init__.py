@@ -1,6 +1,20 @@
-"""From what to learn: the text on which a student is distilled."""
+"""Textbooks: the text on which a student is distilled."""
 
-from hornbook.textbook.build import FROM_CORPUS, build
-from hornbook.textbook.store import STAGE, Textbook, open_textbook
+from hornbook.recipe import TextbookConfig
+from hornbook.textbook.build import build
+from hornbook.textbook.kind import Materials, TextbookKind, kind_of, register_textbook
+from hornbook.textbook.store import SCHEMA, STAGE, Textbook, open_textbook, table_of
 
-__all__ = ["FROM_CORPUS", "STAGE", "Textbook", "build", "open_textbook"]
+__all__ = [
+    "SCHEMA",
+    "STAGE",
+    "Materials",
+    "Textbook",
+    "TextbookConfig",
+    "TextbookKind",
+    "build",
+    "kind_of",
+    "open_textbook",
+    "register_textbook",
+    "table_of",
+]

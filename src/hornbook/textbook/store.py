@@ -1,4 +1,4 @@
-"""The textbook at rest: Parquet shards of one schema, whatever the kind of textbook."""
+"""The textbook on disk: Parquet shards of one schema for all kinds."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,11 @@ import pyarrow.parquet as pq
 
 from hornbook.errors import HornbookError
 from hornbook.store import Artifact, load
+from hornbook.tasks import Task
+from hornbook.tasks.kinds import KINDS
 
 STAGE = "textbook"
+VERSION = 4
 SCHEMA = pa.schema(
     [
         ("text", pa.string()),
@@ -23,9 +26,9 @@ SCHEMA = pa.schema(
         ("anchors", pa.int32()),
     ]
 )
-"""Null where it has no meaning: the second text, the label, and for units that no anchor drew the best rank
-(from 1), the best score and the number of anchors that drew the unit. The score of a unit that was drawn by its
-importance is its log weight."""
+"""Columns are null where they do not apply. `text_pair`: the second text of a pair. `unit`: the id in the corpus.
+`rank`, `score`: the best rank (from 1) and BM25 score over all anchors; in an importance textbook `score` is the log
+weight. `anchors`: the number of anchors that retrieved the unit."""
 SHARD_UNITS = 250_000
 ROW_GROUP_UNITS = 16_384
 
@@ -43,12 +46,12 @@ class Textbook:
 
     @property
     def kind(self) -> str:
-        """How it was made: `contextualized`, `general` …"""
+        """The kind: `contextualized`, `general` …"""
         return str(self.artifact.info["kind"])
 
     @property
     def units(self) -> int:
-        """How many units there are."""
+        """The number of units."""
         return self.artifact.counts["units"]
 
     def batches(
@@ -57,8 +60,8 @@ class Textbook:
         """Stream the units in the order in which they were written.
 
         Args:
-            columns: of `SCHEMA`; by default all.
-            batch_units: units in a batch at most; no batch spans two shards.
+            columns: names from `SCHEMA`; default: all.
+            batch_units: maximum units per batch; a batch does not span two shards.
 
         Raises:
             HornbookError: a shard is missing or changed.
@@ -69,9 +72,9 @@ class Textbook:
                 with pq.ParquetFile(path) as shard:
                     yield from shard.iter_batches(batch_units, columns=None if columns is None else list(columns))
             except (pa.ArrowException, OSError) as error:
-                said = " ".join(str(error).split())[:200]
+                reason = " ".join(str(error).split())[:200]
                 raise HornbookError(
-                    f"{path}: cannot be read ({said}); remove {self.artifact.path} and run again"
+                    f"{path}: cannot be read ({reason}); remove {self.artifact.path} and run again"
                 ) from None
 
 
@@ -89,17 +92,28 @@ def open_textbook(textbook: Artifact | Path | str) -> Textbook:
 
 
 class NothingLeftError(HornbookError):
-    """There is no unit for a textbook."""
+    """A textbook would have no units."""
 
 
 def write(folder: Path, tables: Iterable[pa.Table], shard_units: int = SHARD_UNITS) -> int:
-    """Write tables of `SCHEMA` one after another into shards of `shard_units` units and return their number.
+    """Write tables into shards and return the number of units.
+
+    Args:
+        folder: where the shards go.
+        tables: tables of `SCHEMA`.
+        shard_units: units per shard.
 
     Raises:
-        NothingLeftError: there is no unit at all.
+        NothingLeftError: there are no units.
+        HornbookError: a table has another schema.
     """
     waiting, units, number = SCHEMA.empty_table(), 0, 0
     for table in tables:
+        if table.schema != SCHEMA:
+            raise HornbookError(
+                f"a textbook's tables have the columns {', '.join(SCHEMA.names)} with the types of textbook.SCHEMA, "
+                f"not {', '.join(table.schema.names)}; make them with textbook.table_of"
+            )
         units += table.num_rows
         waiting = pa.concat_tables([waiting, table])
         while waiting.num_rows >= shard_units:
@@ -113,13 +127,27 @@ def write(folder: Path, tables: Iterable[pa.Table], shard_units: int = SHARD_UNI
 
 
 def table_of(units: pa.Table, **columns: pa.Array) -> pa.Table:
-    """Return units of a corpus (`unit`, `text`, `source`) as a table of `SCHEMA`; what is not given is null."""
+    """Return units as a table of `SCHEMA`.
+
+    Args:
+        units: a table with some of the columns, such as `unit`, `text` and `source` of a corpus.
+        columns: further columns, [units]; columns not given are null.
+    """
     given = {name: units.column(name) for name in units.column_names} | columns
-    nothing = {field.name: pa.nulls(units.num_rows, field.type) for field in SCHEMA}
-    return pa.table({name: given.get(name, nothing[name]) for name in SCHEMA.names}).cast(SCHEMA)
+    nulls = {field.name: pa.nulls(units.num_rows, field.type) for field in SCHEMA}
+    return pa.table({name: given.get(name, nulls[name]) for name in SCHEMA.names}).cast(SCHEMA)
+
+
+def table_of_task(task: Task, rows: pa.Table) -> pa.Table:
+    """Return rows of a task's split as a table of `SCHEMA`, with pairs and labels.
+
+    Labels are class names (several joined by commas), or the score.
+    """
+    names = KINDS[task.kind].texts(rows.column("label"), task.labels)
+    return table_of(rows.select(["text", "text_pair"]), label=names)
 
 
 def _write_shard(folder: Path, number: int, table: pa.Table) -> None:
     path = folder / f"textbook-{number:05d}.parquet"
-    # Combined, so that the bytes do not depend on how the units came.
+    # Combined, so that the bytes do not depend on how the units were batched.
     pq.write_table(table.combine_chunks(), path, compression="zstd", row_group_size=ROW_GROUP_UNITS)

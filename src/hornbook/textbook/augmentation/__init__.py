@@ -1,1 +1,1 @@
-"""What replaces words in an augmented textbook: candidates from a masked model and from word vectors."""
+"""Candidates for word replacement: from a masked language model and from word vectors."""

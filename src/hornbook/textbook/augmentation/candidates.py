@@ -1,7 +1,7 @@
-"""What a masked language model puts for the words of a task's texts (TinyBERT, Jiao et al. 2020, algorithm 1).
+"""Candidate words from a masked language model for a task's texts (TinyBERT, Jiao et al. 2020, algorithm 1).
 
-The costly part of an augmented textbook, kept as an artefact of its own: textbooks that differ in seed, mode, number
-of variants, probability or word vectors share it.
+The costly part of an augmented textbook is an artefact of its own: textbooks that differ in seed, mode, number of
+variants, probability or word vectors share it.
 """
 
 import logging
@@ -22,7 +22,7 @@ from hornbook.models.tokenizers import load_tokenizer
 from hornbook.recipe import AugmentedConfig
 from hornbook.store import Artifact, Destination, StageContext, Store, make
 from hornbook.tasks import open_task
-from hornbook.textbook.augmentation.tokenize import Reader, Reading, check_mask
+from hornbook.textbook.augmentation.tokenize import MaskedLMTokenizer, TokenizedText, check_mask
 from hornbook.textbook.augmentation.vectors import read_vectors
 
 if TYPE_CHECKING:
@@ -42,32 +42,32 @@ SCHEMA = pa.schema(
         ("beyond", pa.int32()),
     ]
 )
-"""A row for each distinct text: its words, the indices of those asked of the model, the ids of the likeliest pieces
-for each of these one after another (as many for each), the indices of the words of several pieces, and how many words
-lie beyond what the model reads."""
+"""One row per distinct text. `asked`: indices of the words that the model predicts (`TokenizedText.masked`).
+`pieces`: the ids of the most likely tokens, equally many for each of these words. `several`: indices of the words of
+several tokens. `beyond`: the number of words past the model's limit."""
 VOCABULARY = pa.schema([("word", pa.string()), ("special", pa.bool_())])
-"""A row for each piece, by id: the word that it is, null where it begins none, and whether it is a special token."""
+"""One row per token, by id: its word (null if it does not start a word), and whether it is a special token."""
 _TEXTS, _WORDS = "candidates.arrow", "vocabulary.arrow"
 BLOCK_TEXTS = 500
-"""Texts whose masked inputs are sorted by length together, and of which a run that died keeps all or nothing."""
-_TOKENS_AT_ONCE = {"cpu": 2_000, "cuda": 65_536}
+"""Texts per block: its masked inputs are sorted by length, and an interrupted run resumes after the last block."""
+_BATCH_TOKENS = {"cpu": 2_000, "cuda": 65_536}
 
 
 def propose(config: AugmentedConfig, task: Artifact, out: Destination) -> Artifact:
-    """Ask the model once for each distinct text of train and each word of it that may be replaced.
+    """Predict candidates for each replaceable word of each distinct training text.
 
     Args:
-        config: the model, and how many candidates a word has.
-        task: whose texts are read.
-        out: where the textbook goes; the candidates lie beside it, under their key.
+        config: the model and the number of candidates per word.
+        task: the task.
+        out: the textbook's destination; the candidates are put beside it, under their key.
 
     Returns:
-        The artefact, for `open_candidates`. Counts: texts, cut (texts with words beyond what the model reads),
-        words_replaceable, words_masked (asked of the model), words_of_several_pieces.
+        The artefact, for `open_candidates`. Counts: texts, cut (texts with words past the model's limit),
+        words_replaceable, words_masked (predicted by the model), words_of_several_pieces.
 
     Raises:
-        HornbookError: the model cannot be loaded, is no masked language model or has no mask token; the word vectors
-            cannot be read, which is looked at before the long work.
+        HornbookError: the model cannot be loaded, is not a masked language model or has no mask token; or the word
+            vectors cannot be read (checked before the long work).
     """
     check_masked_lm(config.model)
     return make(
@@ -85,10 +85,10 @@ class Candidates:
     """Finished candidates.
 
     Attributes:
-        words: for each piece the word that it is, None where it begins none.
-        special: whether a piece is a special token.
-        batches: tables of `SCHEMA`, memory-mapped.
-        rows: where each text stands: its batch and its row there.
+        words: the word of each token, by id; None if it does not start a word.
+        special: whether each token is a special token.
+        batches: batches of `SCHEMA`, memory-mapped.
+        rows: the batch and the row of each text.
     """
 
     words: list[str | None]
@@ -97,33 +97,33 @@ class Candidates:
     rows: dict[str, tuple[int, int]]
 
     def of(self, text: str) -> tuple[list[str], dict[int, list[int]], list[int]]:
-        """Return a text's words, the pieces for those that were asked, by index, and those of several pieces."""
+        """Return a text's words, the predicted tokens by word index, and the indices of words of several tokens."""
         batch, row = self.rows[text]
-        found = {
+        values = {
             name: self.batches[batch].column(name)[row].as_py() for name in ("words", "asked", "pieces", "several")
         }
-        asked, pieces = found["asked"], found["pieces"]
-        each = len(pieces) // max(len(asked), 1)
+        masked, tokens = values["asked"], values["pieces"]
+        each = len(tokens) // max(len(masked), 1)
         return (
-            found["words"],
-            {index: pieces[i * each : (i + 1) * each] for i, index in enumerate(asked)},
-            found["several"],
+            values["words"],
+            {index: tokens[i * each : (i + 1) * each] for i, index in enumerate(masked)},
+            values["several"],
         )
 
-    def words_of_several_pieces(self) -> Iterator[str]:
-        """Yield each word of several pieces as often as it stands in a distinct text."""
+    def split_words(self) -> Iterator[str]:
+        """Yield the words of several tokens of all distinct texts, duplicates included."""
         for batch in self.batches:
-            for words, several in zip(
+            for words, split in zip(
                 batch.column("words").to_pylist(), batch.column("several").to_pylist(), strict=True
             ):
-                yield from (words[index] for index in several)
+                yield from (words[index] for index in split)
 
 
 def open_candidates(artifact: Artifact) -> Candidates:
     """Open finished candidates.
 
     Raises:
-        HornbookError: a file of theirs is missing or changed.
+        HornbookError: a file is missing or changed.
     """
     vocabulary = pa.ipc.open_file(pa.memory_map(str(artifact.file(_WORDS)))).read_all()
     reader = pa.ipc.open_file(pa.memory_map(str(artifact.file(_TEXTS))))
@@ -136,51 +136,51 @@ def open_candidates(artifact: Artifact) -> Candidates:
     return Candidates(vocabulary.column("word").to_pylist(), vocabulary.column("special").to_pylist(), batches, rows)
 
 
-def ask(
+def predict_tokens(
     model: "MaskedModel",
-    readings: Sequence[Reading],
+    texts: Sequence[TokenizedText],
     mask: int,
     pad: int,
     count: int,
     advance: Callable[[float], None] = lambda _: None,
 ) -> list[NDArray[np.int32]]:
-    """Return the likeliest pieces for each word asked of each text, [words asked, count], the likeliest first.
+    """Return the most likely tokens for each masked word, one array per text, [masked words, count], best first.
 
-    Inputs of like length go together, whatever texts they are of.
+    Inputs are batched by length, across texts.
 
     Args:
         model: the masked language model.
-        readings: the texts.
-        mask: the id of the mask.
-        pad: the id to pad with.
-        count: pieces for a word.
-        advance: told now and then what share of all is done.
+        texts: the texts.
+        mask: the id of the mask token.
+        pad: the id of the padding token.
+        count: tokens per word.
+        advance: called with the fraction done.
     """
     from hornbook.models.encode import Encoded
 
-    lengths = np.array([len(reading.ids) for reading in readings], np.int64)
+    lengths = np.array([len(text.ids) for text in texts], np.int64)
     encoded = Encoded(
-        values=np.concatenate([reading.ids for reading in readings]),
+        values=np.concatenate([text.ids for text in texts]),
         starts=np.cumsum(lengths) - lengths,
         lengths=lengths,
-        second=np.array([reading.second for reading in readings], np.int32),
+        second=np.array([text.second for text in texts], np.int32),
         pad=pad,
     )
-    asked = np.array([len(reading.asked) for reading in readings])
-    text = np.repeat(np.arange(len(readings)), asked)
-    position = np.array([position for reading in readings for position in reading.positions], np.int64)
-    order = np.argsort(-lengths[text], kind="stable")
+    masked = np.array([len(text.masked) for text in texts])
+    owner = np.repeat(np.arange(len(texts)), masked)
+    position = np.array([position for text in texts for position in text.positions], np.int64)
+    order = np.argsort(-lengths[owner], kind="stable")
     best = np.empty((len(order), count), np.int32)
-    tokens = _TOKENS_AT_ONCE[model.device.type]
+    batch_tokens = _BATCH_TOKENS[model.device.type]
     start = 0
     while start < len(order):
-        part = order[start:][: max(1, tokens // int(lengths[text[order[start]]]))]
-        batch = encoded.batch(text[part])
+        part = order[start:][: max(1, batch_tokens // int(lengths[owner[order[start]]]))]
+        batch = encoded.batch(owner[part])
         batch["input_ids"][np.arange(len(part)), position[part]] = mask
         best[part] = model.best(batch, position[part], count)
         start += len(part)
         advance(start / len(order))
-    return np.split(best, np.cumsum(asked)[:-1])
+    return np.split(best, np.cumsum(masked)[:-1])
 
 
 def _build(config: AugmentedConfig, task: Artifact, context: StageContext) -> None:
@@ -191,72 +191,75 @@ def _build(config: AugmentedConfig, task: Artifact, context: StageContext) -> No
     mask = check_mask(tokenizer, config.model)
     if config.vectors is not None:
         read_vectors(config.vectors, config.vector_rows)
-    longest = tokenizer.model_max_length
-    reader = Reader(tokenizer, config.max_length, min(longest, getattr(about, "max_position_embeddings", longest)))
+    limit = tokenizer.model_max_length
+    positions = min(limit, getattr(about, "max_position_embeddings", limit))
+    masked_tokenizer = MaskedLMTokenizer(tokenizer, config.max_length, positions)
     texts = open_task(task).anchors()
     model = MaskedModel(load_masked_lm(config.model), best_device())
     context.measured |= {"model": config.model, "device": model.device.type}
     count = min(config.candidates, int(about.vocab_size))
-    kept = [context.resume / f"{start:09d}.arrow" for start in range(0, len(texts), BLOCK_TEXTS)]
-    with progress("Asking the masked language model", len(texts), "texts") as counter:
-        for number, path in enumerate(kept):
+    blocks = [context.resume / f"{start:09d}.arrow" for start in range(0, len(texts), BLOCK_TEXTS)]
+    with progress("Predicting masked words", len(texts), "texts") as counter:
+        for number, path in enumerate(blocks):
             part = texts[number * BLOCK_TEXTS :][:BLOCK_TEXTS]
             if path.is_file():
                 counter.skip(len(part))
                 continue
-            readings = [reader.read(text) for text in part]
+            tokenized = [masked_tokenizer.tokenize(text) for text in part]
             advance = _in_texts(counter, len(part))
-            pieces = ask(model, readings, mask, tokenizer.pad_token_id, count, advance)
+            tokens = predict_tokens(model, tokenized, mask, tokenizer.pad_token_id, count, advance)
             advance(1.0)
-            _keep(path, _batch(part, readings, pieces))
-    _join(kept, context)
-    _write_vocabulary(context.path / _WORDS, reader.vocabulary(), tokenizer.all_special_ids)
+            _write_block(path, _batch(part, tokenized, tokens))
+    _join_blocks(blocks, context)
+    _write_vocabulary(context.path / _WORDS, masked_tokenizer.vocabulary(), tokenizer.all_special_ids)
 
 
 def _in_texts(counter: Counter, texts: int) -> Callable[[float], None]:
-    """Return what advances a counter by a share of so many texts."""
+    """Return a function that advances a counter to a fraction of `texts`."""
     before = counter.done
-    return lambda share: counter.advance(before + round(share * texts) - counter.done)
+    return lambda fraction: counter.advance(before + round(fraction * texts) - counter.done)
 
 
-def _batch(texts: Sequence[str], readings: Sequence[Reading], pieces: Sequence[NDArray[np.int32]]) -> pa.RecordBatch:
+def _batch(
+    texts: Sequence[str], tokenized: Sequence[TokenizedText], tokens: Sequence[NDArray[np.int32]]
+) -> pa.RecordBatch:
     columns = {
         "text": list(texts),
-        "words": [reading.words for reading in readings],
-        "asked": [reading.asked for reading in readings],
-        "pieces": [found.ravel() for found in pieces],
-        "several": [reading.several for reading in readings],
-        "beyond": [reading.beyond for reading in readings],
+        "words": [text.words for text in tokenized],
+        "asked": [text.masked for text in tokenized],
+        "pieces": [best.ravel() for best in tokens],
+        "several": [text.split for text in tokenized],
+        "beyond": [text.truncated for text in tokenized],
     }
     return pa.record_batch([pa.array(columns[field.name], field.type) for field in SCHEMA], SCHEMA)
 
 
-def _keep(path: Path, batch: pa.RecordBatch) -> None:
+def _write_block(path: Path, batch: pa.RecordBatch) -> None:
     partial = path.with_suffix(".partial")
     with pa.ipc.new_file(partial, batch.schema) as writer:
         writer.write_batch(batch)
     partial.replace(path)
 
 
-def _join(kept: Sequence[Path], context: StageContext) -> None:
-    """Put what was kept into one file, and count it."""
+def _join_blocks(blocks: Sequence[Path], context: StageContext) -> None:
+    """Write all blocks to one file and count their words."""
     counts = dict.fromkeys(("texts", "cut", "words_replaceable", "words_masked", "words_of_several_pieces"), 0)
     beyond = 0
     with pa.ipc.new_file(context.path / _TEXTS, SCHEMA) as writer:
-        for path in kept:
+        for path in blocks:
             batch = pa.ipc.open_file(path).get_batch(0)
             writer.write_batch(batch)
-            left = batch.column("beyond").to_numpy()
+            truncated = batch.column("beyond").to_numpy()
             counts["texts"] += batch.num_rows
-            counts["cut"] += int(np.count_nonzero(left))
+            counts["cut"] += int(np.count_nonzero(truncated))
             counts["words_masked"] += len(batch.column("asked").values)
             counts["words_of_several_pieces"] += len(batch.column("several").values)
-            beyond += int(left.sum())
+            beyond += int(truncated.sum())
     counts["words_replaceable"] = counts["words_masked"] + counts["words_of_several_pieces"] + beyond
     context.counts |= counts
     if counts["cut"]:
         logger.info(
-            "%s of %s texts are longer than the model reads: %s words beyond are not replaced",
+            "%s of %s texts are longer than the model's limit: %s words past it are not replaced",
             f"{counts['cut']:,}",
             f"{counts['texts']:,}",
             f"{beyond:,}",

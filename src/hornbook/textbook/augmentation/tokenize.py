@@ -1,4 +1,4 @@
-"""How a masked language model reads a text in which words are to be replaced: its words and their pieces."""
+"""Tokenization for a masked language model that replaces words: the words of a text and their tokens."""
 
 import re
 from dataclasses import dataclass
@@ -14,49 +14,49 @@ _LETTERS = re.compile("[a-z]+")
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A text as the model reads it.
+class TokenizedText:
+    """A text as the model gets it.
 
     Attributes:
-        words: its words: BERT's basic tokens.
-        ids: the model's input with nothing masked: the text twice, as a pair, int32, [length].
-        second: where the second text begins in it; its length where that is cut off.
-        asked: indices of the words that are one piece and so are asked of the model.
-        positions: where each of these stands in the first text of `ids`.
-        several: indices of the words that are several pieces and so are looked up among word vectors.
-        beyond: how many more words would be asked of the model, but lie beyond what it reads.
+        words: the words: BERT's basic tokens.
+        ids: the model's input without masks: the text twice, as a pair, int32, [length].
+        second: the start of the second text in `ids`; the length if it is cut off.
+        masked: indices of the words of one token, which the model predicts.
+        positions: the position of each of these in the first text of `ids`.
+        split: indices of the words of several tokens, which are looked up among word vectors.
+        truncated: the number of words of one token past the model's limit.
     """
 
     words: list[str]
     ids: NDArray[np.int32]
     second: int
-    asked: list[int]
+    masked: list[int]
     positions: list[int]
-    several: list[int]
-    beyond: int
+    split: list[int]
+    truncated: int
 
 
 def is_replaceable(word: str) -> bool:
-    """Return whether a word may be replaced: only letters a to z, and no stop word, both after lower-casing."""
+    """Return whether a word may be replaced: it has only letters a to z and is no stop word, ignoring case."""
     lower = word.lower()
     return _LETTERS.fullmatch(lower) is not None and lower not in STOP_WORDS
 
 
-class Reader:
-    """Breaks texts into words and pieces, with the tokenizer of a masked language model.
+class MaskedLMTokenizer:
+    """Splits texts into words and tokens with the tokenizer of a masked language model.
 
-    Words are broken as BERT's basic tokenizer does, lower-cased and without accents where the model's own tokenizer
-    makes them so. Each is then tokenized by itself with a space before it, which for BERT's tokenizers is the same as
-    tokenizing the text; others (byte-level BPE, SentencePiece) read every word and sign as if it stood alone.
+    Words are split as by BERT's basic tokenizer, lower-cased and without accents if the model's own tokenizer does
+    that. Each word is then tokenized by itself with a space before it. For BERT's tokenizers that equals tokenizing
+    the text; others (byte-level BPE, SentencePiece) see every word and punctuation mark after a space.
     """
 
     def __init__(self, tokenizer: Any, max_length: int, positions: int) -> None:
-        """Read with a tokenizer.
+        """Wrap a tokenizer.
 
         Args:
-            tokenizer: a fast one with a mask token.
-            max_length: pieces of a text at most.
-            positions: tokens of an input at most.
+            tokenizer: a fast tokenizer with a mask token.
+            max_length: maximum tokens per text.
+            positions: maximum tokens per input, special tokens included.
         """
         from tokenizers.normalizers import BertNormalizer
         from tokenizers.pre_tokenizers import BertPreTokenizer
@@ -65,91 +65,92 @@ class Reader:
         self._backend.no_truncation()
         self._backend.no_padding()
         normal = self._backend.normalizer.normalize_str if self._backend.normalizer else str
-        # Both spelled out, or accents would go with the case.
+        # Both given, or lower-casing would strip accents too.
         self._normalizer = BertNormalizer(lowercase=normal("A") == "a", strip_accents=normal("é").lower() == "e")
         self._split = BertPreTokenizer()
-        self._pieces: dict[str, list[int]] = {}
+        self._tokens: dict[str, list[int]] = {}
         self._max_length, self._positions = max_length, positions
         self._before, self._between, self._after = _template(tokenizer)
 
     def words(self, text: str) -> list[str]:
-        """Return the words of a text and the signs between them."""
+        """Return the words and punctuation marks of a text."""
         return [word for word, _ in self._split.pre_tokenize_str(self._normalizer.normalize_str(text))]
 
-    def read(self, text: str) -> Reading:
-        """Return a text as the model reads it."""
+    def tokenize(self, text: str) -> TokenizedText:
+        """Return a text as the model gets it."""
         words = self.words(text)
         limit = min(self._max_length, self._positions - len(self._before))
         ids: list[int] = []
-        asked, positions, several = [], [], []
-        beyond = 0
+        masked, positions, split = [], [], []
+        truncated = 0
         for index, word in enumerate(words):
-            pieces = self._pieces_of(word)
+            tokens = self._tokens_of(word)
             if not is_replaceable(word):
                 pass
-            elif len(pieces) > 1:
-                several.append(index)
+            elif len(tokens) > 1:
+                split.append(index)
             elif len(ids) < limit:
-                asked.append(index)
+                masked.append(index)
                 positions.append(len(self._before) + len(ids))
             else:
-                beyond += 1
-            ids += pieces
+                truncated += 1
+            ids += tokens
         ids = ids[: self._max_length]
         second = len(self._before) + len(ids) + len(self._between)
         whole = [*self._before, *ids, *self._between, *ids, *self._after][: self._positions]
-        return Reading(words, np.array(whole, np.int32), min(second, len(whole)), asked, positions, several, beyond)
+        second = min(second, len(whole))
+        return TokenizedText(words, np.array(whole, np.int32), second, masked, positions, split, truncated)
 
     def vocabulary(self) -> list[str | None]:
-        """Return the word that each piece of the vocabulary is, by id; None for pieces that begin no word.
+        """Return the word of each token of the vocabulary, by id; None for tokens that do not start a word.
 
-        These are the pieces that carry the tokenizer's mark of a continued word (`##`); where it marks beginnings
-        instead (the space of byte-level BPE, the underline of SentencePiece), those without that mark.
+        These are the tokens with the prefix of continued words (`##`). If the tokenizer marks starts of words instead
+        (the space of byte-level BPE, the underscore of SentencePiece), they are the tokens without that mark.
         """
-        [piece, *_] = self._backend.encode(" a", add_special_tokens=False).tokens
-        begins = piece[:-1] if piece.endswith("a") else ""
-        continues = getattr(self._backend.model, "continuing_subword_prefix", None)
+        [token, *_] = self._backend.encode(" a", add_special_tokens=False).tokens
+        start = token[:-1] if token.endswith("a") else ""
+        continued = getattr(self._backend.model, "continuing_subword_prefix", None)
         words: list[str | None] = []
         for i in range(self._backend.get_vocab_size()):
-            piece = self._backend.id_to_token(i)
+            token = self._backend.id_to_token(i)
             if (
-                piece is None
-                or not piece.startswith(begins)
-                or (not begins and continues and piece.startswith(continues))
+                token is None
+                or not token.startswith(start)
+                or (not start and continued and token.startswith(continued))
             ):
                 words.append(None)
             else:
-                words.append(self._backend.decode([i], skip_special_tokens=False).strip() if begins else piece)
+                words.append(self._backend.decode([i], skip_special_tokens=False).strip() if start else token)
         return words
 
-    def _pieces_of(self, word: str) -> list[int]:
-        pieces = self._pieces.get(word)
-        if pieces is None:
-            pieces = self._pieces[word] = self._backend.encode(f" {word}", add_special_tokens=False).ids
-        return pieces
+    def _tokens_of(self, word: str) -> list[int]:
+        tokens = self._tokens.get(word)
+        if tokens is None:
+            tokens = self._tokens[word] = self._backend.encode(f" {word}", add_special_tokens=False).ids
+        return tokens
 
 
 def check_mask(tokenizer: Any, where: str) -> int:
-    """Return the id of the tokenizer's mask.
+    """Return the id of the tokenizer's mask token.
 
     Args:
-        tokenizer: the tokenizer, whose ids the model knows (see `load_tokenizer`).
+        tokenizer: the tokenizer; the model has an embedding for each of its ids (see `load_tokenizer`).
         where: the model, for messages.
 
     Raises:
-        HornbookError: there is none.
+        HornbookError: there is no mask token.
     """
     mask: int | None = tokenizer.mask_token_id
     if mask is None or mask == tokenizer.unk_token_id:
         raise HornbookError(
-            f"{where}: its vocabulary has no {tokenizer.mask_token or 'mask token'}, so it is no masked language "
-            "model; name another one"
+            f"{where}: its vocabulary has no {tokenizer.mask_token or 'mask token'}, so it is not a masked "
+            "language model; choose another model"
         )
     return mask
 
 
 def _template(tokenizer: Any) -> tuple[list[int], list[int], list[int]]:
-    """Return the special tokens before, between and after the texts of a pair."""
+    """Return the special tokens before, between and after the two texts of a pair."""
     pair = tokenizer("a", "a", add_special_tokens=True)
     ids, texts = pair["input_ids"], pair.sequence_ids(0)
     first, second = texts.index(0), texts.index(1)

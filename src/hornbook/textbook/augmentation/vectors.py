@@ -1,4 +1,4 @@
-"""Word vectors, and the words nearest to a word: what may stand for a word that the model reads in several pieces."""
+"""Word vectors and nearest neighbours: candidates for words that the masked model splits into several tokens."""
 
 import math
 from array import array
@@ -13,21 +13,21 @@ from hornbook.errors import HornbookError
 from hornbook.machine.progress import progress
 from hornbook.machine.text_files import read_lines
 
-# The cosines of a block of words to all words are in memory at once: so many of them, of 4 bytes each.
-_COSINES_AT_ONCE = 1 << 24
-_LINES_A_STEP = 1_000
-# What stands in such files for words that have no vector, and for the end of a sentence.
-_NO_WORDS = ("<unk>", "</s>")
+# Cap on cosines in memory at once, 4 bytes each.
+_MAX_COSINES = 1 << 24
+_LINES_PER_UPDATE = 1_000
+# Rows of such files for unknown words and for the end of a sentence.
+_NOT_WORDS = ("<unk>", "</s>")
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """Word vectors of length 1.
+    """Unit word vectors.
 
     Attributes:
-        words: each once.
-        unit: their vectors divided by their lengths, float32, [words, width].
-        rows: where each word stands.
+        words: distinct words.
+        unit: the vector of each word divided by its length, float32, [words, width].
+        rows: the row of each word.
     """
 
     words: Sequence[str]
@@ -35,25 +35,25 @@ class Vectors:
     rows: dict[str, int]
 
     def __contains__(self, word: str) -> bool:
-        """Return whether there is a vector for this word, written just so."""
+        """Return whether there is a vector for this word, in this spelling."""
         return word in self.rows
 
     def nearest(self, words: Sequence[str], count: int) -> list[list[str]]:
-        """Return for each word the `count` others of the greatest cosine, the nearest first.
+        """Return for each word the `count` others with the highest cosine similarity, the nearest first.
 
-        They are title-cased where the word is, as in TinyBERT's script.
+        The neighbours of a title-cased word are title-cased, as in TinyBERT's script.
 
         Args:
-            words: each has a vector.
-            count: others wanted; fewer are returned where there are no more.
+            words: words that have a vector.
+            count: neighbours per word; fewer if there are not as many.
         """
         import torch
 
         from hornbook.models.topk import topk_indices
 
-        found: list[list[str]] = []
+        neighbours: list[list[str]] = []
         all_words = torch.from_numpy(self.unit)
-        block = max(1, _COSINES_AT_ONCE // len(self.words))
+        block = max(1, _MAX_COSINES // len(self.words))
         with progress("Nearest words", len(words), "words") as counter:
             for start in range(0, len(words), block):
                 part = words[start : start + block]
@@ -63,43 +63,43 @@ class Vectors:
                 best = topk_indices(cosines, min(count, len(self.words) - 1)).tolist()
                 for word, indices in zip(part, best, strict=True):
                     near = [self.words[i] for i in indices]
-                    found.append([other.title() for other in near] if word.istitle() else near)
+                    neighbours.append([other.title() for other in near] if word.istitle() else near)
                 counter.advance(len(part))
-        return found
+        return neighbours
 
 
-def read_vectors(path: Path | str, most: int) -> Vectors:
-    """Read the first vectors of a text file: a word and its numbers a line, parted by spaces (GloVe, word2vec).
+def read_vectors(path: Path | str, max_rows: int) -> Vectors:
+    """Read the first vectors of a text file: on each line a word and its numbers, separated by spaces (GloVe, word2vec).
 
-    A first line of two whole numbers is word2vec's heading. The file may be compressed (.gz, .zst). A word may have
-    spaces in it, as some of GloVe's have; of one that is there twice the last counts. Vectors without a direction
-    are left out, and those that stand for no word (`<unk>`).
+    The file may be compressed (.gz, .zst). A first line of two integers is word2vec's header. A word may contain
+    spaces, as some of GloVe's do; the last row of a word counts. Zero vectors and rows that are no words (`<unk>`)
+    are dropped.
 
     Args:
         path: the file.
-        most: vectors to read.
+        max_rows: vectors to read.
 
     Raises:
-        HornbookError: the file cannot be read or holds no vectors, or lines of it are broken: of another width than
-            the first, or with something that is no number. They are counted, and the first is named.
+        HornbookError: the file cannot be read or has no vectors, or lines of it are broken: of another width than the
+            first, or with something that is not a number. The message counts them and shows the first.
     """
     words: list[str] = []
     numbers = array("f")
     width = broken = read = 0
     first_broken = ""
-    with progress("Reading word vectors", most, "vectors") as counter:
+    with progress("Reading word vectors", max_rows, "vectors") as counter:
         for number, line in enumerate(read_lines(Path(path)), start=1):
             line = line.rstrip(" \r")
             if number == 1:
-                heading = _heading(line)
-                width = heading or line.count(" ")
-                if heading:
+                header = _header_width(line)
+                width = header or line.count(" ")
+                if header:
                     continue
-            if read == most:
+            if read == max_rows:
                 break
             read += 1
-            if read % _LINES_A_STEP == 0:
-                counter.advance(_LINES_A_STEP)
+            if read % _LINES_PER_UPDATE == 0:
+                counter.advance(_LINES_PER_UPDATE)
             try:
                 word, values = _parsed(line, width)
             except ValueError as error:
@@ -115,26 +115,26 @@ def read_vectors(path: Path | str, most: int) -> Vectors:
     vectors = np.array(numbers, np.float32).reshape(len(words), width)
     lengths = np.linalg.norm(vectors, axis=1)
     last = {word: row for row, word in enumerate(words)}
-    kept = sorted(row for word, row in last.items() if lengths[row] and word not in _NO_WORDS)
+    kept = sorted(row for word, row in last.items() if lengths[row] and word not in _NOT_WORDS)
     if not kept:
-        raise HornbookError(f"{path}: holds no word vectors")
+        raise HornbookError(f"{path}: has no word vectors")
     words = [words[row] for row in kept]
     return Vectors(words, vectors[kept] / lengths[kept, None], {word: row for row, word in enumerate(words)})
 
 
-def _heading(line: str) -> int:
-    """Return the width that word2vec's heading states, 0 if this line is none."""
+def _header_width(line: str) -> int:
+    """Return the width from word2vec's header, or 0 if this line is not a header."""
     parts = line.split(" ")
     return int(parts[1]) if len(parts) == 2 and all(part.isdecimal() for part in parts) else 0
 
 
 def _parsed(line: str, width: int) -> tuple[str, list[float]]:
-    """Return the word and the numbers of a line, or raise ValueError with what is wrong."""
+    """Return the word and the numbers of a line; raise ValueError with the reason if it is broken."""
     word, *numbers = line.rsplit(" ", width)
     if not width or len(numbers) < width:
         raise ValueError(f"has {len(numbers)} numbers, not {width}" if width else "has no numbers")
     values = [_number(text) for text in numbers]
-    # A word may have spaces in it, but if its end is a number the line is too long.
+    # A word may contain spaces, but if it ends in a number the line is too long.
     if " " in word and _is_number(word.rpartition(" ")[2]):
         raise ValueError(f"has more than {width} numbers")
     return word, values

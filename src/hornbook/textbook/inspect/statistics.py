@@ -20,8 +20,7 @@ from hornbook.tasks import open_task
 from hornbook.textbook.contamination import Finder, held_out
 from hornbook.textbook.inspect.diversity import distinct, overlap
 from hornbook.textbook.inspect.words import Vocabulary, Words, read_words
-from hornbook.textbook.kinds.task_text import table_of_rows
-from hornbook.textbook.store import ROW_GROUP_UNITS, Textbook, open_textbook
+from hornbook.textbook.store import ROW_GROUP_UNITS, Textbook, open_textbook, table_of_task
 
 TASK = "task"
 """The name of the task's own text beside those of the textbooks."""
@@ -63,7 +62,7 @@ def statistics(books: Books | Mapping[str, Artifact], task: Artifact | None = No
     with tempfile.TemporaryDirectory() as folder:
         if own is not None and not any(book.kind == TASK for book in opened.values()):
             with progress("count the words of the task", own.artifact.counts["train_rows"]) as counter:
-                rows = table_of_rows(own, own.split("train"))
+                rows = table_of_task(own, own.split("train"))
                 pages = (rows.slice(start, ROW_GROUP_UNITS) for start in range(0, len(rows), ROW_GROUP_UNITS))
                 words[TASK] = read_words(pages, vocabulary, Path(folder) / "task", counter)
         for number, (name, book) in enumerate(opened.items()):

@@ -1,20 +1,18 @@
-"""Importance resampling: units whose n-grams are likelier in the task than in the corpus (Xie et al. 2023, DSIR).
+"""Importance resampling: units whose n-grams are likelier in the task than in the corpus (DSIR, Xie et al. 2023).
 
-Words, and runs of up to `ngrams` of them, are counted in `buckets` places by a hash, once in the task's training
-texts and once in the units that can be drawn. A unit's log weight is the sum over its n-grams of
-log p(bucket | task) - log p(bucket | corpus), with p = (count + 1) / (all counts + buckets). Units are drawn without
-replacement with probabilities in proportion to their weights: the log weights are perturbed by Gumbel noise, and the
-largest are taken.
+N-grams of up to `ngrams` words are counted in `buckets` hash buckets, once in the task's training texts and once in
+the units that can be sampled. The log weight of a unit is the sum over its n-grams of log p(bucket | task) -
+log p(bucket | corpus), with p = (count + 1) / (total count + buckets). Units are sampled without replacement with
+probabilities proportional to their weights: Gumbel noise is added to the log weights, and the largest are taken.
 
-A weight is a sum over a unit, not a mean, as in the original, which weighs chunks of one length. Over sentences that
-does no harm: most n-grams of most units count against them, so long units gain nothing by length alone, and the draw
-follows the length of the task's texts (docs/log.md). Divided by its length, a unit's weight would be small beside the
-noise, and the sample nearly uniform.
+As in the original, a weight is a sum over a unit, not a mean. The original weighs chunks of equal length; for
+sentences this does no harm: most n-grams of most units lower the weight, so a long unit gains nothing by its length,
+and the sample follows the length of the task's texts (docs/log.md). Divided by the length, weights would be small
+beside the noise, and the sample nearly uniform.
 
-Other differences to the original: words are those of `hornbook.terms`, without punctuation; one is added to every
-count, where its script adds 1e-8 to every probability, so that an n-gram that a small task lacks does not decide
-alone; all units are counted, not the first billion n-grams; units are no shorter than the corpus allows, so there is
-no other lower bound.
+Other differences from the original: words are those of `hornbook.terms`, without punctuation; 1 is added to every
+count, where its script adds 1e-8 to every probability, so an n-gram that a small task lacks does not decide alone;
+all units are counted, not the first billion n-grams; there is no minimum length, since the corpus has one.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +22,6 @@ import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
-from hornbook.corpus import Corpus
 from hornbook.errors import HornbookError
 from hornbook.index.sequences import sequences
 from hornbook.recipe import ImportanceConfig
@@ -32,14 +29,15 @@ from hornbook.store import StageContext
 from hornbook.tasks import Task
 from hornbook.terms.plain import plain
 from hornbook.textbook import store
-from hornbook.textbook.kinds.general import (
+from hornbook.textbook.kind import Materials, TextbookKind
+from hornbook.textbook.sampling import (
     BATCH_UNITS,
     PAGE_UNITS,
-    batches,
-    beginning,
-    candidates,
-    measured_in,
-    wanted,
+    candidate_units,
+    corpus_batches,
+    sample_size,
+    size_unit,
+    take_until,
 )
 
 # The fraction of the golden ratio: odd, and without a pattern in its bits.
@@ -47,97 +45,90 @@ _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
 
 
-def units(
-    config: ImportanceConfig, corpus: Corpus, task: Task, size: int | None, context: StageContext
-) -> Iterator[pa.Table]:
-    """Draw units without replacement, the likelier the larger their weights, and yield them by rising id.
+def build(config: ImportanceConfig, materials: Materials, context: StageContext) -> Iterator[pa.Table]:
+    """Sample units without replacement by their weights and yield them by ascending id.
 
-    Their score is their log weight. Memory: 40 bytes a unit of the corpus.
+    The score of a unit is its log weight. Memory: 40 bytes per unit of the corpus. Each text of a pair counts as one
+    text of the task.
 
-    Args:
-        config: how large the sample is, from which sources, by which n-grams, with which seed.
-        corpus: what is sampled.
-        task: whose training texts the sample is to be like; each text of a pair is one.
-        size: units to draw where `config` names no size.
-        work: what is known of the textbook. Counts: task_texts, and where they set the size tokens or bytes. Info:
-            kl_reduction: by how much nearer the drawn units are to the task than the corpus is, in nats (the paper's
-            KL reduction: the divergence of the corpus's distribution over buckets from the task's, less that of the
-            drawn units').
+    Counts: `task_texts`; `tokens` or `bytes` if the size is set in these. Info: `kl_reduction`, in nats: the KL
+    divergence of the corpus's distribution over buckets from the task's, minus that of the sample (Xie et al. 2023).
 
     Raises:
-        HornbookError: the task's texts have no word, there is no such source, or the sample is larger than what it
-            is drawn from.
+        HornbookError: the task's texts have no word, the corpus lacks one of the sources, or it has too few units.
     """
-    ids, sizes = candidates(corpus, config)
-    target_size = wanted(config, corpus, sizes, size)
+    corpus, task = materials.corpus, materials.task
+    ids, sizes = candidate_units(corpus, config)
+    target_size = sample_size(config, corpus, sizes, materials.size)
     texts = _texts_of(task)
     target = counted((texts.slice(start, BATCH_UNITS) for start in range(0, len(texts), BATCH_UNITS)), config)
     if not target.any():
         raise HornbookError(f"{task.artifact.path}: its training texts have no word to count")
-    raw = counted((batch.column("text") for batch in batches(corpus, config, ["text"], "Counting n-grams")), config)
+    counting = corpus_batches(corpus, config, ["text"], "Counting n-grams")
+    raw = counted((batch.column("text") for batch in counting), config)
     ratios = log_ratios(target, raw)
-    weighed = (batch.column("text") for batch in batches(corpus, config, ["text"], "Weighing units"))
-    weights = np.concatenate([log_weights(texts, ratios, config.ngrams) for texts in weighed])
-    drawn = draw(weights, sizes, target_size, config.seed)
+    weighing = corpus_batches(corpus, config, ["text"], "Weighing units")
+    weights = np.concatenate([log_weights(batch.column("text"), ratios, config.ngrams) for batch in weighing])
+    rows = draw(weights, sizes, target_size, config.seed)
     context.counts["task_texts"] = len(texts)
-    if measure := measured_in(config):
-        context.counts[measure] = int(sizes[drawn].sum())
-    selected = np.zeros_like(raw)
-    for start in range(0, len(drawn), PAGE_UNITS):
-        page = drawn[start : start + PAGE_UNITS]
+    if unit := size_unit(config):
+        context.counts[unit] = int(sizes[rows].sum())
+    sampled = np.zeros_like(raw)
+    for start in range(0, len(rows), PAGE_UNITS):
+        page = rows[start : start + PAGE_UNITS]
         table = corpus.texts(ids[page])
-        selected += counted(table.column("text").chunks, config)
+        sampled += counted(table.column("text").chunks, config)
         yield store.table_of(table, score=pa.array(weights[page]))
-    context.info["kl_reduction"] = float(log_ratios(selected, raw) @ (target / target.sum()))
+    context.info["kl_reduction"] = float(log_ratios(sampled, raw) @ (target / target.sum()))
 
 
 def counted(texts: Iterable[pa.StringArray], config: ImportanceConfig) -> NDArray[np.int64]:
-    """Return how often n-grams of the texts fall into each bucket, [buckets]."""
+    """Return the number of n-grams of the texts in each bucket, [buckets]."""
     counts = np.zeros(config.buckets, np.int64)
     for batch in texts:
-        for _, found in hashed(batch, config.ngrams, config.buckets):
-            counts += np.bincount(found, minlength=config.buckets)
+        for _, buckets in hashed(batch, config.ngrams, config.buckets):
+            counts += np.bincount(buckets, minlength=config.buckets)
     return counts
 
 
 def log_ratios(target: NDArray[np.int64], raw: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return for each bucket how much likelier it is in the target, as a difference of logs, [buckets]."""
-    likely, common = (np.log((counts + 1) / (counts.sum() + len(counts))) for counts in (target, raw))
-    return np.asarray(likely - common)
+    """Return log p(bucket | target) - log p(bucket | raw) from the counts of both, [buckets]."""
+    target_logs, raw_logs = (np.log((counts + 1) / (counts.sum() + len(counts))) for counts in (target, raw))
+    return np.asarray(target_logs - raw_logs)
 
 
 def log_weights(texts: pa.StringArray, ratios: NDArray[np.float64], ngrams: int) -> NDArray[np.float64]:
     """Return the log weight of each text: the sum of the log ratios of its n-grams, [texts]."""
     weights = np.zeros(len(texts))
-    for owners, found in hashed(texts, ngrams, len(ratios)):
-        # Adds one after the other, so that the sum is the same on every machine.
-        weights += np.bincount(owners, ratios[found], len(texts))
+    for owners, buckets in hashed(texts, ngrams, len(ratios)):
+        # bincount adds in order, so the sum is the same on every machine.
+        weights += np.bincount(owners, ratios[buckets], len(texts))
     return weights
 
 
-def draw(weights: NDArray[np.float64], sizes: NDArray[np.int64], wanted: int, seed: int) -> NDArray[np.int64]:
-    """Return the rows of a sample without replacement, rising: the fewest whose sizes reach `wanted`.
+def draw(weights: NDArray[np.float64], sizes: NDArray[np.int64], target: int, seed: int) -> NDArray[np.int64]:
+    """Return the rows of a weighted sample without replacement, in ascending order, as few as reach a total size.
 
-    Rows are drawn one after another, each with a probability in proportion to exp(log weight) among those that are
-    left, which is the order of log weights with Gumbel noise (Kool et al. 2019). So a smaller sample is part of a
-    larger one.
+    Rows are drawn one after another, each with a probability proportional to exp(log weight) among the remaining
+    rows: that is the order of log weights plus Gumbel noise (Kool et al. 2019). A smaller sample is part of a larger
+    one.
 
     Args:
         weights: the log weight of each row, [rows].
         sizes: the size of each row, [rows].
-        wanted: the sum of sizes to reach; not more than there is.
-        seed: of the noise.
+        target: the total size to reach, at most the sum of `sizes`.
+        seed: the random seed of the noise.
     """
     perturbed = weights + np.random.default_rng(seed).gumbel(size=len(weights))
-    return beginning(np.argsort(-perturbed, kind="stable"), sizes, wanted)
+    return take_until(np.argsort(-perturbed, kind="stable"), sizes, target)
 
 
 def hashed(texts: pa.StringArray, ngrams: int, buckets: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield, for words and then for runs of 2 to `ngrams` of them, the text and the bucket of each.
+    """Yield the n-grams of texts, for each n from 1 to `ngrams`: the row of the text and the bucket of each.
 
-    A word's code is its xxh3_64, that of a run (code of all but the last, its high bits mixed into the low ones) *
-    `_FACTOR` + code of the last, modulo 2^64; the bucket is the code modulo `buckets`. So it is the same on every
-    machine.
+    The code of a word is its xxh3_64. The code of a longer n-gram is (code of all words but the last, its high bits
+    mixed into the low ones) * `_FACTOR` + code of the last, modulo 2^64. The bucket is the code modulo `buckets`: the
+    same on every machine.
     """
     found = sequences(texts)
     words = found.words.cast(pa.binary()).to_pylist()
@@ -146,7 +137,7 @@ def hashed(texts: pa.StringArray, ngrams: int, buckets: int) -> Iterator[tuple[N
     codes, owners = last, owner
     for size in range(1, ngrams + 1):
         if size > 1:
-            # The run from each word on, and whether its last word is still of the same text.
+            # The n-gram that starts at each word, and the text of its last word.
             codes = (codes[:-1] ^ (codes[:-1] >> _SHIFT)) * _FACTOR + last[size - 1 :]
             owners = owner[size - 1 :]
         inside = owner[: len(codes)] == owners
@@ -154,7 +145,10 @@ def hashed(texts: pa.StringArray, ngrams: int, buckets: int) -> Iterator[tuple[N
 
 
 def _texts_of(task: Task) -> pa.StringArray:
-    """Return every text of train as it is compared with units, as often as it stands there."""
+    """Return the training texts, duplicates included, as they are compared with units."""
     train = task.split("train")
     columns = ["text", "text_pair"] if task.pair else ["text"]
     return pa.array([plain(text) for column in columns for text in train.column(column).to_pylist()], pa.string())
+
+
+KIND = TextbookKind(ImportanceConfig, build, needs=("corpus", "task"))

@@ -1,7 +1,7 @@
-"""Pairs of units that the same anchor draws: a contextualized textbook for tasks of pairs.
+"""Pairs of units that the same anchor retrieves: a contextualized textbook for sentence-pair tasks.
 
-The paper draws single sentences for its pair tasks too. A student of these never sees two texts at once; one of pairs
-by chance learns that they have nothing to do with each other (docs/results/laptop-table2.md).
+The paper retrieves single sentences for these tasks too. A student of those never sees two texts at once; one of
+random pairs learns that the two texts are unrelated (docs/results/laptop-table2.md).
 """
 
 import logging
@@ -17,28 +17,29 @@ from numpy.typing import NDArray
 
 from hornbook.corpus import Corpus
 from hornbook.recipe import RelatedConfig
-from hornbook.retrieval import LOCAL, Executor, Hits
+from hornbook.retrieval import Hits
 from hornbook.store import StageContext
-from hornbook.tasks import Task
-from hornbook.textbook import store
-from hornbook.textbook.kinds import contextualized
+from hornbook.textbook.anchors import retrieve_for_anchors
+from hornbook.textbook.kind import Materials, TextbookKind
+from hornbook.textbook.store import table_of
 
 logger = logging.getLogger("hornbook")
 
 PAGE_PAIRS = 100_000
-# A table of many texts has more than 2 GB, which strings of this type can have together.
+PAGE_UNITS = 100_000
+# Large strings: the texts of one table can exceed the 2 GB that `string` holds.
 _UNITS = pa.schema([("unit", pa.int64()), ("text", pa.large_string()), ("source", pa.string())])
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Distinct pairs of units, by the lower unit id, then the higher; all arrays have shape [pairs].
+    """Distinct pairs of units, sorted by the lower unit id, then the higher; all arrays have shape [pairs].
 
     Attributes:
-        units: the unit ids of the better hit, int64.
-        others: those of the hit after it, int64.
-        rank: the better one's best rank over the queries that drew the pair, from 1, int32.
-        score: its score there, float64.
+        units: unit ids of the better hit, int64.
+        others: unit ids of the next hit, int64.
+        rank: the best rank of the better hit over all queries that retrieved the pair, from 1, int32.
+        score: its score at that rank, float64.
     """
 
     units: NDArray[np.int64]
@@ -47,10 +48,10 @@ class Pairs:
     score: NDArray[np.float64]
 
 
-def side_by_side(hits: Hits) -> Pairs:
-    """Return the first and the second hit of each query, the third and the fourth, and so on; equal pairs once."""
+def pair_hits(hits: Hits) -> Pairs:
+    """Pair the first and second hit of each query, the third and fourth, and so on; each distinct pair once."""
     queries, even = len(hits.units), hits.units.shape[1] // 2 * 2
-    # All first pairs, then all second pairs …: the first place where a pair stands is that of its best rank.
+    # All first pairs, then all second pairs, and so on: a pair's first position gives its best rank.
     units, others = (hits.units[:, start:even:2].T.ravel() for start in (0, 1))
     low, high = np.minimum(units, others), np.maximum(units, others)
     order = np.lexsort((high, low))[np.count_nonzero(others < 0) :]
@@ -60,52 +61,49 @@ def side_by_side(hits: Hits) -> Pairs:
     return Pairs(units[chosen], others[chosen], rank, hits.scores[:, 0:even:2].T.ravel()[chosen])
 
 
-def pairs(
-    config: RelatedConfig, corpus: Corpus, task: Task, context: StageContext, executor: Executor = LOCAL
-) -> Iterator[pa.Table]:
-    """Retrieve, and yield the hits of each anchor two and two, each pair of texts once.
+def build(config: RelatedConfig, materials: Materials, context: StageContext) -> Iterator[pa.Table]:
+    """Retrieve, and yield the hits of each anchor in pairs, each pair of texts once.
 
-    Args:
-        config: how many units are drawn, by which keywords and scores.
-        corpus: what they are drawn from.
-        task: whose anchors draw them.
-        work: what is known of the textbook. Counts: those of `contextualized.draw`, and duplicates (distinct pairs
-            dropped for their texts, or because both have the same). Info: share (of the corpus that is in a pair).
-        executor: where shards are searched.
+    Counts: those of `retrieve_for_anchors`, and `duplicates`: distinct pairs dropped because of their texts, or
+    because both texts are equal. Info: `share`: the fraction of the corpus that is in a pair.
 
     Raises:
-        HornbookError: see `contextualized.draw`.
+        HornbookError: see `retrieve_for_anchors`.
     """
-    found = side_by_side(contextualized.draw(config, corpus, task, context, executor, least=2))
-    ids = np.unique(np.concatenate([found.units, found.others]))
+    corpus = materials.corpus
+    pairs = pair_hits(retrieve_for_anchors(config, materials, context, min_k=2))
+    ids = np.unique(np.concatenate([pairs.units, pairs.others]))
     context.counts["duplicates"] = 0
     context.info["share"] = len(ids) / corpus.units
     logger.info(
         "related textbook: %s pairs of %s units, %.1f%% of the corpus",
-        f"{len(found.units):,}",
+        f"{len(pairs.units):,}",
         f"{len(ids):,}",
         100 * context.info["share"],
     )
     seen: set[bytes] = set()
     with TemporaryDirectory(prefix="units-", dir=context.path) as folder:
-        table = _kept(corpus, ids, Path(folder) / "units.arrow")
-        for start in range(0, len(found.units), PAGE_PAIRS):
+        table = _mapped_units(corpus, ids, Path(folder) / "units.arrow")
+        for start in range(0, len(pairs.units), PAGE_PAIRS):
             page = slice(start, start + PAGE_PAIRS)
-            first = table.take(np.searchsorted(ids, found.units[page]))
-            second = table.column("text").take(np.searchsorted(ids, found.others[page]))
+            first = table.take(np.searchsorted(ids, pairs.units[page]))
+            second = table.column("text").take(np.searchsorted(ids, pairs.others[page]))
             new = []
             for texts in zip(first.column("text").to_pylist(), second.to_pylist(), strict=True):
                 digest = xxhash.xxh3_128_digest("\0".join(sorted(texts)).encode())
                 new.append(texts[0] != texts[1] and digest not in seen)
                 seen.add(digest)
             context.counts["duplicates"] += new.count(False)
-            ranks, scores = pa.array(found.rank[page]), pa.array(found.score[page])
-            yield store.table_of(first, text_pair=second, rank=ranks, score=scores).filter(pa.array(new))
+            ranks, scores = pa.array(pairs.rank[page]), pa.array(pairs.score[page])
+            yield table_of(first, text_pair=second, rank=ranks, score=scores).filter(pa.array(new))
 
 
-def _kept(corpus: Corpus, ids: NDArray[np.int64], path: Path) -> pa.Table:
-    """Return units of the corpus, written to a file that is mapped into memory: pairs take them in any order."""
+def _mapped_units(corpus: Corpus, ids: NDArray[np.int64], path: Path) -> pa.Table:
+    """Write units of the corpus to a file and map it into memory: pairs take units in any order."""
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, _UNITS) as writer:
-        for start in range(0, len(ids), contextualized.PAGE_UNITS):
-            writer.write_table(corpus.texts(ids[start : start + contextualized.PAGE_UNITS]).cast(_UNITS))
+        for start in range(0, len(ids), PAGE_UNITS):
+            writer.write_table(corpus.texts(ids[start : start + PAGE_UNITS]).cast(_UNITS))
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
+KIND = TextbookKind(RelatedConfig, build, needs=("corpus", "task"))

@@ -1,7 +1,7 @@
-"""The union of textbooks: their units shuffled together, each once.
+"""The union of textbooks: their units shuffled together, without duplicates.
 
-Out of core: units are spread over files of `PAGE_UNITS` by their place in the shuffled order, and each file is put in
-order on its own. Memory: about 60 bytes a unit, and one page.
+Out of core: units are written to files of `PAGE_UNITS` by their position in the shuffled order, then each file is
+sorted on its own. Memory: about 60 bytes per unit, and one page.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,30 +18,32 @@ from hornbook.corpus.deduplicate import hash_texts
 from hornbook.machine.progress import progress
 from hornbook.recipe import UnionConfig
 from hornbook.store import StageContext
+from hornbook.textbook.kind import Materials, TextbookKind
 from hornbook.textbook.store import SCHEMA, Textbook
 
 PAGE_UNITS = 100_000
 _TEXTS = ("text", "text_pair")
-_PAGE = SCHEMA.append(pa.field("place", pa.int64()))
+_PAGE = SCHEMA.append(pa.field("position", pa.int64()))
 
 
-def units(config: UnionConfig, books: Sequence[Textbook], context: StageContext) -> Iterator[pa.Table]:
-    """Yield the units of all textbooks in a seeded random order.
+def build(config: UnionConfig, materials: Materials, context: StageContext) -> Iterator[pa.Table]:
+    """Yield the units of all textbooks in a random order.
 
-    Of units with the same texts only the first is kept, in the order of the textbooks; the others are counted as
-    `duplicates`.
+    Of units with the same texts only the first is kept, in the order of the textbooks. Counts: `duplicates`: the
+    others.
     """
+    books = materials.books
     kept = _first_of_equals(np.concatenate([_hashes(batch) for book in books for batch in book.batches(_TEXTS)]))
     order = np.random.default_rng(config.seed).permutation(int(kept.sum()))
-    places = np.full(len(kept), -1)
-    places[np.flatnonzero(kept)[order]] = np.arange(len(order))
+    positions = np.full(len(kept), -1)
+    positions[np.flatnonzero(kept)[order]] = np.arange(len(order))
     context.counts["duplicates"] = len(kept) - len(order)
     with TemporaryDirectory(prefix="pages-", dir=context.path) as folder:
         pages = [Path(folder) / f"{number:06d}.arrow" for number in range(-(-len(order) // PAGE_UNITS))]
-        _spread(books, places, pages)
+        _write_pages(books, positions, pages)
         for page in pages:
             with pa.OSFile(str(page)) as file:
-                yield pa.ipc.open_file(file).read_all().sort_by("place").select(SCHEMA.names)
+                yield pa.ipc.open_file(file).read_all().sort_by("position").select(SCHEMA.names)
 
 
 def _hashes(batch: pa.RecordBatch) -> NDArray[np.uint64]:
@@ -50,23 +52,26 @@ def _hashes(batch: pa.RecordBatch) -> NDArray[np.uint64]:
 
 
 def _first_of_equals(hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Return for each row whether it is the first of those equal to it, [rows]."""
+    """Return whether each row is the first of its equals, [rows]."""
     order = np.lexsort((hashes[:, 1], hashes[:, 0]))
     kept = np.ones(len(hashes), bool)
     kept[order[1:]] = (hashes[order[1:]] != hashes[order[:-1]]).any(axis=1)
     return kept
 
 
-def _spread(books: Sequence[Textbook], places: NDArray[np.int64], pages: Sequence[Path]) -> None:
-    """Write each unit with a place to the page where its place is."""
+def _write_pages(books: Sequence[Textbook], positions: NDArray[np.int64], pages: Sequence[Path]) -> None:
+    """Write each unit that has a position (not -1) to the page of that position."""
     options = pa.ipc.IpcWriteOptions(compression="lz4")
-    with ExitStack() as files, progress("Shuffling", len(places)) as counter:
+    with ExitStack() as files, progress("Shuffling", len(positions)) as counter:
         writers = [files.enter_context(pa.ipc.new_file(str(page), _PAGE, options=options)) for page in pages]
         start = 0
         for batch in (batch for book in books for batch in book.batches()):
-            own = places[start : start + batch.num_rows]
+            own = positions[start : start + batch.num_rows]
             start += batch.num_rows
-            table = pa.Table.from_batches([batch]).append_column("place", pa.array(own))
+            table = pa.Table.from_batches([batch]).append_column("position", pa.array(own))
             for page in np.unique(own[own >= 0] // PAGE_UNITS).tolist():
                 writers[page].write_table(table.filter(pa.array(own // PAGE_UNITS == page)).cast(_PAGE))
             counter.advance(batch.num_rows)
+
+
+KIND = TextbookKind(UnionConfig, build, needs=("books",))
