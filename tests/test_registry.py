@@ -26,7 +26,7 @@ def test_things_come_from_the_table_the_program_and_installed_packages(monkeypat
     decorated = animals.register("ant")(object())
     assert list(animals) == ["path", "count", "ant", "counter"]
     assert len(animals) == 4
-    assert {name: animals[name] for name in animals} == {"path": Path, "count": count, "ant": decorated, "counter": Counter}
+    assert [animals[name] for name in animals] == [Path, count, decorated, Counter]
 
 
 def test_names_are_listed_without_an_import(monkeypatch):
