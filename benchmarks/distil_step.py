@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from distil_inputs import find_teacher, find_tokenizer, joined, name_of, read_units, say
 from distil_ways import Setting, StageContext, Step, cut, our_loss, ours, ours_step, plain, plain_loss
 from hornbook.machine.memory import peak_memory
-from hornbook.training.relations import RELATIONS, relation_loss
+from hornbook.training.objectives.relations import RELATIONS, relation_loss
 
 ROOT = Path(__file__).resolve().parents[1]
 TOKENIZER = Path.home() / ".cache" / "hornbook" / "current" / "model"
@@ -212,16 +212,15 @@ def main() -> None:
     options = parse()
     units = read_units(options.corpus, count=max(4096, 128 * options.batch))
     from hornbook.models.encode import encode
-    from hornbook.models.families import sizes_of
+    from hornbook.models.families import default_teacher_layer
     from hornbook.models.loading import quiet_transformers
-    from hornbook.training.distil import default_teacher_layer
 
     quiet_transformers()
     teacher = find_teacher(options.teacher, large=options.device == "cuda")
     tokenizer = find_tokenizer(units, options.teacher or TOKENIZER)
     setting = Setting(
         teacher=teacher.to(options.device).eval(),
-        layer=default_teacher_layer(teacher.config.model_type, sizes_of(teacher.config)),
+        layer=default_teacher_layer(teacher.config),
         dropout=options.dropout,
         device=torch.device(options.device),
         bfloat16=(options.dtype or {"cuda": "bfloat16"}.get(options.device)) == "bfloat16",

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hornbook.training.relations import relation_heads
+from hornbook.training.objectives.relations import relation_heads
 from obvious_minilmv2 import obvious_loss
 
 MOST_TOKENS = 16_384  # of a micro-batch: the default of `micro_batch_tokens`
@@ -73,19 +73,23 @@ def cut(encoded: Any, step: Step, max_positions: int = MOST_TOKENS) -> list[Any]
 
 def our_loss(setting: Setting, size: tuple[int, int]) -> tuple[Any, Callable[[Any], Any]]:
     """Return a new student and the losses of a batch."""
-    from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16, projection_taps
-    from hornbook.training.objectives import Distillation, Relations
+    from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16
+    from hornbook.recipe import DistilConfig
+    from hornbook.training.distillation import Distillation, Learner, all_taps, create_objectives
+    from hornbook.training.objectives import Pair
 
     student = setting.student(*size)
     model = freeze(setting.teacher)
     if setting.bfloat16:
         model = copy.deepcopy(model)  # the other ways go on with the teacher as it is
         multiply_in_bfloat16(model)
-    teacher = Tapped(model, projection_taps(model, setting.layer))
-    tapped = Tapped(student, projection_taps(student, student.config.num_hidden_layers))
+    config = DistilConfig(teacher_layer=setting.layer, relation_heads=setting.heads(size[1]))
+    objectives = create_objectives(Pair(model.config, student.config, config))
+    tapped = Learner(student, objectives)
     for parameter in tapped.unreached():
         parameter.requires_grad_(False)
-    distillation = Distillation(teacher, {Relations(setting.heads(size[1])): 1.0}, setting.bfloat16)
+    teacher = Tapped(model, all_taps(objectives)[0])
+    distillation = Distillation(teacher, objectives, {"relations": 1.0}, setting.bfloat16)
     return student, lambda batch: distillation(tapped, batch)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hornbook.training.relations import RELATIONS, relation_loss
+from hornbook.training.objectives.relations import RELATIONS, relation_loss
 from obvious_minilmv2 import obvious_relation_loss
 
 SEQUENCES, LENGTH, HEADS, TEACHER, STUDENT = 32, 128, 64, 1024, 384

@@ -41,7 +41,7 @@ def test_a_student_of_each_family_has_the_size_asked_for_and_runs(kind, layers, 
     wide = {"modernbert": 1.5}.get(kind, 4)
     heads = {64: 2, 96: 3, 24: 1}[hidden]
     assert (sizes.layers, sizes.hidden, sizes.heads, sizes.feed_forward) == (layers, hidden, heads, wide * hidden)
-    tapped = Tapped(student, projection_taps(student, layers, encoder.family))
+    tapped = Tapped(student, projection_taps(student.config, layers, encoder.family))
     got = tapped(**encoder.batch())
     keys = hidden // math.gcd(2, heads) if kind == "eurobert" else hidden  # two queries share a key, if they can
     assert [tensor.shape for tensor in got.values()] == [(2, 4, hidden), (2, 4, keys), (2, 4, keys)]

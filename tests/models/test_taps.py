@@ -6,13 +6,13 @@ from torch.nn.functional import linear
 from hornbook.errors import HornbookError
 from hornbook.models.encode import model_inputs
 from hornbook.models.families import FAMILIES
-from hornbook.models.taps import Tap, Tapped, freeze, only_reached, projection_taps
+from hornbook.models.taps import LOGITS_TAP, Tap, Tapped, freeze, hidden_state_tap, only_reached, projection_taps
 
 ROLES = ("query", "key", "value")
 
 
-def tapped_at(encoder, model, layer, **settings):
-    return Tapped(model, projection_taps(model, layer, encoder.family), **settings)
+def tapped_at(encoder, model, layer, further=None):
+    return Tapped(model, {**projection_taps(model.config, layer, encoder.family), **(further or {})})
 
 
 def by_hand(encoder, model, layer):
@@ -179,7 +179,7 @@ def test_logits_come_beside_the_taps_and_are_the_classifiers_own(kind):
     model = encoder.classifier().eval()
     own = model(**encoder.batch()).logits
     base = getattr(model, model.base_model_prefix)
-    tapped = tapped_at(encoder, model, 2, logits=True)(**encoder.batch())
+    tapped = tapped_at(encoder, model, 2, {"logits": LOGITS_TAP})(**encoder.batch())
     assert tuple(tapped) == (*ROLES, "logits")
     assert own.shape == (2, 3)
     assert torch.equal(tapped["logits"], own)
@@ -190,9 +190,25 @@ def test_logits_come_beside_the_taps_and_are_the_classifiers_own(kind):
     assert all(torch.equal(cut[role], tapped[role]) for role in ROLES)
 
 
+@pytest.mark.parametrize("kind", ALL)
+def test_hidden_states_of_all_layers_come_beside_the_taps(kind):
+    encoder = ALL[kind]
+    model = encoder.model().eval()
+    hidden = {f"hidden_{layer}": hidden_state_tap(layer) for layer in range(4)}
+    tapped = tapped_at(encoder, model, 2, hidden)(**encoder.batch())
+    assert tuple(tapped) == (*ROLES, *hidden)
+    assert all(tapped[name].shape == (2, 4, 24) for name in hidden)
+    whole = model(**encoder.batch(), output_hidden_states=True)
+    assert torch.equal(tapped["hidden_3"], whole.last_hidden_state)
+    for layer in range(4):
+        assert torch.equal(tapped[f"hidden_{layer}"], whole.hidden_states[layer])
+    for role, expected in zip(ROLES, by_hand(encoder, model, 2), strict=True):
+        assert torch.equal(tapped[role], expected)
+
+
 def test_logits_alone_need_no_taps():
     model = ALL["bert"].classifier().eval()
-    got = Tapped(model, {}, logits=True)(**batch())
+    got = Tapped(model, {"logits": LOGITS_TAP})(**batch())
     assert torch.equal(got["logits"], model(**batch()).logits)
     assert tuple(got) == ("logits",)
 
@@ -236,12 +252,12 @@ def test_a_tapped_student_trains_under_distributed_data_parallel(kind, tmp_path)
 @pytest.mark.parametrize("layer", [0, 4])
 def test_a_layer_that_is_not_there(layer):
     with pytest.raises(HornbookError, match=f"there is no layer {layer} in an encoder of 3 layers"):
-        projection_taps(ALL["bert"].model(), layer)
+        projection_taps(ALL["bert"].config(), layer)
 
 
 def test_an_unknown_family_says_what_a_recipe_can_do():
     with pytest.raises(HornbookError, match=r"layoutlm models are not known .*teacher\.family in a recipe"):
-        projection_taps(UNKNOWN.model(), 1)
+        projection_taps(UNKNOWN.config(), 1)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +275,7 @@ def test_an_unknown_family_says_what_a_recipe_can_do():
 def test_a_recipes_wrong_path_is_named_with_the_nearest(change, says):
     family = UNKNOWN.family.model_copy(update=change)
     with pytest.raises(HornbookError, match=says) as caught:
-        projection_taps(UNKNOWN.model(), 1, family)
+        Tapped(UNKNOWN.model(), projection_taps(UNKNOWN.config(), 1, family))
     assert "\n" not in str(caught.value)
 
 
@@ -268,10 +284,10 @@ def test_modules_that_are_no_projections_are_named():
     family = UNKNOWN.family.model_copy(update={"attention": "encoder.layer.{layer}.attention"})
     whole = family.model_copy(update={"projections": ("self", "output", "self")})
     with pytest.raises(HornbookError, match=r"attention\.self: gives a tuple, but a projection gives a tensor"):
-        Tapped(model, projection_taps(model, 1, whole))(**batch())
+        Tapped(model, projection_taps(model.config, 1, whole))(**batch())
     narrow = family.model_copy(update={"projections": ("self.query",)})
     with pytest.raises(HornbookError, match=r"self\.query gives 24 numbers a token, .* there would be 72"):
-        projection_taps(model, 1, narrow)
+        Tapped(model, projection_taps(model.config, 1, narrow))
     uneven = Tap("encoder.layer.0.attention.self.query", 0, 5)
     with pytest.raises(HornbookError, match=r"gives 24 numbers a token, but .* of 5 equal parts"):
         Tapped(model, {"query": uneven})(**batch())
@@ -297,4 +313,4 @@ def test_the_layers_of_a_shared_module_are_its_calls():
     assert not torch.equal(queries[1], queries[2])
     groups = encoder.config(num_hidden_groups=3)
     with pytest.raises(HornbookError, match=r"3 groups"):
-        projection_taps(type(model)(groups), 1)
+        projection_taps(groups, 1)

@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 from transformers import RobertaConfig
 
-from hornbook.models.families import sizes_of
+from hornbook.models.families import default_teacher_layer, sizes_of
 from hornbook.pipeline import check
 from hornbook.recipe import AugmentedConfig, FinetuneConfig, load_recipe, read_values
-from hornbook.training.distil import default_teacher_layer
-from hornbook.training.relations import relation_heads
+from hornbook.training.objectives.relations import relation_heads
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPER, LAPTOP = (
@@ -92,7 +91,7 @@ def test_the_sizes_fit_the_teacher_of_the_paper(path):
     recipe = load_recipe(path)
     large = RobertaConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096)
     sizes = sizes_of(large, None)
-    assert default_teacher_layer("roberta", sizes) == 19
+    assert default_teacher_layer(large) == 19
     assert recipe.distil.teacher_layer in (None, 19)
     assert relation_heads(recipe.distil.relation_heads, sizes.hidden, recipe.student.hidden) == 64
 

@@ -12,10 +12,11 @@ from tiny_encoders import ENCODERS, batch
 from hornbook.models.families import key_widths
 from hornbook.models.loading import load_classifier, load_encoder
 from hornbook.models.student import new_student, student_config
-from hornbook.models.taps import Tapped, freeze, only_reached, projection_taps
-from hornbook.recipe import StudentConfig
+from hornbook.models.taps import Tapped, freeze, only_reached
+from hornbook.recipe import DistilConfig, StudentConfig
+from hornbook.training.distillation import Distillation, Learner, all_taps, create_objectives
 from hornbook.training.finetune import task_loss
-from hornbook.training.objectives import Distillation, Relations
+from hornbook.training.objectives import Pair
 
 pytestmark = pytest.mark.slow  # seconds for two dozen families
 
@@ -52,8 +53,10 @@ def test_a_family_is_fine_tuned_distilled_and_adapted(kind, tmp_path):
     student = new_student(teacher.config, size, 0, encoder=teacher)
     own, its = key_widths(teacher.config), key_widths(student_config(teacher.config, size))
     assert own == (24, encoder.keys)
-    teaching, learning = (Tapped(m, projection_taps(m, 2)) for m in (teacher, student))
-    relations = Distillation(teaching, {Relations(4 if its[1] % 4 == 0 else 2): 1.0}, False)
+    config = DistilConfig(teacher_layer=2, relation_heads=4 if its[1] % 4 == 0 else 2)
+    objectives = create_objectives(Pair(teacher.config, student.config, config))
+    learning = Learner(student, objectives)
+    relations = Distillation(Tapped(teacher, all_taps(objectives)[0]), objectives, {"relations": 1.0})
     with only_reached(learning):
         first, last = stepped(learning, lambda model: relations(model, inputs()))
     assert last < first

@@ -10,8 +10,10 @@ import torch
 from transformers import BertConfig, BertModel
 
 from hornbook.models.encode import model_inputs
-from hornbook.models.taps import Tapped, freeze, projection_taps
-from hornbook.training.objectives import Distillation, Relations
+from hornbook.models.taps import Tapped, freeze
+from hornbook.recipe import DistilConfig
+from hornbook.training.distillation import Distillation, Learner, all_taps, create_objectives
+from hornbook.training.objectives import Pair
 from hornbook.training.steps import micro_batches
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "obvious_minilmv2.py"
@@ -62,8 +64,10 @@ def test_loss_and_gradient_equal_the_obvious_way(obvious, max_positions):
     indices = np.arange(len(LENGTHS))
     expected, wanted = obvious_gradients(obvious, teacher, student, indices)
 
-    tapped = Tapped(student, projection_taps(student, 2))
-    distillation = Distillation(Tapped(teacher, projection_taps(teacher, TEACHER_LAYER)), {Relations(HEADS): 1.0})
+    config = DistilConfig(teacher_layer=TEACHER_LAYER, relation_heads=HEADS)
+    objectives = create_objectives(Pair(teacher.config, student.config, config))
+    tapped = Learner(student, objectives)
+    distillation = Distillation(Tapped(teacher, all_taps(objectives)[0]), objectives, {"relations": 1.0})
     total = 0.0
     for cut in micro_batches(indices, LENGTHS, max_positions):
         loss = sum(distillation(tapped, batch(cut)).values()) * len(cut) / len(indices)

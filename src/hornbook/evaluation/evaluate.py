@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from hornbook.evaluation.record import record, scored_splits
-from hornbook.models.encode import encode
+from hornbook.models.encode import encode, encode_split
 from hornbook.models.loading import label_order, load_ready_classifier
 from hornbook.models.predict import best_device, predict, sentences_per_second
 from hornbook.models.source import Model, model_key, model_path
@@ -16,7 +16,6 @@ from hornbook.recipe import EvaluateConfig
 from hornbook.store import Artifact, Destination, StageContext, load, make
 from hornbook.tasks import Task, kind_version, open_task
 from hornbook.tasks.metrics import ChanceCheck
-from hornbook.training.finetune import encode_split
 
 logger = logging.getLogger("hornbook")
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hornbook.errors import HornbookError
-from hornbook.models.families import habit_of
+from hornbook.models.families import defaults_of
+from hornbook.tasks import Task
 
 Batch = dict[str, Tensor]
 Texts = tuple[Sequence[str], Sequence[str | None] | None]
@@ -119,6 +120,13 @@ def encode(texts: Sequence[str], pairs: Sequence[str | None] | None, tokenizer: 
     )
 
 
+def encode_split(task: Task, split: str, tokenizer: Any, max_length: int) -> tuple[Encoded, NDArray[Any]]:
+    """Return the token ids of a task's split and its gold labels (see `Task.gold`)."""
+    table = task.split(split)
+    pairs = table["text_pair"].to_pylist() if task.pair else None
+    return encode(table["text"].to_pylist(), pairs, tokenizer, max_length), task.gold(split)
+
+
 def open_encoded(path: Path, pad: int) -> Encoded:
     """Return the token ids in an Arrow file of `SCHEMA`, memory-mapped: nothing of them is read yet.
 
@@ -168,7 +176,7 @@ def model_inputs(model: Any, batch: Batch) -> Batch:
     # DeBERTa has 0 segments by default, RoBERTa 1, ModernBERT and DistilBERT no such field.
     segments = ("token_type_ids",) if (getattr(model.config, "type_vocab_size", None) or 0) > 1 else ()
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask", *segments)}
-    if habit_of(model.config).global_first:
+    if defaults_of(model.config).global_first:
         inputs["global_attention_mask"] = torch.zeros_like(batch["attention_mask"])
         inputs["global_attention_mask"][:, 0] = 1
     return inputs

@@ -1,16 +1,19 @@
-"""The encoder families that can teach and learn, as data: where their projections stand, how sizes are named."""
+"""The table of encoder families: where each keeps its projections, what it calls its sizes, and its peculiarities.
+
+A new family is a row of `FAMILIES`, and one of `FAMILY_DEFAULTS` where it is not like BERT. What acts on any
+configuration that has a setting of some name, whatever its family, stands below `FAMILY_DEFAULTS`.
+"""
 
 import difflib
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hornbook.errors import HornbookError
 from hornbook.recipe import FamilyConfig
 from hornbook.store import result_config
 
-# What transformers' configurations call the number of heads of keys and values, where several queries share them.
-KEY_HEADS = "num_key_value_heads"
+# Fields of FamilyConfig added after version 0.1: content keys hold them only where they are set.
 _LATER = ("fused", "biases", "sequence_first")
 
 _HIDDEN_AND_ATTENTION = ("hidden_dropout_prob", "attention_probs_dropout_prob")
@@ -19,7 +22,7 @@ _BERT = FamilyConfig(
     projections=("query", "key", "value"),
     dropouts=(*_HIDDEN_AND_ATTENTION, "classifier_dropout"),
 )
-# As BERT, but the head's dropout has no name of its own, or another one.
+# Like BERT, but the dropout of the classifier has no name of its own, or another one.
 _LIKE_BERT = _BERT.model_copy(update={"dropouts": _HIDDEN_AND_ATTENTION})
 _NAMED_HEAD = _BERT.model_copy(update={"dropouts": (*_HIDDEN_AND_ATTENTION, "classifier_dropout_prob")})
 _ROTARY = FamilyConfig(
@@ -40,7 +43,7 @@ FAMILIES: dict[str, FamilyConfig] = {
     "roberta-prelayernorm": _BERT,
     "xlm-roberta-xl": _BERT,
     "megatron-bert": _LIKE_BERT,
-    # Tapped before queries and keys are rotated by their positions, as in all families that rotate them.
+    # Tapped before queries and keys are rotated by position, as in all families that rotate them.
     "roformer": _LIKE_BERT,
     "rembert": _NAMED_HEAD,
     # One layer that runs many times.
@@ -50,7 +53,7 @@ FAMILIES: dict[str, FamilyConfig] = {
         projections=("q", "k", "v"),
         dropouts=_HIDDEN_AND_ATTENTION,
     ),
-    # Tokens see those near them, and the first one; relations are those of all tokens.
+    # Tokens attend to nearby tokens and the first one; relations are between all tokens.
     "longformer": _LIKE_BERT.model_copy(update={"sequence_first": True}),
     "nomic_bert": _ROTARY,
     "gte": _ROTARY,
@@ -64,8 +67,8 @@ FAMILIES: dict[str, FamilyConfig] = {
         feed_forward="hidden_dim",
         dropouts=("dropout", "attention_dropout", "seq_classif_dropout"),
     ),
-    # DeBERTa v3 is of this type too. Its attention reads relative positions as well; what the layer makes of its
-    # input, which is tapped, does not.
+    # DeBERTa v3 has this type too. Its attention adds terms for relative positions; the tapped projections of the
+    # layer's input do not depend on them.
     "deberta-v2": FamilyConfig(
         attention="encoder.layer.{layer}.attention.self",
         projections=("query_proj", "key_proj", "value_proj"),
@@ -88,14 +91,16 @@ FAMILIES: dict[str, FamilyConfig] = {
 
 @dataclass(frozen=True)
 class FamilyDefaults:
-    """What a family's models have in common, beyond where their parts stand.
+    """What a family's models have in common, beyond the places of their parts.
 
     Attributes:
-        feed_forward: the width of the feed-forward layers for each 1 of the hidden states.
-        rotary: whether queries and keys are rotated by position, which takes heads of an even width.
-        late_positions: whether positions are numbered from after the padding token's id.
-        settings: what its configurations must say here, beside what they say.
-        global_first: whether attention is local, but the first token sees all and all see it, as in its classifiers.
+        feed_forward: the width of the feed-forward layers as a multiple of the hidden states' width.
+        rotary: whether queries and keys are rotated by position, which needs heads of an even width.
+        late_positions: whether positions are numbered from the padding token's id + 1.
+        settings: settings that every configuration of the family gets.
+        global_first: whether attention is local, except that the first token attends to all and all attend to it, as
+            in the family's classifiers.
+        teacher_layers: the layer that teaches relations best, by (layers, hidden) of the teacher; else the last.
     """
 
     feed_forward: float = 4
@@ -103,26 +108,45 @@ class FamilyDefaults:
     late_positions: bool = False
     global_first: bool = False
     settings: tuple[tuple[str, Any], ...] = ()
+    teacher_layers: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
 
-_LATE_POSITIONS = (
-    *("roberta", "xlm-roberta", "camembert", "data2vec-text", "mpnet"),
-    *("roberta-prelayernorm", "xlm-roberta-xl"),
-)
-_LATE_POSITIONS = (
-    *("roberta", "xlm-roberta", "camembert", "data2vec-text", "mpnet"),
-    *("roberta-prelayernorm", "xlm-roberta-xl"),
-)
+_LATE = FamilyDefaults(late_positions=True)
+_ROTATED = FamilyDefaults(rotary=True)
+# Wang et al. 2021, section 4.1: layer 21 of BERT-large, 19 of RoBERTa-large and XLM-R-large.
+_19_OF_24 = {(24, 1024): 19}
 FAMILY_DEFAULTS: dict[str, FamilyDefaults] = {
-    **{kind: FamilyDefaults(late_positions=True) for kind in _LATE_POSITIONS},
-    # It would switch from sparse to full attention at the first batch of short texts, and stay there: outputs would
-    # depend on the order of the batches, and a run that resumes would draw other dropouts.
+    "bert": FamilyDefaults(teacher_layers={(24, 1024): 21}),
+    "roberta": FamilyDefaults(late_positions=True, teacher_layers=_19_OF_24),
+    "xlm-roberta": FamilyDefaults(late_positions=True, teacher_layers=_19_OF_24),
+    "camembert": _LATE,
+    "data2vec-text": _LATE,
+    "mpnet": _LATE,
+    "roberta-prelayernorm": _LATE,
+    "xlm-roberta-xl": _LATE,
+    # It would switch from sparse to full attention at the first batch of short texts and stay there: outputs would
+    # depend on the order of the batches, and a resumed run would draw other dropouts.
     "big_bird": FamilyDefaults(settings=(("attention_type", "original_full"),)),
     "longformer": FamilyDefaults(late_positions=True, global_first=True),
-    **{kind: FamilyDefaults(rotary=True) for kind in ("eurobert", "gte", "nomic_bert", "roformer")},
-    # Its feed-forward layers are gated, with two matrices on the way in: base has 1152 for 768.
+    "eurobert": _ROTATED,
+    "gte": _ROTATED,
+    "nomic_bert": _ROTATED,
+    "roformer": _ROTATED,
+    # Its feed-forward layers are gated, with two input matrices: base has 1152 for 768.
     "modernbert": FamilyDefaults(feed_forward=1.5, rotary=True),
 }
+
+# Settings that some configurations have, in any family.
+KEY_HEADS = "num_key_value_heads"
+"""The number of heads of keys and values, where several queries share them."""
+WIDTH_SETTINGS = ("embedding_size", "pooler_hidden_size")
+"""Widths of their own that some models have (ELECTRA's embeddings, DeBERTa's pooler); a student has one width."""
+HEAD_WIDTH_SETTINGS = ("attention_head_size", "head_dim")
+"""The width of a head, which a student derives from its own width and heads."""
+LAYER_KINDS = "layer_types"
+"""The kind of each layer: whether it attends to all tokens or to near ones (ModernBERT)."""
+LAYER_WINDOWS = "attention_window"
+"""How far each layer attends (Longformer)."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +181,8 @@ def family_of(config: Any, family: FamilyConfig | None = None) -> FamilyConfig:
     return family or FAMILIES[kind]
 
 
-def habit_of(config: Any) -> FamilyDefaults:
-    """Return the habit of a model's family; that of BERT where the table has none."""
+def defaults_of(config: Any) -> FamilyDefaults:
+    """Return the peculiarities of a model's family; those of BERT where the table has no row for it."""
     return FAMILY_DEFAULTS.get(str(getattr(config, "model_type", None)), FamilyDefaults())
 
 
@@ -166,16 +190,16 @@ def sizes_of(config: Any, family: FamilyConfig | None = None) -> Sizes:
     """Return the sizes of a model by its configuration.
 
     Raises:
-        HornbookError: its family is unknown, or the configuration has not what the recipe's family names.
+        HornbookError: its family is unknown, or the configuration lacks a setting that the recipe's family names.
     """
     names = size_names(family_of(config, family))
-    for field, name in names.items():
-        _must_have(config, name, field)
+    for size, name in names.items():
+        _must_have(config, name, size)
     return Sizes(**{field: int(getattr(config, name)) for field, name in names.items()})
 
 
 def key_widths(config: Any, family: FamilyConfig | None = None) -> tuple[int, int]:
-    """Return the widths of a layer's queries, and of its keys and values, which may have fewer heads.
+    """Return the width of a layer's queries, and that of its keys and values, which may have fewer heads.
 
     Raises:
         HornbookError: see `sizes_of`.
@@ -186,7 +210,7 @@ def key_widths(config: Any, family: FamilyConfig | None = None) -> tuple[int, in
 
 
 def family_settings(family: FamilyConfig | None) -> dict[str, Any] | None:
-    """Return what a key says of a recipe's family: what came later than 0.1 only where it is set."""
+    """Return the settings of a recipe's family for a content key (see `_LATER`)."""
     if family is None:
         return None
     plain = FamilyConfig(attention=family.attention, projections=family.projections)
@@ -195,6 +219,22 @@ def family_settings(family: FamilyConfig | None) -> dict[str, Any] | None:
         for name, value in result_config(family).items()
         if name not in _LATER or getattr(family, name) != getattr(plain, name)
     }
+
+
+def default_teacher_layer(config: Any, family: FamilyConfig | None = None) -> int:
+    """Return the layer that teaches relations by default, counted from 1 (see `FamilyDefaults.teacher_layers`)."""
+    sizes = sizes_of(config, family)
+    return defaults_of(config).teacher_layers.get((sizes.layers, sizes.hidden), sizes.layers)
+
+
+def attention_end(config: Any) -> str | None:
+    """Return the path of the module that ends the last layer's attention, in families built as BERT is; else None.
+
+    After it no token depends on another.
+    """
+    family = FAMILIES.get(str(config.model_type))
+    whole, inner, _ = family.attention.rpartition(".self") if family else ("", "", "")
+    return whole.format(layer=config.num_hidden_layers - 1) if inner else None
 
 
 def _must_have(config: Any, name: str, field: str) -> None:
@@ -216,10 +256,10 @@ def size_values(family: FamilyConfig, sizes: Sizes) -> dict[str, int]:
 
 
 def set_dropout(config: Any, dropout: float, family: FamilyConfig | None = None) -> None:
-    """Set all probabilities of dropout that the family's configurations have.
+    """Set all dropout probabilities of a configuration, in place.
 
     Raises:
-        HornbookError: the family is unknown, or the configuration has not what the recipe's family names.
+        HornbookError: the family is unknown, or the configuration lacks a setting that the recipe's family names.
     """
     for name in family_of(config, family).dropouts:
         _must_have(config, name, "dropouts")
@@ -227,5 +267,5 @@ def set_dropout(config: Any, dropout: float, family: FamilyConfig | None = None)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return the names most like a wrong one, for messages."""
+    """Return the names nearest to a wrong one, for messages."""
     return ", ".join(difflib.get_close_matches(name, list(names), n=3, cutoff=0.0)) or "none"

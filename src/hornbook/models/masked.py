@@ -1,4 +1,4 @@
-"""A masked language model that is asked for one position of each input."""
+"""A masked language model that predicts one position of each input."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from transformers.modeling_outputs import BaseModelOutput
 
 from hornbook.models.encode import Batch, model_inputs
-from hornbook.models.families import FAMILIES
+from hornbook.models.families import attention_end
 from hornbook.models.taps import freeze
 from hornbook.models.topk import topk_indices
 
@@ -17,9 +17,9 @@ class MaskedModel:
     """A masked language model of any family, whose head sees the masked positions only.
 
     The head multiplies each position by the whole vocabulary, in a small model more than half of the work. Families
-    keep it in different places under different names, but all hand it what their base model returns: so the base
+    keep it in different places under different names, but all pass it the output of their base model: so the base
     model is made to return the hidden state of the masked position alone. After the last layer's attention no
-    position looks at another, so in families built as BERT is the others are dropped there already.
+    position depends on another, so in families built as BERT is the others are dropped there already.
     """
 
     def __init__(self, model: Any, device: torch.device) -> None:
@@ -38,15 +38,15 @@ class MaskedModel:
             model.base_model.forward = self._at_masked(model.base_model.forward)
 
     def best(self, batch: Batch, masked: NDArray[np.int64], count: int) -> NDArray[np.int32]:
-        """Return the likeliest pieces at one position of each sequence, the likeliest first.
+        """Return the most likely word pieces at one position of each sequence, the most likely first.
 
         Args:
-            batch: sequences with a mask in each, as from `Encoded.batch`.
-            masked: the position of the mask, [sequences].
-            count: pieces wanted, not more than there are.
+            batch: sequences with a mask token in each, as from `Encoded.batch`.
+            masked: the position of the mask, shape (sequences,).
+            count: how many pieces; not more than the vocabulary has.
 
         Returns:
-            ids of pieces, [sequences, count].
+            ids of word pieces, shape (sequences, count).
         """
         inputs = {name: t.to(self.device) for name, t in model_inputs(self._model, batch).items()}
         self._masked = torch.from_numpy(masked).to(self.device)
@@ -67,12 +67,11 @@ class MaskedModel:
         return base
 
     def _drop_after(self, model: Any) -> bool:
-        """Drop what is not masked after the last layer's attention, if it is known where that ends."""
-        family = FAMILIES.get(str(model.config.model_type))
-        whole, inner, _ = family.attention.rpartition(".self") if family else ("", "", "")
-        if not inner:
+        """Drop all but the masked positions after the last layer's attention, where that is known."""
+        path = attention_end(model.config)
+        if path is None:
             return False
-        last = model.base_model.get_submodule(whole.format(layer=model.config.num_hidden_layers - 1))
+        last = model.base_model.get_submodule(path)
         last.register_forward_hook(lambda _module, _inputs, output: (self._chosen(output[0])[:, None], *output[1:]))
         return True
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from hornbook.errors import HornbookError
 from hornbook.models.encode import Batch, model_inputs
-from hornbook.models.families import FAMILIES, habit_of, key_widths, sizes_of
-from hornbook.models.taps import PROJECTIONS, Tap, Tapped, base_encoder, projection_taps
+from hornbook.models.families import FAMILIES, defaults_of, key_widths, sizes_of
+from hornbook.models.taps import PROJECTIONS, OutputTap, Tap, Tapped, Taps, base_encoder, projection_taps
 from hornbook.recipe import FamilyConfig
 
 _LAYERS, _ROWS, _WINDOW = 2, 64, 8
@@ -39,7 +39,7 @@ def max_positions(config: Any) -> int | None:
     if most is None or most < 1:
         return None
     known = config.model_type in FAMILIES
-    late = habit_of(config).late_positions if known else _numbers_after_padding(_Asked.of(config))
+    late = defaults_of(config).late_positions if known else _numbers_after_padding(_Asked.of(config))
     return int(most) - (int(config.pad_token_id) + 1 if late else 0)
 
 
@@ -144,7 +144,7 @@ def _check_taps(asked: _Asked) -> None:
     small = _small(config, family)
     model = base_encoder(_classifier(config, family))
     batch = model_inputs(model, _batch(small))
-    taps = projection_taps(model, sizes_of(small, family).layers, family)
+    taps = projection_taps(model.config, sizes_of(small, family).layers, family)
     shape = tuple(batch["input_ids"].shape)
     queries, keys = key_widths(small, family)
     with torch.inference_mode(), _explained(config, "cannot read a few tokens"):
@@ -173,6 +173,48 @@ def _check_taps(asked: _Asked) -> None:
         raise HornbookError(
             f"teacher.family: what {_where(taps['key'])} and {_where(taps['value'])} give are not the attention's "
             "keys and values: where all values are alike, keys still make a difference; see the order of projections"
+        )
+
+
+def check_attention(config: Any, family: FamilyConfig | None = None) -> None:
+    """Check that the attention of a model of these settings is softmax(q k' / sqrt(width of a head)) alone.
+
+    Tried on a small model with random weights. Families that rotate queries and keys by position, add a term for
+    relative positions, or attend to near tokens only, compute something else.
+
+    Raises:
+        HornbookError: it is something else, or the model does not return its attention.
+    """
+    _check_attention(_Asked.of(config, family))
+
+
+@lru_cache(maxsize=64)
+def _check_attention(asked: _Asked) -> None:
+    small = _small(asked.config, asked.family)
+    sizes = sizes_of(small, asked.family)
+    with _explained(asked.config, "does not show its attention"), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        small._attn_implementation = "eager"  # the others do not return it
+        model = _from_config(small).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():  # what begins at 0 must count too
+                parameter.add_(0.2 * torch.randn_like(parameter))
+        taps: Taps = {
+            **projection_taps(small, sizes.layers, asked.family),
+            "attention": OutputTap("attentions", sizes.layers - 1),
+        }
+        batch = model_inputs(model, _batch(small))
+        with torch.inference_mode():
+            found = Tapped(model, taps)(**batch)
+    query, key = (found[name].unflatten(-1, (sizes.heads, -1)).transpose(1, 2) for name in PROJECTIONS[:2])
+    products = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+    mask = batch["attention_mask"].bool()
+    expected = products.masked_fill(~mask[:, None, None], float("-inf")).softmax(dim=-1)
+    given = found["attention"]
+    if given.shape != expected.shape or (given - expected).abs().amax(dim=(1, 3))[mask].max() > _SAME:
+        raise HornbookError(
+            f"distil.objectives: attention: the attention of {asked.config.model_type} models depends on more than "
+            "queries and keys (positions, or a window); take relations"
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hornbook.errors import HornbookError, Unreachable
 from hornbook.machine import hub
-from hornbook.models.families import habit_of
+from hornbook.models.families import defaults_of
 from hornbook.store import MANIFEST, Artifact, fingerprint, load
 
 _SENTENCEPIECE = ("spm.model", "sentencepiece.bpe.model", "spiece.model", "sentencepiece.model")
@@ -92,7 +92,7 @@ def load_config(model: Model) -> Any:
             config = AutoConfig.from_pretrained(name, trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise unloadable(name, error) from None
-    for setting, value in habit_of(config).settings:
+    for setting, value in defaults_of(config).settings:
         setattr(config, setting, value)
     return config
 

@@ -10,10 +10,14 @@ import torch
 
 from hornbook.errors import HornbookError
 from hornbook.models.families import (
+    HEAD_WIDTH_SETTINGS,
     KEY_HEADS,
+    LAYER_KINDS,
+    LAYER_WINDOWS,
+    WIDTH_SETTINGS,
     Sizes,
+    defaults_of,
     family_of,
-    habit_of,
     key_widths,
     set_dropout,
     size_values,
@@ -33,12 +37,6 @@ _NOT_INHERITED = (
     *("_name_or_path", "architectures", "auto_map", "dtype", "torch_dtype"),
     *("id2label", "label2id", "num_labels", "problem_type"),
 )
-# Widths of their own that some teachers have (ELECTRA's embeddings, DeBERTa's pooler); a student has one width.
-_AS_HIDDEN = ("embedding_size", "pooler_hidden_size")
-_AS_HEADS = ("attention_head_size", "head_dim")
-# Lists with a value for each layer: whether it looks at all tokens or at near ones (ModernBERT), how far it looks
-# (Longformer).
-_KINDS, _WINDOWS = "layer_types", "attention_window"
 
 
 def student_config(teacher_config: Any, student: StudentConfig, family: FamilyConfig | None = None) -> Any:
@@ -163,8 +161,8 @@ def even_layers(wanted: int, of: int) -> list[int]:
 
 
 def _random_config(teacher_config: Any, student: StudentConfig, family: FamilyConfig | None) -> Any:
-    habit = habit_of(teacher_config)
-    legal = [n for n in range(1, student.hidden + 1) if _divides(n, student.hidden, habit.rotary)]
+    defaults = defaults_of(teacher_config)
+    legal = [n for n in range(1, student.hidden + 1) if _divides(n, student.hidden, defaults.rotary)]
     if not legal:
         raise HornbookError(f"student.hidden: {student.hidden} is odd, but these heads take an even width")
     heads = student.heads or max(n for n in legal if n <= max(1, student.hidden // HEAD_WIDTH))
@@ -172,24 +170,24 @@ def _random_config(teacher_config: Any, student: StudentConfig, family: FamilyCo
         listed = ", ".join(str(n) for n in legal if student.hidden // n >= 8)
         raise HornbookError(
             f"student.heads: {heads} heads do not divide a width of {student.hidden}"
-            f"{' into even parts' if habit.rotary else ''}; legal are {listed}"
+            f"{' into even parts' if defaults.rotary else ''}; legal are {listed}"
         )
-    feed_forward = student.feed_forward or int(habit.feed_forward * student.hidden)
+    feed_forward = student.feed_forward or int(defaults.feed_forward * student.hidden)
     values = _inherited(teacher_config)
-    for name in _AS_HIDDEN:
+    for name in WIDTH_SETTINGS:
         if name in values:
             values[name] = student.hidden
-    for name in _AS_HEADS:
+    for name in HEAD_WIDTH_SETTINGS:
         values.pop(name, None)
     if values.get(KEY_HEADS) is not None:
         queries, keys = key_widths(teacher_config, family)
         # As many queries share a key as the teacher's do, if so many divide the student's heads.
         values[KEY_HEADS] = heads // math.gcd(queries // keys, heads)
-    kinds = values.pop(_KINDS, None)
+    kinds = values.pop(LAYER_KINDS, None)
     if kinds and student.layers <= len(kinds):  # a deeper student has its family's own pattern
-        values[_KINDS] = kinds[: student.layers]
-    if isinstance(windows := values.get(_WINDOWS), list):
-        values[_WINDOWS] = [windows[min(layer, len(windows) - 1)] for layer in range(student.layers)]
+        values[LAYER_KINDS] = kinds[: student.layers]
+    if isinstance(windows := values.get(LAYER_WINDOWS), list):
+        values[LAYER_WINDOWS] = [windows[min(layer, len(windows) - 1)] for layer in range(student.layers)]
     return _config(
         teacher_config, values, Sizes(student.layers, student.hidden, heads, feed_forward), student, family
     )
@@ -204,7 +202,7 @@ def _copied_config(teacher_config: Any, student: StudentConfig, family: FamilyCo
     sizes = Sizes(**{**asdict(has), "layers": student.layers})
     _check_agreement(student, sizes, "the teacher, whose layers are copied,")
     values = _inherited(teacher_config)
-    for name in (_KINDS, _WINDOWS):
+    for name in (LAYER_KINDS, LAYER_WINDOWS):
         if isinstance(of_layers := values.get(name), list):
             values[name] = [of_layers[layer] for layer in even_layers(student.layers, has.layers)]
     return _config(teacher_config, values, sizes, student, family)

@@ -1,4 +1,4 @@
-"""Taps: what some modules of a model give, taken while it runs; what stands above them need not run."""
+"""Taps: tensors taken from inside a model while it runs. What lies above the last tap does not run."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -21,17 +21,18 @@ M = TypeVar("M", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Tap:
-    """Where a tensor is taken: the output of a module, or one of equal parts of it.
+    """The output of a module inside the base model, or one of equal parts of it.
 
     Attributes:
         path: the module's path inside the base model.
         part: which part of the last dimension, counted from 0.
-        parts: how many parts there are: 3 where query, key and value come side by side from one projection.
-        heads: how many times these parts follow each other: once, or once for each attention head.
-        call: which of the module's calls in a forward pass, counted from 1; later ones than 1 are further layers of
+        parts: how many parts there are: 3 where one projection gives query, key and value side by side.
+        heads: how many times these parts repeat: once, or once for each attention head.
+        call: which call of the module in a forward pass, counted from 1. Calls after the first are further layers of
             a model whose layers are one module.
-        bias: path of a parameter that is added to what is taken.
-        sequence_first: whether the module gives tensors of shape (length, sequences, width).
+        bias: path of a parameter that is added to the output.
+        sequence_first: whether the module's output has the shape (length, sequences, width).
+        width: the width of the module's whole output; None where any will do.
     """
 
     path: str
@@ -41,12 +42,13 @@ class Tap:
     call: int = 1
     bias: str | None = None
     sequence_first: bool = False
+    width: int | None = None
 
     def view(self, output: Any) -> Tensor:
-        """Return what is tapped of a module's output, as a view of shape (sequences, length, heads, width of each).
+        """Return the tapped part of a module's output, as a view of shape (sequences, length, heads, width of each).
 
         Raises:
-            HornbookError: the output is no tensor, or cannot be cut so.
+            HornbookError: the output is not a tensor, or cannot be divided into these parts.
         """
         parts = self.parts * self.heads
         if not isinstance(output, Tensor) or output.dim() != 3 or output.shape[-1] % parts:
@@ -61,54 +63,77 @@ class Tap:
         return whole.reshape(*whole.shape[:2], self.heads, self.parts, -1)[..., self.part, :]
 
 
-def projection_taps(model: Any, layer: int, family: FamilyConfig | None = None) -> dict[str, Tap]:
-    """Return the taps of what a layer's attention projects from its input, before any head is cut.
+@dataclass(frozen=True)
+class OutputTap:
+    """One of the model's own outputs. To give it, the model runs to its end.
+
+    Attributes:
+        field: its name in the output of a transformers model, such as "logits" or "hidden_states".
+        index: which tensor, where the field is a tuple with one for each layer.
+    """
+
+    field: str
+    index: int | None = None
+
+    def take(self, output: Any) -> Tensor:
+        """Return the tensor from a transformers model's output."""
+        found = output[self.field]
+        taken: Tensor = found if self.index is None else found[self.index]
+        return taken
+
+
+Taps = Mapping[str, Tap | OutputTap]
+LOGITS_TAP = OutputTap(LOGITS)
+
+
+def hidden_state_tap(layer: int) -> OutputTap:
+    """Return the tap of a layer's output, counted from 1; 0 is the output of the embeddings.
+
+    Shape (sequences, length, hidden). The last layer's is what the base model returns: families that normalise the
+    hidden states once more after the last layer (ModernBERT) have done so.
+    """
+    return OutputTap("hidden_states", layer)
+
+
+def projection_taps(config: Any, layer: int, family: FamilyConfig | None = None) -> dict[str, Tap]:
+    """Return the taps of a layer's query, key and value projections, before they are split into heads.
 
     Each gives a tensor of shape (sequences, length, hidden); keys and values are narrower where several queries
-    share them. Where a family rotates queries and keys by their positions (ModernBERT), they are taken before that.
+    share them. In families that rotate queries and keys by position (ModernBERT) they are taken before that.
 
     Args:
-        model: a base encoder, or a model with a head on one.
+        config: the model's Hugging Face configuration.
         layer: the layer, counted from 1.
         family: where its projections stand, if not as in the table.
 
     Raises:
-        HornbookError: the model has no such layer or module, the module's output is not as wide as the hidden
-            states, its layers share several modules, or the family is unknown.
+        HornbookError: the model has no such layer, its layers share several modules, or the family is unknown.
     """
-    sizes = sizes_of(model.config, family)
+    sizes = sizes_of(config, family)
     if not 1 <= layer <= sizes.layers:
         raise HornbookError(f"there is no layer {layer} in an encoder of {sizes.layers} layers")
-    family = family_of(model.config, family)
-    groups = getattr(model.config, "num_hidden_groups", 1) * getattr(model.config, "inner_group_num", 1)
+    family = family_of(config, family)
+    groups = getattr(config, "num_hidden_groups", 1) * getattr(config, "inner_group_num", 1)
     if "{layer}" not in family.attention and groups > 1:
         raise HornbookError(
-            f"this {model.config.model_type} model has {groups} groups of layers; only one that all layers share can "
+            f"this {config.model_type} model has {groups} groups of layers; only one that all layers share can "
             "be distilled"
         )
     attention = family.attention.replace("{layer}", str(layer - 1))
     paths = [f"{attention}.{name}" for name in family.projections]
-    queries, keys = key_widths(model.config, family)
-    for path, expected in zip(paths, (queries * 3,) if len(paths) == 1 else (queries, keys, keys), strict=True):
-        width = getattr(_find(model, path), "out_features", expected)
-        if width != expected:
-            raise HornbookError(
-                f"teacher.family: {path} gives {width} numbers a token, but of "
-                f"{'a query, key and value' if len(paths) == 1 else 'a projection'} as wide as the hidden states "
-                f"there would be {expected}"
-            )
+    queries, keys = key_widths(config, family)
+    fused = len(paths) == 1
     taps = {}
-    for part, name in enumerate(PROJECTIONS):
+    for part, (name, width) in enumerate(zip(PROJECTIONS, (queries, keys, keys), strict=True)):
         bias = family.biases[part] if family.biases else ""
-        if bias and not isinstance(getattr(_find(model, attention), bias, None), Tensor):
-            raise HornbookError(f"teacher.family.biases: {attention} has no parameter {bias!r}")
         taps[name] = Tap(
-            paths[0] if len(paths) == 1 else paths[part],
-            *((part, 3) if len(paths) == 1 else (0, 1)),
+            paths[0] if fused else paths[part],
+            *((part, 3) if fused else (0, 1)),
             heads=sizes.heads if family.fused == "heads" else 1,
             call=1 if "{layer}" in family.attention else layer,
             bias=f"{attention}.{bias}" if bias else None,
             sequence_first=family.sequence_first,
+            width=queries * 3 if fused else width,
         )
     return taps
 
@@ -123,35 +148,39 @@ class _AllTapped(Exception):  # noqa: N818 - a signal, not an error
 
 
 class Tapped(nn.Module):
-    """A model that gives what its taps see, and stops there unless its logits are wanted too.
+    """A model whose forward pass returns what its taps give, and stops at the last of them.
 
-    The tensors are caught by forward hooks on the model's own modules, so nothing is computed twice and the
-    attention implementation does not matter. The hooks sleep outside this module's own forward pass.
+    Forward hooks on the model's own modules take the tensors, so nothing is computed twice, and any attention
+    implementation will do. The hooks do nothing outside this module's own forward pass.
     """
 
-    def __init__(self, model: Any, taps: Mapping[str, Tap], logits: bool = False) -> None:
+    def __init__(self, model: Any, taps: Taps) -> None:
         """Tap a model.
 
         Args:
             model: a base encoder (`AutoModel`), or one with a head (`AutoModelForSequenceClassification`).
-            taps: where to take which tensor, by the names of the results.
-            logits: run to the end and give the head's logits too.
+            taps: where to take each tensor, by the names of the results.
 
         Raises:
-            HornbookError: there is no module at a tap's path.
+            HornbookError: there is no module at a tap's path, its output is not as wide as the tap says, or it has
+                no such bias.
         """
         super().__init__()
         self.model = model
         self.taps = dict(taps)
-        self.logits = logits
+        self._modules_tapped = {name: tap for name, tap in taps.items() if isinstance(tap, Tap)}
+        self._outputs = {name: tap for name, tap in taps.items() if isinstance(tap, OutputTap)}
+        self._flags = {f"output_{tap.field}": True for tap in self._outputs.values() if tap.field != LOGITS}
         self._caught: dict[str, Tensor] | None = None
         self._calls: Counter[str] = Counter()
         self._length = 0
-        for path in dict.fromkeys(tap.path for tap in taps.values()):
+        for tap in self._modules_tapped.values():
+            _check_module(model, tap)
+        for path in dict.fromkeys(tap.path for tap in self._modules_tapped.values()):
             _find(model, path).register_forward_hook(self._catch(path))
 
     def _catch(self, path: str) -> Any:
-        mine = {name: tap for name, tap in self.taps.items() if tap.path == path}
+        mine = {name: tap for name, tap in self._modules_tapped.items() if tap.path == path}
 
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
             if self._caught is None:
@@ -160,48 +189,47 @@ class Tapped(nn.Module):
             self._calls[path] += 1
             for name, tap in mine.items():
                 if tap.call == self._calls[path]:
-                    self._caught[name] = self._taken(output, tap)
-            if not self.logits and len(self._caught) == len(self.taps):
+                    self._caught[name] = self._take(output, tap)
+            if not self._outputs and len(self._caught) == len(self.taps):
                 raise _AllTapped
 
         return hook
 
-    def _taken(self, output: Any, tap: Tap) -> Tensor:
+    def _take(self, output: Any, tap: Tap) -> Tensor:
         # Some attentions pad their input to a multiple of their window or block.
         taken = tap.view(output).flatten(-2)[:, : self._length]
-        if self.logits:  # the model goes on, and Longformer's scales its queries in place
+        if self._outputs:  # the model goes on, and Longformer's scales its queries in place
             taken = taken.clone()
         return taken if tap.bias is None else taken + base_encoder(self.model).get_parameter(tap.bias)
 
     def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
-        """Return the tapped tensors by name, and "logits" if wanted, of shape (sequences, labels).
+        """Return the tapped tensors by name.
 
         Args:
-            inputs: what the model takes: `input_ids`, `attention_mask` of shape (sequences, length), ...
+            inputs: the model's inputs: `input_ids`, `attention_mask` of shape (sequences, length), ...
         """
         caught: dict[str, Tensor] = {}
         self._caught, self._length = caught, inputs["input_ids"].shape[1]
         self._calls.clear()
         try:
-            output = self.model(**inputs)
+            output = self.model(**inputs, **self._flags)
         except _AllTapped:
             return caught
         finally:
             self._caught = None
-        if missing := self.taps.keys() - caught.keys():
+        if missing := self._modules_tapped.keys() - caught.keys():
             raise RuntimeError(f"the model ran to its end without passing its taps {sorted(missing)}")
-        return {**caught, LOGITS: output.logits} if self.logits else caught
+        return caught | {name: tap.take(output) for name, tap in self._outputs.items()}
 
     def unreached(self, **inputs: Tensor) -> list[nn.Parameter]:
-        """Return the parameters that would learn, but on which nothing that is tapped depends.
+        """Return the trainable parameters of the model on which no tap depends.
 
-        Found by one backward pass in evaluation mode; nothing of it stays behind, neither in gradients nor in
-        random states.
+        One backward pass in evaluation mode finds them. It changes neither gradients nor random states.
 
         Args:
-            inputs: what the model takes; by default a few tokens.
+            inputs: the model's inputs; by default a few tokens.
         """
-        learning = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         device = next(self.parameters()).device
         if not inputs:
             zeros = torch.zeros((1, 4), dtype=torch.long, device=device)
@@ -223,10 +251,10 @@ class Tapped(nn.Module):
 
 @contextmanager
 def only_reached(tapped: Tapped) -> Iterator[None]:
-    """Let only what the taps depend on learn, for as long as this context lasts.
+    """Freeze the parameters on which no tap depends, within this context.
 
-    DistributedDataParallel waits for the gradient of every parameter that learns, so what lies above the taps must
-    not be among them.
+    DistributedDataParallel waits for the gradient of every trainable parameter, so what lies above the taps must
+    not be trainable.
     """
     idle = tapped.unreached()
     for parameter in idle:
@@ -239,7 +267,7 @@ def only_reached(tapped: Tapped) -> Iterator[None]:
 
 
 def freeze(model: M) -> M:
-    """Return `model` in evaluation mode, with no parameter that learns."""
+    """Return `model` in evaluation mode, with all parameters frozen."""
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return model.eval()
@@ -248,16 +276,30 @@ def freeze(model: M) -> M:
 def multiply_in_bfloat16(model: nn.Module) -> None:
     """Cast the linear layers of a frozen model to bfloat16, in place, for use under autocast.
 
-    Autocast keeps the casts of weights that learn for the length of a step, but makes those of frozen weights anew in
-    each forward pass. The numbers are the same.
+    Autocast caches the casts of trainable weights for a step, but casts frozen weights again in each forward pass.
+    The numbers are the same.
     """
     for module in model.modules():
         if isinstance(module, nn.Linear):
             module.to(torch.bfloat16)
 
 
+def _check_module(model: Any, tap: Tap) -> None:
+    """Check that a tapped module and its bias are there, and that its output is as wide as the tap says."""
+    width = getattr(_find(model, tap.path), "out_features", tap.width)
+    if tap.width is not None and width != tap.width:
+        raise HornbookError(
+            f"teacher.family: {tap.path} gives {width} numbers a token, but of "
+            f"{'a query, key and value' if tap.parts == 3 else 'a projection'} as wide as the hidden states "
+            f"there would be {tap.width}"
+        )
+    attention, _, bias = (tap.bias or "").rpartition(".")
+    if bias and not isinstance(getattr(_find(model, attention), bias, None), Tensor):
+        raise HornbookError(f"teacher.family.biases: {attention} has no parameter {bias!r}")
+
+
 def _find(model: Any, path: str) -> nn.Module:
-    """Return the module at a path inside the base model, or say how far the path leads and what is there."""
+    """Return the module at a path inside the base model, or report how far the path leads and what is there."""
     module: nn.Module = base_encoder(model)
     passed: list[str] = []
     for name in path.split("."):

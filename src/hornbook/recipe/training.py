@@ -5,8 +5,9 @@ import itertools
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
+from hornbook.recipe.objectives import OBJECTIVES
 from hornbook.recipe.settings import NOT_IN_KEY, Count, PathText, Seeds, Settings, Share, all_text
 
 # Outputs of a teacher are asked for once for all cells of a grid.
@@ -202,11 +203,10 @@ class DistilConfig(TrainingConfig):
     """AdamW's epsilon."""
     pack: Literal["none", "length", "pairs"] = "none"
     """`length` joins neighbouring units up to `max_length`, `pairs` sets two of them side by side as segments."""
-    objectives: dict[Literal["relations", "logits"], Annotated[float, Field(gt=0)]] = Field(
-        default={"relations": 1.0}, min_length=1
-    )
-    """What the student learns from its teacher, with weights: `relations` (MiniLMv2), `logits` (Hinton et al. 2015;
-    the teacher must be a classifier)."""
+    objectives: dict[str, float | dict[str, Any]] = Field(default={"relations": 1.0}, min_length=1)
+    """Losses to add up, with their weights: `relations` (MiniLMv2), `logits` (Hinton et al. 2015; the teacher must be
+    a classifier), `attention` (MiniLM; as many heads as the teacher), `hidden_states` (TinyBERT), or one of an
+    installed package."""
     temperature: float = Field(default=2.0, gt=0)
     """Of the `logits` objective: both models' outputs are divided by it."""
     relation_heads: Count | None = Field(default=None, ge=1)
@@ -216,6 +216,17 @@ class DistilConfig(TrainingConfig):
     """The teacher's layer, counted from 1; by default the last, 21 for BERT-large, 19 for RoBERTa-large."""
     snapshots: tuple[Annotated[Count, Field(ge=1)], ...] = ()
     """Steps after which the student is kept as it is then, beside its end (paper, Figure 2)."""
+
+    @field_validator("objectives", mode="after")
+    @classmethod
+    def _check_objectives(cls, objectives: dict[str, float | dict[str, Any]]) -> dict[str, float | dict[str, Any]]:
+        for name, setting in objectives.items():
+            if name not in OBJECTIVES:
+                raise ValueError(OBJECTIVES.unknown(name))
+            weight = setting.get("weight") if isinstance(setting, dict) else setting
+            if not isinstance(weight, int | float) or not weight > 0:
+                raise ValueError(f"{name}: set its weight to a number greater than 0, not {weight!r}")
+        return objectives
 
     @model_validator(mode="after")
     def _check_budget(self) -> "DistilConfig":

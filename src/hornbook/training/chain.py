@@ -1,4 +1,4 @@
-"""A chain: a student is distilled on one textbook, then on the next (the paper's CC&TaskDA)."""
+"""A chain: distil a student on one textbook, then on the next (the paper's CC&TaskDA)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +8,8 @@ from hornbook.errors import HornbookError
 from hornbook.models.source import Model
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
 from hornbook.store import Artifact, Destination, Store
-from hornbook.training.distil import distil, open_book
+from hornbook.training.books import open_book
+from hornbook.training.distil import distil
 
 
 def distil_chain(
@@ -27,21 +28,21 @@ def distil_chain(
 
     Args:
         teacher: a model folder or hub name.
-        textbooks: finished textbooks, or the same as token ids; one is `distil`.
-        out: the last student's folder; those before it stand beside it with a number. Or a store.
-        student: its size and how it begins.
+        textbooks: finished textbooks, or their token ids; one alone is `distil`.
+        out: the last student's folder; earlier students stand beside it with a number. Or a store.
+        student: the student's size and initial weights.
         config: settings of the first distillation.
-        then: settings of those after it where they differ; a budget among them takes the place of the first's.
-        seed: of the student's first weights, the order of the units and dropout.
-        family: where the teacher's projections stand, for a family that is not in the table.
-        start: a student distilled before, as which this one begins.
+        then: settings of the later ones where they differ; a budget replaces that of the first.
+        seed: of the student's initial weights, the order of the units and dropout.
+        family: where the teacher keeps its projections, for a family that is not in the table.
+        start: a student distilled earlier to begin from.
 
     Returns:
         the students, stage "student"; the last is the chain's.
 
     Raises:
         HornbookError: as `distil`; the textbooks are about different tasks.
-        pydantic.ValidationError: `then` holds what is no setting.
+        pydantic.ValidationError: `then` has an unknown setting.
     """
     config = config or DistilConfig()
     later = config.changed(then or {})

@@ -1,38 +1,45 @@
 """Distillation: the student follows the teacher through a textbook (paper, section 2.2, step 2)."""
 
-import math
 import shutil
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from hornbook.errors import HornbookError
 from hornbook.models.encode import Encoded
-from hornbook.models.families import Sizes, family_settings, key_widths, sizes_of
+from hornbook.models.families import family_settings, sizes_of
 from hornbook.models.loading import kind_of, label_settings, load_encoder, load_ready_classifier, ready_config
 from hornbook.models.predict import best_device, predict
-from hornbook.models.scale import Scale, evenly, in_unit, output_layer, scale_of, standardise
+from hornbook.models.saving import save_model
+from hornbook.models.scale import evenly, in_unit, output_layer, scale_of, standardise
 from hornbook.models.source import Model, load_config, model_key, model_path
 from hornbook.models.student import LAYERS, RANDOM, check_student, init_key, new_student, student_config
-from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16, only_reached, projection_taps
+from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16, only_reached
 from hornbook.models.tokenizers import load_tokenizer, tokenizer_key
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
-from hornbook.store import MANIFEST, Artifact, Destination, StageContext, load, make, result_config
+from hornbook.store import Artifact, Destination, StageContext, make, result_config
 from hornbook.tasks import REGRESSION
-from hornbook.training.finetune import save_model
-from hornbook.training.objectives import Distillation, Logits, Objective, Relations
+from hornbook.training.books import check_tokens, common_task, open_book
+from hornbook.training.distillation import (
+    Distillation,
+    Learner,
+    all_taps,
+    create_objectives,
+    needs_head,
+    objective_versions,
+    weight_of,
+)
+from hornbook.training.objectives import Objective, Pair
 from hornbook.training.processes import make_together, process
-from hornbook.training.relations import relation_heads
 from hornbook.training.steps import StepDataset, StepPlan
-from hornbook.training.tokens import VERSION as TOKENS_VERSION
-from hornbook.training.tokens import encode_textbook, max_tokens_read, open_tokens
+from hornbook.training.tokens import encode_textbook, open_tokens
 from hornbook.training.trainer import bytes_needed, train, use_bfloat16, write_log
 
 VERSION = 2
-_LOOKED_AT = 64  # units, to learn the scale of a teacher's scores
-_LARGE_TEACHERS = {("bert", 24, 1024): 21, ("roberta", 24, 1024): 19, ("xlm-roberta", 24, 1024): 19}
+_SCALE_UNITS = 64  # units of the textbook on which the scale of a teacher's scores is measured
 
 
 def distil(
@@ -48,30 +55,30 @@ def distil(
 ) -> Artifact:
     """Distil a student from a teacher through a textbook.
 
-    Started by torchrun in several processes, all take part in each step; without dropout the result is that of
-    one process but for the rounding.
+    Where torchrun starts several processes, all take part in each step; without dropout the result equals that of
+    one process up to rounding.
 
     Args:
-        teacher: a model folder or hub name; a classifier where the logits are an objective.
-        textbook: a finished textbook, or the same as token ids (see `encode_textbook`).
+        teacher: a model folder or hub name; a classifier where an objective taps the logits.
+        textbook: a finished textbook, or its token ids (see `encode_textbook`).
         out: the artefact's folder: the student's encoder in Hugging Face format, `log.csv`, the manifest.
-        student: its size and how it begins.
-        config: objectives, budget, learning rate and the like.
-        seed: of the student's first weights, the order of the units and dropout.
-        family: where the teacher's projections stand, for a family that is not in the table.
-        start: a student distilled before, as which this one begins, whatever `student.init` says.
+        student: the student's size and initial weights.
+        config: objectives, budget, learning rate and so on.
+        seed: of the student's initial weights, the order of the units and dropout.
+        family: where the teacher keeps its projections, for a family that is not in the table.
+        start: a student distilled earlier to begin from, in place of `student.init`.
 
     Returns:
         the artefact, stage "student".
 
     Raises:
         HornbookError: a model cannot be loaded, sizes do not fit together, the textbook is about another task than
-            that of the student distilled before, or the loss does not fall.
+            that of the earlier student, or the loss does not fall.
     """
     student, config = student or StudentConfig(), config or DistilConfig()
     book = open_book(textbook)
     if book.stage == "tokens":
-        _check_same_reading(book, teacher, config)
+        check_tokens(book, teacher, config)
     if start is None:
         inputs, begun = _student_inputs(teacher, student), student
     else:
@@ -84,9 +91,8 @@ def distil(
     }
 
     def build(context: StageContext) -> None:
-        about = _one_task(book, _distilled_before(begun))
-        check_sizes(teacher, begun, config, family)
-        if "logits" in config.objectives:
+        about = common_task(book, begun.init)
+        if needs_head(check_sizes(teacher, begun, config, family)):
             ready_config(model_path(teacher))
         tokens = book
         if book.stage == "textbook":
@@ -103,7 +109,7 @@ def distil(
             "seed": seed,
             "student": result_config(student),
             "family": family_settings(family),
-            **_counted(config),
+            **_settings_for_key(config),
             **_kind_version(teacher, config),
         },
         inputs=inputs,
@@ -112,16 +118,28 @@ def distil(
     )
 
 
-def open_book(textbook: Artifact | Path | str) -> Artifact:
-    """Return a finished textbook, or the same as token ids.
+@dataclass(frozen=True)
+class _Models:
+    """What a distillation works with, loaded.
 
-    Raises:
-        HornbookError: it is something else, or not finished.
+    Attributes:
+        teacher: frozen.
+        student: with a head if the teacher has one.
+        tokenizer: of both.
+        objectives: by name.
+        restored: a context in which the student's outputs are in the teacher's unit, as it is saved.
     """
-    book = textbook if isinstance(textbook, Artifact) else load(textbook)
-    if book.stage not in {"textbook", "tokens"}:
-        raise HornbookError(f"{book.path}: holds a {book.stage}, but a textbook is needed here")
-    return book
+
+    teacher: Any
+    student: Any
+    tokenizer: Any
+    objectives: Mapping[str, Objective]
+    restored: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def save(self, folder: Path, max_length: int) -> None:
+        """Save the student."""
+        with self.restored():
+            save_model(self.student, self.tokenizer, folder, max_length)
 
 
 def _build(
@@ -133,92 +151,118 @@ def _build(
     seed: int,
     family: FamilyConfig | None,
 ) -> None:
+    objectives = create_objectives(Pair(*_configs(path, size, family), config, family), seed)
     tokenizer = load_tokenizer(path)
-    own = load_config(path)
-    sizes = sizes_of(own, family)
-    logits, projections = "logits" in config.objectives, "relations" in config.objectives
-    teacher = freeze(load_ready_classifier(path) if logits else load_encoder(path))
-    heads = _relation_heads(own, size, config, family) if projections else None
-    objectives: dict[Objective, float] = {}
-    if heads is not None:
-        objectives[Relations(heads)] = config.objectives["relations"]
-    head = None
-    if logits:
-        kind = kind_of(teacher.config)
-        objectives[Logits(config.temperature, kind)] = config.objectives["logits"]
-        head = label_settings([teacher.config.id2label[i] for i in range(teacher.config.num_labels)], kind)
-    student = new_student(teacher.config, size, seed, family, head=head, encoder=teacher)
-    layer = config.teacher_layer or default_teacher_layer(teacher.config.model_type, sizes)
-    teaching = Tapped(teacher, projection_taps(teacher, layer, family) if projections else {}, logits)
-    learning = Tapped(student, projection_taps(student, size.layers, family) if projections else {}, logits)
-    encoded = open_tokens(tokens, tokenizer.pad_token_id)
-    if (longest := int(encoded.lengths.max())) > tokenizer.model_max_length:
-        raise HornbookError(
-            f"{tokens.path}: holds a unit of {longest} tokens, but the teacher takes {tokenizer.model_max_length}"
-        )
-    regression = logits and kind_of(teacher.config) == "regression"
-    scale, output = _standardised(teacher, student, encoded) if regression else (None, None)
+    encoded = _open_tokens(tokens, tokenizer)
+    models = _load_models(path, tokenizer, objectives, encoded, size, seed, family)
     bfloat16 = use_bfloat16(config.precision)
     if bfloat16:  # after the unit of scores is out of the head: large numbers lose more
-        multiply_in_bfloat16(teacher)
-
-    def save(folder: Path) -> None:
-        with in_unit(output, scale):
-            save_model(student, tokenizer, folder, config.max_length)
-
+        multiply_in_bfloat16(models.teacher)
     plan = StepPlan(
         encoded.lengths, config.batch, seed, epochs=config.epochs, steps=config.steps, tokens=config.tokens
     )
     if beyond := [step for step in config.snapshots if step > plan.count]:
         raise HornbookError(f"distil.snapshots: there is no step {beyond[0]}; the budget is {plan.count} steps")
-    kept = {step: context.resume / _snapshot_name(step) for step in config.snapshots}
+    log = _train(context, models, encoded, plan, size, config, seed, bfloat16)
+    write_log(log, context.path / "log.csv")
+    models.save(context.path, config.max_length)
+    index, count = process()
+    if index == 0:
+        for step in config.snapshots:  # copied: if killed now, the run resumes from a later step than theirs
+            shutil.copytree(context.resume / _snapshot_name(step), context.path / _snapshot_name(step))
+    context.counts = {"steps": plan.count, "tokens": plan.tokens, "parameters": models.student.num_parameters()}
+    context.info = {"last_loss": log[-1]["loss"] if log else None}
+    for objective in objectives.values():
+        context.info |= objective.info()
+    context.measured |= {"bfloat16": bfloat16, "processes": count}
+
+
+def _open_tokens(tokens: Artifact, tokenizer: Any) -> Encoded:
+    encoded = open_tokens(tokens, tokenizer.pad_token_id)
+    if (longest := int(encoded.lengths.max())) > tokenizer.model_max_length:
+        raise HornbookError(
+            f"{tokens.path}: holds a unit of {longest} tokens, but the teacher takes {tokenizer.model_max_length}"
+        )
+    return encoded
+
+
+def _load_models(
+    path: str,
+    tokenizer: Any,
+    objectives: Mapping[str, Objective],
+    encoded: Encoded,
+    size: StudentConfig,
+    seed: int,
+    family: FamilyConfig | None,
+) -> _Models:
+    """Load the teacher and make the student, with heads where an objective taps the logits."""
+    if not needs_head(objectives):
+        teacher = freeze(load_encoder(path))
+        student = new_student(teacher.config, size, seed, family, encoder=teacher)
+        return _Models(teacher, student, tokenizer, objectives)
+    teacher = freeze(load_ready_classifier(path))
+    kind = kind_of(teacher.config)
+    head = label_settings([teacher.config.id2label[i] for i in range(teacher.config.num_labels)], kind)
+    student = new_student(teacher.config, size, seed, family, head=head, encoder=teacher)
+    restored = _standardised(teacher, student, encoded) if kind == "regression" else nullcontext
+    return _Models(teacher, student, tokenizer, objectives, restored)
+
+
+def _train(
+    context: StageContext,
+    models: _Models,
+    encoded: Encoded,
+    plan: StepPlan,
+    size: StudentConfig,
+    config: DistilConfig,
+    seed: int,
+    bfloat16: bool,
+) -> list[dict[str, float]]:
+    """Train the student; return the log."""
+    weights = {name: weight_of(setting) for name, setting in config.objectives.items()}
+    teacher = Tapped(models.teacher, all_taps(models.objectives)[0])
+    learner = Learner(models.student, models.objectives)
     index, count = process()
     max_positions = config.micro_batch_tokens
-    with only_reached(learning):
-        context.needed = bytes_needed(learning, scored=False, snapshots=len(config.snapshots))
-        log = train(
-            learning,
+    snapshots = {
+        step: partial(models.save, context.resume / _snapshot_name(step), config.max_length)
+        for step in config.snapshots
+    }
+    with only_reached(learner):
+        context.needed = bytes_needed(learner, scored=False, snapshots=len(snapshots))
+        return train(
+            learner,
             StepDataset(encoded, plan, max_positions=max_positions, process=index, processes=count),
-            Distillation(teaching, objectives, bfloat16),
+            Distillation(teacher, models.objectives, weights, bfloat16),
             config,
             description=f"distil {size.layers}x{size.hidden}",
             folder=context.resume,
             seed=seed,
             adam_epsilon=config.adam_epsilon,
-            # One that has learned before begins low, and rises with the learning rate before it falls.
+            # A student that has learned before begins low, and its loss rises with the learning rate before it falls.
             must_fall=size.init == RANDOM,
-            keep={step: partial(save, folder) for step, folder in kept.items()},
+            keep=snapshots,
         )
-    write_log(log, context.path / "log.csv")
-    save(context.path)
-    if index == 0:
-        for folder in kept.values():  # copied: a run that is killed now goes on from beyond the step they are of
-            shutil.copytree(folder, context.path / folder.name)
-    context.counts = {"steps": plan.count, "tokens": plan.tokens, "parameters": student.num_parameters()}
-    context.info = {"last_loss": log[-1]["loss"] if log else None}
-    if projections:
-        context.info |= {"teacher_layer": layer, "relation_heads": heads}
-    context.measured |= {"bfloat16": bfloat16, "processes": count}
 
 
-def _standardised(teacher: Any, student: Any, encoded: Encoded) -> tuple[Scale, nn.Linear]:
-    """Bring a regression teacher's outputs to mean 0 and deviation 1 on some of the textbook.
+def _standardised(teacher: Any, student: Any, encoded: Encoded) -> Callable[[], AbstractContextManager[None]]:
+    """Bring a regression teacher's outputs to mean 0 and deviation 1 on some of the textbook, in place.
 
     Returns:
-        the scale, and the student's output layer, which learns on it.
+        a function whose context brings the student's output layer, trained on that scale, to the teacher's unit.
     """
     if teacher.config.num_labels != 1:
         raise HornbookError(f"the teacher has {teacher.config.num_labels} outputs, but a regression has one")
-    some = evenly(encoded, _LOOKED_AT)
+    some = evenly(encoded, _SCALE_UNITS)
     taught, layer = output_layer(teacher.to(best_device()), some), output_layer(student, some)
     centred = layer.bias is not None
     scale = scale_of(predict(teacher, some), "the teacher's outputs on the textbook", centred=centred)
     standardise(taught, scale)
-    return scale, layer
+    return partial(in_unit, layer, scale)
 
 
 def _kind_version(teacher: Model, config: DistilConfig) -> dict[str, int]:
-    """Return what the key holds besides: see `tasks.kind_version`; outputs count as an objective only."""
+    """Return what `tasks.kind_version` adds to the key, where the teacher's outputs are learned from."""
     if "logits" not in config.objectives:
         return {}
     if isinstance(teacher, Artifact) and teacher.planned:
@@ -251,7 +295,7 @@ def snapshot(student: Artifact, step: int, out: Destination) -> Artifact:
         context.counts = {"steps": step, "parameters": student.counts["parameters"]}
         context.info["task"] = student.info.get("task")
 
-    # It reads as the student does.
+    # Its tokenizer is the student's.
     inputs = {"student": student.key, "tokenizer": student.manifest["inputs"]["tokenizer"]}
     return make(out, stage="student", version=VERSION, config={"step": step}, inputs=inputs, build=build)
 
@@ -259,7 +303,7 @@ def snapshot(student: Artifact, step: int, out: Destination) -> Artifact:
 def undistilled_student(
     teacher: Model, out: Destination, student: StudentConfig, *, seed: int = 0, family: FamilyConfig | None = None
 ) -> Artifact:
-    """Make a student that was never distilled, to compare: its first weights, the teacher's tokenizer.
+    """Make a student that was never distilled, as a baseline: its initial weights, the teacher's tokenizer.
 
     Returns:
         the artefact, stage "student".
@@ -284,52 +328,32 @@ def undistilled_student(
     )
 
 
-def default_teacher_layer(model_type: str, sizes: Sizes) -> int:
-    """Return the layer that teaches: 21 of BERT-large, 19 of RoBERTa-large, else the last (facts, section 3)."""
-    return _LARGE_TEACHERS.get((model_type, sizes.layers, sizes.hidden), sizes.layers)
-
-
 def check_sizes(
     teacher: Model, student: StudentConfig, config: DistilConfig, family: FamilyConfig | None = None
-) -> None:
-    """Check, before anything costly runs, that teacher, student and objectives fit together.
+) -> dict[str, Objective]:
+    """Check, before anything expensive runs, that teacher, student and objectives fit together.
+
+    Returns:
+        the objectives by name.
 
     Raises:
-        HornbookError: the teacher's family is unknown, heads do not divide a width, or the layer is not there.
+        HornbookError: the teacher's family is unknown, heads do not divide a width, there is no such layer, or an
+            objective does not fit.
     """
     check_student(teacher, student, family)
-    sizes = sizes_of(load_config(teacher), family)
-    if "relations" in config.objectives:
-        _relation_heads(load_config(teacher), student, config, family)
-    if config.teacher_layer is not None and config.teacher_layer > sizes.layers:
+    configs = _configs(teacher, student, family)
+    layers = sizes_of(configs[0], family).layers
+    if config.teacher_layer is not None and config.teacher_layer > layers:
         raise HornbookError(
-            f"distil.teacher_layer: there is no layer {config.teacher_layer}; the teacher has {sizes.layers}"
+            f"distil.teacher_layer: there is no layer {config.teacher_layer}; the teacher has {layers}"
         )
+    return create_objectives(Pair(*configs, config, family))
 
 
-def _relation_heads(
-    teacher_config: Any, student: StudentConfig, config: DistilConfig, family: FamilyConfig | None
-) -> int:
-    hidden, keys = key_widths(teacher_config, family)
-    wide, narrow = key_widths(student_config(teacher_config, student, family), family)
-    return relation_heads(config.relation_heads, hidden, wide, math.gcd(keys, narrow))
-
-
-def _distilled_before(student: StudentConfig) -> Artifact | None:
-    """Return the student that this one begins as, if it was distilled here."""
-    return load(student.init) if (Path(student.init) / MANIFEST).is_file() else None
-
-
-def _one_task(book: Artifact, before: Artifact | None) -> str | None:
-    """Return the key of the task that a student learns about, None where its textbooks are about none."""
-    about: str | None = book.info.get("task")
-    earlier: str | None = before.info.get("task") if before else None
-    if before and about and earlier and about != earlier:
-        raise HornbookError(
-            f"{book.path}: is about another task than the textbook of {before.path}, as which the student begins; "
-            "a chain's textbooks must be about one task"
-        )
-    return about or earlier
+def _configs(teacher: Model, student: StudentConfig, family: FamilyConfig | None) -> tuple[Any, Any]:
+    """Return the Hugging Face configurations of teacher and student."""
+    own = load_config(teacher)
+    return own, student_config(own, student, family)
 
 
 def _student_inputs(teacher: Model, student: StudentConfig) -> dict[str, str]:
@@ -339,8 +363,8 @@ def _student_inputs(teacher: Model, student: StudentConfig) -> dict[str, str]:
     return inputs if init is None else {**inputs, "init": init}
 
 
-def _counted(config: DistilConfig) -> dict[str, Any]:
-    """Return the settings that count in this run: not those of a budget or an objective that is not used."""
+def _settings_for_key(config: DistilConfig) -> dict[str, Any]:
+    """Return the settings that affect this run: not those of a budget or an objective that is not used."""
     settings = result_config(config)
     if config.budget != "tokens":
         settings.pop("tokens")
@@ -352,26 +376,10 @@ def _counted(config: DistilConfig) -> dict[str, Any]:
         settings.pop("temperature")
     if not config.snapshots:
         settings.pop("snapshots")
+    if versions := objective_versions(config.objectives):
+        settings["objective_versions"] = versions
     return settings
 
 
 def _snapshot_name(step: int) -> str:
     return f"step-{step}"
-
-
-def _check_same_reading(tokens: Artifact, teacher: Model, config: DistilConfig) -> None:
-    if tokens.manifest["inputs"]["tokenizer"] != tokenizer_key(teacher):
-        raise HornbookError(f"{tokens.path}: these token ids are those of another tokenizer than the teacher's")
-    if tokens.manifest["stage_version"] != TOKENS_VERSION:
-        raise HornbookError(f"{tokens.path}: these token ids are of another version of hornbook; make them anew")
-    made = tokens.manifest["config"]
-    for name, wanted in (("max_length", config.max_length), ("pack", config.pack)):
-        if made[name] != wanted:
-            raise HornbookError(
-                f"{tokens.path}: these token ids were made with {name} {made[name]}, but distil.{name} is {wanted}"
-            )
-    if made["limit"] > (limit := max_tokens_read(teacher, config.max_length)):
-        raise HornbookError(
-            f"{tokens.path}: these token ids are for a model that takes {made['limit']} tokens; the teacher takes "
-            f"{limit}"
-        )

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from hornbook.errors import HornbookError, TrainingError
 from hornbook.metrics import score_of
-from hornbook.models.encode import Batch, Encoded, encode, model_inputs
+from hornbook.models.encode import Batch, Encoded, encode, encode_split, model_inputs
 from hornbook.models.families import family_settings
-from hornbook.models.loading import has_head_for, load_classifier, quiet_transformers
+from hornbook.models.loading import has_head_for, load_classifier
 from hornbook.models.predict import predict
+from hornbook.models.saving import save_model
 from hornbook.models.scale import Scale, fitted, in_unit, output_layer, scale_of, take_up
 from hornbook.models.source import Model, model_key, model_path
-from hornbook.models.tokenizers import load_tokenizer, save_tokenizer, tokenizer_key, warn_of_length
+from hornbook.models.tokenizers import load_tokenizer, tokenizer_key, warn_of_length
 from hornbook.recipe import AdaptConfig, FamilyConfig, FinetuneConfig
 from hornbook.store import MANIFEST, RUN, Artifact, Destination, StageContext, load, result_config
 from hornbook.tasks import Task, kind_version, open_task
@@ -264,13 +265,6 @@ def _wanted(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     return columns[GOLD][columns[_GOLD_WEIGHT] > 0] if GOLD in columns else columns[TEACHER][:, 0]
 
 
-def encode_split(task: Task, split: str, tokenizer: Any, max_length: int) -> tuple[Encoded, NDArray[Any]]:
-    """Return a split's token ids and its gold labels (see `Task.gold`)."""
-    table = task.split(split)
-    pairs = table["text_pair"].to_pylist() if task.pair else None
-    return encode(table["text"].to_pylist(), pairs, tokenizer, max_length), task.gold(split)
-
-
 def training_data(
     task: Task, tokenizer: Any, config: FinetuneConfig, outputs: Outputs | None = None, scale: Scale | None = None
 ) -> tuple[Encoded, dict[str, NDArray[Any]]]:
@@ -330,10 +324,3 @@ def task_loss(kind: Kind, temperature: float = 1.0) -> Loss:
         return losses
 
     return loss
-
-
-def save_model(model: Any, tokenizer: Any, folder: Path, max_length: int) -> None:
-    """Save a model with its tokenizer in Hugging Face format; texts are to be cut at `max_length` tokens."""
-    quiet_transformers()
-    model.save_pretrained(folder)
-    save_tokenizer(tokenizer, folder, max_length)

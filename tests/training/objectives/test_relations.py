@@ -4,8 +4,8 @@ import torch
 from hypothesis import given, settings
 
 from hornbook.errors import HornbookError
-from hornbook.training import relations as relations_module
-from hornbook.training.relations import RELATIONS, legal_relation_heads, relation_heads, relation_loss
+from hornbook.training.objectives import relations as relations_module
+from hornbook.training.objectives.relations import RELATIONS, legal_relation_heads, relation_heads, relation_loss
 
 
 def naive_loss(teacher, student, mask, heads):

@@ -2,7 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from hornbook.training.objectives import Distillation, Logits, Relations
+from hornbook.training.distillation import Distillation
+from hornbook.training.objectives.logits import Logits
+from hornbook.training.objectives.relations import Relations
 
 MASK = torch.ones(3, 2)
 
@@ -10,9 +12,10 @@ MASK = torch.ones(3, 2)
 class Speaks(nn.Module):
     """A model whose taps are its own parameters."""
 
-    def __init__(self, **taps):
+    def __init__(self, taps):
         super().__init__()
-        self.taps = nn.ParameterDict(taps)
+        self.taps = taps
+        self.own = nn.ParameterList(taps.values())
         self.model = nn.Module()
         self.model.config = type("Config", (), {"type_vocab_size": 0})
 
@@ -36,13 +39,17 @@ def test_a_regression_is_compared_by_its_distance():
 
 def test_objectives_add_up_with_their_weights():
     def random():
-        return {name: torch.randn(3, 2, 4) for name in ("query", "key", "value")} | {"logits": torch.randn(3, 2)}
+        taps = {f"relations.{name}": torch.randn(3, 2, 4) for name in ("query", "key", "value")}
+        taps["logits.logits"] = torch.randn(3, 2)
+        return {name: nn.Parameter(tensor) for name, tensor in taps.items()}
 
-    teacher, student = Speaks(**random()), Speaks(**random())
+    teacher, student = Speaks(random()), Speaks(random())
     batch = {"input_ids": torch.ones(3, 2, dtype=torch.long), "attention_mask": MASK}
-    losses = Distillation(teacher, {Relations(2): 1.0, Logits(1.0): 0.5})(student, batch)
+    objectives = {"relations": Relations(2), "logits": Logits(1.0)}
+    losses = Distillation(teacher, objectives, {"relations": 1.0, "logits": 0.5})(student, batch)
     assert set(losses) == {"query", "key", "value", "logits"}
-    alone = Logits(1.0)(teacher(), student(), MASK)["logits"]
+    logits = ({"logits": model()["logits.logits"]} for model in (teacher, student))
+    alone = Logits(1.0)(*logits, MASK)["logits"]
     assert losses["logits"].item() == pytest.approx(0.5 * alone.item())
     sum(losses.values()).backward()
     assert all(p.grad is not None for p in student.parameters())

@@ -1,0 +1,14 @@
+"""Saving a model with its tokenizer."""
+
+from pathlib import Path
+from typing import Any
+
+from hornbook.models.loading import quiet_transformers
+from hornbook.models.tokenizers import save_tokenizer
+
+
+def save_model(model: Any, tokenizer: Any, folder: Path, max_length: int) -> None:
+    """Save a model and its tokenizer in Hugging Face format; the tokenizer cuts texts at `max_length` tokens."""
+    quiet_transformers()
+    model.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder, max_length)

@@ -1,0 +1,117 @@
+"""The loss of a distillation: a weighted sum of objectives between a tapped teacher and a tapped student."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hornbook.models.encode import Batch, model_inputs
+from hornbook.models.taps import LOGITS_TAP, OutputTap, Tap, Tapped, Taps
+from hornbook.recipe import validate
+from hornbook.recipe.objectives import OBJECTIVES
+from hornbook.training.objectives import Objective, Pair
+
+_WEIGHT = "weight"
+
+
+def create_objectives(pair: Pair, seed: int = 0) -> dict[str, Objective]:
+    """Return the objectives of a distillation by name, in the order of `distil.objectives`.
+
+    Args:
+        pair: teacher, student and settings.
+        seed: of the random weights that objectives of their own begin with.
+
+    Raises:
+        HornbookError: teacher and student do not fit an objective, or an option of one is not legal.
+    """
+    objectives: dict[str, Objective] = {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name, weight in pair.config.objectives.items():
+            given = {} if isinstance(weight, float) else {k: v for k, v in weight.items() if k != _WEIGHT}
+            kind: type[Objective] = OBJECTIVES[name]
+            objectives[name] = kind.create(pair, validate(kind.Options, given, f"distil.objectives.{name}"))
+    return objectives
+
+
+def weight_of(setting: float | Mapping[str, Any]) -> float:
+    """Return the weight in a value of `distil.objectives`: a number, or a mapping with `weight` and options."""
+    return setting if isinstance(setting, float) else float(setting[_WEIGHT])
+
+
+def objective_versions(names: Iterable[str]) -> dict[str, int]:
+    """Return the versions of objectives, for a content key; those of version 1 are left out."""
+    versions = {name: OBJECTIVES[name].version for name in names}
+    return {name: version for name, version in versions.items() if version > 1}
+
+
+def all_taps(objectives: Mapping[str, Objective]) -> tuple[Taps, Taps]:
+    """Return the taps of the teacher and of the student for all objectives, named "objective.tap"."""
+    teacher: dict[str, Tap | OutputTap] = {}
+    student: dict[str, Tap | OutputTap] = {}
+    for name, objective in objectives.items():
+        of_teacher, of_student = objective.taps()
+        teacher |= {f"{name}.{tap}": where for tap, where in of_teacher.items()}
+        student |= {f"{name}.{tap}": where for tap, where in of_student.items()}
+    return teacher, student
+
+
+def needs_head(objectives: Mapping[str, Objective]) -> bool:
+    """Return whether an objective taps the logits: the teacher must be a classifier, and the student becomes one."""
+    return any(LOGITS_TAP in taps.values() for taps in all_taps(objectives))
+
+
+class Learner(Tapped):
+    """What is trained: a tapped student, and the parameters of the objectives."""
+
+    def __init__(self, student: Any, objectives: Mapping[str, Objective]) -> None:
+        """Tap the student as the objectives need."""
+        super().__init__(student, all_taps(objectives)[1])
+        self.objectives = nn.ModuleList(objectives.values())
+
+
+class Distillation:
+    """The loss of a tapped student on a batch, against a tapped teacher."""
+
+    def __init__(
+        self,
+        teacher: Tapped,
+        objectives: Mapping[str, Objective],
+        weights: Mapping[str, float],
+        bfloat16: bool = False,
+    ) -> None:
+        """Follow a teacher.
+
+        Args:
+            teacher: frozen, with the taps of `all_taps`.
+            objectives: by name.
+            weights: of the objectives.
+            bfloat16: whether the teacher runs in bfloat16.
+        """
+        self.teacher, self.objectives, self.weights, self.bfloat16 = teacher, objectives, weights, bfloat16
+
+    def __call__(self, student: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Return the weighted losses by name, each averaged over the sequences of the batch.
+
+        Each has the name that its objective gives it; of two with one name the second gets its objective's in front.
+        """
+        device = batch["input_ids"].device
+        if next(self.teacher.parameters()).device != device:
+            self.teacher.to(device)
+        inputs = model_inputs(self.teacher.model, batch)
+        # The Trainer casts the student's pass only; the losses themselves stay in float32.
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
+            expected = self.teacher(**inputs)
+        found = student(**inputs)
+        losses: dict[str, Tensor] = {}
+        for name, objective in self.objectives.items():
+            own = objective(_of(name, expected), _of(name, found), batch["attention_mask"])
+            for part, loss in own.items():
+                losses[part if part not in losses else f"{name}_{part}"] = loss * self.weights[name]
+        return losses
+
+
+def _of(objective: str, tapped: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    prefix = f"{objective}."
+    return {name.removeprefix(prefix): tensor for name, tensor in tapped.items() if name.startswith(prefix)}
