@@ -1,4 +1,4 @@
-"""`hornbook corpus`: the general corpus."""
+"""`hornbook corpus`: build the general corpus."""
 
 from typing import Annotated, Any
 
@@ -18,10 +18,9 @@ def corpus_build_command(
     settings: dict[str, Any],
     quiet: bool = False,
 ) -> Answer:
-    """Cut sources to units and de-duplicate them."""
+    """Build a corpus: split sources into units and remove duplicates."""
     from hornbook import corpus
 
     values = {"sources": tuple(sources), **settings}
-    return show_artifact(
-        corpus.build(settings_of.validate(settings_of.CorpusConfig, values, "corpus build"), out), quiet
-    )
+    config = settings_of.validate(settings_of.CorpusConfig, values, "corpus build")
+    return show_artifact(corpus.build(config, out), quiet)

@@ -1,4 +1,4 @@
-"""Many runs and their page: `hornbook experiment` and `report`."""
+"""Grids of runs and the HTML report: `hornbook experiment` and `report`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,20 +17,20 @@ from hornbook.machine import load as machine
 
 
 def experiment_command(
-    file: Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="An experiment file: a recipe and its axes.")],
+    file: Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="Experiment file: a base recipe and its axes.")],
     runs: _Runs = Path("runs"),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show cells, stages and time.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Run more cells than `most_cells`.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show cells, stages and time; run nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Run even if there are more cells than `most_cells`.")] = False,
     cluster: Annotated[
         str | None,
         typer.Option(
             "--cluster",
-            help="Run cells side by side on a Ray cluster, one a GPU: `auto`, `local`, HOST:PORT or ray://HOST:PORT.",
+            help="Run cells in parallel on a Ray cluster, one per GPU: `auto`, `local`, HOST:PORT or ray://HOST:PORT.",
         ),
     ] = None,
     quiet: bool = False,
 ) -> Answer:
-    """Run a grid of recipes that differ in some settings; what is finished, or shared, is not computed again."""
+    """Run a grid of recipes that differ in some settings. Finished and shared stages are not computed again."""
     from rich.markdown import Markdown
 
     from hornbook import experiment
@@ -85,7 +85,7 @@ def experiment_command(
 
 
 def _say_failed(what: str, failed: Mapping[str, str], quiet: bool) -> None:
-    """Say which cells failed, those for the same reason in one line."""
+    """Print which cells failed, one line per reason."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in failed.items():
         by_reason.setdefault(reason, []).append(name)
@@ -101,12 +101,13 @@ def report_command(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="The page, Markdown beside it. Default: report.html in RUN, report-NAME.html beside a file."
+            "--out",
+            help="HTML file, with Markdown beside it. Default: report.html in RUN, report-NAME.html beside a file.",
         ),
     ] = None,
     quiet: bool = False,
 ) -> Answer:
-    """Write a page that opens anywhere: how good the student is, what its textbook is like, what to try next."""
+    """Write an HTML report that needs no network: scores, curves, textbooks, mistakes, what to try next."""
     from hornbook.report.page import write_report
 
     place = runs[0]

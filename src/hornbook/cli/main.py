@@ -1,7 +1,10 @@
 """The commands and their groups. Heavy imports stand inside the commands, so that `hornbook --help` is quick."""
 
+from typing import Annotated
+
 import typer
 
+import hornbook
 from hornbook.cli.command import Commands, command
 from hornbook.cli.corpus import corpus_build_command
 from hornbook.cli.experiment import experiment_command, report_command
@@ -9,18 +12,29 @@ from hornbook.cli.run import new_command, quickstart_command, run_command
 from hornbook.cli.stages import adapt_command, distil_command, evaluate_command, finetune_command
 from hornbook.cli.textbook import textbook_build_command, textbook_show_command, textbook_stats_command
 
-app = typer.Typer(
-    name="hornbook",
-    help="Make a small encoder for one task from a big fine-tuned one.",
-    cls=Commands,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-corpus_app = typer.Typer(help="The general corpus: sources cut to units, de-duplicated.", cls=Commands)
-textbook_app = typer.Typer(help="Textbooks: from what a student learns.", cls=Commands)
 _WHOLE, _STAGE = "The whole job", "One stage at a time"
+_ANY_OPTION = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+app = typer.Typer(name="hornbook", cls=Commands, pretty_exceptions_enable=False)
+corpus_app = typer.Typer(help="Build the general corpus.", cls=Commands)
+textbook_app = typer.Typer(help="Build, measure and show textbooks.", cls=Commands)
 app.add_typer(corpus_app, name="corpus", rich_help_panel=_STAGE)
 app.add_typer(textbook_app, name="textbook", rich_help_panel=_STAGE)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"hornbook {hornbook.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def hornbook_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Make a small encoder for one task from a big fine-tuned one."""
 
 
 def main() -> None:
@@ -28,10 +42,9 @@ def main() -> None:
     app()
 
 
-_ANY = {"allow_extra_args": True, "ignore_unknown_options": True}
 app.command("quickstart", rich_help_panel=_WHOLE)(command(quickstart_command))
 app.command("new", rich_help_panel=_WHOLE)(command(new_command))
-app.command("run", rich_help_panel=_WHOLE, context_settings=_ANY)(command(run_command))
+app.command("run", rich_help_panel=_WHOLE, context_settings=_ANY_OPTION)(command(run_command))
 app.command("experiment", rich_help_panel=_WHOLE)(command(experiment_command))
 app.command("report", rich_help_panel=_WHOLE)(command(report_command))
 app.command("finetune", rich_help_panel=_STAGE)(command(finetune_command))

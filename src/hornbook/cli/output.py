@@ -1,4 +1,4 @@
-"""What commands print: lines, tables, a finished artefact."""
+"""Print lines, tables and finished artefacts."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def print_table(table: Any, quiet: bool) -> None:
 
     if not quiet:
         console = Console()
-        # A file or a pipe has no width of its own; 80 columns would cut the names of models.
+        # A file or pipe has no width; 80 columns would cut the names of models.
         Console(width=None if console.is_terminal else max(console.width, 120)).print(table)
 
 
@@ -36,7 +36,7 @@ def show_artifact(artifact: Any, quiet: bool) -> Answer:
             found.append(f"{split} {score_name(name, artifact.info['labels'])} {shown}")
     if "best_dev" in artifact.info:
         found.append(f"best on dev {artifact.info['best_dev']:.3f}")
-    state = ", found finished" if artifact.reused else ""
+    state = ", already finished" if artifact.reused else ""
     say(f"{artifact.path}: {artifact.stage}{state}: {', '.join(found)}", quiet)
     return {
         "folder": str(artifact.path),

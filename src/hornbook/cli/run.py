@@ -8,7 +8,7 @@ import typer
 
 from hornbook import recipe as settings_of
 from hornbook.cli.command import Answer, overrides
-from hornbook.cli.options import ClusterOption, Jobs, Runs, with_task
+from hornbook.cli.options import ClusterOption, DryRun, Jobs, Runs, with_task
 from hornbook.cli.output import print_table, say
 from hornbook.errors import HornbookError
 from hornbook.machine import hub
@@ -17,30 +17,30 @@ from hornbook.machine import load as machine
 
 def quickstart_command(
     runs: Runs = Path("runs"),
-    full: Annotated[bool, typer.Option("--full", help="Three seeds, twice the tokens.")] = False,
-    cache: Annotated[Path | None, typer.Option("--cache", help="Where downloads are kept.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the stages, with time and disk.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Train on three seeds and twice the tokens.")] = False,
+    cache: Annotated[Path | None, typer.Option("--cache", help="Folder for downloads.")] = None,
+    dry_run: DryRun = False,
     quiet: bool = False,
 ) -> Answer:
-    """Show the whole job on real data from the package registry: two textbooks, one table."""
+    """Run the whole job on real film reviews: two textbooks, two students, one table."""
     from hornbook.demo import quickstart_recipe
 
     recipe = quickstart_recipe(runs, cache, full=full)
-    return _ran(recipe, runs, dry_run, quiet)
+    return _run_or_plan(recipe, runs, dry_run, quiet)
 
 
 @with_task
 def new_command(
-    task: Annotated[Path, typer.Option("--task", help="The labelled file.")],
-    teacher: Annotated[str, typer.Option("--teacher", help="A model folder or hub name.")],
-    corpus: Annotated[list[str], typer.Option("--corpus", help="A source of general text; may be repeated.")],
-    student: Annotated[str, typer.Option("--student", help="LAYERSxHIDDEN, such as 6x384.")] = "6x384",
-    out: Annotated[Path, typer.Option("--out", help="The recipe file to write.")] = Path("recipe.yaml"),
+    task: Annotated[Path, typer.Option("--task", help="File with labelled data.")],
+    teacher: Annotated[str, typer.Option("--teacher", help="Teacher model: a folder or hub name.")],
+    corpus: Annotated[list[str], typer.Option("--corpus", help="Source of general text. Repeat for several.")],
+    student: Annotated[str, typer.Option("--student", help="Size of the student: LAYERSxHIDDEN.")] = "6x384",
+    out: Annotated[Path, typer.Option("--out", help="Recipe file to write.")] = Path("recipe.yaml"),
     *,
     task_settings: dict[str, Any],
     quiet: bool = False,
 ) -> Answer:
-    """Write a commented recipe for one's own data."""
+    """Write a commented recipe for your own data."""
     from hornbook.cli.new import write_recipe
 
     write_recipe(out, task=task, teacher=teacher, corpus=corpus, student=student, settings=task_settings)
@@ -50,15 +50,15 @@ def new_command(
 
 def run_command(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file, see `hornbook new`.")],
+    file: Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file; `hornbook new` writes one.")],
     runs: Runs = Path("runs"),
-    check: Annotated[bool, typer.Option("--check", help="Only check the recipe and its sources.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the stages, with time and disk.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Check the recipe and its sources; run nothing.")] = False,
+    dry_run: DryRun = False,
     cluster: ClusterOption = None,
     jobs: Jobs = 1,
     quiet: bool = False,
 ) -> Answer:
-    """Run a recipe: task, teacher, corpus, textbooks, students, report. Set a field with --field.name VALUE."""
+    """Run a recipe: task, teacher, corpus, textbooks, students. Override any setting with --field.name VALUE."""
     from hornbook import pipeline
 
     if str(file).startswith("--"):
@@ -70,13 +70,13 @@ def run_command(
             say(f"{file}: not checked: {line}", quiet)
         say(f"{file}: fine{', as far as it could be checked' if unchecked else ''}", quiet)
         return {"recipe": recipe.name, "fine": True, "unchecked": unchecked}
-    return _ran(recipe, runs, dry_run, quiet, cluster, jobs)
+    return _run_or_plan(recipe, runs, dry_run, quiet, cluster, jobs)
 
 
-def _ran(
+def _run_or_plan(
     recipe: settings_of.Recipe, runs: Path, dry_run: bool, quiet: bool, cluster: str | None = None, jobs: int = 1
 ) -> Answer:
-    """Run a recipe, or plan it; print the table that goes with it."""
+    """Run a recipe, or with `dry_run` only plan it, and print the table."""
     from hornbook import pipeline
     from hornbook.report.tables import plan_table, results_table
 
@@ -92,5 +92,5 @@ def _ran(
     for remark in outcome.remarks:
         say(remark, quiet)
     say(f"report: {outcome.folder / pipeline.REPORT} ({pipeline.timed(started)})", quiet)
-    say(f"a page of it: hornbook report {outcome.folder}", quiet)
+    say(f"HTML report: run `hornbook report {outcome.folder}`", quiet)
     return outcome.as_json()

@@ -1,4 +1,4 @@
-"""One training stage each: `hornbook finetune`, `distil`, `adapt` and `evaluate`."""
+"""The stages of training: `hornbook finetune`, `distil`, `adapt` and `evaluate`."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,14 +12,13 @@ from hornbook.cli.options import (
     Out,
     SeedOption,
     TaskOption,
-    label_names_of,
-    mapping_of,
+    parse_label_names,
+    parse_mapping,
     prepared_task,
-    refuse_idle,
+    refuse_unused,
     with_task,
 )
 from hornbook.cli.output import show_artifact
-from hornbook.errors import HornbookError
 from hornbook.machine import load as machine
 
 
@@ -27,7 +26,7 @@ from hornbook.machine import load as machine
 @with_settings(settings_of.FinetuneConfig)
 def finetune_command(
     task: TaskOption,
-    model: Annotated[str, typer.Option("--model", help="A model folder or hub name.")],
+    model: Annotated[str, typer.Option("--model", help="Model to fine-tune: a folder or hub name.")],
     out: Out,
     seed: SeedOption = 0,
     *,
@@ -43,39 +42,39 @@ def finetune_command(
     return show_artifact(finetune(model, prepared_task(task, out, task_settings), out, config, seed=seed), quiet)
 
 
-@with_settings(settings_of.StudentConfig, settings_of.DistilConfig)
+@with_settings(settings_of.StudentConfig, into="student_settings")
+@with_settings(settings_of.DistilConfig)
 def distil_command(
-    teacher: Annotated[str, typer.Option("--teacher", help="A model folder or hub name.")],
+    teacher: Annotated[str, typer.Option("--teacher", help="Teacher model: a folder or hub name.")],
     textbooks: Annotated[
         list[Path],
-        typer.Option("--textbook", help="A finished textbook; of several the student learns one after another."),
+        typer.Option("--textbook", help="Finished textbook. Repeat to distil on several, one after another."),
     ],
     out: Out,
     then: Annotated[
         str | None,
-        typer.Option("--then", help="Settings on the second textbook and those after it: {learning_rate: 1e-4, …}."),
+        typer.Option("--then", help="Settings to change from the second textbook on: {learning_rate: 1e-4, …}."),
     ] = None,
     family: Annotated[
         str | None,
-        typer.Option("--family", help="For a teacher of an unknown family: {attention: PATH, projections: [NAMES]}."),
+        typer.Option("--family", help="For an unknown model family: {attention: PATH, projections: [NAMES]}."),
     ] = None,
     seed: SeedOption = 0,
     *,
+    student_settings: dict[str, Any],
     settings: dict[str, Any],
     quiet: bool = False,
 ) -> Answer:
-    """Distil a student from a teacher through a textbook; under torchrun, in several processes."""
+    """Distil a student from a teacher on a textbook. Start with torchrun to use several processes."""
     machine.settle()
     from hornbook.training.chain import distil_chain
 
-    own = {name: settings.pop(name) for name in list(settings) if name in settings_of.StudentConfig.model_fields}
-    student = settings_of.validate(settings_of.StudentConfig, own, "distil")
+    student = settings_of.validate(settings_of.StudentConfig, student_settings, "distil")
     config = settings_of.validate(settings_of.DistilConfig, settings, "distil")
-    taps = mapping_of(family, "--family", "{attention: PATH, projections: [NAMES]}")
+    taps = parse_mapping(family, "--family", "{attention: PATH, projections: [NAMES]}")
     paths = settings_of.validate(settings_of.FamilyConfig, taps, "--family") if taps is not None else None
-    later = mapping_of(then, "--then", "{learning_rate: 1e-4, …}") or {}
-    refuse_idle("a second --textbook", len(textbooks) > 1, ["then"] if then else [])
-    settings_of.validate(settings_of.DistilConfig, {**config.model_dump(), **later}, "--then")
+    later = parse_mapping(then, "--then", "{learning_rate: 1e-4, …}")
+    refuse_unused(["then"] if then else [], "a second --textbook", len(textbooks) > 1)
     made = distil_chain(teacher, textbooks, out, student, config, later, seed=seed, family=paths)
     return show_artifact(made[-1], quiet)
 
@@ -84,13 +83,13 @@ def distil_command(
 @with_settings(settings_of.AdaptConfig)
 def adapt_command(
     task: TaskOption,
-    student: Annotated[str, typer.Option("--student", help="A distilled student.")],
+    student: Annotated[str, typer.Option("--student", help="Distilled student.")],
     out: Out,
     teacher: Annotated[
-        str | None, typer.Option("--teacher", help="A classifier of the task, for the labels `teacher` and `both`.")
+        str | None, typer.Option("--teacher", help="Classifier of the task, for --labels teacher or both.")
     ] = None,
     textbook: Annotated[
-        Path | None, typer.Option("--textbook", help="A finished textbook, for --textbook-units.")
+        Path | None, typer.Option("--textbook", help="Finished textbook, for --textbook-units.")
     ] = None,
     label_names: LabelNames = None,
     seed: SeedOption = 0,
@@ -99,7 +98,7 @@ def adapt_command(
     settings: dict[str, Any],
     quiet: bool = False,
 ) -> Answer:
-    """Adapt a distilled student to its task: to gold labels, a teacher's outputs, or both."""
+    """Fine-tune a distilled student on gold labels, a teacher's outputs, or both."""
     machine.settle()
     from hornbook.pipeline import STORE
     from hornbook.store import Store, load
@@ -107,11 +106,9 @@ def adapt_command(
     from hornbook.training.outputs import teacher_outputs
 
     config = settings_of.validate(settings_of.AdaptConfig, settings, "adapt")
-    if (teacher is None) != (config.labels == "gold"):
-        raise HornbookError("adapt: --teacher goes with --labels teacher or both, and these with it")
-    if (textbook is None) != (config.textbook_units == 0):
-        raise HornbookError("adapt: --textbook goes with --textbook-units, and that with it")
-    refuse_idle("--teacher", teacher, ["label_names"] if label_names else [])
+    refuse_unused(["teacher"] if teacher else [], "--labels teacher or both", config.labels != "gold")
+    refuse_unused(["textbook"] if textbook else [], "--textbook-units", config.textbook_units)
+    refuse_unused(["label_names"] if label_names else [], "--teacher", teacher)
     prepared = prepared_task(task, out, task_settings)
     outputs = None
     if teacher is not None:
@@ -122,7 +119,7 @@ def adapt_command(
             textbook=load(textbook, "textbook") if textbook else None,
             units=config.textbook_units,
             max_length=config.max_length,
-            label_names=label_names_of(label_names),
+            label_names=parse_label_names(label_names),
         )
     return show_artifact(adapt(student, prepared, out, config, outputs=outputs, seed=seed), quiet)
 
@@ -131,10 +128,10 @@ def adapt_command(
 @with_settings(settings_of.EvaluateConfig)
 def evaluate_command(
     task: TaskOption,
-    model: Annotated[str, typer.Option("--model", help="A classifier: a folder or hub name.")],
+    model: Annotated[str, typer.Option("--model", help="Classifier: a folder or hub name.")],
     out: Out,
     teacher: Annotated[
-        str | None, typer.Option("--teacher", help="A classifier whose speed is measured beside.")
+        str | None, typer.Option("--teacher", help="Another classifier, to compare the speed with.")
     ] = None,
     label_names: LabelNames = None,
     *,
@@ -148,6 +145,5 @@ def evaluate_command(
 
     config = settings_of.validate(settings_of.EvaluateConfig, settings, "evaluate")
     prepared = prepared_task(task, out, task_settings)
-    return show_artifact(
-        evaluate(model, prepared, out, config, teacher=teacher, label_names=label_names_of(label_names)), quiet
-    )
+    names = parse_label_names(label_names)
+    return show_artifact(evaluate(model, prepared, out, config, teacher=teacher, label_names=names), quiet)

@@ -1,4 +1,4 @@
-"""`hornbook textbook`: build one, measure several, look inside."""
+"""`hornbook textbook`: build a textbook, measure several, look inside one."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,28 +7,27 @@ import typer
 
 from hornbook import recipe as settings_of
 from hornbook.cli.command import Answer, with_settings
-from hornbook.cli.options import TASK_OPTIONS, ClusterOption, Out, Runs, prepared_task, refuse_idle, with_task
+from hornbook.cli.options import ClusterOption, Out, Runs, prepared_task, refuse_unused, task_options, with_task
 from hornbook.cli.output import print_table, say, show_artifact
-from hornbook.errors import HornbookError
 from hornbook.machine import load as machine
 
 
 @with_task
-@with_settings(*settings_of.BOOKS, leave_out=("kind", "books", "then"))
+@with_settings(*settings_of.BOOKS, leave_out=("kind", "books"))
 def textbook_build_command(
     out: Out,
-    kind: Annotated[str, typer.Option("--kind", help=f"{', '.join(settings_of.KINDS)}.")] = "contextualized",
+    kind: Annotated[
+        str, typer.Option("--kind", help=f"Kind of textbook: {', '.join(settings_of.KINDS)}.")
+    ] = "contextualized",
     corpus: Annotated[
-        str | None, typer.Option("--corpus", help="A finished corpus: its folder, or an address such as s3://….")
+        str | None, typer.Option("--corpus", help="Corpus to draw from: its folder, or an address such as s3://….")
     ] = None,
     task: Annotated[
-        str | None, typer.Option("--task", help="The task it is about: as for `hornbook finetune`.")
+        str | None, typer.Option("--task", help="The textbook's task; see `hornbook finetune --help`.")
     ] = None,
-    like: Annotated[
-        Path | None, typer.Option("--like", help="A finished textbook as large as which a sample is made.")
-    ] = None,
+    like: Annotated[Path | None, typer.Option("--like", help="Match the size of this textbook.")] = None,
     books: Annotated[
-        list[Path] | None, typer.Option("--book", help="A finished textbook of a union; to be repeated.")
+        list[Path] | None, typer.Option("--book", help="Textbook to include in a union. Repeat for several.")
     ] = None,
     cluster: ClusterOption = None,
     *,
@@ -44,12 +43,7 @@ def textbook_build_command(
     parts = [load(book, textbook.STAGE) for book in books or ()]
     named = {"books": tuple(part.key for part in parts)} if parts else {}
     config = settings_of.textbook_config({"kind": kind, **named, **settings}, "textbook build")
-    if config.kind == "chain":
-        raise HornbookError(
-            "textbook build: a chain is not one textbook: `hornbook distil` takes --textbook several times, and a "
-            "recipe names the textbooks of a chain"
-        )
-    refuse_idle("--task", task, [TASK_OPTIONS.get(name, name) for name in task_settings])
+    refuse_unused(task_options(task_settings), "--task", task)
     if isinstance(config, settings_of.AugmentedConfig):
         machine.settle()
     prepared = prepared_task(task, out, task_settings) if task else None
@@ -62,24 +56,24 @@ def textbook_build_command(
 
 @with_task
 def textbook_stats_command(
-    books: Annotated[list[Path], typer.Argument(metavar="BOOK…", help="Finished textbooks.")],
+    books: Annotated[list[Path], typer.Argument(metavar="TEXTBOOK…", help="Finished textbooks.")],
     task: Annotated[
-        str | None, typer.Option("--task", help="Compare with this task's text, and look for its dev and test texts.")
+        str | None, typer.Option("--task", help="Compare with this task's text; count its dev and test texts.")
     ] = None,
-    plots: Annotated[Path | None, typer.Option("--plots", help="A folder for plots (SVG).")] = None,
+    plots: Annotated[Path | None, typer.Option("--plots", help="Folder for plots (SVG).")] = None,
     runs: Runs = Path("runs"),
     *,
     task_settings: dict[str, Any],
     quiet: bool = False,
 ) -> Answer:
-    """Say what textbooks hold, how rich they are, and how near to each other and to a task."""
+    """Report size, lexical diversity and vocabulary overlap of textbooks."""
     from hornbook.pipeline import STORE
     from hornbook.report.textbooks import statistics_tables
     from hornbook.textbook.inspect.statistics import statistics
 
-    refuse_idle("--task", task, [TASK_OPTIONS.get(name, name) for name in task_settings])
+    refuse_unused(task_options(task_settings), "--task", task)
     prepared = prepared_task(task, runs / "task", task_settings) if task else None
-    # Where `textbook build` keeps what it shares lies beside them, and in what BOOKS/* stands for.
+    # `textbook build` keeps shared artefacts in a folder beside the textbooks; a glob such as BOOKS/* includes it.
     found = statistics([book for book in books if book.name != STORE], prepared)
     print_table(statistics_tables(found), quiet)
     if plots is not None:
@@ -91,24 +85,26 @@ def textbook_stats_command(
 
 
 def textbook_show_command(
-    book: Annotated[Path, typer.Argument(metavar="TEXTBOOK", help="A finished textbook.")],
+    book: Annotated[Path, typer.Argument(metavar="TEXTBOOK", help="Finished textbook.")],
     anchor: Annotated[
-        str | None, typer.Option("--anchor", help="Any text: what it draws; of a contextualized textbook.")
+        str | None,
+        typer.Option("--anchor", help="Show what this text retrieves (contextualized textbooks only)."),
     ] = None,
     random: Annotated[
-        int | None,
-        typer.Option("--random", min=1, help="So many of the task's anchors, or of the units where none drew them."),
+        int | None, typer.Option("--random", min=1, help="Number of random anchors (or units) to show.")
     ] = None,
-    units: Annotated[int, typer.Option("--units", min=1, help="Units of each anchor, the best first.")] = 10,
-    corpus: Annotated[str | None, typer.Option("--corpus", help="The textbook's corpus, where it was moved.")] = None,
+    units: Annotated[int, typer.Option("--units", min=1, help="Number of units per anchor, best first.")] = 10,
+    corpus: Annotated[
+        str | None, typer.Option("--corpus", help="Location of the textbook's corpus, if it was moved.")
+    ] = None,
     task: Annotated[
-        str | None, typer.Option("--task", help="The textbook's task, as it was prepared, where it was moved.")
+        str | None, typer.Option("--task", help="Location of the textbook's prepared task, if it was moved.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of what is drawn at random.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the random choice.")] = 0,
     *,
     quiet: bool = False,
 ) -> Answer:
-    """Look inside a textbook: what anchors draw, with the matching terms marked, or some of its units."""
+    """Show what anchors retrieve, with matching terms marked, or some units of a textbook."""
     from hornbook.report.show import view_table
     from hornbook.textbook import open_textbook
     from hornbook.textbook.inspect.view import view

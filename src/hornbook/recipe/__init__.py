@@ -1,79 +1,22 @@
-"""The recipe: one YAML file, one typed model; the docstring under a field is its help."""
+"""The recipe: one YAML file, one typed model; the docstring under a field is its help.
 
-from hornbook.recipe.data import CorpusConfig, TaskConfig
-from hornbook.recipe.experiment import Experiment
-from hornbook.recipe.load import (
-    BOOKS,
-    KINDS,
-    load_experiment,
-    load_recipe,
-    parse_value,
-    read_values,
-    set_value,
-    textbook_config,
-    validate,
-)
-from hornbook.recipe.recipe import BASELINES, Recipe
-from hornbook.recipe.settings import all_text
-from hornbook.recipe.textbooks import (
-    AugmentedConfig,
-    ChainConfig,
-    ContextualizedConfig,
-    GeneralConfig,
-    ImportanceConfig,
-    RelatedConfig,
-    RetrievedConfig,
-    SampleConfig,
-    SingleTextbookConfig,
-    TaskTextConfig,
-    TextbookConfig,
-    UnionConfig,
-)
-from hornbook.recipe.training import (
-    AdaptConfig,
-    DistilConfig,
-    EvaluateConfig,
-    FamilyConfig,
-    FinetuneConfig,
-    StudentConfig,
-    TeacherConfig,
-    TrainingConfig,
-)
+Each module lists its public names in `__all__`; they are all importable from here.
+"""
 
-__all__ = [
-    "BASELINES",
-    "BOOKS",
-    "KINDS",
-    "AdaptConfig",
-    "AugmentedConfig",
-    "ChainConfig",
-    "ContextualizedConfig",
-    "CorpusConfig",
-    "DistilConfig",
-    "EvaluateConfig",
-    "Experiment",
-    "FamilyConfig",
-    "FinetuneConfig",
-    "GeneralConfig",
-    "ImportanceConfig",
-    "Recipe",
-    "RelatedConfig",
-    "RetrievedConfig",
-    "SampleConfig",
-    "SingleTextbookConfig",
-    "StudentConfig",
-    "TaskConfig",
-    "TaskTextConfig",
-    "TeacherConfig",
-    "TextbookConfig",
-    "TrainingConfig",
-    "UnionConfig",
-    "all_text",
-    "load_experiment",
-    "load_recipe",
-    "parse_value",
-    "read_values",
-    "set_value",
-    "textbook_config",
-    "validate",
-]
+from hornbook.recipe import data, experiment, load, recipe, settings, textbooks, training
+from hornbook.recipe.data import *  # noqa: F403
+from hornbook.recipe.experiment import *  # noqa: F403
+from hornbook.recipe.load import *  # noqa: F403
+from hornbook.recipe.recipe import *  # noqa: F403
+from hornbook.recipe.settings import *  # noqa: F403
+from hornbook.recipe.textbooks import *  # noqa: F403
+from hornbook.recipe.training import *  # noqa: F403
+
+__all__: list[str] = []
+__all__ += data.__all__
+__all__ += experiment.__all__
+__all__ += load.__all__
+__all__ += recipe.__all__
+__all__ += settings.__all__
+__all__ += textbooks.__all__
+__all__ += training.__all__

@@ -6,6 +6,21 @@ from pydantic import Field, model_validator
 
 from hornbook.recipe.settings import NOT_IN_KEY, Count, Name, PathText, Seed, Settings, Share
 
+__all__ = [
+    "AugmentedConfig",
+    "ChainConfig",
+    "ContextualizedConfig",
+    "GeneralConfig",
+    "ImportanceConfig",
+    "RelatedConfig",
+    "RetrievedConfig",
+    "SampleConfig",
+    "SingleTextbookConfig",
+    "TaskTextConfig",
+    "TextbookConfig",
+    "UnionConfig",
+]
+
 
 class BookConfig(Settings):
     """What every kind of textbook shares."""
