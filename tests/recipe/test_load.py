@@ -80,7 +80,7 @@ def test_files_that_are_no_recipes(tmp_path: Path):
 
 def test_a_textbook_is_picked_by_its_kind():
     assert textbook_config({"kind": "general", "units": 5}, "here").kind == "general"
-    with pytest.raises(HornbookError, match="no textbook of kind 'x'"):
+    with pytest.raises(HornbookError, match="no textbook kind 'x'"):
         textbook_config({"kind": "x"}, "here")
     with pytest.raises(HornbookError, match="give one of units, tokens and bytes"):
         textbook_config({"kind": "general", "units": 5, "tokens": 5}, "here")

@@ -21,8 +21,8 @@ _HEAD = """\
 #   hornbook run {out} --check      checks the recipe and its sources
 #   hornbook run {out} --dry-run    shows the stages with time and disk space
 #   hornbook run {out}              runs them; finished stages are reused
-# Paths are relative to the folder where you run it. Settings that are not listed have their defaults; override any
-# setting on the command line: --distil.tokens 3e6.
+# Paths are relative to the folder where you run it. Settings that are not listed have their defaults.
+# Override any setting on the command line: --distil.tokens 3e6.
 """
 
 

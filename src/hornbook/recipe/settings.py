@@ -25,7 +25,7 @@ def name_text(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("yes, no, on and off are true and false in YAML; put names in quotes")
     if isinstance(value, float | date):
-        raise ValueError(f"YAML reads this as a {type(value).__name__} and loses its spelling; put names in quotes")
+        raise ValueError(f"read by YAML as a {type(value).__name__}, which changes its spelling; put names in quotes")
     return str(value) if isinstance(value, int) else value
 
 
