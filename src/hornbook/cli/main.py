@@ -1,10 +1,10 @@
 """The commands and their groups. Heavy imports stand inside the commands, so that `hornbook --help` is quick."""
 
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-import hornbook
 from hornbook.cli.command import Commands, command
 from hornbook.cli.corpus import corpus_build_command
 from hornbook.cli.experiment import experiment_command, report_command
@@ -22,15 +22,15 @@ app.add_typer(corpus_app, name="corpus", rich_help_panel=_STAGE)
 app.add_typer(textbook_app, name="textbook", rich_help_panel=_STAGE)
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"hornbook {hornbook.__version__}")
+def _print_version(given: bool) -> None:
+    if given:
+        typer.echo(f"hornbook {version('hornbook')}")
         raise typer.Exit
 
 
 @app.callback()
 def hornbook_command(
-    version: Annotated[
+    show_version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
