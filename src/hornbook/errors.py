@@ -1,20 +1,47 @@
-"""What hornbook raises for what a user can mend."""
+"""The errors that hornbook raises for what a user can fix, and helpers for their one-line messages."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class HornbookError(Exception):
-    """Something in the user's input is wrong: says in one line what, where, and what to do.
+    """The user's input is wrong. The message is one line: what is wrong, where, and what to do.
 
-    The command line prints the message without a traceback and exits with code 2.
+    The command line prints it without a traceback and exits with code 2.
     """
 
 
 class TrainingError(HornbookError):
-    """A training that came to nothing, and would again with the same settings."""
+    """A training failed and would fail again with the same settings."""
 
 
 class DiskFull(HornbookError):  # noqa: N818 - the input has no error
-    """There is no room on a disk for what is written; nothing that was finished is lost."""
+    """A disk has no room for what is being written. Finished artefacts are not affected."""
 
 
 class Unreachable(HornbookError):  # noqa: N818 - the recipe has no error
-    """The hub could not be asked, and what was wanted of it is not in its cache on this machine."""
+    """The hub cannot be reached, and the file needed from it is not in this machine's cache."""
+
+
+def one_line(error: object, limit: int | None = None) -> str:
+    """Return the text of an error (or of anything else) on one line.
+
+    Args:
+        error: its `str` is used; each run of white space becomes one space.
+        limit: maximum length in characters; longer text is cut.
+    """
+    return " ".join(str(error).split())[:limit]
+
+
+def nearest(name: str, names: Iterable[str], cutoff: float = 0.0) -> str | None:
+    """Return the name most similar to a misspelt one.
+
+    Args:
+        name: the unknown name.
+        names: the known names.
+        cutoff: minimum similarity, 0 to 1; 0.6 for "did you mean", 0 to name one in any case.
+
+    Returns:
+        the nearest name; None if there are no names, or none is similar enough.
+    """
+    return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)), None)

@@ -50,7 +50,7 @@ TASKS: dict[str, Case] = {
     "names that YAML reads as truth": ({"t.tsv": table(["no", "yes"] * 10)}, "t.tsv --task-label-names [no,yes]", "put names in quotes"),
     "codes or scores": ({"t.tsv": table(["1.1", "1.10"] * 10)}, "t.tsv", "1.1 and 1.10 are the same number: set task.kind (--task-kind) to classification"),
     "labels that differ in white space": ({"t.tsv": table(["a", "a ", "b"] * 9)}, "t.tsv", "'a' (row 1) and 'a ' (row 2) differ only in white space"),
-    "names that YAML spells anew": ({"t.tsv": table(TWO)}, "t.tsv --task-label-names [1.10,1.1]", "a float loses its spelling in YAML; put names in quotes"),
+    "names that YAML spells anew": ({"t.tsv": table(TWO)}, "t.tsv --task-label-names [1.10,1.1]", "read by YAML as a float, which changes its spelling; put names in quotes"),
     "another delimiter": ({"t.csv": "text;label\na;x\n"}, "t.csv", "if ';' separates the columns, set task.delimiter"),
     "a delimiter that is none": ({"t.tsv": table(TWO)}, "t.tsv --delimiter ab", "delimiter: a delimiter is one character, such as ';', or tab"),
     "a positive class that is none": ({"t.tsv": table(TWO)}, "t.tsv --positive c", "positive: no class 'c'; the classes are a, b"),
@@ -93,8 +93,8 @@ TEXTBOOKS: dict[str, Case] = {
     "two sizes": ({}, "--kind general --units 5 --tokens 5", "give one of units, tokens and bytes"),
     "more than there is": ({}, "--kind general --units 601", "has 600 units, too few for a sample of 601"),
     "an unknown source": ({}, "--kind general --units 5 --sources [news]", "no source news; its sources are prose"),
-    "a setting of a task without one": ({}, "--kind general --units 5 --text body", "--text: is for --task, which is not given"),
-    "a setting of a task by its longer name": ({}, "--kind general --units 5 --task-kind regression", "--task-kind: is for --task"),
+    "a setting of a task without one": ({}, "--kind general --units 5 --text body", "--text: has no effect without --task"),
+    "a setting of a task by its longer name": ({}, "--kind general --units 5 --task-kind regression", "--task-kind: has no effect without --task"),
     "a setting of the other kind": ({}, "--kind general --units 5 --k 5", "unknown key 'k'"),
 }  # fmt: skip
 
@@ -108,7 +108,7 @@ MODELS: dict[str, Case] = {
     "half the weights": ({"m/model.safetensors": "x" * 50}, "m", "m: cannot be loaded"),
     "no weights": ({"m/x": "x"}, "m", "m: no model.safetensors in it"),
     "a setting that is no number": ({}, "{teacher} --learning-rate abc", "learning_rate: input should be a valid number"),
-    "a setting that is not YAML": ({}, "{teacher} --learning-rate [1", "--learning-rate: '[1' is not understood"),
+    "a setting that is not YAML": ({}, "{teacher} --learning-rate [1", "--learning-rate: '[1' is not valid YAML"),
     "a setting out of range": ({}, "{teacher} --batch 0", "batch: input should be greater than or equal to 1, not 0"),
     "a seed below 0": ({}, "{teacher} --seed -1", "invalid value for '--seed'"),
 }  # fmt: skip
@@ -119,19 +119,19 @@ DISTILS: dict[str, Case] = {
     "a layer that is not there": ({}, "--teacher-layer 9", "there is no layer 9; the teacher has 2"),
     "no number of tokens": ({}, "--tokens abc", "tokens: input should be a valid integer"),
     "no budget": ({}, "--tokens null", "give a budget: tokens, steps or epochs"),
-    "settings of a textbook that is not there": ({}, "--then {{epochs:2}}", "--then: is for a second --textbook, which is not given"),
+    "settings of a textbook that is not there": ({}, "--then {{epochs:2}}", "--then: has no effect without a second --textbook"),
     "another artefact": ({}, "--textbook {at}/corpus", "corpus: holds a corpus, but a textbook is needed here"),
     "a missing textbook": ({}, "--textbook nowhere", "nowhere: not a finished"),
     "a missing teacher": ({}, "--teacher ./nowhere", "./nowhere: no such model folder"),
 }  # fmt: skip
 
 NEW: dict[str, Case] = {
-    "a size that is none": ({}, "--student 6by384", "--student 6by384: a size is LAYERSxHIDDEN, such as 6x384"),
+    "a size that is none": ({}, "--student 6by384", "--student 6by384: give LAYERSxHIDDEN, such as 6x384"),
     "no layers": ({}, "--student 0x384", "student.layers: input should be greater than or equal to 1"),
     "a missing task": ({}, "--task nope.tsv", "nope.tsv: no such file"),
     "a missing source": ({}, "--corpus nope.txt", "nope.txt: no such file or folder"),
     "an unknown column": ({}, "--label lable", "no column 'lable' (did you mean 'label'?)"),
-    "a recipe that is there": ({"out": "mine"}, "", "out: is there already; choose another name"),
+    "a recipe that is there": ({"out": "mine"}, "", "out: exists already; choose another name"),
 }  # fmt: skip
 
 RECIPES: dict[str, tuple[str, str, str]] = {
@@ -141,7 +141,7 @@ RECIPES: dict[str, tuple[str, str, str]] = {
     "an unknown kind of textbook": ("textbooks: {a: {kind: generol}}", "", "textbooks.a: there is no textbook kind 'generol'; the kinds are"),
     "a textbook without a kind": ("textbooks: {a: {}}", "", "textbooks.a: kind is missing; set it to contextualized, related, general"),
     "a textbook's name that is a path": ("textbooks: {a/b: {kind: general, units: 5}}", "", "string should match pattern"),
-    "a seed twice": ("seeds: [0, 1, 0]", "", "seeds: holds a seed twice"),
+    "a seed twice": ("seeds: [0, 1, 0]", "", "seeds: contains a seed twice"),
     "names that YAML reads as truth": ("teacher: {kind: ready, model: x, label_names: {LABEL_0: no}}", "", "put names in quotes"),
     "a seed below 0": ("seeds: [-1]", "", "seeds.0: input should be greater than or equal to 0"),
     "a general textbook without a size": ("textbooks: {a: {kind: general}}", "", "a general textbook needs a size"),
@@ -156,10 +156,10 @@ RECIPES: dict[str, tuple[str, str, str]] = {
     "other labels": ("task: {source: t.tsv}", "--teacher.kind ready --teacher.model {teacher}", "its labels ['negative', 'positive'] are not the task's ['a', 'b']"),
     "labels of nobody": ("", "--teacher.kind ready --teacher.model {teacher} --teacher.label_names {{\"good\":positive}}", "it has no label 'good"),
     "no number of tokens": ("", "--distil.tokens abc", "distil.tokens: input should be a valid integer"),
-    "a value that is not YAML": ("", "--distil.tokens [1", "--distil.tokens: '[1' is not understood"),
+    "a value that is not YAML": ("", "--distil.tokens [1", "--distil.tokens: '[1' is not valid YAML"),
     "an unknown field": ("", "--distil.token 5", "unknown key 'distil.token'; the nearest known key is 'tokens'"),
-    "a field of no stage": ("", "--name.x 5", "--name.x: name holds no settings"),
-    "a field without a value": ("", "--distil.tokens", "a recipe's field is set as --field.name VALUE"),
+    "a field of no stage": ("", "--name.x 5", "--name.x: name has no settings of its own"),
+    "a field without a value": ("", "--distil.tokens", "set a field of the recipe with --field.name VALUE"),
     "a wrong option": ("", "--chek", "--chek: not understood"),
     "something else": ("", "foo", "foo: not understood"),
 }  # fmt: skip
@@ -290,8 +290,8 @@ def test_a_recipe_that_is_not_there(refused):
     [
         ("held", "held: holds something else; choose another folder for this corpus"),
         ("held/thesis.tex", "thesis.tex: holds something else"),
-        ("held/thesis.tex/out", "thesis.tex: a file stands where a folder is needed"),
-        ("held/thesis.tex/deep/out", "a file stands where a folder is needed"),
+        ("held/thesis.tex/out", "thesis.tex: is a file, but a folder is needed here"),
+        ("held/thesis.tex/deep/out", "is a file, but a folder is needed here"),
         (".", "holds something else"),
         ("/proc/nowhere/out", "/proc/nowhere: No such file or directory"),
     ],
@@ -315,17 +315,23 @@ def test_folders_of_runs_that_cannot_be(refused, reviews, tiny_teacher, general_
     }
     files = {"recipe.yaml": yaml.safe_dump(recipe), "runs/small/thesis.tex": "mine", "file": "mine"}
     refused("run recipe.yaml", files, "runs/small: holds something else (thesis.tex)")
-    refused("run recipe.yaml --runs file", {}, "file/small: a file stands where a folder is needed")
+    refused("run recipe.yaml --runs file", {}, "file/small: is a file, but a folder is needed here")
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--labels teacher", "--teacher goes with --labels teacher or both"),
-        ("--teacher {teacher}", "--teacher goes with --labels teacher or both"),
+        ("--labels teacher", "adapt.labels: teacher needs a teacher"),
+        ("--teacher {teacher}", "--teacher: has no effect without --labels teacher or both"),
         ("--labels both --teacher {model}", "not a classifier (BertModel): fine-tune it first"),
-        ("--labels both --teacher {teacher} --textbook-units 5", "--textbook goes with --textbook-units"),
-        ("--labels both --teacher {teacher} --textbook {at}/general", "--textbook goes with --textbook-units"),
+        (
+            "--labels both --teacher {teacher} --textbook-units 5",
+            "adapt.textbook_units: no textbook is given to draw units from",
+        ),
+        (
+            "--labels both --teacher {teacher} --textbook {at}/general",
+            "--textbook: has no effect without --textbook-units",
+        ),
         ("--textbook-units 5", "textbook_units: a textbook has no gold labels"),
         ("--labels both --teacher {teacher} --label-names good", "--label-names: give {the model's label"),
         ("--labels both --teacher {teacher} --textbook {at}/corpus --textbook-units 5", "corpus: holds a corpus"),
@@ -337,7 +343,7 @@ def test_a_student_that_cannot_be_adapted_so(words, message, refused):
 
 def test_a_prepared_task_takes_no_settings(refused, stages):
     (task,) = (stages["corpus"]["folder"].parent / "artifacts" / "task").iterdir()
-    message = "is prepared already; leave out its setting 'train_rows'"
+    message = "is already prepared; leave out the setting 'train_rows'"
     refused(f"finetune --task {task} --model {{model}} --out out --train-rows 50", {}, message)
 
 

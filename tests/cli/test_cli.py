@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from importlib import import_module
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 import typer
 import yaml
 from transformers import pipeline as transformers_pipeline
+from typer.testing import CliRunner
 
 from hornbook import pipeline
 from hornbook.cli.main import app
@@ -61,7 +63,7 @@ def test_without_json_there_is_a_line_for_people(stages, hornbook):
         result = hornbook(*stage["words"])
         assert result.exit_code == 0
         (line,) = result.stdout.splitlines()
-        assert line.startswith(f"{stage['folder']}: {stage['answer']['stage']}, found finished: ")
+        assert line.startswith(f"{stage['folder']}: {stage['answer']['stage']}, already finished: ")
         assert not line.startswith("{"), name
 
 
@@ -120,10 +122,10 @@ def own(hornbook, reviews, tiny_teacher, general_text, tmp_path_factory) -> Path
 def test_a_new_recipe_reads_well(own):
     text = own.read_text()
     lines = text.splitlines()
-    assert lines[0] == "# A small encoder for the task reviews. Change what you like, then:"
+    assert lines[0] == "# A small encoder for the task reviews. Edit it, then:"
     assert f"hornbook run {own} --check" in lines[1]
     assert max(len(line) for line in lines if str(own.parent.parent) not in line) <= 110
-    assert "\n\n# Who teaches.\nteacher:\n" in text
+    assert "\n\n# The teacher model.\nteacher:\n" in text
     assert "    epochs: 3                 # Passes over the training data.\n" in text
     assert "  tokens: 1_500_000\n" in text
     recipe = load_recipe(own)
@@ -264,7 +266,8 @@ def test_every_command_has_json_and_debug():
     by_command = {}
     for name, parameter in options(typer.main.get_command(app)):
         by_command.setdefault(name, set()).update(parameter.opts)
-    assert len(by_command) == 13
+    assert len(by_command) == 14, "13 commands and `hornbook` itself"
+    assert by_command.pop("hornbook") >= {"--version", "--install-completion", "--show-completion"}
     assert all({"--json", "--debug"} <= names for names in by_command.values())
 
 
@@ -274,6 +277,28 @@ def test_help_shows_defaults_and_legal_values(hornbook):
     assert "--precision auto|float32|bfloat16" in shown
     assert "Student settings" in shown
     assert "--k NUMBER|auto" in " ".join(hornbook("textbook", "build", "--help").stdout.split())
+
+
+def test_a_setting_of_several_kinds_stands_under_all_of_them(hornbook):
+    shown = " ".join(hornbook("textbook", "build", "--help").stdout.replace("│", " ").split())
+    sections = {part.split(" ─")[0]: part for part in shown.split("╭─ ")[1:]}
+    assert "--contamination" in sections["Settings of every kind"]
+    assert "--seed" in sections["Settings of general, importance, augmented, union"]
+    assert "--k " in sections["Settings of contextualized, related"]
+    assert "chain" not in shown
+
+
+def test_the_version_is_shown(hornbook):
+    assert hornbook("--version").stdout == f"hornbook {version('hornbook')}\n"
+
+
+def test_a_shell_completes_commands_and_options():
+    def completed(words: str) -> str:
+        variables = {"_HORNBOOK_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": words}
+        return CliRunner().invoke(app, [], env=variables, prog_name="hornbook").stdout
+
+    assert '"textbook":"Build, measure and show textbooks."' in completed("hornbook text")
+    assert "--min-words" in completed("hornbook corpus build --mi")
 
 
 @pytest.mark.parametrize("words", [(), ("corpus",), ("textbook",)])
@@ -290,13 +315,7 @@ def test_a_stopped_command_says_so(hornbook, monkeypatch, general_text, tmp_path
     monkeypatch.setattr("hornbook.corpus.build", stop)
     result = hornbook("corpus", "build", general_text, "--out", tmp_path / "out")
     assert result.exit_code == 130
-    assert result.stderr == "hornbook: stopped; the same command goes on from what is finished\n"
-
-
-def test_the_functions_have_the_names_of_the_commands():
-    code = "import hornbook; print([hornbook.quickstart.__name__ for _ in range(2)], hornbook.corpus_build.__name__)"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert shown.stdout == "['quickstart', 'quickstart'] build\n"
+    assert result.stderr == "hornbook: stopped; run the same command again to continue\n"
 
 
 def test_a_new_recipe_knows_what_sort_of_labels_there_are(hornbook, tmp_path, tiny_teacher, general_text):

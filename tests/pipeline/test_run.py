@@ -190,7 +190,10 @@ def test_a_recipe_is_checked_without_running(recipe, tmp_path):
         ({"start": {"textbook": "general", "distil": {"max_length": 16}}}, "start.distil.max_length: all textbooks"),
         ({"then": {"relation_heads": 3}}, "textbooks.chain.then: distil.relation_heads: 3 does not divide"),
         ({"then": {"teacher_layer": 9}}, "textbooks.chain.then: distil.teacher_layer: there is no layer 9"),
-        ({"then": {"pack": "length"}}, "textbooks.chain.then.pack: all textbooks are read alike; set distil.pack"),
+        (
+            {"then": {"pack": "length"}},
+            "textbooks.chain.then.pack: must be the same for all textbooks",
+        ),
         ({"then": {"objectives": {"logits": 1}}, "teacher": "general"}, "textbooks.chain.then.objectives: a general"),
         ({"distil": {"steps": 4, "snapshots": [5]}}, "snapshots: there is no step 5; the budget is 4 steps"),
         ({"distil": {"report_to": ["wandb"]}}, "report_to: wandb is not installed"),

@@ -147,7 +147,7 @@ def test_a_stopped_command_says_so_in_one_line_and_soon(tmp_path, much_text, num
     assert time.monotonic() - started < 6
     assert running.returncode == code
     told = [line for line in said.splitlines() if not line.startswith("corpus: ")]
-    assert told == ["hornbook: stopped; the same command goes on from what is finished"]
+    assert told == ["hornbook: stopped; run the same command again to continue"]
     assert psutil.wait_procs(workers, timeout=5)[1] == []
 
 
@@ -161,7 +161,7 @@ def test_a_stopped_training_says_so_and_goes_on(tmp_path, tiny_teacher, book):
     running.terminate()
     _, said = running.communicate(timeout=10)
     assert running.returncode == 143
-    assert said.splitlines()[-1] == "hornbook: stopped; the same command goes on from what is finished"
+    assert said.splitlines()[-1] == "hornbook: stopped; run the same command again to continue"
     assert "Traceback" not in said
     assert answer_of(*arguments)["counts"]["steps"] == 60
 
@@ -177,7 +177,7 @@ def test_who_waits_for_a_lock_says_so_and_can_be_stopped(tmp_path, much_text):
     second.send_signal(signal.SIGINT)
     _, said = second.communicate(timeout=10)
     assert second.returncode == 130
-    assert said == "hornbook: stopped; the same command goes on from what is finished\n"
+    assert said == "hornbook: stopped; run the same command again to continue\n"
     first.kill()
     first.wait()
 

@@ -81,4 +81,4 @@ def test_no_process_outlives_a_run_that_is_stopped_or_killed(recipe, runs, tmp_p
         rest = run.stderr.read()
         assert "Traceback" not in rest
         if how == signal.SIGINT:
-            assert "stopped; the same command goes on from what is finished" in rest
+            assert "stopped; run the same command again to continue" in rest

@@ -1,4 +1,4 @@
-"""The command line: one command a stage, no logic."""
+"""The command line: one command per stage, no logic."""
 
 from hornbook.cli.main import main
 

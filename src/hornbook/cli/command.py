@@ -1,4 +1,4 @@
-"""What every command shares: --json and --debug, logs on stderr, one-line errors, settings as options."""
+"""Shared by all commands: --json and --debug, logs on stderr, one-line errors, settings as options."""
 
 import functools
 import inspect
@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from typer.core import TyperGroup
 
 from hornbook.cli.stopping import Stopped, stops
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, one_line
 from hornbook.machine.disk import full_disk, is_full
 from hornbook.recipe import parse_value
 
@@ -24,7 +24,7 @@ Answer = Mapping[str, Any]
 
 _JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
 _DEBUG = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-# What Typer raises for a wrong command line; where the class stands depends on Typer's version.
+# Typer raises this for a wrong command line; the module of the class depends on Typer's version.
 _UsageError: Any = typer.BadParameter.__base__
 _INTERRUPTED = 130
 _LIST = "[A,B,…]"
@@ -32,30 +32,36 @@ _NO_BARS = ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS",
 
 
 class Commands(TyperGroup):
-    """A group of commands: a wrong command line is one line on stderr; without a command it shows its help."""
+    """A group of commands: a wrong command line gives one line on stderr; no command shows the help."""
 
     def main(self, *args: Any, **settings: Any) -> Any:
         """Run the command and end the process with its exit code."""
         try:
             code = super().main(*args, **{**settings, "standalone_mode": False})
         except _UsageError as error:
-            said = error.format_message().strip().rstrip(".")
+            message = error.format_message().strip().rstrip(".")
             where = error.ctx.command_path if error.ctx else "hornbook"
-            _complain(f"{said[:1].lower()}{said[1:]}; see `{where} --help`")
+            _complain(f"{message[:1].lower()}{message[1:]}; see `{where} --help`")
             code = 2
         sys.exit(code if isinstance(code, int) else 0)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Show the help where nothing is asked for."""
+        """Show the help if there are no arguments."""
         return super().parse_args(ctx, args or ["--help"])
 
 
 def command(function: Callable[..., Answer]) -> Callable[..., None]:
-    """Make a function that returns its answer as a mapping into a command.
+    """Turn a function that returns its answer as a mapping into a command.
 
-    Adds `--json` (the answer as the last line of stdout; the function then gets `quiet=True` if it takes it)
-    and `--debug`; a HornbookError, or a file that the system will not read or write, becomes one line on stderr
-    and exit code 2. An answer with something under `failed` ends with exit code 1.
+    The command takes `--json` (print the answer as the last line of stdout; the function gets `quiet=True` if it
+    has that parameter) and `--debug`. A HornbookError or OSError becomes one line on stderr and exit code 2. An
+    answer with a non-empty `failed` gives exit code 1.
+
+    Args:
+        function: the command's function.
+
+    Returns:
+        The function to register with Typer.
     """
 
     @functools.wraps(function)
@@ -65,11 +71,11 @@ def command(function: Callable[..., Answer]) -> Callable[..., None]:
         if not sys.stderr.isatty():
             os.environ.update(dict.fromkeys(_NO_BARS, "1"))
         if "quiet" in inspect.signature(function).parameters:
-            kwargs["quiet"] = json_ or not _speaks()
+            kwargs["quiet"] = json_ or not _is_first_process()
         try:
             with stops(_say_stopped):
                 answer = function(*args, **kwargs)
-            if json_ and _speaks():
+            if json_ and _is_first_process():
                 typer.echo(json.dumps(answer, ensure_ascii=False, default=str))
         except BrokenPipeError:
             raise
@@ -101,16 +107,18 @@ def with_settings(
     names: Mapping[str, str] | None = None,
     into: str = "settings",
 ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
-    """Give a function an option for every field of settings models, named and explained as the field.
+    """Add an option for every field of settings models; name and help text are the field's.
 
-    The function gets those that were set as one argument, a mapping of field names to parsed values.
+    The function gets one argument: the fields set on the command line, a mapping of names to parsed values.
 
     Args:
-        models: the settings; the first model with a field explains it. Options are grouped by the models that have
-            the field.
+        models: settings classes; if several have a field, the first one's help text is shown.
         leave_out: fields that the command takes in another way.
-        names: the option's name of a field, where it is not the field's own.
-        into: the name of the argument.
+        names: names of options that differ from their field's.
+        into: name of the argument.
+
+    Returns:
+        A decorator for the command's function.
     """
     fields: dict[str, Any] = {}
     options: dict[str, inspect.Parameter] = {}
@@ -143,17 +151,23 @@ def with_settings(
 
 
 def overrides(extra: list[str]) -> dict[str, str]:
-    """Return recipe fields set on the command line: `--distil.tokens 2e6` or `--distil.tokens=2e6`.
+    """Parse recipe fields set on the command line: `--distil.tokens 2e6` or `--distil.tokens=2e6`.
+
+    Args:
+        extra: the arguments that are not options of the command.
+
+    Returns:
+        The text of each value, by the dotted name of its field.
 
     Raises:
-        HornbookError: something else stands there.
+        HornbookError: an argument is not of this form.
     """
     found: dict[str, str] = {}
     rest = list(extra)
     while rest:
         name, has_value, value = rest.pop(0).partition("=")
         if not name.startswith("--") or (not has_value and not rest):
-            raise HornbookError(f"{name}: not understood; a recipe's field is set as --field.name VALUE")
+            raise HornbookError(f"{name}: not understood; set a field of the recipe with --field.name VALUE")
         found[_field(name.removeprefix("--"))] = value if has_value else rest.pop(0)
     return found
 
@@ -172,34 +186,34 @@ def settings_from(extra: list[str], model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _field(name: str) -> str:
-    """Return a field's dotted name; hyphens may stand for underscores, but not in a textbook's own name."""
+    """Return a field's dotted name; hyphens count as underscores except in the name of a textbook."""
     parts = name.split(".")
     own = 1 if parts[0] == "textbooks" else None
     return ".".join(part if i == own else part.replace("-", "_") for i, part in enumerate(parts))
 
 
-def _speaks() -> bool:
-    """Whether this process prints: of those that torchrun starts, the first."""
+def _is_first_process() -> bool:
+    """Whether this process prints; under torchrun only the first one does."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def _complain(message: str) -> None:
-    if _speaks():
-        typer.echo(f"hornbook: {' '.join(message.split())}", err=True)
+    if _is_first_process():
+        typer.echo(f"hornbook: {one_line(message)}", err=True)
 
 
 def _say_stopped() -> None:
-    _complain("stopped; the same command goes on from what is finished")
+    _complain("stopped; run the same command again to continue")
 
 
 def _system_error(error: OSError) -> str:
-    """Say what the system said, of which file."""
+    """Describe an error of the operating system, with the file."""
     if is_full(error):
         return (
             str(full_disk(error, Path.cwd())) if error.filename else f"the output cannot be written: {error.strerror}"
         )
     if isinstance(error, FileExistsError | NotADirectoryError):
-        return f"{error.filename}: a file stands where a folder is needed"
+        return f"{error.filename}: is a file, but a folder is needed here"
     return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
 
 
@@ -207,12 +221,20 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def _panel(field: str, models: Sequence[type[BaseModel]]) -> str:
+    """Return the heading of a field in --help; with several models, the kinds that have the field."""
+    if len(models) == 1:
+        return f"{models[0].__name__.removesuffix('Config')} settings"
+    kinds = [str(model.model_fields["kind"].default) for model in models if field in model.model_fields]
+    return "Settings of every kind" if len(kinds) == len(models) else f"Settings of {', '.join(kinds)}"
+
+
 def _option(name: str, about: Any, panel: str) -> inspect.Parameter:
-    # The bracket is escaped, or rich would take it for a style.
+    # The bracket is escaped: rich would read it as a style.
     default = "" if about.default in (None, (), {}) or about.is_required() else f" \\[default: {about.default}]"
     option = typer.Option(
         _flag(name),
-        help=f"{' '.join((about.description or '').split())}{default}",
+        help=f"{one_line(about.description or '')}{default}",
         metavar=_legal(about.annotation),
         rich_help_panel=panel,
     )
@@ -222,14 +244,14 @@ def _option(name: str, about: Any, panel: str) -> inspect.Parameter:
 
 
 def _value(text: str, annotation: Any, flag: str) -> Any:
-    """Return what an option's text means: text as it stands where the field takes text, else read as YAML."""
+    """Parse the value of an option: as it is if the field takes text, else as YAML."""
     kinds = _legal(annotation).split("|")
     is_text = "TEXT" in kinds and not (_LIST in kinds and text.startswith("["))
     return text if is_text else parse_value(text, flag)
 
 
 def _legal(annotation: Any) -> str:
-    """Say what kind of value a field takes: NUMBER, TEXT, a list, a mapping, or the words that are legal."""
+    """Return the kind of value a field takes: NUMBER, TEXT, a list, a mapping, or the legal words."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return "|".join(map(str, inner))

@@ -1,4 +1,4 @@
-"""Writes a commented recipe for one's own data; the comments are the fields' own docstrings."""
+"""Write a commented recipe for your own data; the comments are the docstrings of the settings."""
 
 import re
 import textwrap
@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, one_line
 from hornbook.machine import hub
 from hornbook.recipe import AdaptConfig, ContextualizedConfig, DistilConfig, FinetuneConfig, Recipe, validate
 from hornbook.store import write_text
@@ -17,12 +17,12 @@ from hornbook.store import write_text
 _WIDTH = 110
 _COMMENTS_AT = 28
 _HEAD = """\
-# A small encoder for the task {name}. Change what you like, then:
-#   hornbook run {out} --check      finds what is wrong
-#   hornbook run {out} --dry-run    shows the stages, with time and disk
-#   hornbook run {out}              runs them; what is finished is used again
-# Paths count from the folder where you run it. What is not set here has its default; on the command line a
-# setting is given as --distil.tokens 3e6.
+# A small encoder for the task {name}. Edit it, then:
+#   hornbook run {out} --check      checks the recipe and its sources
+#   hornbook run {out} --dry-run    shows the stages with time and disk space
+#   hornbook run {out}              runs them; finished stages are reused
+# Paths are relative to the folder where you run it. Settings that are not listed have their defaults.
+# Override any setting on the command line: --distil.tokens 3e6.
 """
 
 
@@ -36,28 +36,27 @@ def write_recipe(
     student: str,
     settings: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a recipe with the settings that matter first, each explained by its comment.
+    """Write a recipe with the most important settings, each explained by a comment.
 
     Args:
-        out: the file; it may not be there yet.
-        task: the labelled file.
-        teacher: a model folder or hub name.
+        out: the file; it must not exist.
+        task: the file with labelled data.
+        teacher: the teacher model, a folder or hub name.
         corpus: sources of general text.
-        student: the size, "6x384".
-        settings: of the task, such as its columns `text`, `text_pair` and `label`.
+        student: the student's size, LAYERSxHIDDEN such as "6x384".
+        settings: settings of the task, such as the columns `text`, `text_pair` and `label`.
 
     Raises:
-        HornbookError: the size is not understood, the task or a source is missing or wrong, or `out` is there
-            already.
+        HornbookError: the size is malformed, the task or a source is missing or wrong, or `out` exists.
     """
     from hornbook import tasks
     from hornbook.corpus.sources import find_sources
 
     size = re.fullmatch(r"(\d+)x(\d+)", student)
     if size is None:
-        raise HornbookError(f"--student {student}: a size is LAYERSxHIDDEN, such as 6x384")
+        raise HornbookError(f"--student {student}: give LAYERSxHIDDEN, such as 6x384")
     if out.exists():
-        raise HornbookError(f"{out}: is there already; choose another name with --out")
+        raise HornbookError(f"{out}: exists already; choose another name with --out")
     if not task.exists():
         raise HornbookError(f"{task}: no such file")
     values: dict[str, Any] = {
@@ -77,7 +76,7 @@ def write_recipe(
         "seeds": [0],
     }
     recipe = validate(Recipe, values, "hornbook new")
-    # What was found out stays so when the file changes, and is there to be changed.
+    # Write down the detected kind: it must not change when the data file does, and the user can edit it.
     values["task"]["kind"] = tasks.check(recipe.task).kind
     find_sources(recipe.corpus.sources)
     lines = _HEAD.format(name=values["name"], out=out).splitlines()
@@ -92,11 +91,11 @@ def _defaults(model: type[BaseModel], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _written(values: Mapping[str, Any], model: type[BaseModel] | None, indent: str) -> list[str]:
-    """Return `values` as lines of YAML: a comment above each group, beside each field where it fits."""
+    """Return `values` as YAML lines, with a comment above each group and beside each field if it fits."""
     lines: list[str] = []
     for name, value in values.items():
         about = model.model_fields.get(name) if model else None
-        comment = " ".join((about.description or "").split()) if about else ""
+        comment = one_line(about.description or "") if about else ""
         if isinstance(value, Mapping):
             inner = _model_of(about.annotation, value) if about else ContextualizedConfig
             lines += [*_above(comment, indent), f"{indent}{name}:", *_written(value, inner, f"{indent}  ")]

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: one line, soon, and never a traceback."""
+"""Stop on Ctrl-C and SIGTERM: quickly, with one line and no traceback."""
 
 import os
 import signal
@@ -14,10 +14,10 @@ _PATIENCE_SECONDS = 4.0
 
 
 class Stopped(KeyboardInterrupt):
-    """The process was asked to end.
+    """The process received Ctrl-C or SIGTERM.
 
     Attributes:
-        code: its exit code, as a shell has it: 130 after Ctrl-C, 143 after SIGTERM.
+        code: its exit code, by the shell's convention: 130 after Ctrl-C, 143 after SIGTERM.
     """
 
     def __init__(self, number: int) -> None:
@@ -27,18 +27,21 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stops(say: Callable[[], None]) -> Iterator[None]:
-    """Raise `Stopped` in the main thread at the first Ctrl-C or SIGTERM; further ones are ignored.
+    """Raise `Stopped` in the main thread at the first Ctrl-C or SIGTERM; ignore further ones.
 
-    What does not end within 4 seconds then (a library that waits, an exception that is swallowed) is cut off, after
-    `say()`. Nothing that looks finished can be half-written, see `hornbook.store`.
+    If the process is still alive after 4 seconds (a library waits, an exception was swallowed), it is ended after
+    `say()`. Artefacts cannot be half-written, see `hornbook.store`.
+
+    Args:
+        say: prints that the process stops; called once.
     """
 
     stopped: list[Stopped] = []
-    said = threading.Event()
+    announced = threading.Event()
 
     def say_once() -> None:
-        if not said.is_set():
-            said.set()
+        if not announced.is_set():
+            announced.set()
             say()
 
     def cut_off() -> None:
@@ -51,25 +54,25 @@ def stops(say: Callable[[], None]) -> Iterator[None]:
     def stop(number: int, _: FrameType | None) -> NoReturn:
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_IGN)
-        sys.unraisablehook = lambda _: None  # raised in a callback (while a module is loaded, perhaps) it is printed
+        sys.unraisablehook = lambda _: None  # do not print a Stopped that is raised inside a callback
         stopped.append(Stopped(number))
         timer.start()
         raise stopped[0]
 
-    # torchrun ends its processes with SIGTERM while they wait for each other outside Python: nothing would be raised.
+    # torchrun sends SIGTERM while its processes wait for each other outside Python, where nothing can be raised.
     signals: tuple[signal.Signals, ...] = _SIGNALS[:1] if "RANK" in os.environ else _SIGNALS
     if threading.current_thread() is not threading.main_thread():
-        signals = ()  # only the main thread is told of signals
+        signals = ()  # only the main thread receives signals
     before = {each: signal.signal(each, stop) for each in signals}
     try:
         yield
     except BaseException:
-        if stopped:  # whatever came of it on the way; the signals stay ignored while the process ends
+        if stopped:  # whatever exception arrives here; signals stay ignored while the process ends
             say_once()
             raise stopped[0] from None
         raise
     finally:
-        if not said.is_set():
+        if not announced.is_set():
             timer.cancel()
             for each, handler in before.items():
                 signal.signal(each, handler)

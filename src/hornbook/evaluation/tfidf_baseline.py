@@ -31,7 +31,7 @@ def floor(task: Artifact | Path | str, out: Destination, config: EvaluateConfig 
     """Fit logistic regression on TF-IDF weights of words and word bigrams, and score it.
 
     Term frequencies are sublinear. If train has over 1,000 rows, words in only one text are left out; the 200,000
-    most frequent are kept. A pair of texts has the weights of both and their products, which show what the texts share.
+    most frequent are kept. A pair of texts has the weights of both and their products (the shared words).
     Several labels get one regression each; scores get ridge regression.
 
     Args:

@@ -1,79 +1,22 @@
-"""The recipe: one YAML file, one typed model; the docstring under a field is its help."""
+"""The recipe: one YAML file, one typed model; the docstring under a field is its help.
 
-from hornbook.recipe.data import CorpusConfig, TaskConfig
-from hornbook.recipe.experiment import Experiment
-from hornbook.recipe.load import (
-    load_experiment,
-    load_recipe,
-    parse_value,
-    read_values,
-    set_value,
-    validate,
-)
-from hornbook.recipe.recipe import BASELINES, Recipe
-from hornbook.recipe.settings import all_text
-from hornbook.recipe.textbooks import (
-    CONFIGS,
-    TEXTBOOKS,
-    AugmentedConfig,
-    ChainConfig,
-    CombinedConfig,
-    ContextualizedConfig,
-    GeneralConfig,
-    ImportanceConfig,
-    RelatedConfig,
-    RetrievedConfig,
-    SampleConfig,
-    TaskTextConfig,
-    TextbookConfig,
-    UnionConfig,
-    config_class,
-)
-from hornbook.recipe.training import (
-    AdaptConfig,
-    DistilConfig,
-    EvaluateConfig,
-    FamilyConfig,
-    FinetuneConfig,
-    StudentConfig,
-    TeacherConfig,
-    TrainingConfig,
-)
+Each module lists its public names in `__all__`; they are all importable from here.
+"""
 
-__all__ = [
-    "BASELINES",
-    "CONFIGS",
-    "TEXTBOOKS",
-    "AdaptConfig",
-    "AugmentedConfig",
-    "ChainConfig",
-    "CombinedConfig",
-    "ContextualizedConfig",
-    "CorpusConfig",
-    "DistilConfig",
-    "EvaluateConfig",
-    "Experiment",
-    "FamilyConfig",
-    "FinetuneConfig",
-    "GeneralConfig",
-    "ImportanceConfig",
-    "Recipe",
-    "RelatedConfig",
-    "RetrievedConfig",
-    "SampleConfig",
-    "StudentConfig",
-    "TaskConfig",
-    "TaskTextConfig",
-    "TeacherConfig",
-    "TextbookConfig",
-    "TrainingConfig",
-    "UnionConfig",
-    "all_text",
-    "config_class",
-    "load_experiment",
-    "load_recipe",
-    "parse_value",
-    "read_values",
-    "set_value",
-    "validate",
-]
+from hornbook.recipe import data, experiment, load, recipe, settings, textbooks, training
+from hornbook.recipe.data import *  # noqa: F403
+from hornbook.recipe.experiment import *  # noqa: F403
+from hornbook.recipe.load import *  # noqa: F403
+from hornbook.recipe.recipe import *  # noqa: F403
+from hornbook.recipe.settings import *  # noqa: F403
+from hornbook.recipe.textbooks import *  # noqa: F403
+from hornbook.recipe.training import *  # noqa: F403
+
+__all__: list[str] = []
+__all__ += data.__all__
+__all__ += experiment.__all__
+__all__ += load.__all__
+__all__ += recipe.__all__
+__all__ += settings.__all__
+__all__ += textbooks.__all__
+__all__ += training.__all__

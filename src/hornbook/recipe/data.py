@@ -6,7 +6,12 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from hornbook.metrics import METRICS
 from hornbook.metrics import NAMES as METRIC_NAMES
-from hornbook.recipe.settings import Count, PathText, Seed, Settings, all_text, name_text
+from hornbook.recipe.settings import Count, PathText, Seed, Settings, name_text, names_as_text
+
+__all__ = [
+    "CorpusConfig",
+    "TaskConfig",
+]
 
 if TYPE_CHECKING:
     KindName: TypeAlias = str
@@ -54,7 +59,7 @@ class TaskConfig(Settings):
     in .0, without it); `multilabel` takes lists, also written as text, or vectors of 0 and 1; `regression` takes
     numbers. `auto`: multilabel where rows hold lists, regression where labels are numbers and some have fractions,
     else classification."""
-    label_names: Annotated[tuple[str, ...], BeforeValidator(all_text)] | None = None
+    label_names: Annotated[tuple[str, ...], BeforeValidator(names_as_text)] | None = None
     """The labels' names in their order, as they are written in the file; or the names of 0, 1, 2 … where the file
     holds such numbers."""
     positive: Annotated[str, BeforeValidator(name_text)] | None = None

@@ -1,6 +1,5 @@
-"""From a YAML file or a command line to settings, with errors of one line."""
+"""Read settings from YAML files and command lines; errors are one line."""
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,22 +8,35 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, nearest, one_line
 from hornbook.recipe.experiment import Experiment
 from hornbook.recipe.recipe import Recipe
-from hornbook.recipe.textbooks import CONFIGS, TEXTBOOKS, TextbookConfig, config_class
+from hornbook.recipe.textbooks import CHAIN, CONFIGS, TEXTBOOKS, TextbookConfig, config_class
+from hornbook.recipe.training import DistilConfig
+
+__all__ = [
+    "changed",
+    "load_experiment",
+    "load_recipe",
+    "parse_value",
+    "read_values",
+    "set_value",
+    "textbook_class",
+    "textbook_config",
+    "validate",
+]
 
 M = TypeVar("M", bound=BaseModel)
 _UNION_BRANCHES = {"constrained-int", "literal['auto']", "function-before"}
-# Marks that YAML would take for its own: a block (`|`, `>`), a tag, an alias.
+# Characters that have a meaning in YAML on their own: a block (`|`, `>`), a tag, an alias.
 _LONE_MARK = re.compile(r"[\s|>,;:/!&*%@#+-]+")
 _INTEGER = re.compile(r"-?(0|[1-9][0-9_]*)")
-# How pydantic says that settings were wanted.
+# How pydantic says that it expected settings.
 _DICTIONARY = re.compile(r"a valid dictionary( or instance of \w+| or object to extract fields from)?")
 
 
 class _Loader(yaml.SafeLoader):
-    """A safe loader to which 0110 and 1:30 are text: YAML 1.1 reads 72 and 90, but they are names of classes."""
+    """A safe loader that reads 0110 and 1:30 as text (names of classes); YAML 1.1 reads them as 72 and 90."""
 
 
 def _integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
@@ -39,10 +51,10 @@ def load_recipe(path: Path | str, overrides: Mapping[str, str] | None = None) ->
 
     Args:
         path: the file.
-        overrides: values by dotted field name ("distil.tokens"), as YAML text; they win over the file.
+        overrides: values by dotted field name ("distil.tokens"), as YAML text; they override the file.
 
     Raises:
-        HornbookError: no such file, not YAML, an unknown key (the nearest is named), or an illegal value.
+        HornbookError: the file is missing or not YAML, a key is unknown, or a value is illegal.
     """
     values = read_values(path)
     for name, text in (overrides or {}).items():
@@ -60,10 +72,10 @@ def load_experiment(path: Path | str) -> Experiment:
 
 
 def read_values(path: Path | str) -> dict[str, Any]:
-    """Return the mapping that a YAML file holds.
+    """Return the mapping in a YAML file.
 
     Raises:
-        HornbookError: there is no such file, or it is not YAML, or no mapping.
+        HornbookError: the file is missing, not YAML, or not a mapping.
     """
     try:
         values = yaml.load(Path(path).read_text("utf-8"), _Loader)
@@ -72,31 +84,40 @@ def read_values(path: Path | str) -> dict[str, Any]:
     except OSError as error:
         raise HornbookError(f"{path}: cannot be read as a recipe file: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise HornbookError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
+        raise HornbookError(f"{path}: not a YAML file: {one_line(error)}") from None
     if not isinstance(values, dict):
         raise HornbookError(f"{path}: a recipe is a mapping of stages to settings, see `hornbook new`")
     return values
 
 
 def parse_value(text: str, where: str) -> Any:
-    """Return what a setting's text on the command line means, read as YAML; a lone mark (`|`) is itself.
+    """Parse the text of a setting on the command line as YAML; punctuation alone (`|`) is text.
+
+    Args:
+        text: the text.
+        where: the option, for the error message.
 
     Raises:
-        HornbookError: it is not YAML; names `where`.
+        HornbookError: the text is not YAML.
     """
     if _LONE_MARK.fullmatch(text):
         return text
     try:
         return yaml.load(text, _Loader)
     except yaml.YAMLError:
-        raise HornbookError(f"{where}: {text!r} is not understood (values are read as YAML)") from None
+        raise HornbookError(f"{where}: {text!r} is not valid YAML; values are read as YAML") from None
 
 
 def validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
-    """Return `values` as a `model`.
+    """Validate `values` as settings of type `model`.
+
+    Args:
+        model: the settings class.
+        values: field values by name.
+        where: the file or option they come from, for the error message.
 
     Raises:
-        HornbookError: a value is wrong: one line that names `where`, the field and what is legal.
+        HornbookError: a value is illegal; one line names `where`, the field and the legal values.
     """
     try:
         return model.model_validate(dict(values))
@@ -104,31 +125,87 @@ def validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
         raise HornbookError(f"{where}: {_explain(model, error)}") from None
 
 
+def changed(config: DistilConfig, settings: Mapping[str, Any], where: str) -> DistilConfig:
+    """Return settings of distillation with some changed, see `DistilConfig.changed`.
+
+    Args:
+        config: the settings.
+        settings: the new values by name.
+        where: where these come from, for the error message.
+
+    Raises:
+        HornbookError: a setting is unknown or a value is illegal.
+    """
+    try:
+        return config.changed(settings)
+    except ValidationError as error:
+        raise HornbookError(f"{where}: {_explain(DistilConfig, error)}") from None
+
+
+def textbook_config(values: Mapping[str, Any], where: str) -> TextbookConfig:
+    """Return the settings of one textbook; `kind` selects their class.
+
+    Args:
+        values: field values by name; the default of `kind` is contextualized.
+        where: the command they come from, for the error message.
+
+    Raises:
+        HornbookError: the kind is unknown or `chain`, or a value is illegal.
+    """
+    return validate(textbook_class(str(values.get("kind", "contextualized")), where), values, where)
+
+
+def textbook_class(kind: str, where: str) -> type[TextbookConfig]:
+    """Return the settings class of one kind of textbook.
+
+    Args:
+        kind: the kind's name.
+        where: the command it comes from, for the error message.
+
+    Raises:
+        HornbookError: the kind is unknown or `chain`.
+    """
+    if kind == CHAIN:
+        raise HornbookError(
+            f"{where}: a chain is not one textbook; pass --textbook several times to `hornbook distil`, or name "
+            "its textbooks in a recipe"
+        )
+    if kind not in TEXTBOOKS:
+        raise HornbookError(f"{where}: {TEXTBOOKS.unknown(kind)}")
+    return config_class(kind)
+
+
 def set_value(values: dict[str, Any], name: str, value: Any, where: str) -> None:
     """Set a value in nested mappings by its dotted name.
 
+    Args:
+        values: the mappings; changed in place.
+        name: the dotted name, such as distil.tokens.
+        value: the new value.
+        where: the file or option, for the error message; default: the name as an option.
+
     Raises:
-        HornbookError: the name leads through something that is no mapping.
+        HornbookError: a part of the name is not a mapping.
     """
     *parents, last = name.split(".")
     for parent in parents:
         inner = values.setdefault(parent, {})
         if not isinstance(inner, dict):
-            raise HornbookError(f"{where or f'--{name}'}: {parent} holds no settings")
+            raise HornbookError(f"{where or f'--{name}'}: {parent} has no settings of its own")
         values = inner
     values[last] = value
 
 
 def _explain(model: type[BaseModel], error: ValidationError) -> str:
-    """Say in one line what is wrong first, and how much else is."""
+    """Describe the first error in one line, and count the others."""
     first, *others = error.errors()
     place = [str(part) for part in first["loc"]]
     more = f" (and {len(others)} more)" if others else ""
     if first["type"] == "extra_forbidden":
         known = _known_keys(model, place[:-1])
-        near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.0)
-        nearest = f"; the nearest known key is {near[0]!r}" if near else ""
-        return f"unknown key {'.'.join(_spoken(place))!r}{nearest}{more}"
+        near = nearest(place[-1], known)
+        hint = f"; the nearest known key is {near!r}" if near else ""
+        return f"unknown key {'.'.join(_spoken(place))!r}{hint}{more}"
     if first["type"] == "missing":
         return f"{'.'.join(place)} is missing{more}"
     got = "" if isinstance(first.get("input"), dict) else f", not {first.get('input')!r}"
@@ -139,13 +216,13 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
 
 
 def _spoken(place: list[str]) -> list[str]:
-    """Drop what pydantic adds to a place for the branch of a union, which the user never wrote."""
+    """Drop the names of union branches that pydantic adds to a path."""
     spoken = [part for part in place if part not in _UNION_BRANCHES]
     return [part for i, part in enumerate(spoken) if (spoken[0], i) != ("textbooks", 2)]
 
 
 def _known_keys(model: Any, place: Sequence[str]) -> list[str]:
-    """Return the legal keys at a place of an error, walking through unions and mappings."""
+    """Return the legal keys at the path of an error, through unions and mappings."""
     if isinstance(model, type) and issubclass(model, BaseModel):
         if model is TextbookConfig and place:
             return _known_keys(config_class(place[0]), place[1:]) if place[0] in (*CONFIGS, *TEXTBOOKS) else []

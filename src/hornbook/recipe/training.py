@@ -8,7 +8,18 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from hornbook.recipe.objectives import OBJECTIVES
-from hornbook.recipe.settings import NOT_IN_KEY, Count, PathText, Seeds, Settings, Share, all_text
+from hornbook.recipe.settings import NOT_IN_KEY, Count, PathText, Seeds, Settings, Share, names_as_text
+
+__all__ = [
+    "AdaptConfig",
+    "DistilConfig",
+    "EvaluateConfig",
+    "FamilyConfig",
+    "FinetuneConfig",
+    "StudentConfig",
+    "TeacherConfig",
+    "TrainingConfig",
+]
 
 # Outputs of a teacher are asked for once for all cells of a grid.
 _ONE_IN_GRID = {"grid", "labels", "textbook_units"}
@@ -155,7 +166,7 @@ class TeacherConfig(Settings):
     """Any encoder that `AutoModelForSequenceClassification` loads: a folder or a hub name."""
     kind: Literal["task", "ready", "general"] = "task"
     """`task`: fine-tuned here; `ready`: a classifier of this task already; `general`: taken as it is."""
-    label_names: Annotated[dict[str, str], BeforeValidator(all_text)] | None = None
+    label_names: Annotated[dict[str, str], BeforeValidator(names_as_text)] | None = None
     """For a ready teacher: the task's name of each of the teacher's labels, where they differ."""
     finetune: FinetuneConfig = FinetuneConfig()
     """How it is fine-tuned."""

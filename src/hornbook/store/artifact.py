@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,16 @@ class Artifact:
             raise HornbookError(f"{self.address}: its {MANIFEST} names no {name}")
         return f"{self.address}/{name}"
 
+    def _repr_html_(self) -> str:
+        """Return a small table for notebooks: stage, key, counts and folder."""
+        rows = {"stage": self.stage, "key": self.key}
+        if self.planned:
+            rows["state"] = "planned: not built yet"
+        else:
+            rows |= {name.replace("_", " "): f"{count:,}" for name, count in self.counts.items()}
+        rows["folder"] = self.address or str(self.path)
+        return html_table(rows)
+
     def _there(self, name: str) -> Path:
         listed, path = self.manifest["files"].get(name), self.path / name
         if listed is None or not path.is_file() or path.stat().st_size != listed["bytes"]:
@@ -125,6 +136,12 @@ class Store:
 
 
 Destination = Path | str | Store
+
+
+def html_table(rows: Mapping[str, object]) -> str:
+    """Return a plain HTML table with a name and a value in each row, both escaped."""
+    lines = (f"<tr><th>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>" for name, value in rows.items())
+    return f"<table>{''.join(lines)}</table>"
 
 
 @dataclass

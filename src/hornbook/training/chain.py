@@ -6,7 +6,7 @@ from typing import Any
 
 from hornbook.errors import HornbookError
 from hornbook.models.source import Model
-from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
+from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig, changed
 from hornbook.store import Artifact, Destination, Store
 from hornbook.training.books import open_book
 from hornbook.training.distil import distil
@@ -41,11 +41,10 @@ def distil_chain(
         the students, stage "student"; the last is the chain's.
 
     Raises:
-        HornbookError: as `distil`; the textbooks are about different tasks.
-        pydantic.ValidationError: `then` has an unknown setting.
+        HornbookError: as `distil`; the textbooks are about different tasks; `then` has an unknown setting.
     """
     config = config or DistilConfig()
-    later = config.changed(then or {})
+    later = changed(config, then or {}, "then")
     books = [open_book(book) for book in textbooks]
     _check_one_task(books)
     students: list[Artifact] = []

@@ -23,7 +23,7 @@ SMALLEST = {
     "corpus": {"sources": ["prose.txt"]},
     "teacher": {"model": "teacher"},
 }
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_smallest_recipe_has_honest_defaults(tmp_path: Path):

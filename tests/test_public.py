@@ -1,0 +1,45 @@
+"""The public names: complete, importable, lazy, documented; old names warn."""
+
+import ast
+import inspect
+import warnings
+from pathlib import Path
+
+import pytest
+
+import hornbook
+
+
+def test_the_names_for_type_checkers_are_the_public_names():
+    tree = ast.parse(Path(hornbook.__file__).read_text("utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    imported = {}
+    for line in block.body:
+        if isinstance(line, ast.ImportFrom):
+            imported |= {alias.asname or alias.name: (line.module, alias.name) for alias in line.names}
+    assert imported.keys() == set(hornbook.__all__)
+    assert len(hornbook.__all__) == len(set(hornbook.__all__))
+    for name, (module, attribute) in imported.items():
+        assert getattr(hornbook, name) is getattr(__import__(module, fromlist=[attribute]), attribute), name
+
+
+@pytest.mark.parametrize("name", hornbook.__all__)
+def test_a_public_name_is_documented(name):
+    assert inspect.getdoc(getattr(hornbook, name))
+    assert name in dir(hornbook)
+
+
+@pytest.mark.parametrize("old", hornbook._RENAMED)
+def test_an_old_name_warns_and_works(old):
+    with pytest.warns(DeprecationWarning, match=f"hornbook.{old} is now hornbook.") as caught:
+        assert getattr(hornbook, old) is getattr(hornbook, hornbook._RENAMED[old])
+    assert caught[0].filename == __file__
+
+
+def test_new_names_do_not_warn_and_unknown_ones_are_errors():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert hornbook.build_corpus.__name__ == "build"
+        assert hornbook.__version__
+    with pytest.raises(AttributeError, match="module 'hornbook' has no attribute 'corpus_bild'"):
+        hornbook.corpus_bild  # noqa: B018
