@@ -1,7 +1,7 @@
 """The structure of the package: imports point one way, and files and functions stay short.
 
-A room is a top-level module or package of src/hornbook. ORDER lists the rooms; each imports only from rooms before it.
-Imports inside functions, under TYPE_CHECKING and module names in strings count like any other.
+A room is a top-level module or package of src/hornbook. ORDER lists the rooms; each imports only from rooms before
+it. Imports inside functions, under TYPE_CHECKING and module names in strings count like any other.
 """
 
 import ast
@@ -62,7 +62,7 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.item
 
 def room(module: str) -> str:
     """Return the room of a module: the second part of its name."""
-    return (module.split(".") + ["hornbook"])[1] if "." in module else "hornbook"
+    return module.split(".")[1] if "." in module else "hornbook"
 
 
 def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:

@@ -61,4 +61,7 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'hornbook' has no attribute {name!r}")
     module, attribute = _WHERE[name]
-    return getattr(import_module(module), attribute)
+    from hornbook.machine.extras import explain_missing_extra
+
+    with explain_missing_extra(f"hornbook.{name}"):
+        return getattr(import_module(module), attribute)
