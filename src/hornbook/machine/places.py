@@ -21,6 +21,9 @@ def opened(address: str) -> Iterator[IO[bytes]]:
     Args:
         address: the file, such as s3://bucket/corpus/manifest.json.
 
+    Yields:
+        the open file.
+
     Raises:
         HornbookError: it cannot be read.
     """
@@ -37,6 +40,9 @@ def read_from(address: str) -> bytes:
 
     Args:
         address: the file.
+
+    Returns:
+        its bytes.
 
     Raises:
         HornbookError: it cannot be read.
