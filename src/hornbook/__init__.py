@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from hornbook.store import Artifact, load
     from hornbook.tasks import open_task
     from hornbook.tasks import prepare as prepare_task
-    from hornbook.textbook.build import build as build_textbook
     from hornbook.textbook import open_textbook
+    from hornbook.textbook.build import build as build_textbook
     from hornbook.textbook.inspect.statistics import statistics as measure_textbooks
     from hornbook.textbook.inspect.view import view as view_textbook
     from hornbook.training.chain import distil_chain
@@ -84,8 +84,11 @@ def __getattr__(name: str) -> Any:
         name = _RENAMED[name]
     if name not in _DEFINED_IN:
         raise AttributeError(f"module 'hornbook' has no attribute {name!r}")
+    from hornbook.machine.extras import explain_missing_extra
+
     module, _, attribute = _DEFINED_IN[name].partition(":")
-    return getattr(import_module(module), attribute)
+    with explain_missing_extra(f"hornbook.{name}"):
+        return getattr(import_module(module), attribute)
 
 
 def __dir__() -> list[str]:

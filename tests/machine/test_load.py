@@ -70,13 +70,13 @@ def test_what_is_chosen(found, environment, threads, settings, busy):
     chosen = choose(found, environment, threads)
     assert chosen.settings == settings
     assert chosen.busy is busy
-    assert (chosen.said is None) == (not busy and "OMP_NUM_THREADS" not in settings)
+    assert (chosen.reason is None) == (not busy and "OMP_NUM_THREADS" not in settings)
 
 
 def test_the_choice_is_said_in_one_line():
-    said = choose(Machine(2, busy=0.96), {}).said
+    said = choose(Machine(2, busy=0.96), {}).reason
     assert said == "other programs keep 1.0 of 2 cores busy: threads wait for each other without spinning"
-    assert choose(Machine(64, 1.5), {}).said == "this container may use 1.5 of 64 cores: 2 threads"
+    assert choose(Machine(64, 1.5), {}).reason == "this container may use 1.5 of 64 cores: 2 threads"
 
 
 def test_a_busy_program_is_seen():
@@ -137,7 +137,7 @@ def test_where_pytorch_is_loaded_nothing_is_set(monkeypatch, caplog):
 def chosen(monkeypatch):
     def set_to(busy: bool | None) -> machine.Lookout:
         monkeypatch.setattr(machine, "_chosen", Choice(busy=busy))
-        monkeypatch.setattr(machine, "_told", busy)
+        monkeypatch.setattr(machine, "_reported", busy)
         monkeypatch.setattr(machine, "_LASTING_SECONDS", 0)
         return machine.Lookout()
 
@@ -152,7 +152,7 @@ def looks(monkeypatch, lookout, loads):
     return said
 
 
-def test_it_is_told_once_when_the_machine_becomes_busy(monkeypatch, chosen):
+def test_it_is_reported_once_when_the_machine_becomes_busy(monkeypatch, chosen):
     said = looks(monkeypatch, chosen(False), [0.1, 0.4, 1.0, 1.0, 0.3, 0.0, 2.0, 0.0])
     assert [bool(one) for one in said] == [False, False, True, False, False, False, True, False]
     assert "other programs keep 1.0 of" in said[2]
@@ -160,13 +160,13 @@ def test_it_is_told_once_when_the_machine_becomes_busy(monkeypatch, chosen):
     assert looks(monkeypatch, machine.Lookout(), [0.0, 0.0]) == [None, None]
 
 
-def test_it_is_told_once_when_the_machine_becomes_quiet(monkeypatch, chosen):
+def test_it_is_reported_once_when_the_machine_becomes_quiet(monkeypatch, chosen):
     said = looks(monkeypatch, chosen(True), [1.0, 0.3, 0.1, 0.0, 1.0, 0.1])
     assert [bool(one) for one in said] == [False, False, True, False, False, True]
     assert "has become quiet" in said[2]
 
 
-def test_nothing_is_told_where_starting_anew_would_change_nothing(monkeypatch, chosen):
+def test_nothing_is_reported_where_starting_anew_would_change_nothing(monkeypatch, chosen):
     assert looks(monkeypatch, chosen(None), [2.0, 0.0, 2.0]) == [None] * 3
 
 

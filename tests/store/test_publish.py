@@ -82,7 +82,7 @@ def test_state_of_other_work_is_not_thrown_away_unasked(tmp_path: Path):
         assert not (context.resume / "state").exists()
 
     again = {"stage": "demo", "version": 2, "config": {"text": "hello"}, "inputs": {}, "build": starts_afresh}
-    with pytest.raises(HornbookError, match="an unfinished run with other settings or inputs left"):
+    with pytest.raises(HornbookError, match="an unfinished run with other settings or inputs"):
         make(tmp_path / "a", **again)
     assert (partial_path(tmp_path / "a") / "resume" / "state").read_text() == "kept"
     shutil.rmtree(partial_path(tmp_path / "a"))

@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from hornbook.cli.stopping import Stopped, stops
 from hornbook.errors import HornbookError, one_line
 from hornbook.machine.disk import full_disk, is_full
+from hornbook.machine.extras import explain_missing_extra
 from hornbook.recipe import parse_value
 
 Answer = Mapping[str, Any]
@@ -73,7 +74,7 @@ def command(function: Callable[..., Answer]) -> Callable[..., None]:
         if "quiet" in inspect.signature(function).parameters:
             kwargs["quiet"] = json_ or not _is_first_process()
         try:
-            with stops(_say_stopped):
+            with stops(_say_stopped), explain_missing_extra(_name(function)):
                 answer = function(*args, **kwargs)
             if json_ and _is_first_process():
                 typer.echo(json.dumps(answer, ensure_ascii=False, default=str))
@@ -190,6 +191,11 @@ def _field(name: str) -> str:
     parts = name.split(".")
     own = 1 if parts[0] == "textbooks" else None
     return ".".join(part if i == own else part.replace("-", "_") for i, part in enumerate(parts))
+
+
+def _name(function: Callable[..., Answer]) -> str:
+    """Return the command of a function: `hornbook corpus build` for `corpus_build_command`."""
+    return f"hornbook {function.__name__.removesuffix('_command').replace('_', ' ')}"
 
 
 def _is_first_process() -> bool:

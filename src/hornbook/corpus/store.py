@@ -123,7 +123,7 @@ class Corpus:
                     f"{self.artifact.path}: made by another version of hornbook; build the corpus again"
                 )
             dictionary, blocks = (
-                ShardFile(self.artifact.place(one), files[one]["bytes"], files[one]["xxh3_128"])
+                ShardFile(self.artifact.location(one), files[one]["bytes"], files[one]["xxh3_128"])
                 for one in term_names(number)
             )
             found.append(ShardFiles(Path(name).stem, self.key, (dictionary, blocks)))
@@ -194,7 +194,7 @@ class Corpus:
     def _opened(self, name: str) -> Iterator[pq.ParquetFile]:
         """Open the text of a shard; from elsewhere only what is asked for is read, and not compared."""
         if self.artifact.address:
-            with opened(self.artifact.place(name)) as file, pq.ParquetFile(file) as shard:
+            with opened(self.artifact.location(name)) as file, pq.ParquetFile(file) as shard:
                 yield shard
         else:
             with pq.ParquetFile(self.artifact.file(name)) as shard:

@@ -1,18 +1,24 @@
 """The memory of this process."""
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 
 def peak_memory() -> int:
-    """Return the most memory that this process has held (kilobytes).
+    """Return the peak memory of this process (kilobytes).
 
-    Linux says it of the program; `ru_maxrss`, which is all that others have, starts there with the peak of whoever
-    started the program.
+    Linux reports it for the program; `ru_maxrss`, which other POSIX systems have, may include the peak of the process
+    that started the program.
     """
     with suppress(OSError, StopIteration):
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text("ascii").splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
-    import resource  # only where POSIX is
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return int(psutil.Process().memory_info().peak_wset) // 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // 1024 if sys.platform == "darwin" else peak  # macOS counts bytes

@@ -78,10 +78,11 @@ class Workers:
 
 
 def _start(count: int) -> ProcessPoolExecutor:
-    # Where it can be had, fork: a script that calls a stage needs no `if __name__ == "__main__"` then. Not where Ray
-    # runs (a cell of an experiment on a cluster): a fork has none of its threads, but the locks that they hold.
+    # Fork where that is safe: a script that calls a stage then needs no `if __name__ == "__main__"`. It is not on
+    # macOS, whose system libraries start threads, nor beside Ray: a fork has no threads, but the locks they hold.
     ray = sys.modules.get("ray")
-    forks = "fork" in multiprocessing.get_all_start_methods() and not (ray and ray.is_initialized())
+    can_fork = "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin"
+    forks = can_fork and not (ray and ray.is_initialized())
     method = "fork" if forks else "spawn"
     context = multiprocessing.get_context(method)
     return ProcessPoolExecutor(count, context, initializer=end_with_parent, initargs=(os.getpid(),))

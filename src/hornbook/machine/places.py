@@ -1,4 +1,4 @@
-"""Files that lie elsewhere, at an address such as s3://bucket/corpus: whatever fsspec can read."""
+"""Files at an address such as s3://bucket/corpus: whatever fsspec can read."""
 
 import shutil
 from collections.abc import Iterator
@@ -10,13 +10,19 @@ from hornbook.errors import HornbookError
 
 
 def is_address(place: Path | str) -> bool:
-    """Return whether a place is an address, not a path of this machine."""
+    """Return whether `place` is an address, not a path on this machine."""
     return "://" in str(place)
 
 
 @contextmanager
 def opened(address: str) -> Iterator[IO[bytes]]:
-    """Open the file at an address for reading, anywhere in it.
+    """Open the file at an address for reading; it can be sought.
+
+    Args:
+        address: the file, such as s3://bucket/corpus/manifest.json.
+
+    Yields:
+        the open file.
 
     Raises:
         HornbookError: it cannot be read.
@@ -30,7 +36,13 @@ def opened(address: str) -> Iterator[IO[bytes]]:
 
 
 def read_from(address: str) -> bytes:
-    """Return what the file at an address holds.
+    """Return the content of the file at an address.
+
+    Args:
+        address: the file.
+
+    Returns:
+        its bytes.
 
     Raises:
         HornbookError: it cannot be read.
@@ -40,7 +52,11 @@ def read_from(address: str) -> bytes:
 
 
 def copy_from(address: str, path: Path) -> None:
-    """Copy the file at an address to a path of this machine.
+    """Copy the file at an address to this machine.
+
+    Args:
+        address: the file.
+        path: the file to write.
 
     Raises:
         HornbookError: it cannot be read.

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, a line now and then elsewhere."""
+"""Progress on stderr: a bar on a terminal, a line every 30 seconds elsewhere."""
 
 import logging
 import sys
@@ -26,7 +26,14 @@ SECONDS_BETWEEN_LINES = 30.0
 
 
 class Counter:
-    """What a piece of work calls as it goes on; made by `progress`."""
+    """Counts the units of one piece of work; made by `progress`.
+
+    Args:
+        description: what is done.
+        total: how many units there are, if known.
+        unit: their name, in the plural.
+        bar: the bar on a terminal; without one, lines are logged.
+    """
 
     def __init__(self, description: str, total: int | None, unit: str, bar: Progress | None) -> None:
         self.description = description
@@ -35,36 +42,49 @@ class Counter:
         self.done = self._before = 0
         self.note = ""
         self._bar = bar
-        self._started = self._said = time.monotonic()
+        self._started = self._logged = time.monotonic()
         self._task = bar.add_task(description, total=total, unit=unit, note="") if bar else None
 
     def advance(self, amount: int = 1, note: str = "") -> None:
-        """Count `amount` more as done; `note` (a loss, say) stands beside the rate."""
+        """Count more units as done.
+
+        Args:
+            amount: how many.
+            note: text to show beside the rate, such as a loss; "" keeps the last one.
+        """
         self.done += amount
         self.note = note or self.note
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, advance=amount, note=self.note)
-        elif (now := time.monotonic()) - self._said > SECONDS_BETWEEN_LINES:
-            self._said = now
+        elif (now := time.monotonic()) - self._logged > SECONDS_BETWEEN_LINES:
+            self._logged = now
             logger.info("%s", self.line())
 
     def skip(self, amount: int) -> None:
-        """Count `amount` as done by an earlier run: it counts for what is left, not for the rate."""
+        """Count units as done by an earlier run: they shorten the time left and do not change the rate.
+
+        Args:
+            amount: how many.
+        """
         self.done += amount
         self._before += amount
         if self._bar is not None and self._task is not None:
-            # A bar takes its speed from what it is told, so it is told of no progress but of less to do.
+            # The bar computes its rate from `advance`, so this must not be one.
             self._bar.reset(self._task, completed=self.done)
 
     def say(self, text: str) -> None:
-        """Say a line while the bar stands."""
+        """Print a line above the bar.
+
+        Args:
+            text: the line.
+        """
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False)
         else:
             logger.info("%s", text)
 
     def line(self) -> str:
-        """Return the state in words: done, rate, time left."""
+        """Return the state as text: units done, rate, time left."""
         seconds = max(time.monotonic() - self._started, 1e-9)
         rate = (self.done - self._before) / seconds
         of_total = f" of {self.total:,}" if self.total else ""
@@ -82,9 +102,17 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress(description: str, total: int | None = None, unit: str = "units") -> Iterator[Counter]:
-    """Show the progress of one piece of work: share done, rate and time left.
+    """Show the progress of one piece of work: fraction done, rate and time left.
 
-    On a terminal this is a bar on stderr; elsewhere a log line every half minute.
+    On a terminal this is a bar on stderr; elsewhere a log line every 30 seconds.
+
+    Args:
+        description: what is done.
+        total: how many units there are, if known.
+        unit: their name, in the plural.
+
+    Yields:
+        the counter to advance.
     """
     if not sys.stderr.isatty():
         counter = Counter(description, total, unit, None)

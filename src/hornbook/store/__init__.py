@@ -1,9 +1,9 @@
 """A finished folder: manifest, content key, atomic publish, resume.
 
-Every stage hands on one artefact: a folder with `manifest.json` (what it is, what it was made from, checksums
-of its files) and `run.json` (what varies from run to run: seconds, memory, host). A stage works in a sibling
-folder `.NAME.partial`, which one rename turns into the finished artefact; a run that died leaves nothing that
-looks finished, and what it kept under `resume/` is found again by a run with the same key.
+Every stage produces one artefact: a folder with `manifest.json` (stage, settings, keys of the inputs, checksums of
+the files) and `run.json` (what varies between runs: seconds, memory, host). A stage works in the sibling folder
+`.NAME.partial`, which is renamed when it is finished. A run that died leaves nothing that looks finished; a run with
+the same key goes on from what it left under `resume/`.
 """
 
 from hornbook.store.artifact import MANIFEST, RESUME, RUN, Artifact, Destination, StageContext, Store, load

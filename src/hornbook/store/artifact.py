@@ -1,4 +1,4 @@
-"""A finished folder and what its manifest says; a store of many."""
+"""A finished folder and its manifest; a store of many."""
 
 import json
 import shutil
@@ -19,13 +19,13 @@ RESUME = "resume"
 
 @dataclass(frozen=True)
 class Artifact:
-    """A finished folder and what its manifest says.
+    """A finished folder and its manifest.
 
     Attributes:
         path: the folder.
         manifest: the content of `manifest.json`.
-        reused: whether it was finished before it was asked for.
-        address: where it lies, if that is not a folder of this machine (such as s3://bucket/corpus).
+        reused: whether it was already finished when it was requested.
+        address: its address if it is not a folder on this machine (such as s3://bucket/corpus).
     """
 
     path: Path
@@ -35,7 +35,7 @@ class Artifact:
 
     @property
     def planned(self) -> bool:
-        """Whether it is only planned: its key is known, its folder is not there."""
+        """Whether it is only planned: it has a key, but no folder yet."""
         return "files" not in self.manifest
 
     @property
@@ -45,24 +45,28 @@ class Artifact:
 
     @property
     def stage(self) -> str:
-        """The name of the stage that made it."""
+        """The name of its stage."""
         return str(self.manifest["stage"])
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """What was counted while it was made, by name."""
+        """Counts from its stage, by name; the same in every run."""
         counts: Mapping[str, int] = self.manifest["counts"]
         return counts
 
     @property
     def info(self) -> Mapping[str, Any]:
-        """What the stage says about its result beyond counts."""
+        """Further facts from its stage; the same in every run."""
         info: Mapping[str, Any] = self.manifest["info"]
         return info
 
     @property
     def measured(self) -> Mapping[str, Any]:
-        """What varied in the run that made it: seconds, memory and the stage's own measurements."""
+        """Measurements of the run that made it: seconds, memory and the stage's own.
+
+        Raises:
+            HornbookError: `run.json` is missing or damaged.
+        """
         try:
             measured: Mapping[str, Any] = json.loads((self.path / RUN).read_text("utf-8"))
         except (OSError, ValueError):
@@ -70,29 +74,38 @@ class Artifact:
         return measured
 
     def file(self, name: str) -> Path:
-        """Return the path of one of its files, which is as it was made: its checksum is compared once in a process.
+        """Return the path of one of its files, after comparing its checksum (once in a process).
 
         Args:
             name: relative to the artefact's folder.
 
+        Returns:
+            the path on this machine.
+
         Raises:
-            HornbookError: the manifest does not name that file, or it is gone or changed.
+            HornbookError: the manifest does not list the file, or it is missing or changed.
         """
-        path = self._there(name)
+        path = self._existing(name)
         if known_checksum(path) != self.manifest["files"][name]["xxh3_128"]:
             raise self._changed(name)
         return path
 
-    def place(self, name: str) -> str:
-        """Return the path or the address of one of its files, for whoever compares what is in it when it is opened.
+    def location(self, name: str) -> str:
+        """Return the path or address of one of its files, for a reader that checks its content itself.
+
+        Args:
+            name: relative to the artefact's folder.
+
+        Returns:
+            a path on this machine, whose size was compared, or an address.
 
         Raises:
-            HornbookError: the manifest does not name that file, or it should be here and is gone or of another size.
+            HornbookError: the manifest does not list the file, or it is missing or has another size.
         """
         if self.address is None:
-            return str(self._there(name))
+            return str(self._existing(name))
         if name not in self.manifest["files"]:
-            raise HornbookError(f"{self.address}: its {MANIFEST} names no {name}")
+            raise HornbookError(f"{self.address}: its {MANIFEST} lists no {name}")
         return f"{self.address}/{name}"
 
     def _repr_html_(self) -> str:
@@ -105,7 +118,7 @@ class Artifact:
         rows["folder"] = self.address or str(self.path)
         return html_table(rows)
 
-    def _there(self, name: str) -> Path:
+    def _existing(self, name: str) -> Path:
         listed, path = self.manifest["files"].get(name), self.path / name
         if listed is None or not path.is_file() or path.stat().st_size != listed["bytes"]:
             raise self._changed(name)
@@ -118,12 +131,12 @@ class Artifact:
 
 @dataclass
 class Store:
-    """A folder of artefacts that many runs share, each under its stage and key.
+    """A folder of artefacts, by stage and key, that many runs share.
 
     Attributes:
         root: the folder.
-        dry: plan only: what is not finished is not built.
-        requested: every artefact asked for, in order.
+        dry: plan only: build nothing.
+        requested: every artefact requested so far, in order.
     """
 
     root: Path
@@ -131,7 +144,15 @@ class Store:
     requested: list[Artifact] = field(default_factory=list)
 
     def folder(self, stage: str, key: str) -> Path:
-        """Return the folder of the artefact with this key."""
+        """Return the folder of an artefact.
+
+        Args:
+            stage: the name of its stage.
+            key: its content key.
+
+        Returns:
+            the folder, which need not exist.
+        """
         return self.root / stage / key[:16]
 
 
@@ -146,14 +167,14 @@ def html_table(rows: Mapping[str, object]) -> str:
 
 @dataclass
 class StageContext:
-    """What a stage fills while it works.
+    """The folder that a stage fills, and what it records about its result.
 
     Attributes:
-        path: the folder to write into; everything in it but `resume/` becomes the artefact.
-        counts: numbers for the manifest; the same in every run.
+        path: the folder to write to; everything in it but `resume/` becomes the artefact.
+        counts: counts for the manifest; the same in every run.
         info: further facts for the manifest; the same in every run.
-        measured: what varies from run to run, for `run.json`.
-        needed: how many bytes the folder takes at most while it is filled, 0 where the stage does not know.
+        measured: measurements for `run.json`, which vary between runs.
+        needed: the most space the folder takes while it is filled (bytes), 0 if unknown.
     """
 
     path: Path
@@ -164,13 +185,13 @@ class StageContext:
 
     @property
     def resume(self) -> Path:
-        """A folder that survives a run that dies and is gone from the finished artefact."""
+        """A folder that survives a run that dies, and is not part of the finished artefact."""
         path = self.path / RESUME
         path.mkdir(exist_ok=True)
         return path
 
     def discard_resume_state(self) -> None:
-        """Drop what is kept for a later run, where that would end as this one does."""
+        """Discard resume state: a retry would fail the same way."""
         for kept in self.resume.iterdir():
             if kept.is_dir():
                 shutil.rmtree(kept, ignore_errors=True)
@@ -182,11 +203,14 @@ def load(path: Path | str, stage: str | None = None) -> Artifact:
     """Open a finished artefact.
 
     Args:
-        path: its folder, or the address of one (such as s3://bucket/corpus).
-        stage: the stage it must come from, if that matters.
+        path: its folder, or an address (such as s3://bucket/corpus).
+        stage: the stage it must come from, if any.
+
+    Returns:
+        the artefact.
 
     Raises:
-        HornbookError: there is no finished artefact, or it is of another stage.
+        HornbookError: there is no finished artefact, or it comes from another stage.
     """
     address = str(path).rstrip("/") if is_address(path) else None
     try:

@@ -1,4 +1,4 @@
-"""Content keys: what a result is made from, as 32 hexadecimal digits."""
+"""Content keys: a hash of everything that a result is made from, as 32 hexadecimal digits."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -17,9 +17,14 @@ _KNOWN: dict[tuple[int, ...], str] = {}
 
 
 def result_config(config: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of `config` that can change a result, ready for JSON.
+    """Return the settings that can change a result, ready for JSON.
 
-    Fields declared with `json_schema_extra={"changes_result": False}` (threads, logging) are left out.
+    Args:
+        config: the settings; fields declared with `json_schema_extra={"changes_result": False}` (threads, logging)
+            are left out.
+
+    Returns:
+        values by the name of the field.
     """
     if not isinstance(config, BaseModel):
         return dict(config)
@@ -35,15 +40,32 @@ def result_config(config: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def content_key(stage: str, version: int, config: BaseModel | Mapping[str, Any], inputs: Mapping[str, str]) -> str:
-    """Return the key of the artefact that `stage` makes from `config` and inputs with these keys."""
+    """Return the content key of an artefact.
+
+    Args:
+        stage: the name of the stage.
+        version: the version of the stage's code.
+        config: its settings, see `result_config`.
+        inputs: the content keys of its inputs, by role.
+
+    Returns:
+        32 hexadecimal digits (XXH3, 128 bits).
+    """
     identity = {"stage": stage, "version": version, "config": result_config(config), "inputs": dict(inputs)}
     return xxhash.xxh3_128_hexdigest(json.dumps(identity, sort_keys=True).encode())
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """Return a key for the content of files and folders; beyond 1 GB a file counts by size, time and samples.
+    """Return a content key for files and folders.
 
-    Names count relative to the path that was given, so a folder keeps its key when it is moved.
+    A file over 1 GiB counts by size, modification time and samples. Names count relative to the given path, so a
+    folder keeps its key when it is moved.
+
+    Args:
+        paths: files and folders.
+
+    Returns:
+        32 hexadecimal digits.
 
     Raises:
         HornbookError: a path does not exist.
@@ -55,8 +77,7 @@ def fingerprint(paths: Iterable[Path]) -> str:
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         for file in files:
             name = file.relative_to(path) if path.is_dir() else Path(_suffix(file))
-            found = known_checksum(file, sampled=True)
-            digest.update(f"{name.as_posix()}\0{found}\0".encode())
+            digest.update(f"{name.as_posix()}\0{known_checksum(file, sampled=True)}\0".encode())
     return digest.hexdigest()
 
 
@@ -67,9 +88,16 @@ def _suffix(file: Path) -> str:
 
 
 def known_checksum(path: Path, *, sampled: bool = False) -> str:
-    """Return what `checksum` does, computed once in a process while the file stays as it is.
+    """Return the checksum of a file, cached in this process as long as the file does not change.
 
-    Whatever its name: one that was published by a rename, or got a second name, is known already.
+    The cache is by inode, so a renamed or linked file is not read again.
+
+    Args:
+        path: the file.
+        sampled: see `checksum`.
+
+    Returns:
+        32 hexadecimal digits.
     """
     stat = path.stat()
     sampled = sampled and stat.st_size > _SAMPLED_ABOVE
@@ -80,7 +108,15 @@ def known_checksum(path: Path, *, sampled: bool = False) -> str:
 
 
 def checksum(path: Path, *, sampled: bool = False) -> str:
-    """Return the checksum of a file; `sampled`: beyond 1 GB of its size, time and samples, for sources."""
+    """Return the checksum of a file.
+
+    Args:
+        path: the file.
+        sampled: over 1 GiB, hash its size, modification time and 64 samples of 1 MiB only.
+
+    Returns:
+        32 hexadecimal digits (XXH3, 128 bits).
+    """
     digest = xxhash.xxh3_128()
     stat = path.stat()
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Make an artefact: found finished, else built in a partial folder and published by one rename."""
+"""Make an artefact: reuse a finished one, or build it in a partial folder and publish it by one rename."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ from hornbook.store.keys import content_key, known_checksum, result_config
 logger = logging.getLogger("hornbook")
 
 _BUILDING = "building.json"
-_OF_THE_WORK = (_BUILDING, RESUME)
+_UNPUBLISHED = (_BUILDING, RESUME)
 _SILENT_SECONDS = 1.0
 _VERSIONED = ("hornbook", "numpy", "pyarrow", "tokenizers", "torch", "transformers")
 
@@ -42,22 +42,22 @@ def make(
     build: Callable[[StageContext], None],
     seed: int | None = None,
 ) -> Artifact:
-    """Return the artefact of a stage: found finished, else built and published by one rename.
+    """Return the artefact of a stage: a finished one, or a new one that is published by one rename.
 
     Args:
-        out: the artefact's folder, which may not hold anything else; or the store that has a place for it.
-        stage: the stage's name.
-        version: raised by hand whenever the stage's code changes its results.
-        config: the stage's settings; what cannot change a result does not count.
-        inputs: the keys of what it is made from, by role.
-        build: fills the folder it is handed; may leave state under `resume/` for a later run.
+        out: the artefact's folder, which must not hold anything else, or a store.
+        stage: the name of the stage.
+        version: the version of the stage's code; raise it whenever the code changes the results.
+        config: the stage's settings.
+        inputs: the content keys of the inputs, by role.
+        build: fills the given folder; may leave state under `resume/` for a later run.
         seed: recorded in the manifest.
 
     Returns:
-        the artefact; with a dry store one that may be planned only.
+        the artefact; from a dry store it may only be planned.
 
     Raises:
-        HornbookError: `out` holds something else, or `build` finds the input wrong.
+        HornbookError: `out` holds something else, or `build` refuses the input.
     """
     key = content_key(stage, version, config, inputs)
     folder = out.folder(stage, key) if isinstance(out, Store) else Path(out)
@@ -74,11 +74,11 @@ def make(
     if artifact is None and isinstance(out, Store) and out.dry:
         artifact = Artifact(folder, identity)
     elif artifact is not None:
-        with suppress(OSError):  # of a run that was killed just when it had published the folder
+        with suppress(OSError):  # left by a run that was killed just after it published the folder
             lock.unlink()
     if artifact is None:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # Of two runs that want the same artefact, the second waits and finds it finished.
+        # If two runs want the same artefact, the second waits and then reuses it.
         with _locked(lock, folder):
             artifact = finished(folder, key)
             if artifact is None:
@@ -91,7 +91,15 @@ def make(
 
 
 def finished(out: Path, key: str) -> Artifact | None:
-    """Return the artefact in `out` if it is finished and has this key, else None."""
+    """Return a finished artefact, or None.
+
+    Args:
+        out: its folder.
+        key: the content key it must have.
+
+    Returns:
+        the artefact, marked as reused.
+    """
     try:
         artifact = load(out)
     except HornbookError:
@@ -101,22 +109,23 @@ def finished(out: Path, key: str) -> Artifact | None:
 
 @contextmanager
 def _locked(path: Path, folder: Path) -> Iterator[None]:
-    """Hold a lock, the right to make a folder; who waits for more than a second says for whom."""
+    """Hold the lock of a folder; after waiting for a second, log which process holds it."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=_SILENT_SECONDS)
     except Timeout:
-        logger.info("%s: waiting for %s, which makes it now; Ctrl-C stops the waiting", folder, _maker(folder))
+        logger.info("%s: waiting for %s, which is making it; press Ctrl-C to stop waiting", folder, _maker(folder))
         lock.acquire()
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # Windows does not remove an open file; there release() does
+            path.unlink()
         lock.release()
 
 
 def _maker(folder: Path) -> str:
-    """Say who makes a folder, and since when."""
+    """Return which process makes a folder, and since when."""
     try:
         made = json.loads((partial_path(folder) / _BUILDING).read_text("utf-8"))
         return f"process {made['process']} on {made['host']} (since {made['since']})"
@@ -144,7 +153,7 @@ def _build(out: Path, identity: dict[str, Any], build: Callable[[StageContext], 
             )
             raise full_disk(error, out.parent, f"{needs} needed") from None
         raise
-    # Not before all is written: a run that is killed meanwhile still goes on from there.
+    # Only now that everything is written: a run that is killed before this can still go on from there.
     shutil.rmtree(partial / RESUME, ignore_errors=True)
     (partial / _BUILDING).unlink()
     if out.is_dir():
@@ -156,11 +165,11 @@ def _build(out: Path, identity: dict[str, Any], build: Callable[[StageContext], 
 def _describe(
     context: StageContext, identity: dict[str, Any], began: str, started: float, cpu: float
 ) -> dict[str, Any]:
-    """Write the manifest and what was measured beside what the stage wrote; return the manifest."""
+    """Write `manifest.json` and `run.json` beside the stage's files; return the manifest."""
     partial = context.path
     made = (p for p in sorted(partial.rglob("*")) if p.is_file())
     files = {
-        p.relative_to(partial).as_posix(): p for p in made if p.relative_to(partial).parts[0] not in _OF_THE_WORK
+        p.relative_to(partial).as_posix(): p for p in made if p.relative_to(partial).parts[0] not in _UNPUBLISHED
     }
     manifest = {
         **identity,
@@ -186,7 +195,14 @@ def _describe(
 
 
 def partial_path(out: Path) -> Path:
-    """Return the folder in which the artefact `out` is built."""
+    """Return the folder in which an artefact is built.
+
+    Args:
+        out: the artefact's folder.
+
+    Returns:
+        its sibling `.NAME.partial`.
+    """
     return out.parent / f".{out.name}.partial"
 
 
@@ -194,10 +210,10 @@ def _refuse_other_content(out: Path, stage: str) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     try:
-        what = f"a {load(out).stage} made from other settings or inputs"
+        content = f"a {load(out).stage} made from other settings or inputs"
     except HornbookError:
-        what = "something else"
-    raise HornbookError(f"{out}: holds {what}; choose another folder for this {stage} or remove it first")
+        content = "something else"
+    raise HornbookError(f"{out}: holds {content}; choose another folder for this {stage} or remove it first")
 
 
 def _partial_folder(out: Path, key: str) -> Path:
@@ -209,7 +225,7 @@ def _partial_folder(out: Path, key: str) -> Path:
     if not same:
         if _can_be_resumed(partial):
             raise HornbookError(
-                f"{partial}: holds what an unfinished run with other settings or inputs left; go on with those, "
+                f"{partial}: holds the state of an unfinished run with other settings or inputs; use those again, "
                 "remove it, or choose another folder"
             )
         shutil.rmtree(partial, ignore_errors=True)
@@ -218,7 +234,7 @@ def _partial_folder(out: Path, key: str) -> Path:
     about = {"key": key, "process": os.getpid(), "host": platform.node(), "since": since}
     write_json(partial / _BUILDING, about)
     for path in partial.iterdir():
-        if path.name not in _OF_THE_WORK:
+        if path.name not in _UNPUBLISHED:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     return partial
 

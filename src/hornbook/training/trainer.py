@@ -3,6 +3,7 @@
 import difflib
 import json
 import logging
+import multiprocessing
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -72,7 +73,8 @@ class _StepTrainer(Trainer):
         # Every process goes through all steps and computes its own share of each.
         dataset: Any = self.train_dataset
         settings: dict[str, Any] = {}
-        if self.args.device.type == "cuda":  # the next step is cut while the GPU computes this one
+        can_fork = "fork" in multiprocessing.get_all_start_methods()  # not on Windows
+        if self.args.device.type == "cuda" and can_fork:  # the next step is cut while the GPU computes this one
             # Forked, for the steps lie in memory: pickled, the whole textbook would be copied.
             settings = {"pin_memory": True, "num_workers": 1, "multiprocessing_context": "fork"}
         return DataLoader(dataset, sampler=SequentialSampler(dataset), collate_fn=only, **settings)

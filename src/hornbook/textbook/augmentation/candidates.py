@@ -16,9 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hornbook.machine.progress import Counter, progress
-from hornbook.models.loading import check_masked_lm, load_masked_lm
 from hornbook.models.source import load_config, model_key
-from hornbook.models.tokenizers import load_tokenizer
 from hornbook.recipe import AugmentedConfig
 from hornbook.store import Artifact, Destination, StageContext, Store, make
 from hornbook.tasks import open_task
@@ -69,6 +67,8 @@ def propose(config: AugmentedConfig, task: Artifact, out: Destination) -> Artifa
         HornbookError: the model cannot be loaded, is not a masked language model or has no mask token; or the word
             vectors cannot be read (checked before the long work).
     """
+    from hornbook.models.loading import check_masked_lm  # needs torch, which other textbooks do not
+
     check_masked_lm(config.model)
     return make(
         out if isinstance(out, Store) else Store(Path(out).parent),
@@ -184,8 +184,10 @@ def predict_tokens(
 
 
 def _build(config: AugmentedConfig, task: Artifact, context: StageContext) -> None:
+    from hornbook.models.loading import load_masked_lm
     from hornbook.models.masked import MaskedModel
     from hornbook.models.predict import best_device
+    from hornbook.models.tokenizers import load_tokenizer
 
     tokenizer, about = load_tokenizer(config.model), load_config(config.model)
     mask = check_mask(tokenizer, config.model)
