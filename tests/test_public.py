@@ -2,12 +2,18 @@
 
 import ast
 import inspect
+import re
 import warnings
 from pathlib import Path
 
 import pytest
 
 import hornbook
+from hornbook import recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+# Bases of settings classes, whose fields the reference shows with each class.
+ABSTRACT = {"RetrievedConfig", "SampleConfig", "TrainingConfig"}
 
 
 def test_the_names_for_type_checkers_are_the_public_names():
@@ -27,6 +33,22 @@ def test_the_names_for_type_checkers_are_the_public_names():
 def test_a_public_name_is_documented(name):
     assert inspect.getdoc(getattr(hornbook, name))
     assert name in dir(hornbook)
+
+
+def pages(name: str, prefix: str) -> list[str]:
+    """Return the names that a page of the reference shows."""
+    text = (ROOT / "docs" / "reference" / name).read_text("utf-8")
+    return re.findall(rf"^::: {prefix}\.(\S+)$", text, re.MULTILINE)
+
+
+def test_the_reference_shows_every_public_name():
+    assert sorted(pages("index.md", "hornbook")) == sorted(hornbook.__all__)
+
+
+def test_the_reference_shows_every_setting():
+    shown = {name.rpartition(".")[2] for name in pages("settings.md", "hornbook.recipe")}
+    models = {name for name in recipe.__all__ if isinstance(getattr(recipe, name), type)}
+    assert shown - {"Rule", "StartConfig"} == models - ABSTRACT
 
 
 @pytest.mark.parametrize("old", hornbook._RENAMED)
