@@ -65,3 +65,24 @@ def test_new_names_do_not_warn_and_unknown_ones_are_errors():
         assert hornbook.__version__
     with pytest.raises(AttributeError, match="module 'hornbook' has no attribute 'corpus_bild'"):
         hornbook.corpus_bild  # noqa: B018
+
+
+@pytest.mark.slow
+def test_the_example_of_the_reference_runs(reviews, tiny_teacher, general_text, tmp_path, monkeypatch, capsys):
+    text = (ROOT / "docs" / "reference" / "index.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    own = {
+        "reviews.csv": str(reviews),
+        'label="stars"': 'label="label"',
+        "wikipedia/": str(general_text),
+        "share=0.02": "k=5",
+        "bert-base-uncased": str(tiny_teacher),
+        "layers=6": "layers=1, hidden=16, heads=2",
+        "1_000_000": "2_000",
+    }
+    for name, value in own.items():
+        assert name in code
+        code = code.replace(name, value)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/reference/index.md", "exec"), {})
+    assert "'accuracy': " in capsys.readouterr().out
