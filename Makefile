@@ -52,7 +52,7 @@ docs: $(READY) ## The documentation as a site in build/site, with the reports of
 		$(BIN)/hornbook report docs/results/$$rows.json || exit 1; \
 	done
 	$(PYTHON) -m venv .venv-docs
-	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'zensical>=0.0.70'
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'zensical>=0.0.70' 'mkdocstrings-python>=2.0'
 	.venv-docs/bin/zensical build --clean
 
 lint: $(READY) ## ruff, mypy, docstrings, spelling and words

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hornbook.cli.new import write_recipe
-    from hornbook.corpus import build as build_corpus
     from hornbook.corpus import open_corpus
+    from hornbook.corpus.build import build as build_corpus
     from hornbook.demo import quickstart
     from hornbook.errors import HornbookError
     from hornbook.evaluation.evaluate import evaluate
@@ -41,8 +41,8 @@ _DEFINED_IN = {
     "Artifact": "hornbook.store:Artifact",
     "HornbookError": "hornbook.errors:HornbookError",
     "adapt": "hornbook.training.finetune:adapt",
-    "build_corpus": "hornbook.corpus:build",
-    "build_textbook": "hornbook.textbook:build",
+    "build_corpus": "hornbook.corpus.build:build",
+    "build_textbook": "hornbook.textbook.build:build",
     "distil": "hornbook.training.distil:distil",
     "distil_chain": "hornbook.training.chain:distil_chain",
     "evaluate": "hornbook.evaluation.evaluate:evaluate",

@@ -29,6 +29,9 @@ def one_line(error: object, limit: int | None = None) -> str:
     Args:
         error: its `str` is used; each run of white space becomes one space.
         limit: maximum length in characters; longer text is cut.
+
+    Returns:
+        the line.
     """
     return " ".join(str(error).split())[:limit]
 

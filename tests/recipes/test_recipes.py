@@ -104,4 +104,4 @@ def test_the_first_comment_says_how_to_run_it_and_what_it_takes(path):
     assert "hour" in comment.lower()
     assert "disk" in comment.lower()
     if path in LAPTOP and path.stem not in {"reviews", "textbooks"}:
-        assert "trained before on pairs of NLI" in comment
+        assert "pre-trained on pairs of NLI" in comment

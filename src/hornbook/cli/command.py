@@ -23,8 +23,9 @@ from hornbook.recipe import parse_value
 
 Answer = Mapping[str, Any]
 
-_JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
-_DEBUG = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+# Flags have an empty metavar: Typer would show <bool>, as if they took a value.
+_JSON = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON object as the last line of stdout.")]
+_DEBUG = Annotated[bool, typer.Option("--debug", metavar="", help="Show the traceback of an error.")]
 # Typer raises this for a wrong command line; the module of the class depends on Typer's version.
 _UsageError: Any = typer.BadParameter.__base__
 _INTERRUPTED = 130
@@ -62,7 +63,7 @@ def command(function: Callable[..., Answer]) -> Callable[..., None]:
         function: the command's function.
 
     Returns:
-        The function to register with Typer.
+        the function to register with Typer.
     """
 
     @functools.wraps(function)
@@ -119,7 +120,7 @@ def with_settings(
         into: name of the argument.
 
     Returns:
-        A decorator for the command's function.
+        a decorator for the command's function.
     """
     fields: dict[str, Any] = {}
     options: dict[str, inspect.Parameter] = {}
@@ -158,7 +159,7 @@ def overrides(extra: list[str]) -> dict[str, str]:
         extra: the arguments that are not options of the command.
 
     Returns:
-        The text of each value, by the dotted name of its field.
+        the text of each value, by the dotted name of its field.
 
     Raises:
         HornbookError: an argument is not of this form.

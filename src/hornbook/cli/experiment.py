@@ -19,8 +19,12 @@ from hornbook.machine import load as machine
 def experiment_command(
     file: Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="Experiment file: a base recipe and its axes.")],
     runs: _Runs = Path("runs"),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show cells, stages and time; run nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Run even if there are more cells than `most_cells`.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", metavar="", help="Show cells, stages and time; run nothing.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", metavar="", help="Run even if there are more cells than `most_cells`.")
+    ] = False,
     cluster: Annotated[
         str | None,
         typer.Option(

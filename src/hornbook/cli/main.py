@@ -1,4 +1,4 @@
-"""The commands and their groups. Heavy imports stand inside the commands, so that `hornbook --help` is quick."""
+"""The commands and their groups. Heavy imports are inside the commands, so that `hornbook --help` is quick."""
 
 from importlib.metadata import version
 from typing import Annotated
@@ -31,7 +31,10 @@ def _print_version(given: bool) -> None:
 @app.callback()
 def hornbook_command(
     show_version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version", metavar="", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Make a small encoder for one task from a big fine-tuned one."""

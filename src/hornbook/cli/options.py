@@ -24,7 +24,9 @@ ClusterOption = Annotated[
 Jobs = Annotated[
     int, typer.Option("--jobs", min=1, help="Number of students to train in parallel processes (CPU only).")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the stages with time and disk space; run nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", metavar="", help="Show the stages with time and disk space; run nothing.")
+]
 TaskOption = Annotated[
     str,
     typer.Option("--task", help="Labelled data: a file, folder, `glue/NAME`, hub dataset, or prepared task."),
@@ -60,6 +62,9 @@ def prepared_task(task: str, out: Path, settings: dict[str, Any]) -> Any:
         task: the folder of a prepared task, or the source of labelled data.
         out: the folder that the command creates.
         settings: settings of the task given on the command line.
+
+    Returns:
+        the artefact of the task.
 
     Raises:
         HornbookError: the data is missing or wrong, or settings were given for a prepared task.
@@ -97,6 +102,9 @@ def parse_mapping(text: str | None, flag: str, form: str) -> dict[Any, Any] | No
         text: the value, if the option was given.
         flag: the option.
         form: an example, for the error message.
+
+    Returns:
+        the mapping; None if the option was not given.
 
     Raises:
         HornbookError: the value is not a mapping.

@@ -17,7 +17,9 @@ from hornbook.machine import load as machine
 
 def quickstart_command(
     runs: Runs = Path("runs"),
-    full: Annotated[bool, typer.Option("--full", help="Train on three seeds and twice the tokens.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", metavar="", help="Train on three seeds and twice the tokens.")
+    ] = False,
     cache: Annotated[Path | None, typer.Option("--cache", help="Folder for downloads.")] = None,
     dry_run: DryRun = False,
     quiet: bool = False,
@@ -52,7 +54,9 @@ def run_command(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file; `hornbook new` writes one.")],
     runs: Runs = Path("runs"),
-    check: Annotated[bool, typer.Option("--check", help="Check the recipe and its sources; run nothing.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", metavar="", help="Check the recipe and its sources; run nothing.")
+    ] = False,
     dry_run: DryRun = False,
     cluster: ClusterOption = None,
     jobs: Jobs = 1,

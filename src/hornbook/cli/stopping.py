@@ -16,6 +16,9 @@ _PATIENCE_SECONDS = 4.0
 class Stopped(KeyboardInterrupt):
     """The process received Ctrl-C or SIGTERM.
 
+    Args:
+        number: the number of the signal.
+
     Attributes:
         code: its exit code, by the shell's convention: 130 after Ctrl-C, 143 after SIGTERM.
     """

@@ -53,6 +53,9 @@ def load_recipe(path: Path | str, overrides: Mapping[str, str] | None = None) ->
         path: the file.
         overrides: values by dotted field name ("distil.tokens"), as YAML text; they override the file.
 
+    Returns:
+        the recipe.
+
     Raises:
         HornbookError: the file is missing or not YAML, a key is unknown, or a value is illegal.
     """
@@ -65,6 +68,12 @@ def load_recipe(path: Path | str, overrides: Mapping[str, str] | None = None) ->
 def load_experiment(path: Path | str) -> Experiment:
     """Read an experiment from a YAML file.
 
+    Args:
+        path: the file.
+
+    Returns:
+        the experiment; `recipe` is still the name of a file.
+
     Raises:
         HornbookError: as `load_recipe`.
     """
@@ -72,7 +81,13 @@ def load_experiment(path: Path | str) -> Experiment:
 
 
 def read_values(path: Path | str) -> dict[str, Any]:
-    """Return the mapping in a YAML file.
+    """Read the mapping in a YAML file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        the mapping.
 
     Raises:
         HornbookError: the file is missing, not YAML, or not a mapping.
@@ -97,6 +112,9 @@ def parse_value(text: str, where: str) -> Any:
         text: the text.
         where: the option, for the error message.
 
+    Returns:
+        the value.
+
     Raises:
         HornbookError: the text is not YAML.
     """
@@ -116,6 +134,9 @@ def validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
         values: field values by name.
         where: the file or option they come from, for the error message.
 
+    Returns:
+        the settings.
+
     Raises:
         HornbookError: a value is illegal; one line names `where`, the field and the legal values.
     """
@@ -133,6 +154,9 @@ def changed(config: DistilConfig, settings: Mapping[str, Any], where: str) -> Di
         settings: the new values by name.
         where: where these come from, for the error message.
 
+    Returns:
+        the changed settings.
+
     Raises:
         HornbookError: a setting is unknown or a value is illegal.
     """
@@ -148,6 +172,9 @@ def textbook_config(values: Mapping[str, Any], where: str) -> TextbookConfig:
     Args:
         values: field values by name; the default of `kind` is contextualized.
         where: the command they come from, for the error message.
+
+    Returns:
+        the settings.
 
     Raises:
         HornbookError: the kind is unknown or `chain`, or a value is illegal.

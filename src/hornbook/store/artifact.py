@@ -116,7 +116,7 @@ class Artifact:
         else:
             rows |= {name.replace("_", " "): f"{count:,}" for name, count in self.counts.items()}
         rows["folder"] = self.address or str(self.path)
-        return html_table(rows)
+        return _html_table(rows)
 
     def _existing(self, name: str) -> Path:
         listed, path = self.manifest["files"].get(name), self.path / name
@@ -159,7 +159,7 @@ class Store:
 Destination = Path | str | Store
 
 
-def html_table(rows: Mapping[str, object]) -> str:
+def _html_table(rows: Mapping[str, object]) -> str:
     """Return a plain HTML table with a name and a value in each row, both escaped."""
     lines = (f"<tr><th>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>" for name, value in rows.items())
     return f"<table>{''.join(lines)}</table>"
