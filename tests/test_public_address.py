@@ -14,7 +14,7 @@ def test_links_to_files_become_absolute_and_others_stay():
     text = "[a](docs/log.md) [b](docs/x.md#part) [c](#limits) [d](https://example.org/a) ![e](docs/e.svg)"
     assert public_address.absolute_links(text, "https://host/me/it", "v1") == (
         "[a](https://host/me/it/blob/v1/docs/log.md) [b](https://host/me/it/blob/v1/docs/x.md#part) [c](#limits) "
-        "[d](https://example.org/a) ![e](https://host/me/it/blob/v1/docs/e.svg)"
+        "[d](https://example.org/a) ![e](https://host/me/it/raw/v1/docs/e.svg)"
     )
 
 

@@ -25,7 +25,9 @@ def with_urls(pyproject: str, address: str, tag: str) -> str:
 
 def absolute_links(readme: str, address: str, tag: str) -> str:
     """Return Markdown whose links to files of the repository are absolute; links inside the page stay."""
-    return re.sub(r"\]\((?!https?:|#|mailto:)([^)\s]+)\)", rf"]({address}/blob/{tag}/\1)", readme)
+    relative = r"\]\((?!https?:|#|mailto:)([^)\s]+)\)"
+    images = re.sub(rf"(!\[[^\]]*){relative}", rf"\1]({address}/raw/{tag}/\2)", readme)
+    return re.sub(relative, rf"]({address}/blob/{tag}/\1)", images)
 
 
 def main(address: str, tag: str) -> None:
