@@ -114,16 +114,17 @@ def with_settings(
     """
     fields: dict[str, Any] = {}
     options: dict[str, inspect.Parameter] = {}
-    owners: dict[str, list[str]] = {}
+    owners: dict[str, dict[str, Any]] = {}
     for model in models:
         for name, about in model.model_fields.items():
             if name not in leave_out:
                 fields.setdefault(name, about)
-                owners.setdefault(name, []).append(model.__name__.removesuffix("Config"))
+                owners.setdefault(name, {})[model.__name__.removesuffix("Config")] = about.default
     for name, about in fields.items():
         is_common = 1 < len(owners[name]) == len(models)
         panel = f"{'Common' if is_common else ', '.join(owners[name])} settings"
-        options[name] = _option((names or {}).get(name, name), about, panel)
+        others = [f"; {owner}: {default}" for owner, default in owners[name].items() if default != about.default]
+        options[name] = _option((names or {}).get(name, name), about, panel, "".join(others))
 
     def decorate(function: Callable[..., Answer]) -> Callable[..., Answer]:
         @functools.wraps(function)
@@ -207,9 +208,11 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _option(name: str, about: Any, panel: str) -> inspect.Parameter:
+def _option(name: str, about: Any, panel: str, others: str = "") -> inspect.Parameter:
     # The bracket is escaped, or rich would take it for a style.
-    default = "" if about.default in (None, (), {}) or about.is_required() else f" \\[default: {about.default}]"
+    default = (
+        "" if about.default in (None, (), {}) or about.is_required() else f" \\[default: {about.default}{others}]"
+    )
     option = typer.Option(
         _flag(name),
         help=f"{' '.join((about.description or '').split())}{default}",

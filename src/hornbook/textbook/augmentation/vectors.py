@@ -69,7 +69,7 @@ class Vectors:
 
 
 def read_vectors(path: Path | str, max_rows: int) -> Vectors:
-    """Read the first vectors of a text file: on each line a word and its numbers, separated by spaces (GloVe, word2vec).
+    """Read the first vectors of a text file, each line a word and numbers separated by spaces (GloVe, word2vec).
 
     The file may be compressed (.gz, .zst). A first line of two integers is word2vec's header. A word may contain
     spaces, as some of GloVe's do; the last row of a word counts. Zero vectors and rows that are no words (`<unk>`)
