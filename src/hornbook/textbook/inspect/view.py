@@ -118,10 +118,8 @@ def view(
     count = 5 if random is None else random
     if textbook.kind != CONTEXTUALIZED:
         if anchor is not None:
-            raise HornbookError(
-                f"{textbook.artifact.path}: a textbook of kind {textbook.kind} has no anchors; leave the anchor out to "
-                "see random units"
-            )
+            about = f"{textbook.artifact.path}: a textbook of kind {textbook.kind} has no anchors"
+            raise HornbookError(f"{about}; leave the anchor out to see random units")
         return View(textbook, False, units=_sample(textbook, count, seed))
     opened = open_corpus(_made_from(textbook, "corpus", corpus))
     if anchor is not None:
