@@ -13,6 +13,26 @@ from hornbook.errors import HornbookError
 from hornbook.recipe.settings import NOT_IN_KEY, Count, Name, PathText, Seed, Settings, Share
 from hornbook.registry import Registry
 
+__all__ = [
+    "CHAIN",
+    "CONFIGS",
+    "TEXTBOOKS",
+    "AnyTextbook",
+    "AugmentedConfig",
+    "ChainConfig",
+    "CombinedConfig",
+    "ContextualizedConfig",
+    "GeneralConfig",
+    "ImportanceConfig",
+    "RelatedConfig",
+    "RetrievedConfig",
+    "SampleConfig",
+    "TaskTextConfig",
+    "TextbookConfig",
+    "UnionConfig",
+    "config_class",
+]
+
 
 class TextbookConfig(Settings):
     """Settings that every kind of textbook has."""
