@@ -121,3 +121,8 @@ See figure <<a_figure>> and https://example.org[the site].
         "A point about snake_case names",
         "See figure  and the site.",
     ]
+
+
+def test_page_headers_of_reports_are_dropped():
+    lines = ["Attorney Work Product // May Contain Protected Material", "The report be-", "gins here.", "", "12"]
+    assert list(clean.paragraphs("\n".join(lines).encode())) == ["The report begins here."]

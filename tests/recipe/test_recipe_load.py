@@ -43,7 +43,10 @@ def test_the_smallest_recipe_has_honest_defaults(tmp_path: Path):
             {"textbooks": {"a": {"kind": "contextualized", "shar": 0.1}}},
             r"unknown key 'textbooks\.a\.shar'; the nearest known key is 'share'",
         ),
-        ({"textbooks": {"a": {"kind": "novel"}}}, "textbooks.a: no kind 'novel'; the kinds are 'contextualized'"),
+        (
+            {"textbooks": {"a": {"kind": "novel"}}},
+            "there is no textbook kind 'novel'; the kinds are contextualized",
+        ),
         ({"distil": {"learning_rate": -1}}, r"distil\.learning_rate: input should be greater than 0, not -1"),
         ({"distil": {"tokens": None}}, "distil: give a budget: tokens, steps or epochs"),
         ({"corpus": {"sources": ["a"], "min_words": 9, "max_words": 3}}, r"min_words \(9\) is more than max_words"),

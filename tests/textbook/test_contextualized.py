@@ -71,6 +71,28 @@ def test_rows_are_the_merged_hits_each_text_once(make_corpus, make_task, tmp_pat
     assert artifact.counts["units"] + artifact.counts["duplicates"] <= artifact.counts["retrieved"] <= 9 * k
 
 
+@pytest.mark.parametrize("k", [1, 2, 3, 5, 8])
+def test_of_equal_texts_the_lowest_id_of_the_corpus_is_kept_with_the_best_rank_and_all_anchors(
+    make_corpus, make_task, tmp_path, k
+):
+    """Holds only while retrieval ranks lower ids first among equal scores; k cuts through the ties."""
+    texts = ["film music", "a song", "film music", "film music of a song", "a song", "film music", "a song"] * 2
+    anchors = ["film music", "a song", "film song"]
+    corpus, task = make_corpus(texts, shard_units=4), make_task(anchors)
+    hits = retrieve(open_corpus(corpus), [keywords(anchor) for anchor in anchors], k)
+    for units, scores in zip(hits.units.tolist(), hits.scores.tolist(), strict=True):
+        assert sorted(zip([-score for score in scores], units, strict=True)) == list(
+            zip([-score for score in scores], units, strict=True)
+        )
+    artifact = build(ContextualizedConfig(k=k), corpus=corpus, task=task, out=tmp_path / "book")
+    text_of = {1 + 2 * i: text for i, text in enumerate(texts)}
+    for row in rows(artifact):
+        assert row["unit"] == 1 + 2 * texts.index(row["text"])
+        ranks = [[text_of.get(unit) for unit in units] for units in hits.units.tolist()]
+        with_text = [units.index(row["text"]) + 1 for units in ranks if row["text"] in units]
+        assert (row["rank"], row["anchors"]) == (min(with_text), len(with_text))
+
+
 def test_what_is_counted(make_corpus, make_task, tmp_path):
     corpus = make_corpus(["good film", "bad film", "a song", "film music"])
     task = make_task(["film", "a song", "of the", "unheard words", "film"])

@@ -167,7 +167,7 @@ def test_units_at_random_of_other_kinds(corpus, make_labelled, tmp_path, kind):
     assert ("log weight" in text) == (kind == "importance")
     assert "\x1b" not in text
     assert ("·[31mone" in text) == (kind == "task")
-    with pytest.raises(HornbookError, match=f"no anchor drew the units of this textbook of kind {kind}; leave"):
+    with pytest.raises(HornbookError, match=f"a textbook of kind {kind} has no anchors; leave"):
         view(book, anchor="film")
 
 
@@ -175,10 +175,10 @@ def test_units_at_random_of_other_kinds(corpus, make_labelled, tmp_path, kind):
 def test_a_corpus_or_task_that_was_moved_is_named(book, corpus, task, tmp_path, role):
     folder = {"corpus": corpus.path, "task": task.path}[role]
     folder.rename(tmp_path / "moved")
-    with pytest.raises(HornbookError, match=f"{folder}: not a finished {role} .*; say with --{role} where"):
+    with pytest.raises(HornbookError, match=f"{folder}: not a finished {role} .*; give the {role} .* with --{role}"):
         view(book, random=1)
     assert view(book, random=1, **{role: str(tmp_path / "moved")}).anchors
-    with pytest.raises(HornbookError, match=f"holds a textbook, but a {role} is needed here; say with --{role}"):
+    with pytest.raises(HornbookError, match=f"holds a textbook, but a {role} is needed here; give the {role}"):
         view(book, random=1, **{role: str(book.artifact.path)})
 
 
@@ -189,12 +189,12 @@ def test_an_anchor_needs_no_task(book, task):
 
 def test_another_corpus_is_refused(book, tmp_path):
     other = corpus_of(tmp_path, "other", stem="english")
-    with pytest.raises(HornbookError, match="other: is not the corpus from which the textbook was made; say with"):
+    with pytest.raises(HornbookError, match="other: is not the corpus from which the textbook was built; give the"):
         view(book, anchor="film", corpus=str(other.path))
 
 
 def test_what_cannot_be_asked_is_refused(book):
-    with pytest.raises(HornbookError, match="the anchor 'of the' has no keyword left without stop words"):
+    with pytest.raises(HornbookError, match="the anchor 'of the' has no keyword other than stop words"):
         view(book, anchor="of the")
     with pytest.raises(HornbookError, match="not both"):
         view(book, anchor="film", random=3)
@@ -205,7 +205,7 @@ def test_a_textbook_that_kept_no_paths_says_so(book):
     measured = json.loads(run.read_text())
     del measured["made_from"]
     run.write_text(json.dumps(measured))
-    with pytest.raises(HornbookError, match="made by an earlier version, which kept no paths; say with --corpus"):
+    with pytest.raises(HornbookError, match="built by an earlier version, which stored no paths; give the corpus"):
         view(book, anchor="film")
 
 

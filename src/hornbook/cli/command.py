@@ -124,16 +124,15 @@ def with_settings(
     """
     fields: dict[str, Any] = {}
     options: dict[str, inspect.Parameter] = {}
-    owners: dict[str, list[str]] = {}
     for model in models:
         for name, about in model.model_fields.items():
             if name not in leave_out:
                 fields.setdefault(name, about)
-                owners.setdefault(name, []).append(model.__name__.removesuffix("Config"))
     for name, about in fields.items():
-        is_common = 1 < len(owners[name]) == len(models)
-        panel = f"{'Common' if is_common else ', '.join(owners[name])} settings"
-        options[name] = _option((names or {}).get(name, name), about, panel)
+        owners = [model for model in models if name in model.model_fields]
+        defaults = [(owner, owner.model_fields[name].default) for owner in owners[1:]]
+        others = "".join(f"; {_kind(owner)}: {default}" for owner, default in defaults if default != about.default)
+        options[name] = _option((names or {}).get(name, name), about, _panel(owners, models), others)
 
     def decorate(function: Callable[..., Answer]) -> Callable[..., Answer]:
         @functools.wraps(function)
@@ -228,17 +227,22 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _panel(field: str, models: Sequence[type[BaseModel]]) -> str:
+def _panel(owners: Sequence[type[BaseModel]], models: Sequence[type[BaseModel]]) -> str:
     """Return the heading of a field in --help; with several models, the kinds that have the field."""
     if len(models) == 1:
         return f"{models[0].__name__.removesuffix('Config')} settings"
-    kinds = [str(model.model_fields["kind"].default) for model in models if field in model.model_fields]
-    return "Settings of every kind" if len(kinds) == len(models) else f"Settings of {', '.join(kinds)}"
+    return "Settings of every kind" if len(owners) == len(models) else f"Settings of {', '.join(map(_kind, owners))}"
 
 
-def _option(name: str, about: Any, panel: str) -> inspect.Parameter:
+def _kind(model: type[BaseModel]) -> str:
+    return str(model.model_fields["kind"].default)
+
+
+def _option(name: str, about: Any, panel: str, others: str = "") -> inspect.Parameter:
     # The bracket is escaped: rich would read it as a style.
-    default = "" if about.default in (None, (), {}) or about.is_required() else f" \\[default: {about.default}]"
+    default = (
+        "" if about.default in (None, (), {}) or about.is_required() else f" \\[default: {about.default}{others}]"
+    )
     option = typer.Option(
         _flag(name),
         help=f"{one_line(about.description or '')}{default}",

@@ -1,4 +1,4 @@
-"""The whole job on real data from the package registry alone."""
+"""The quickstart: a whole run on real data from the package registry."""
 
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ def quickstart(runs: Path | str = "runs", cache: Path | None = None, *, full: bo
 
     Args:
         runs: the folder of runs.
-        cache: where downloads are kept; by default `~/.cache/hornbook`.
-        full: three seeds and twice the tokens.
+        cache: the folder of downloads; default: `~/.cache/hornbook`.
+        full: use three seeds and twice the tokens.
 
     Raises:
         HornbookError: the data cannot be downloaded.
@@ -30,7 +30,7 @@ def quickstart(runs: Path | str = "runs", cache: Path | None = None, *, full: bo
 
 
 def quickstart_recipe(runs: Path | str = "runs", cache: Path | None = None, *, full: bool = False) -> Recipe:
-    """Return the quickstart's recipe with the paths of its data; it is left in RUNS/quickstart/recipe.yaml."""
+    """Return the quickstart's recipe with the paths of its data, and save it as RUNS/quickstart/recipe.yaml."""
     data = fetch(cache or Path.home() / ".cache" / "hornbook")
     values: dict[str, Any] = yaml.safe_load(RECIPE.read_text("utf-8"))
     values["task"] = {"source": str(data.task)}
@@ -41,7 +41,7 @@ def quickstart_recipe(runs: Path | str = "runs", cache: Path | None = None, *, f
         values["seeds"] = list(_FULL_SEEDS)
         values["distil"]["tokens"] *= _FULL_TOKENS
     recipe = validate(Recipe, values, str(RECIPE))
-    kept = Path(runs) / recipe.name / "recipe.yaml"
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    write_text(kept, yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=1000))
+    saved = Path(runs) / recipe.name / "recipe.yaml"
+    saved.parent.mkdir(parents=True, exist_ok=True)
+    write_text(saved, yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=1000))
     return recipe

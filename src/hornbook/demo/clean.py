@@ -1,4 +1,4 @@
-"""From the files that the wheels ship to lines of plain English: one function a format, all pure."""
+"""Extract lines of plain English from the files in the wheels: one pure function per format."""
 
 import bz2
 import csv
@@ -21,28 +21,28 @@ _NOT_PROSE = re.compile(r"^(?:[=\[:.|+<]|image:|include::|//|ifdef|ifndef|endif)
 _LIST_MARK = re.compile(r"^(?:[*\-.]+|\d+\.|<\d+>|[A-Z]+:)\s+")
 _LETTERS_AND_DIGITS = re.compile(r"[\W_]+")
 _QUOTE_TEXT = re.compile(r'^\s*-?\s*text:\s*"?(.+?)"?\s*$', re.MULTILINE)
-_BOILERPLATE = re.compile(r"^(?:\W*\d*\W*|U\.S\. Department of Justice|.*Attorney StageContext Product.*|.*\.{5}.*)$")
+_BOILERPLATE = re.compile(r"^(?:\W*\d*\W*|U\.S\. Department of Justice|.*Attorney Work Product.*|.*\.{5}.*)$")
 
 
 def letters_and_digits(text: str) -> str:
-    """Return the text lower-cased, letters and digits only: what decides whether two texts are the same."""
+    """Return the lower-cased letters and digits of a text, to compare texts."""
     return _LETTERS_AND_DIGITS.sub("", text.lower())
 
 
 def plain(text: str) -> str:
-    """Return the text on one line: HTML entities resolved, links dropped, white space made single spaces."""
+    """Return the text on one line: HTML entities decoded, links removed, white space collapsed."""
     return _SPACES.sub(" ", _LINK.sub(" ", html.unescape(html.unescape(text)))).strip()
 
 
 def is_intact(text: str) -> bool:
-    """Return whether the text holds words and no sign of a broken character encoding."""
+    """Return whether the text has letters and no sign of a broken character encoding."""
     return any(c.isalpha() for c in text) and not _BROKEN.search(text)
 
 
 def untokenized(text: str) -> str:
-    """Return text that was cut into tokens (WikiText, TREC) as it was written: `a @-@ b , c` -> `a-b, c`.
+    """Undo tokenization (WikiText, TREC): `a @-@ b , c` -> `a-b, c`.
 
-    A free-standing single quote stays as it is: it may open or close a quotation or mark a genitive.
+    A free-standing single quote is kept: it may open or close a quotation or mark a genitive.
     """
     text = re.sub(r" @([-,.])@ ", r"\1", text)
     text = _BACKQUOTED.sub(r'"\1"', _QUOTED.sub(r'"\1"', text))
@@ -51,12 +51,12 @@ def untokenized(text: str) -> str:
 
 
 def text_lines(data: bytes) -> Iterator[str]:
-    """Yield the lines of a text file; bytes that are no UTF-8 become a mark that `is_intact` refuses."""
+    """Yield the lines of a text file; invalid UTF-8 becomes a character that `is_intact` rejects."""
     yield from data.decode("utf-8", "replace").splitlines()
 
 
 def wikitext(data: bytes) -> Iterator[str]:
-    """Yield the paragraphs of a WikiText file (gzip), put back together; no headings, no unknown words."""
+    """Yield the untokenized paragraphs of a WikiText file (gzip), without headings and unknown words."""
     for line in text_lines(gzip.decompress(data)):
         line = line.strip()
         if line and not line.startswith("= ") and "<unk>" not in line:
@@ -64,13 +64,13 @@ def wikitext(data: bytes) -> Iterator[str]:
 
 
 def questions(data: bytes) -> Iterator[str]:
-    """Yield the questions of a TREC file: `CLASS:kind question ?` a line."""
+    """Yield the questions of a TREC file, whose lines are `CLASS:kind question ?`."""
     for line in text_lines(data):
         yield untokenized(line.partition(" ")[2])
 
 
 def turns(data: bytes) -> Iterator[str]:
-    """Yield the turns of a dialogue file: tab-separated turns a line."""
+    """Yield the turns of a dialogue file, whose lines are tab-separated turns."""
     for line in text_lines(data):
         yield from line.split("\t")
 
@@ -82,7 +82,7 @@ def first_column(data: bytes) -> Iterator[str]:
 
 
 def last_column(data: bytes) -> Iterator[str]:
-    """Yield the last tab-separated field of each line but the first, which names the columns."""
+    """Yield the last tab-separated field of each line except the header."""
     lines = text_lines(data)
     next(lines, None)
     for line in lines:
@@ -95,8 +95,8 @@ def table(data: bytes, column: str, delimiter: str = ",", **wanted: str) -> Iter
     Args:
         data: the file.
         column: the column's name.
-        delimiter: what stands between fields.
-        wanted: the values that other columns must have, by name.
+        delimiter: the separator of fields.
+        wanted: values that other columns must have, by column name.
     """
     for magic, decompress in ((b"\x1f\x8b", gzip.decompress), (b"BZh", bz2.decompress)):
         if data.startswith(magic):
@@ -108,13 +108,13 @@ def table(data: bytes, column: str, delimiter: str = ",", **wanted: str) -> Iter
 
 
 def orange_table(data: bytes, column: str, **wanted: str) -> Iterator[str]:
-    """Yield the lines of one column of an Orange table, which has two rows of types below the names."""
+    """Yield the lines of one column of an Orange table, which has two rows of types below the header."""
     names, _, _, *rows = data.splitlines(keepends=True)
     yield from table(names + b"".join(rows), column, delimiter="\t", **wanted)
 
 
 def paragraphs(data: bytes) -> Iterator[str]:
-    """Yield the paragraphs of a hard-wrapped report, which end at empty lines; page furniture is dropped."""
+    """Yield the paragraphs of a hard-wrapped report, separated by empty lines, without page headers and footers."""
     waiting: list[str] = []
     for line in [*text_lines(data), ""]:
         line = line.strip()
@@ -126,12 +126,12 @@ def paragraphs(data: bytes) -> Iterator[str]:
 
 
 def quotations(data: bytes) -> Iterator[str]:
-    """Yield the `text:` entries of a YAML list, which is not valid YAML throughout."""
+    """Yield the `text:` entries of a YAML list with regular expressions: parts of it are not valid YAML."""
     yield from _QUOTE_TEXT.findall(data.decode("utf-8", "replace"))
 
 
 def asciidoc(data: bytes) -> Iterator[str]:
-    """Yield the prose of an AsciiDoc chapter line by line: no headings, code, tables, images, notes, markup."""
+    """Yield the prose of an AsciiDoc chapter by line, without headings, code, tables, images, notes and markup."""
     fence = ""
     for line in text_lines(data):
         line = line.strip()
@@ -152,7 +152,7 @@ def _without_markup(line: str) -> str:
 
 
 def _without_footnotes(line: str) -> str:
-    """Drop `footnote:[…]`, whose text may hold brackets of its own."""
+    """Remove `footnote:[…]`, whose text may contain brackets."""
     while (start := line.find("footnote:")) >= 0:
         depth, end = 0, len(line)
         for i in range(line.find("[", start), len(line)):

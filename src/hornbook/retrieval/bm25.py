@@ -147,6 +147,9 @@ class Hits:
     Attributes:
         units: unit ids, [queries, k] int64, padded with -1 where fewer than k units match.
         scores: their BM25 scores, [queries, k] float64, padded with -inf.
+
+    The order of ties matters beyond retrieval: of units with equal texts `textbook.kinds.contextualized` keeps only
+    the lowest id, which is right only because lower ids rank first.
     """
 
     units: NDArray[np.int64]

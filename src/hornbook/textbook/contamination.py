@@ -1,4 +1,4 @@
-"""Contamination: units of a textbook that hold a dev or test text of the task."""
+"""Contamination: units of a textbook that contain a dev or test text of the task."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,13 +13,13 @@ from hornbook.terms.words import MARKS
 
 Words = tuple[str, ...]
 SHORT_WORDS = 6
-"""A held-out text of fewer words must be the whole unit; one of so many or more may be a part of it."""
+"""A shorter held-out text must be the whole unit; one of at least this many words may be a part of it."""
 SHARED_WORDS = 13
-"""So many words in a row that a unit shares with a held-out text are enough."""
+"""A unit that shares this many consecutive words with a held-out text contains it."""
 
 
 def held_out(task: Task) -> list[str]:
-    """Return each distinct text of the task's splits but train; each text of a pair is one."""
+    """Return the distinct texts of all splits except train; both texts of a pair count."""
     texts: dict[str, None] = {}
     for name in task.splits:
         if name != "train":
@@ -31,15 +31,15 @@ def held_out(task: Task) -> list[str]:
 
 _APART = re.compile(r"\s+(n't|'(?:s|re|ve|ll|d|m))(?!\w)")
 _WORD = re.compile(r"[^\W_]+")
-# Scripts without spaces between words: each character counts as a word (Thai to Myanmar, Khmer, kana, Chinese).
+# Scripts without spaces between words, where each character counts as a word (Thai to Myanmar, Khmer, kana, Chinese).
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _MARKED_WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])[^\W_])(?:(?![{_UNSPACED}])[^\W_]|[{MARKS}])*")
 
 
 def normalised(text: str) -> Words:
-    """Return the runs of letters, their marks, and digits of a text as it looks to a reader, see `folded`.
+    """Return the words of a text, for comparison: runs of letters, combining marks and digits of the `folded` text.
 
-    Apostrophes go without parting a word, and what tokenisers cut off is put back: "do n't" and "don't" are one word.
+    Apostrophes are removed within words and tokenizers' splits are undone: "do n't" and "don't" are the same word.
     """
     text = folded(text)
     if "'" in text:
@@ -48,10 +48,10 @@ def normalised(text: str) -> Words:
 
 
 class Finder:
-    """Finds units that hold one of some texts.
+    """Finds units that contain one of some texts.
 
-    Words are compared (see `normalised`). A unit holds a text of fewer than `SHORT_WORDS` words if it has the same
-    words and no others; a longer one if its words stand in the unit in a row, or `SHARED_WORDS` of them do.
+    Words are compared (see `normalised`). A unit contains a text of fewer than `SHORT_WORDS` words if it has exactly
+    the same words; a longer text if it has all its words in a row, or `SHARED_WORDS` of them.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -64,17 +64,17 @@ class Finder:
                     self._runs.setdefault(size, {}).setdefault(run, set()).add(number)
             elif words:
                 self._short.setdefault(words, set()).add(number)
-        # What every run begins with: hardly any unit holds one of them, and the others need no closer look.
-        self._begin = {run[:SHORT_WORDS] for runs in self._runs.values() for run in runs}
+        # The beginning of every run. Few units contain one, and only these need a closer look.
+        self._prefixes = {run[:SHORT_WORDS] for runs in self._runs.values() for run in runs}
 
     def found(self, units: Sequence[str]) -> NDArray[np.bool_]:
-        """Return for each unit whether it holds one of the texts, shape [units]."""
+        """Return whether each unit contains one of the texts, [units]."""
         found = np.zeros(len(units), bool)
         found[[row for row, _ in self.texts_in(units)]] = True
         return found
 
     def texts_in(self, units: Sequence[str]) -> Iterator[tuple[int, set[int]]]:
-        """Yield the rows of units that hold texts, with the numbers of these texts."""
+        """Yield the row of each unit that contains texts, and the numbers of these texts."""
         for row, unit in enumerate(units):
             if texts := self._texts_in(normalised(unit)):
                 yield row, texts
@@ -82,7 +82,7 @@ class Finder:
     def _texts_in(self, unit: Words) -> set[int]:
         if len(unit) < SHORT_WORDS:
             return self._short.get(unit, set())
-        if self._begin.isdisjoint(_runs(unit, SHORT_WORDS)):
+        if self._prefixes.isdisjoint(_runs(unit, SHORT_WORDS)):
             return set()
         found = (runs.get(run, ()) for size, runs in self._runs.items() for run in _runs(unit, size))
         return {number for numbers in found for number in numbers}
@@ -95,9 +95,13 @@ def _runs(words: Words, size: int) -> Iterator[Words]:
 def screened(
     tables: Iterable[pa.Table], finder: Finder, counts: dict[str, int], remove: bool = True
 ) -> Iterator[pa.Table]:
-    """Count units that hold a text as `contaminated`, and yield the tables, if `remove` without them.
+    """Count units that contain a held-out text as `contaminated`, and yield the tables.
 
-    A pair holds a text if one of its own does.
+    Args:
+        tables: tables with columns `text` and `text_pair`; a pair contains a text if one of its texts does.
+        finder: finds the texts.
+        counts: the counts of the stage.
+        remove: drop these units.
     """
     counts["contaminated"] = 0
     for table in tables:

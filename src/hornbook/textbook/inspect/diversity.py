@@ -1,4 +1,8 @@
-"""How rich text is, and how near to other text: Distinct-n and the overlap of vocabularies (facts, section 6)."""
+"""Lexical diversity and vocabulary overlap of texts.
+
+Distinct-n (Li et al. 2016; the paper's Table 3), and the share of common frequent words (Gururangan et al. 2020; the
+paper's Figure 3).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,16 +15,16 @@ from hornbook.textbook.inspect.words import Vocabulary, Words
 
 TOP_WORDS = 5_000
 SAMPLES = 5
-_UNITS_AT_ONCE = 100_000
+_BATCH_UNITS = 100_000
 
 
 @dataclass(frozen=True)
 class Distinct:
-    """Distinct-n of a text: its distinct n-grams over all its n-grams, in percent.
+    """Distinct-n of a text: distinct n-grams over all n-grams, in percent.
 
     Attributes:
-        mean: over samples of the text.
-        spread: standard deviation over them, 0 where the text is its own only sample.
+        mean: the mean over samples of the text.
+        spread: the standard deviation over the samples; 0 if the only sample is the whole text.
     """
 
     mean: float
@@ -28,28 +32,28 @@ class Distinct:
 
 
 def distinct(words: Words, unigrams: int, largest: int = 2, samples: int = SAMPLES, seed: int = 0) -> list[Distinct]:
-    """Return Distinct-1 to Distinct-`largest` on samples of about as many words.
+    """Return Distinct-1 to Distinct-`largest` on samples of equal size.
 
-    Figures of texts of different sizes cannot be compared: more text repeats more. So whole units are drawn at random
-    until they have `unigrams` words.
+    Figures of texts of different sizes are not comparable: longer text repeats more. So units are sampled until they
+    have `unigrams` words.
 
     Args:
-        words: of the text.
-        unigrams: the size of a sample; a smaller text is taken whole.
-        largest: n, at most 3.
-        samples: how many are drawn.
-        seed: of the samples.
+        words: the words of the text.
+        unigrams: the size of a sample in words; a smaller text is used whole.
+        largest: the largest n, at most 3.
+        samples: the number of samples.
+        seed: the random seed.
     """
     if unigrams >= words.words:
         samples = 1
     lengths = words.lengths
-    found = []
+    shares = []
     for number in range(samples):
         order = np.random.default_rng([seed, number]).permutation(len(lengths))
         drawn = order[: int(np.searchsorted(np.cumsum(lengths[order]), unigrams)) + 1]
         ids = _gather(words, np.sort(drawn))
-        found.append([_share(ids, n) for n in range(1, largest + 1)])
-    table = 100 * np.array(found)
+        shares.append([_share(ids, n) for n in range(1, largest + 1)])
+    table = 100 * np.array(shares)
     return [
         Distinct(float(mean), float(spread))
         for mean, spread in zip(table.mean(axis=0), table.std(axis=0), strict=True)
@@ -57,18 +61,18 @@ def distinct(words: Words, unigrams: int, largest: int = 2, samples: int = SAMPL
 
 
 def overlap(all_words: Sequence[Words], vocabulary: Vocabulary, top: int = TOP_WORDS) -> NDArray[np.float64]:
-    """Return the percentage of words that the most frequent ones of every two texts have in common, [texts, texts].
+    """Return the percentage of the most frequent words that each two texts share, [texts, texts].
 
-    As Gururangan et al. 2020; stop words are left out. A text of fewer words is compared with as many of the other's.
+    As Gururangan et al. 2020, without stop words. A text with fewer words is compared with as many of the other's.
 
     Args:
-        all_words: of each text, numbered by one vocabulary.
-        vocabulary: that one.
-        top: how many words of each.
+        all_words: the words of each text, numbered by one vocabulary.
+        vocabulary: the vocabulary.
+        top: the number of most frequent words.
     """
     stop = vocabulary.numbers(STOP_WORDS)
-    places = vocabulary.places()
-    frequent = [_most_frequent(words.counts, stop, places, top) for words in all_words]
+    hashes = vocabulary.hashes()
+    frequent = [_most_frequent(words.counts, stop, hashes, top) for words in all_words]
     matrix = np.zeros((len(frequent), len(frequent)))
     for i, one in enumerate(frequent):
         for j, other in enumerate(frequent):
@@ -79,12 +83,12 @@ def overlap(all_words: Sequence[Words], vocabulary: Vocabulary, top: int = TOP_W
 
 
 def _most_frequent(
-    counts: NDArray[np.int64], stop: NDArray[np.int64], places: NDArray[np.uint64], top: int
+    counts: NDArray[np.int64], stop: NDArray[np.int64], hashes: NDArray[np.uint64], top: int
 ) -> NDArray[np.int64]:
     counts = counts.copy()
     counts[stop[stop < len(counts)]] = 0
-    # Of equally frequent ones the same in all texts, whichever comes first.
-    order = np.lexsort((places[: len(counts)], -counts))[:top]
+    # Ties are broken by hash: the same in all texts.
+    order = np.lexsort((hashes[: len(counts)], -counts))[:top]
     return order[counts[order] > 0]
 
 
@@ -92,8 +96,8 @@ def _gather(words: Words, units: NDArray[np.int64]) -> NDArray[np.int32]:
     if len(units) == len(words.starts) - 1:
         return words.ids
     parts = []
-    for first in range(0, len(units), _UNITS_AT_ONCE):
-        some = units[first : first + _UNITS_AT_ONCE]
+    for first in range(0, len(units), _BATCH_UNITS):
+        some = units[first : first + _BATCH_UNITS]
         starts, sizes = words.starts[some], words.starts[some + 1] - words.starts[some]
         begin = np.cumsum(sizes) - sizes
         parts.append(words.ids[np.repeat(starts - begin, sizes) + np.arange(int(sizes.sum()))])
@@ -101,7 +105,7 @@ def _gather(words: Words, units: NDArray[np.int64]) -> NDArray[np.int32]:
 
 
 def _share(ids: NDArray[np.int32], n: int) -> float:
-    """Return the share of distinct n-grams; none goes over the end of a text."""
+    """Return the fraction of distinct n-grams; n-grams do not cross the end of a text."""
     whole = np.ones(len(ids) - n + 1, bool)
     for i in range(n):
         whole &= ids[i : len(ids) - n + 1 + i] != 0

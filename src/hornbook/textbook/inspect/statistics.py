@@ -1,4 +1,4 @@
-"""What is in textbooks, and how they compare (the paper's Tables 1 and 3 and Figure 3)."""
+"""Statistics of textbooks: contents, lexical diversity, vocabulary overlap (the paper's Tables 1 and 3, Figure 3)."""
 
 import heapq
 import itertools
@@ -23,9 +23,9 @@ from hornbook.textbook.inspect.words import Vocabulary, Words, read_words
 from hornbook.textbook.store import ROW_GROUP_UNITS, Textbook, open_textbook, table_of_task
 
 TASK = "task"
-"""The name of the task's own text beside those of the textbooks."""
+"""The name of the task's own text among those of the textbooks."""
 LONGEST = 128
-_MOST_DRAWN = 10
+_TOP_UNITS = 10
 STAGE = "statistics"
 VERSION = 3
 _FILE = "statistics.json"
@@ -34,22 +34,23 @@ Books = Sequence[Textbook | Artifact | Path | str]
 
 
 def statistics(books: Books | Mapping[str, Artifact], task: Artifact | None = None) -> dict[str, Any]:
-    """Return what textbooks hold, how rich they are, and how near to each other and to a task.
+    """Return the contents, lexical diversity and vocabulary overlap of textbooks.
 
     Args:
-        books: finished textbooks; each goes by the name it is given, else by its folder's.
-        task: the task's own text is compared with them, unless one of them is that; and its dev and test texts are
-            looked for in them.
+        books: finished textbooks, by name, or named after their folders.
+        task: a task: its own text is compared with the textbooks (unless one of them is just that), and its dev and
+            test texts are searched in them.
 
     Returns:
-        `books`: for each name, kind, cases (units), bytes, words, lengths (how many units have 0, 1, 2 … words, the
-        last of them `LONGEST` or more), sources (units by name), most_drawn (units that most anchors drew: text,
-        anchors, rank, score, source) and what its manifest says: counts and info; with a task also contamination:
-        units that hold a dev or test text, found of these texts, texts in all.
-        `distinct`: groups in which samples are as large as the smallest text: `like` (its name), unigrams, and
-        `of`: for each name Distinct-1 and Distinct-2, each mean and spread, percent. The first group has the task's
-        own text and all textbooks, the second the textbooks alone.
-        `overlap`: names and matrix, percent: common words among the 5,000 most frequent.
+        `books`: for each name, kind, cases (units), bytes, words, lengths (the number of units with 0, 1, 2 … words;
+        the last entry is for `LONGEST` or more), sources (units per source), most_drawn (the units that most anchors
+        retrieved: text, anchors, rank, score, source), and counts and info from its manifest; with a task also
+        contamination: units (that contain a dev or test text), found (the number of these texts found), texts (of
+        all).
+        `distinct`: groups in which samples are as large as the smallest text: `like` (its name), unigrams, and `of`:
+        Distinct-1 and Distinct-2 by name, each mean and spread, percent. The first group has the task's own text and
+        all textbooks, the second only the textbooks.
+        `overlap`: names and matrix, percent: shared words among the 5,000 most frequent.
 
     Raises:
         HornbookError: a textbook is missing or changed.
@@ -57,25 +58,25 @@ def statistics(books: Books | Mapping[str, Artifact], task: Artifact | None = No
     opened = dict(_named(books))
     own = open_task(task) if task is not None else None
     held = held_out(own) if own is not None else []
-    found: list[dict[str, Any]] = []
+    described: list[dict[str, Any]] = []
     vocabulary, words = Vocabulary(), dict[str, Words]()
     with tempfile.TemporaryDirectory() as folder:
         if own is not None and not any(book.kind == TASK for book in opened.values()):
-            with progress("count the words of the task", own.artifact.counts["train_rows"]) as counter:
+            with progress("Counting words of the task", own.artifact.counts["train_rows"]) as counter:
                 rows = table_of_task(own, own.split("train"))
                 pages = (rows.slice(start, ROW_GROUP_UNITS) for start in range(0, len(rows), ROW_GROUP_UNITS))
                 words[TASK] = read_words(pages, vocabulary, Path(folder) / "task", counter)
         for number, (name, book) in enumerate(opened.items()):
-            seen = _Seen(Finder(held) if held else None)
-            with progress(f"read {name}", book.units) as counter:
-                tables = seen.over(book.batches())
+            accumulator = _Accumulator(Finder(held) if held else None)
+            with progress(f"Reading {name}", book.units) as counter:
+                tables = accumulator.watch(book.batches())
                 words[name] = read_words(tables, vocabulary, Path(folder) / str(number), counter)
-            found.append(_described(name, book, words[name], seen, len(held)))
+            described.append(_described(name, book, words[name], accumulator, len(held)))
         names = list(words)
         without = [name for name in opened if opened[name].kind != TASK]
         groups = [names] if without in (names, []) else [names, without]
         return {
-            "books": found,
+            "books": described,
             "distinct": [_distinct({name: words[name] for name in group}) for group in groups],
             "overlap": {
                 "names": names,
@@ -85,10 +86,10 @@ def statistics(books: Books | Mapping[str, Artifact], task: Artifact | None = No
 
 
 def measured(books: Mapping[str, Artifact], task: Artifact, out: Destination) -> Artifact:
-    """Return the statistics of textbooks as an artefact, for `read_statistics`: measured once.
+    """Make the statistics of textbooks, as an artefact for `read_statistics`.
 
     Args:
-        books: finished textbooks by name; with a dry store they may be planned.
+        books: finished textbooks by name; planned ones with a dry store.
         task: the task they are about.
         out: the artefact's folder, or a store.
     """
@@ -101,59 +102,58 @@ def measured(books: Mapping[str, Artifact], task: Artifact, out: Destination) ->
 
 
 def read_statistics(artifact: Artifact) -> dict[str, Any]:
-    """Return what `statistics` found."""
-    found: dict[str, Any] = json.loads(artifact.file(_FILE).read_text("utf-8"))
-    return found
+    """Return the result of `statistics` from a finished artefact."""
+    read: dict[str, Any] = json.loads(artifact.file(_FILE).read_text("utf-8"))
+    return read
 
 
-class _Seen:
-    """What is counted of units as they pass."""
+class _Accumulator:
+    """Counts what it sees in a stream of units."""
 
     def __init__(self, finder: Finder | None) -> None:
         self.finder = finder
         self.bytes = 0
         self.sources: Counter[str] = Counter()
         self.contaminated = 0
-        self.texts: set[int] = set()
-        self._drawn: list[tuple[int, float, int, dict[str, Any]]] = []
-        self._number = 0
+        self.texts_found: set[int] = set()
+        self._top: list[tuple[int, float, int, dict[str, Any]]] = []
 
-    def over(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def watch(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for column in ("text", "text_pair"):
                 self.bytes += pc.sum(pc.binary_length(batch[column])).as_py() or 0
             for source in pc.value_counts(batch["source"]).to_pylist():
                 self.sources[source["values"] or ""] += source["counts"]
-            self._keep_most_drawn(batch)
+            self._update_top(batch)
             if self.finder is not None:
-                self._look_for_texts(batch)
+                self._search_texts(batch)
             yield batch
 
     def most_drawn(self) -> list[dict[str, Any]]:
-        return [unit for *_, unit in sorted(self._drawn, key=lambda one: (-one[0], -one[1], -one[2]))]
+        return [unit for *_, unit in sorted(self._top, key=lambda one: (-one[0], -one[1], -one[2]))]
 
-    def _keep_most_drawn(self, batch: pa.RecordBatch) -> None:
+    def _update_top(self, batch: pa.RecordBatch) -> None:
         if batch["anchors"].null_count == batch.num_rows:
             return
-        best = pc.select_k_unstable(batch, _MOST_DRAWN, [("anchors", "descending"), ("score", "descending")])
+        best = pc.select_k_unstable(batch, _TOP_UNITS, [("anchors", "descending"), ("score", "descending")])
         for unit in batch.take(best).select(["text", "source", "unit", "rank", "score", "anchors"]).to_pylist():
             if unit["anchors"] is not None:
-                # of equal ones the lower id
+                # Ties: the lower id.
                 entry = (unit["anchors"], unit["score"], -unit["unit"], unit)
-                (heapq.heappushpop if len(self._drawn) == _MOST_DRAWN else heapq.heappush)(self._drawn, entry)
+                (heapq.heappushpop if len(self._top) == _TOP_UNITS else heapq.heappush)(self._top, entry)
 
-    def _look_for_texts(self, batch: pa.RecordBatch) -> None:
+    def _search_texts(self, batch: pa.RecordBatch) -> None:
         assert self.finder is not None
         found = np.zeros(batch.num_rows, bool)
         for column in ("text", "text_pair"):
             if batch[column].null_count < batch.num_rows:
                 for row, numbers in self.finder.texts_in([text or "" for text in batch[column].to_pylist()]):
                     found[row] = True
-                    self.texts |= numbers
+                    self.texts_found |= numbers
         self.contaminated += int(found.sum())
 
 
-def _described(name: str, book: Textbook, words: Words, seen: _Seen, held: int) -> dict[str, Any]:
+def _described(name: str, book: Textbook, words: Words, seen: _Accumulator, held: int) -> dict[str, Any]:
     lengths = np.bincount(np.minimum(words.lengths, LONGEST), minlength=LONGEST + 1)
     described: dict[str, Any] = {
         "name": name,
@@ -168,7 +168,7 @@ def _described(name: str, book: Textbook, words: Words, seen: _Seen, held: int) 
         "info": dict(book.artifact.info),
     }
     if seen.finder is not None:
-        described["contamination"] = {"units": seen.contaminated, "found": len(seen.texts), "texts": held}
+        described["contamination"] = {"units": seen.contaminated, "found": len(seen.texts_found), "texts": held}
     return described
 
 
@@ -184,9 +184,9 @@ def _distinct(words: dict[str, Words]) -> dict[str, Any]:
 
 
 def _named(books: Books | Mapping[str, Artifact]) -> Iterator[tuple[str, Textbook]]:
-    """Yield textbooks with names of their own: those given, else the folders'; with a number where one is taken.
+    """Yield textbooks with unique names: those given, or the folders', numbered if taken.
 
-    The name of the task's own text is taken for all but a textbook that is just this.
+    `TASK` is reserved for textbooks of kind `task`.
     """
     given: Iterable[tuple[str | None, Textbook | Artifact | Path | str]] = (
         books.items() if isinstance(books, Mapping) else ((None, book) for book in books)

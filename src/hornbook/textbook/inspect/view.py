@@ -1,4 +1,4 @@
-"""A look inside a textbook: what an anchor draws and what of it the textbook holds, or some of its units."""
+"""A view into a textbook: what anchors retrieve and which of these units it contains, or a sample of its units."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,18 +21,18 @@ CONTEXTUALIZED = "contextualized"
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A unit that an anchor draws.
+class Hit:
+    """A unit that an anchor retrieves.
 
     Attributes:
-        unit: its id in the corpus.
-        rank: among the units that the anchor draws, from 1.
-        score: its BM25 score for the anchor.
-        source: where it is from.
-        text: what it says.
-        matches: where the anchor's terms stand in the text: start and end, in characters.
-        in_textbook: whether the textbook holds it.
-        anchors: how many of the task's anchors draw it; None where the textbook does not hold it.
+        unit: the id in the corpus.
+        rank: the rank for the anchor, from 1.
+        score: the BM25 score for the anchor.
+        source: the name of the source.
+        text: the text.
+        matches: the spans of the anchor's terms in the text: start and end, in characters.
+        in_textbook: whether the textbook contains it.
+        anchors: the number of the task's anchors that retrieved it; None if it is not in the textbook.
     """
 
     unit: int
@@ -47,30 +47,30 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Anchor:
-    """An anchor and what it draws.
+    """An anchor and what it retrieves.
 
     Attributes:
-        text: the anchor.
-        keywords: its query; empty where it holds nothing but stop words.
-        hits: how many units it draws, k at most.
+        text: the text of the anchor.
+        keywords: the query; empty if the anchor has only stop words.
+        hits: the number of units retrieved, k at most.
         units: the best of them.
     """
 
     text: str
     keywords: tuple[str, ...]
     hits: int
-    units: tuple[Drawn, ...]
+    units: tuple[Hit, ...]
 
 
 @dataclass(frozen=True)
 class View:
-    """What is shown of a textbook.
+    """A view into a textbook.
 
     Attributes:
         textbook: the textbook.
-        asked: whether the anchor was given; else the anchors, or the units, were drawn at random.
-        anchors: of a contextualized textbook, anchors and what they draw.
-        units: of another, what is known of some units, by the columns of `store.SCHEMA`.
+        asked: whether the anchor was given; otherwise anchors or units are sampled.
+        anchors: for a contextualized textbook: anchors and what they retrieve.
+        units: for others: the non-null columns of `store.SCHEMA` for some units.
     """
 
     textbook: Textbook
@@ -79,7 +79,7 @@ class View:
     units: tuple[dict[str, Any], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it, ready for JSON."""
+        """Return the view as JSON values."""
         shown: dict[str, Any] = {"textbook": str(self.textbook.artifact.path), "kind": self.textbook.kind}
         if self.textbook.kind == CONTEXTUALIZED:
             return {**shown, "anchors": [asdict(anchor) for anchor in self.anchors]}
@@ -98,105 +98,102 @@ def view(
 ) -> View:
     """Look inside a textbook.
 
-    A textbook does not hold which anchor drew what, so anchors are searched for again, as they were when it was made.
+    A textbook does not store which anchor retrieved which unit: retrieval runs again with the textbook's settings.
 
     Args:
-        textbook: of any kind.
-        anchor: any text; of contextualized textbooks only.
-        random: so many anchors of the task, or units where no anchor drew them; 5 where no anchor is given either.
-        units: how many of the units that an anchor draws.
-        seed: of what is drawn at random.
-        corpus: where the corpus lies, if not where it lay when the textbook was made.
-        task: where the prepared task lies, if not where it lay.
+        textbook: a textbook of any kind.
+        anchor: any text (contextualized textbooks only).
+        random: the number of random anchors of the task, or of units for kinds without anchors; default 5.
+        units: the maximum number of units per anchor.
+        seed: the random seed.
+        corpus: the corpus, if it was moved since the textbook was built.
+        task: the prepared task, if it was moved.
 
     Raises:
-        HornbookError: both an anchor and a number were given, the anchor has no keyword, the textbook is of a kind
-            without anchors, or its corpus or task is not where it should be.
+        HornbookError: both an anchor and a number are given, the anchor has no keyword, the kind has no anchors, or
+            the corpus or the task is not found.
     """
     if anchor is not None and random is not None:
-        raise HornbookError("give an anchor, or how many are drawn at random, not both")
+        raise HornbookError("give an anchor or a number of random ones, not both")
     count = 5 if random is None else random
     if textbook.kind != CONTEXTUALIZED:
         if anchor is not None:
-            raise HornbookError(
-                f"{textbook.artifact.path}: no anchor drew the units of this textbook of kind {textbook.kind}; "
-                "leave the anchor out to see units at random"
-            )
-        return View(textbook, False, units=_some_units(textbook, count, seed))
-    held = open_corpus(_made_from(textbook, "corpus", corpus))
+            about = f"{textbook.artifact.path}: a textbook of kind {textbook.kind} has no anchors"
+            raise HornbookError(f"{about}; leave the anchor out to see random units")
+        return View(textbook, False, units=_sample(textbook, count, seed))
+    opened = open_corpus(_made_from(textbook, "corpus", corpus))
     if anchor is not None:
-        found = draws(textbook, held, [anchor], units)
-        if not found[0].keywords:
-            raise HornbookError(f"the anchor {anchor!r} has no keyword left without stop words; give a longer one")
-        return View(textbook, True, anchors=found)
-    every = open_task(_made_from(textbook, "task", task)).anchors()
-    chosen = np.random.default_rng(seed).permutation(len(every))[:count]
-    return View(textbook, False, anchors=draws(textbook, held, [every[i] for i in chosen], units))
+        retrieved = hits_of(textbook, opened, [anchor], units)
+        if not retrieved[0].keywords:
+            raise HornbookError(f"the anchor {anchor!r} has no keyword other than stop words; give a longer one")
+        return View(textbook, True, anchors=retrieved)
+    anchors = open_task(_made_from(textbook, "task", task)).anchors()
+    chosen = np.random.default_rng(seed).permutation(len(anchors))[:count]
+    return View(textbook, False, anchors=hits_of(textbook, opened, [anchors[i] for i in chosen], units))
 
 
-def draws(textbook: Textbook, corpus: Corpus, anchors: Sequence[str], units: int) -> tuple[Anchor, ...]:
-    """Return what anchors draw from the corpus by the settings of a contextualized textbook.
+def hits_of(textbook: Textbook, corpus: Corpus, anchors: Sequence[str], units: int) -> tuple[Anchor, ...]:
+    """Return what anchors retrieve with the settings of a contextualized textbook.
 
     Args:
-        textbook: made from this corpus.
-        corpus: what is searched.
+        textbook: a textbook built from this corpus.
+        corpus: the corpus.
         anchors: any texts.
-        units: how many of the units that each draws are returned.
+        units: the maximum number of units to return per anchor.
     """
     config = ContextualizedConfig.model_validate(textbook.artifact.manifest["config"])
     queries = keywords_of_all(anchors, config.keywords, config.phrases)
-    asked = [query for query in queries if query]
-    hits = retrieve(corpus, asked, textbook.artifact.counts["k"], config.k1, config.b)
+    hits = retrieve(corpus, [query for query in queries if query], textbook.artifact.counts["k"], config.k1, config.b)
     best = hits.cut(units)
     ids = np.unique(best.units[best.units >= 0])
     rows = {row["unit"]: row for row in corpus.texts(ids).to_pylist()}
-    drawn_by = _drawn_by(textbook, ids.tolist())
+    anchors_of = _anchors_of(textbook, ids.tolist())
     found = []
-    numbers = iter(range(len(asked)))
+    numbers = iter(range(len(hits.units)))
     for text, query in zip(anchors, queries, strict=True):
         if not query:
             found.append(Anchor(text, (), 0, ()))
             continue
         number = next(numbers)
-        wanted = set(corpus.analysis.query(query))
+        terms = set(corpus.analysis.query(query))
         scored = zip(best.units[number].tolist(), best.scores[number].tolist(), strict=True)
-        drawn = tuple(
-            Drawn(
+        shown = tuple(
+            Hit(
                 unit=unit,
                 rank=rank,
                 score=score,
                 source=rows[unit]["source"],
                 text=rows[unit]["text"],
-                matches=_matches(corpus, wanted, rows[unit]["text"]),
-                in_textbook=unit in drawn_by,
-                anchors=drawn_by.get(unit),
+                matches=_matches(corpus, terms, rows[unit]["text"]),
+                in_textbook=unit in anchors_of,
+                anchors=anchors_of.get(unit),
             )
             for rank, (unit, score) in enumerate(scored, 1)
             if unit >= 0
         )
-        found.append(Anchor(text, tuple(query), int((hits.units[number] >= 0).sum()), drawn))
+        found.append(Anchor(text, tuple(query), int((hits.units[number] >= 0).sum()), shown))
     return tuple(found)
 
 
-def _matches(corpus: Corpus, wanted: set[str], text: str) -> tuple[tuple[int, int], ...]:
-    """Return where the words stand whose terms are wanted."""
+def _matches(corpus: Corpus, terms: set[str], text: str) -> tuple[tuple[int, int], ...]:
+    """Return the spans of the words with one of these terms."""
     words = places(text)
-    terms = corpus.analysis.terms([word for word, _, _ in words])
-    return tuple((start, end) for (_, start, end), term in zip(words, terms, strict=True) if term in wanted)
+    terms_of_words = corpus.analysis.terms([word for word, _, _ in words])
+    return tuple((start, end) for (_, start, end), term in zip(words, terms_of_words, strict=True) if term in terms)
 
 
-def _drawn_by(textbook: Textbook, ids: Sequence[int]) -> dict[int, int]:
-    """Return, for those of the units that a textbook holds, how many anchors drew them."""
+def _anchors_of(textbook: Textbook, ids: Sequence[int]) -> dict[int, int]:
+    """Return the number of anchors that retrieved each of the units, for those in the textbook."""
     found: dict[int, int] = {}
-    wanted = pa.array(ids, pa.int64())
+    values = pa.array(ids, pa.int64())
     for batch in textbook.batches(["unit", "anchors"]):
-        kept = batch.filter(pc.is_in(batch.column("unit"), wanted))
-        found |= zip(kept.column("unit").to_pylist(), kept.column("anchors").to_pylist(), strict=True)
+        present = batch.filter(pc.is_in(batch.column("unit"), values))
+        found |= zip(present.column("unit").to_pylist(), present.column("anchors").to_pylist(), strict=True)
     return found
 
 
-def _some_units(textbook: Textbook, count: int, seed: int) -> tuple[dict[str, Any], ...]:
-    """Return units at random, in their order; what is not known of them is left out."""
+def _sample(textbook: Textbook, count: int, seed: int) -> tuple[dict[str, Any], ...]:
+    """Return the non-null columns of random units, in their order."""
     rows = np.sort(np.random.default_rng(seed).permutation(textbook.units)[:count])
     found: list[dict[str, Any]] = []
     start = 0
@@ -208,20 +205,20 @@ def _some_units(textbook: Textbook, count: int, seed: int) -> tuple[dict[str, An
 
 
 def _made_from(textbook: Textbook, role: Literal["corpus", "task"], given: str | None) -> Artifact:
-    """Return the corpus or the task of a textbook, from where it is given, else from where it lay.
+    """Return the corpus or the task of a textbook, from the given location or from where it was.
 
     Raises:
-        HornbookError: it is not there, or another is.
+        HornbookError: it is not there, or it is another one.
     """
     made = textbook.artifact
-    place = given or made.measured.get("made_from", {}).get(role)
-    say = f"say with --{role} where the {role} of {made.path} lies"
-    if place is None:
-        raise HornbookError(f"{made.path}: made by an earlier version, which kept no paths; {say}")
+    location = given or made.measured.get("made_from", {}).get(role)
+    advice = f"give the {role} of {made.path} with --{role}"
+    if location is None:
+        raise HornbookError(f"{made.path}: built by an earlier version, which stored no paths; {advice}")
     try:
-        found = load(place, role)
+        found = load(location, role)
     except HornbookError as error:
-        raise HornbookError(f"{error}; {say}") from None
+        raise HornbookError(f"{error}; {advice}") from None
     if found.key != made.manifest["inputs"][role]:
-        raise HornbookError(f"{place}: is not the {role} from which the textbook was made; {say}")
+        raise HornbookError(f"{location}: is not the {role} from which the textbook was built; {advice}")
     return found

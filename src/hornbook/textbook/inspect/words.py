@@ -1,4 +1,4 @@
-"""The words of a textbook as whole numbers: what its statistics are counted on."""
+"""The words of a textbook as integers, for its statistics."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,37 +15,37 @@ from hornbook.terms.words import END, terms_of_all
 
 
 class Vocabulary:
-    """Words and their numbers, in order of first appearance; shared by textbooks that are compared."""
+    """Words numbered in order of first appearance, shared by textbooks that are compared."""
 
     def __init__(self) -> None:
-        # No word is the end of a text.
+        # 0 marks the end of a text.
         self._ids = {END: 0}
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def ids(self, texts: Iterable[str]) -> NDArray[np.int32]:
-        """Return the words of texts as numbers from 1, and after each text 0."""
+        """Return the numbers of the words of texts, from 1, with a 0 after each text."""
         found, setdefault = self._ids, self._ids.setdefault
         return np.fromiter((setdefault(word, len(found)) for word in terms_of_all(texts)), np.int32)
 
-    def places(self) -> NDArray[np.uint64]:
-        """Return a place for each number, by a hash of its word: an order that favours no text."""
+    def hashes(self) -> NDArray[np.uint64]:
+        """Return the hash of each word, by number: an order that favours no text."""
         return np.fromiter((xxhash.xxh3_64_intdigest(word.encode()) for word in self._ids), np.uint64, len(self._ids))
 
     def numbers(self, words: Iterable[str]) -> NDArray[np.int64]:
-        """Return the numbers of those of the words that are known."""
+        """Return the numbers of the words that are in the vocabulary."""
         return np.array([self._ids[word] for word in words if word in self._ids], np.int64)
 
 
 @dataclass(frozen=True)
 class Words:
-    """The words of many texts in a row, mapped from a file.
+    """The words of many texts, mapped from a file.
 
     Attributes:
-        ids: numbers of a `Vocabulary`, 0 after each text, int32, shape [words + texts].
-        starts: where each unit begins in `ids`, and the end, int64, shape [units + 1]; a pair is one unit.
-        counts: how often each number stands there, int64; the first, of ends, is 0.
+        ids: numbers of a `Vocabulary`, 0 after each text, int32, [words + texts].
+        starts: the start of each unit in `ids`, and the end, int64, [units + 1]; a pair is one unit.
+        counts: the frequency of each number, int64, [vocabulary]; that of 0 is set to 0.
     """
 
     ids: NDArray[np.int32]
@@ -54,12 +54,12 @@ class Words:
 
     @property
     def words(self) -> int:
-        """How many words there are."""
+        """The number of words."""
         return int(self.counts.sum())
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """The words of each unit, shape [units]."""
+        """The number of words of each unit, [units]."""
         ends = np.flatnonzero(self.ids == 0)
         texts = np.diff(np.searchsorted(ends, self.starts))
         return np.asarray(np.diff(self.starts) - texts)
@@ -68,13 +68,13 @@ class Words:
 def read_words(
     tables: Iterable[pa.RecordBatch | pa.Table], vocabulary: Vocabulary, file: Path, counter: Counter
 ) -> Words:
-    """Number the words of units.
+    """Return the words of units.
 
     Args:
-        tables: with columns `text` and `text_pair`, batch by batch.
-        vocabulary: grows as words appear.
-        file: where the numbers are kept, so that memory holds one batch of them.
-        counter: counts units.
+        tables: batches with columns `text` and `text_pair`.
+        vocabulary: the vocabulary; new words are added.
+        file: the file for the numbers; memory holds those of one batch.
+        counter: the progress counter, in units.
     """
     starts, counts = [np.zeros(1, np.int64)], np.zeros(0, np.int64)
     with file.open("wb") as out:

@@ -24,9 +24,8 @@ def build(config: ContextualizedConfig, materials: Materials, context: StageCont
 
     Counts: those of `retrieve_for_anchors`, and `duplicates`: distinct units dropped because of their text.
 
-    Only the first of units with the same text is kept, and nothing of the others has to be merged into it. Such units
-    have the same score for every query, and retrieval ranks lower ids first among equal scores. So a query that
-    retrieved another one retrieved the first too, at a better rank.
+    Only the first of units with the same text is kept, and nothing of the others has to be merged into it: they have
+    the same score for every query, so a query that retrieved another one retrieved the first too, at a better rank.
 
     Raises:
         HornbookError: see `retrieve_for_anchors`.
@@ -39,6 +38,8 @@ def build(config: ContextualizedConfig, materials: Materials, context: StageCont
         page = slice(start, start + PAGE_UNITS)
         table = corpus.texts(distinct.units[page])
         new = []
+        # Right only because equal scores rank lower ids first (see `retrieval.Hits`): a later unit with the same text
+        # cannot have a better rank or more anchors than the first.
         for text in table.column("text").to_pylist():
             digest = xxhash.xxh3_128_digest(text.encode())
             new.append(digest not in seen)
