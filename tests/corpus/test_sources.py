@@ -5,11 +5,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hornbook.corpus import sources
+from hornbook.corpus import build, sources
 from hornbook.corpus.sources import default_name, find_sources, is_source, read_documents, source_key
 from hornbook.errors import HornbookError
 from hornbook.machine import text_files
 from hornbook.machine.tables import rows
+from hornbook.recipe import CorpusConfig
 
 
 def read(given, text_column="text"):
@@ -214,3 +215,59 @@ def test_a_hub_column_without_text_is_refused_in_one_line(monkeypatch, values, k
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     with pytest.raises(HornbookError, match=r"^hub:org/prose: column 'text' holds no text but .*\(text_column\)$"):
         read("hub:org/prose")
+
+
+SENTENCES = ["One good sentence stands here.", None, "Another one follows it, ü.", "And a last one ends it."] * 30
+
+
+def pandas_frame(columns):
+    import pandas as pd
+
+    return pd.DataFrame(columns)
+
+
+def dataset(columns):
+    import datasets
+
+    return datasets.Dataset.from_dict(columns)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda texts: iter(texts),
+        pa.array,
+        lambda texts: pa.chunked_array([texts[:7], texts[7:]]),
+        lambda texts: pa.table({"id": range(len(texts)), "text": pa.chunked_array([texts[:50], texts[50:]])}),
+        lambda texts: pandas_frame({"text": texts, "x": 1}),
+        lambda texts: dataset({"text": texts}),
+        lambda texts: {"texts": tuple(texts)},
+    ],
+    ids=["iterator", "array", "chunks", "table", "pandas", "dataset", "named"],
+)
+def test_texts_in_memory_are_one_corpus_whatever_holds_them(tmp_path, make):
+    first = build(list(SENTENCES), tmp_path / "corpus", shard_units=2)
+    assert build(make(SENTENCES), tmp_path / "corpus", shard_units=2).reused
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in SENTENCES))
+    of_file = build(CorpusConfig(sources=(str(tmp_path / "texts.jsonl"),), shard_units=2), tmp_path / "of file")
+    assert first.manifest["files"] == of_file.manifest["files"]
+    with pytest.raises(HornbookError, match="other settings or inputs"):
+        build(make([*SENTENCES[:-1], "Some other text."]), tmp_path / "corpus", shard_units=2)
+
+
+@pytest.mark.parametrize(
+    ("data", "settings", "said"),
+    [
+        ("a.txt", {}, "corpus: texts is one text or path; give texts, or CorpusConfig"),
+        (["a text", 7], {}, "texts: 7 is not a text"),
+        ([], {}, "texts: holds no text"),
+        ({"web": pa.table({"body": ["a"]})}, {}, "web: no column 'text'; there are 'body' \\(set text_column\\)"),
+        (["a"], {"units": "line"}, "corpus: unknown key 'units'; the nearest known key is 'unit'"),
+        (CorpusConfig(sources=("a.txt",)), {"unit": "line"}, "corpus: the settings are given already"),
+    ],
+)
+def test_what_is_no_text_in_memory_is_refused_in_one_line(tmp_path, data, settings, said):
+    with pytest.raises(HornbookError, match=said) as error:
+        build(data, tmp_path / "corpus", **settings)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "corpus").exists()

@@ -10,7 +10,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 
 from hornbook import tasks
 from hornbook.evaluation.evaluate import evaluate
-from hornbook.evaluation.tfidf_baseline import floor
+from hornbook.evaluation.tfidf_baseline import tfidf_baseline
 from hornbook.recipe import EvaluateConfig, FinetuneConfig, TaskConfig
 from hornbook.tasks import open_task
 from hornbook.training.finetune import finetune
@@ -91,7 +91,7 @@ def test_the_message_names_the_limit_that_cut(tmp_path, caplog, model):
 
 
 def test_the_floor_leaves_what_a_model_does(tmp_path, model, task):
-    ours, floors = evaluate(model, task, tmp_path / "e", SMALL), floor(task, tmp_path / "f", SMALL)
+    ours, floors = evaluate(model, task, tmp_path / "e", SMALL), tfidf_baseline(task, tmp_path / "f", SMALL)
     assert floors.info.keys() - ours.info.keys() == {"strength"}
     assert ours.info.keys() <= floors.info.keys()
     assert ours.counts.keys() == floors.counts.keys()

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from hornbook import tasks
 from hornbook.errors import HornbookError
-from hornbook.evaluation.tfidf_baseline import features, floor
+from hornbook.evaluation.tfidf_baseline import features, tfidf_baseline
 from hornbook.recipe import TaskConfig
 from hornbook.tasks import open_task
 
@@ -30,7 +30,7 @@ def test_it_is_scikit_learns(tmp_path, labels):
         {"text": f"this is {labels[i % len(labels)]} for {i % 7} all", "label": labels[i % len(labels)]}
         for i in range(90)
     ]
-    artifact = floor(prepared(tmp_path, rows), tmp_path / "floor")
+    artifact = tfidf_baseline(prepared(tmp_path, rows), tmp_path / "floor")
     assert artifact.info["scores"]["test"]["accuracy"] == 1.0
     task = open_task(tmp_path / "task")
     words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
@@ -61,7 +61,7 @@ def test_the_strength_is_the_best_on_dev(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "score_of", lambda *_: {0: 0.5, 1: 0.7, 2: 0.7}[len(fitted) - 1])
     fit = module._fitted
     monkeypatch.setattr(module, "_fitted", lambda *given: fitted.append(given[-1]) or fit(*given))
-    assert floor(prepared(tmp_path, rows), tmp_path / "floor").info["strength"] == 1.0
+    assert tfidf_baseline(prepared(tmp_path, rows), tmp_path / "floor").info["strength"] == 1.0
     assert fitted == [0.1, 1.0, 10.0]
 
 
@@ -85,7 +85,7 @@ def test_pairs_scores_and_sets_of_labels(tmp_path):
     found = {}
     for name, given in settings.items():
         (tmp_path / name).mkdir()
-        found[name] = floor(prepared(tmp_path / name, rows, **given), tmp_path / name / "floor").info
+        found[name] = tfidf_baseline(prepared(tmp_path / name, rows, **given), tmp_path / name / "floor").info
     # equality of the sides is no sum of their words: it takes the products
     assert found["pairs"]["scores"]["dev"]["accuracy"] == 1.0
     assert found["scores"]["scores"]["dev"]["spearman"] > 0.95
@@ -99,7 +99,7 @@ def test_a_label_that_no_row_has_keeps_its_column(tmp_path):
         {"text": f"this is {'no' if i % 2 else 'yes'} for {i % 7} all" + "!" * i, "label": 2 if i % 2 else 0}
         for i in range(60)
     ]
-    artifact = floor(prepared(tmp_path, rows, label_names=("yes", "perhaps", "no")), tmp_path / "floor")
+    artifact = tfidf_baseline(prepared(tmp_path, rows, label_names=("yes", "perhaps", "no")), tmp_path / "floor")
     assert artifact.info["scores"]["test"]["accuracy"] == 1.0
     assert probabilities(artifact)[:, 1].tolist() == [0.0] * 6
 
@@ -107,7 +107,7 @@ def test_a_label_that_no_row_has_keeps_its_column(tmp_path):
 @pytest.mark.filterwarnings("ignore:Label")
 def test_labels_that_no_row_or_every_row_has_are_certain(tmp_path):
     rows = [{"text": f"{'good' if i % 2 else 'bad'} {i}", "label": ["all", *["good"] * (i % 2)]} for i in range(60)]
-    artifact = floor(prepared(tmp_path, rows, label_names=("none", "good", "all")), tmp_path / "floor")
+    artifact = tfidf_baseline(prepared(tmp_path, rows, label_names=("none", "good", "all")), tmp_path / "floor")
     found = probabilities(artifact)
     assert np.unique(found[:, [0, 2]], axis=0).tolist() == [[0.0, 1.0]]
     task = open_task(tmp_path / "task")
@@ -120,7 +120,7 @@ def test_labels_that_no_row_or_every_row_has_are_certain(tmp_path):
 
 def test_a_single_label_has_one_column(tmp_path):
     rows = [{"text": f"{'good' if i % 2 else 'bad'} {i}", "label": ["good"] * (i % 2)} for i in range(60)]
-    artifact = floor(prepared(tmp_path, rows), tmp_path / "floor")
+    artifact = tfidf_baseline(prepared(tmp_path, rows), tmp_path / "floor")
     assert artifact.info["scores"]["dev"]["micro_f1"] == 1.0
     table = pq.read_table(artifact.file("predictions-dev.parquet")).to_pylist()
     assert all((row["probabilities"][0] > 0.5) == (row["gold"] == ["good"]) for row in table)
@@ -129,7 +129,7 @@ def test_a_single_label_has_one_column(tmp_path):
 def test_texts_without_words_are_told(tmp_path):
     rows = [{"text": "!" * (1 + i), "label": i % 2} for i in range(60)]
     with pytest.raises(HornbookError, match="no words to count"):
-        floor(prepared(tmp_path, rows), tmp_path / "floor")
+        tfidf_baseline(prepared(tmp_path, rows), tmp_path / "floor")
     assert not (tmp_path / "floor").exists()
 
 

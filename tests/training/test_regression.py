@@ -10,7 +10,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 
 from hornbook import corpus, tasks, textbook
 from hornbook.evaluation.evaluate import evaluate
-from hornbook.evaluation.tfidf_baseline import floor
+from hornbook.evaluation.tfidf_baseline import tfidf_baseline
 from hornbook.recipe import (
     AdaptConfig,
     CorpusConfig,
@@ -198,7 +198,7 @@ def test_only_keys_of_regressions_have_changed(tmp_path, reviews, tiny_teacher, 
     assert (kind_version(classes), kind_version(centred)) == ({}, {"regression": 2})
     dry = Store(tmp_path / "store", dry=True)
     for task, has in ((classes, False), (centred, True)):
-        made = [finetune(str(tiny_teacher), task, dry), evaluate(teacher, task, dry), floor(task, dry)]
+        made = [finetune(str(tiny_teacher), task, dry), evaluate(teacher, task, dry), tfidf_baseline(task, dry)]
         assert ["regression" in one.manifest["config"] for one in made] == [has] * 3
         assert [one.manifest["stage_version"] for one in made] == [3, 2, 3]
 

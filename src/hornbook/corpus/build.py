@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from hornbook.corpus.cutting import Limits, cut_documents
 from hornbook.corpus.deduplicate import HashPartitions, hash_texts
-from hornbook.corpus.sources import Documents, Source, find_sources, read_documents, source_key
+from hornbook.corpus.sources import CorpusData, Documents, Source, read_documents, resolve, source_key
 from hornbook.corpus.store import (
     ROW_GROUP_UNITS,
     SCHEMA,
@@ -88,7 +88,7 @@ class _Written:
 _Rows = Sequence[tuple[_Part, npt.NDArray[np.int64]]]
 
 
-def build(config: CorpusConfig, out: Destination) -> Artifact:
+def build(source: CorpusConfig | CorpusData, out: Destination, **settings: Any) -> Artifact:
     """Build a corpus from its sources: normalised, cut to units, exactly de-duplicated, in fixed-size shards.
 
     A unit's id is its number among the units of legal length, in the order of the sources, counted before
@@ -100,9 +100,10 @@ def build(config: CorpusConfig, out: Destination) -> Artifact:
     cut into other shards. Of the base only the manifest and the hashes of its texts are used.
 
     Args:
-        config: the sources and how they are cut.
+        source: the sources and how they are cut; or texts in memory, see `corpus.sources.resolve`.
         out: the artefact's folder; holds shards `units-NNNNN.parquet` with columns `unit` (id), `text`, `source`, and
             beside each its terms, see `hornbook.index`, and the hashes of its texts, `hashes-NNNNN.npy`.
+        settings: the fields of `CorpusConfig` but `sources`, for texts in memory.
 
     Returns:
         The artefact. Its counts: documents, units, duplicates, too_short (units dropped), too_long (units cut or
@@ -113,12 +114,13 @@ def build(config: CorpusConfig, out: Destination) -> Artifact:
     Raises:
         HornbookError: a source is missing, empty or cannot be read, no unit is left, or the base has other settings.
     """
+    config, sources = resolve(source, settings)
     if config.unit == "chunk" and config.chunk_words > config.max_words:
         raise HornbookError(
             f"corpus: chunk_words ({config.chunk_words}) is more than max_words ({config.max_words}), "
             "which would drop the chunks; raise max_words"
         )
-    base, sources = _open_base(config), find_sources(config.sources)
+    base = _open_base(config)
     # Where the base and the sources lie does not count, only their names and their content.
     names = [f"{source.name}=" if source.named else source.name for source in sources]
     return make(

@@ -1,4 +1,4 @@
-"""The sources of a corpus: files, folders, globs and hub datasets, read as a stream of documents.
+"""The sources of a corpus: files, folders, globs, hub datasets and texts in memory, as a stream of documents.
 
 A document is a string whose paragraphs are separated by blank lines. In a text file each line is a paragraph, and a
 blank line ends the document (the layout of BERT's pretraining data, Devlin et al. 2019). In a table (JSONL, Parquet,
@@ -7,18 +7,23 @@ Arrow) and in a hub dataset each row is a document.
 
 import glob
 import re
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import pyarrow as pa
 import xxhash
 
 from hornbook.errors import HornbookError, Unreachable
 from hornbook.machine import hub
+from hornbook.machine.arrow import text_buffers
 from hornbook.machine.tables import FORMATS, TextBatch, format_of, stream_texts
 from hornbook.machine.tables.rows import batched, no_such_column, no_text
 from hornbook.machine.text_files import COMPRESSIONS, read_lines, suffixes
+from hornbook.recipe import CorpusConfig
+from hornbook.recipe.load import validate
 from hornbook.store import fingerprint
 
 PROSE = (".txt", ".text", ".md")
@@ -43,8 +48,19 @@ class HubDataset:
 
 
 @dataclass(frozen=True)
+class Texts:
+    """Documents in memory, in batches of Arrow strings."""
+
+    batches: list[Any]
+
+
+CorpusData: TypeAlias = Any
+"""Texts, a table of texts, or a mapping from source names to these, see `resolve`."""
+
+
+@dataclass(frozen=True)
 class Source:
-    """One file or hub dataset.
+    """One file, hub dataset, or group of texts in memory.
 
     Attributes:
         name: the source's name.
@@ -54,7 +70,7 @@ class Source:
 
     name: str
     named: bool
-    place: Path | HubDataset
+    place: Path | HubDataset | Texts
 
 
 @dataclass(frozen=True)
@@ -82,15 +98,68 @@ def find_sources(given: Iterable[str]) -> list[Source]:
     return [source for text in given for source in _find(text)]
 
 
+def resolve(source: CorpusConfig | CorpusData, settings: Mapping[str, Any]) -> tuple[CorpusConfig, list[Source]]:
+    """Return the settings and the sources of a corpus.
+
+    Args:
+        source: settings that name files and datasets; or texts: an iterable of strings, or a pandas DataFrame, an
+            Arrow table or a `datasets.Dataset` with a column of texts; or a mapping from source names to these.
+        settings: the fields of `CorpusConfig` but `sources`, for texts.
+
+    Raises:
+        HornbookError: as `find_sources`; or a text is not a string, or texts are paths.
+    """
+    if isinstance(source, CorpusConfig):
+        if settings:
+            raise HornbookError("corpus: the settings are given already; change them with model_copy(update=…)")
+        return source, find_sources(source.sources)
+    named = source if isinstance(source, Mapping) else {"texts": source}
+    config = validate(CorpusConfig, {"sources": list(map(str, named)), **settings}, "corpus")
+    return config, [Source(str(name), True, _in_memory(name, one, config.text_column)) for name, one in named.items()]
+
+
+def _in_memory(name: str, data: CorpusData, column: str) -> Texts:
+    datasets, pandas = sys.modules.get("datasets"), sys.modules.get("pandas")
+    if isinstance(data, str | Path):
+        raise HornbookError(f"corpus: {name} is one text or path; give texts, or CorpusConfig(sources=[…]) for files")
+    columns: Any = None
+    if pandas is not None and isinstance(data, pandas.DataFrame):
+        columns = list(data.columns)
+    elif datasets is not None and isinstance(data, datasets.Dataset):
+        columns, data = data.column_names, data.with_format(None)
+    elif not isinstance(data, pa.Array | pa.ChunkedArray) and hasattr(data, "__arrow_c_stream__"):
+        data = pa.table(data)
+        columns = data.column_names
+    if columns is not None and column not in columns:
+        raise HornbookError(f"{name}: {no_such_column(column, map(str, columns))}")
+    texts = data if columns is None else data[column]
+    plain = (text.as_py() if isinstance(text, pa.Scalar) else text for text in texts)
+    return Texts([batch.texts for batch in batched((_checked(name, text), None) for text in plain)])
+
+
+def _checked(name: str, text: Any) -> str | None:
+    if text is None or type(text).__name__ == "NAType" or text != text:
+        return None
+    if not isinstance(text, str):
+        raise HornbookError(f"{name}: {text!r:.60} is not a text")
+    return text
+
+
 def source_key(sources: Iterable[Source]) -> str:
-    """Return a key for the content of sources: of files by `fingerprint`, of datasets by name and revision."""
-    keys = [
-        fingerprint([source.place])
-        if isinstance(source.place, Path)
-        else f"{source.place.name}:{source.place.config}:{source.place.revision}"
-        for source in sources
-    ]
-    return xxhash.xxh3_128_hexdigest("\0".join(keys).encode())
+    """Return a key for the content of sources; that of a dataset is its name and revision."""
+    return xxhash.xxh3_128_hexdigest("\0".join(_place_key(source.place) for source in sources).encode())
+
+
+def _place_key(place: Path | HubDataset | Texts) -> str:
+    if isinstance(place, Path):
+        return fingerprint([place])
+    if isinstance(place, HubDataset):
+        return f"{place.name}:{place.config}:{place.revision}"
+    digest = xxhash.xxh3_128()
+    for batch in place.batches:
+        for values in (*text_buffers(batch), batch.is_null().to_numpy(zero_copy_only=False)):
+            digest.update(values.tobytes())
+    return digest.hexdigest()
 
 
 def read_documents(source: Source, text_column: str) -> Iterator[Documents]:
@@ -114,6 +183,8 @@ def read_documents(source: Source, text_column: str) -> Iterator[Documents]:
 
 
 def _batches(source: Source, text_column: str) -> Iterator[TextBatch]:
+    if isinstance(source.place, Texts):
+        return map(TextBatch, source.place.batches)
     if isinstance(source.place, HubDataset):
         return batched((text, None) for text in _hub_texts(source.place, text_column))
     if suffixes(source.place)[0] in PROSE:
@@ -180,6 +251,8 @@ def _folder_files(folder: Path) -> list[Path]:
 
 
 def _where(source: Source) -> str:
+    if isinstance(source.place, Texts):
+        return source.name
     return str(source.place) if isinstance(source.place, Path) else f"hub:{source.place.name}"
 
 

@@ -27,11 +27,11 @@ _MOST_FEATURES = 200_000
 _NEVER = -1e3  # a logit whose probability is 0; that of its negative is 1
 
 
-def floor(task: Artifact | Path | str, out: Destination, config: EvaluateConfig | None = None) -> Artifact:
+def tfidf_baseline(task: Artifact | Path | str, out: Destination, config: EvaluateConfig | None = None) -> Artifact:
     """Fit logistic regression on TF-IDF weights of words and word bigrams, and score it.
 
     Term frequencies are sublinear. If train has over 1,000 rows, words in only one text are left out; the 200,000
-    most frequent are kept. A pair of texts has the weights of both and their products (the shared words).
+    most frequent are kept. A pair of texts has the weights of both and their products, which show what they share.
     Several labels get one regression each; scores get ridge regression.
 
     Args:

@@ -280,12 +280,12 @@ class _Students:
 
 def _baselines(recipe: Recipe, students: _Students) -> Iterator[dict[str, Any]]:
     """Yield the rows of what the distilled students are compared with."""
-    from hornbook.evaluation.tfidf_baseline import floor
+    from hornbook.evaluation.tfidf_baseline import tfidf_baseline
     from hornbook.training.distil import undistilled_student
 
     for name in recipe.baselines:
         if name == TF_IDF:
-            scored = floor(students.task, students.store, recipe.evaluate)
+            scored = tfidf_baseline(students.task, students.store, recipe.evaluate)
             _linked(scored, students.folder, f"evaluation-{name}")
             if not scored.planned:
                 yield _row(name, [], scored, [scored], 0)

@@ -23,6 +23,7 @@ SPLITS = {
     "test": ("testing", "test"),
 }
 """The names of each split; if a source has several for one split, the last one counts."""
+_EXPORTS = ("__arrow_c_stream__", "__arrow_c_array__")  # how libraries hand over Arrow data without a copy
 _EXACT = 1 << 53  # up to here a float holds every integer
 _KINDS = (
     "a pandas DataFrame, an Arrow table, a datasets.Dataset, columns (a mapping from names to lists), a list of "
@@ -96,7 +97,7 @@ def _is_table(data: Any) -> bool:
         return len(data) == 2 and not any(isinstance(one, str) for one in data)
     if isinstance(data, list):
         return bool(data) and all(isinstance(one, Mapping) for one in data)
-    return isinstance(data, Mapping) or hasattr(data, "column_names") or hasattr(data, "columns")
+    return isinstance(data, Mapping) or any(hasattr(data, name) for name in ("column_names", "columns", *_EXPORTS))
 
 
 def _rows(where: str, data: TaskData) -> Rows:
@@ -107,7 +108,7 @@ def _rows(where: str, data: TaskData) -> Rows:
     if pandas is not None and isinstance(data, pandas.DataFrame):
         names = [str(name) for name in data.columns]
         return _from_columns(where, names, [data.iloc[:, i].tolist() for i in range(len(names))])
-    if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
+    if any(hasattr(data, name) for name in _EXPORTS):
         return table_rows(where, pa.table(data))
     if isinstance(data, tuple) and len(data) == 2:
         data = dict(zip(("text", "label"), data, strict=True))
