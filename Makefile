@@ -3,16 +3,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 export HF_HUB_DISABLE_TELEMETRY = 1
+# The tests whose code runs in the compiled core.
+CORE_TESTS := tests/test_kernels.py tests/core tests/terms tests/index tests/retrieval tests/corpus/test_cutting.py tests/corpus/test_units.py
 
 .DEFAULT_GOAL := help
-.PHONY: docs help install quickstart quickstart-full test test-slow bench lint format clean
+.PHONY: docs help install quickstart quickstart-full test test-slow bench lint lint-core sanitize format clean
 
 help: ## Show these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 install: $(READY) ## Make .venv with the package and its development extras
 
-$(READY): pyproject.toml constraints.txt CMakeLists.txt $(wildcard core/*)
+$(READY): pyproject.toml constraints.txt CMakeLists.txt $(wildcard core/* core/*/*)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
@@ -49,6 +51,23 @@ lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Packages of .venv, but a core of its own. HORNBOOK_KERNELS=compiled refuses to run without one.
+lint-core: $(READY) ## Compile the core with warnings as errors (one minute)
+	$(PYTHON) -m venv build/lint-core
+	build/lint-core/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-installed \
+		-C build-dir=build/lint-core/cmake -C cmake.define.HORNBOOK_WERROR=ON .
+	HORNBOOK_KERNELS=compiled build/lint-core/bin/python -c 'import hornbook._core'
+
+sanitize: $(READY) ## Tests of the compiled core under AddressSanitizer and UBSan (under 5 minutes)
+	$(PYTHON) -m venv build/sanitize
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		>$$(build/sanitize/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/packages.pth
+	build/sanitize/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-installed \
+		-C build-dir=build/sanitize/cmake -C cmake.build-type=Debug -C cmake.define.HORNBOOK_SANITIZE=ON .
+	@# CPython frees little before it exits: leaks are not looked for.
+	LD_PRELOAD=$$($${CXX:-c++} -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+		HORNBOOK_KERNELS=compiled HF_HUB_OFFLINE=1 build/sanitize/bin/python -m pytest -m "not slow" $(CORE_TESTS)
 
 format: $(READY) ## Let ruff mend what it can
 	$(BIN)/ruff check --fix .
