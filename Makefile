@@ -65,9 +65,11 @@ sanitize: $(READY) ## Tests of the compiled core under AddressSanitizer and UBSa
 		>$$(build/sanitize/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/packages.pth
 	build/sanitize/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-installed \
 		-C build-dir=build/sanitize/cmake -C cmake.build-type=Debug -C cmake.define.HORNBOOK_SANITIZE=ON .
-	@# CPython frees little before it exits: leaks are not looked for.
-	LD_PRELOAD=$$($${CXX:-c++} -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
-		HORNBOOK_KERNELS=compiled HF_HUB_OFFLINE=1 build/sanitize/bin/python -m pytest -m "not slow" $(CORE_TESTS)
+	@# CPython frees little before it exits, so leaks are not looked for. ASan finds no C++ exceptions without libstdc++.
+	cxx=$${CXX:-c++}; \
+	LD_PRELOAD="$$($$cxx -print-file-name=libasan.so) $$($$cxx -print-file-name=libstdc++.so.6)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 HORNBOOK_KERNELS=compiled HF_HUB_OFFLINE=1 \
+		build/sanitize/bin/python -m pytest --capture=sys -m "not slow" $(CORE_TESTS)
 
 format: $(READY) ## Let ruff mend what it can
 	$(BIN)/ruff check --fix .
