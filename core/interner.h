@@ -98,7 +98,8 @@ class Interner {
         for (size_t at = probe.hash & mask;; at = (at + 1) & mask) {
             Slot& slot = slots_[at];
             if (slot.id == none) return slot;
-            if (slot.key == probe.key && slot.size == size && (size <= 8 || (*this)[slot.id] == probe.word)) return slot;
+            if (slot.key == probe.key && slot.size == size && (size <= 8 || (*this)[slot.id] == probe.word))
+                return slot;
         }
     }
 

@@ -66,7 +66,8 @@ size_t select_8(const uint8_t* sums, const uint8_t* bounds, size_t strips, uint6
     for (size_t s = 0; s < strips; ++s) {
         const Bytes bound = all(bounds[s]);
         uint64_t found = 0;
-        for (size_t i = 0; i < strip_windows; i += 8) found |= uint64_t{at_least(sums + s * strip_windows + i, bound)} << i;
+        for (size_t i = 0; i < strip_windows; i += 8)
+            found |= uint64_t{at_least(sums + s * strip_windows + i, bound)} << i;
         bits[s] = found;
         selected[count] = static_cast<uint32_t>(s);
         count += found != 0;
@@ -127,18 +128,22 @@ WITH_AVX2 void sum_batch_32(uint8_t* sums, size_t groups, size_t step, const Qua
 }
 
 void sum_32(uint8_t* sums, size_t groups, size_t step, const QuantisedTerm* terms, size_t count) {
-    static constexpr Sum store[] = {sum_batch_32<1, false>, sum_batch_32<2, false>, sum_batch_32<3, false>, sum_batch_32<4, false>};
-    static constexpr Sum add[] = {sum_batch_32<1, true>, sum_batch_32<2, true>, sum_batch_32<3, true>, sum_batch_32<4, true>};
+    static constexpr Sum store[] = {sum_batch_32<1, false>, sum_batch_32<2, false>, sum_batch_32<3, false>,
+                                    sum_batch_32<4, false>};
+    static constexpr Sum add[] = {sum_batch_32<1, true>, sum_batch_32<2, true>, sum_batch_32<3, true>,
+                                  sum_batch_32<4, true>};
     sum_batches(store, add, sums, groups, step, terms, count);
 }
 
-WITH_AVX2 size_t select_32(const uint8_t* sums, const uint8_t* bounds, size_t strips, uint64_t* bits, uint32_t* selected) {
+WITH_AVX2 size_t select_32(const uint8_t* sums, const uint8_t* bounds, size_t strips, uint64_t* bits,
+                           uint32_t* selected) {
     size_t count = 0;
     for (size_t s = 0; s < strips; ++s) {
         const __m256i bound = _mm256_set1_epi8(static_cast<char>(bounds[s]));
         uint64_t found = 0;
         for (size_t half = 0; half < 2; ++half) {
-            const __m256i of = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums + s * strip_windows + half * 32));
+            const __m256i of =
+                _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums + s * strip_windows + half * 32));
             const __m256i is = _mm256_cmpeq_epi8(_mm256_max_epu8(of, bound), of);
             found |= static_cast<uint64_t>(static_cast<uint32_t>(_mm256_movemask_epi8(is))) << half * 32;
         }
@@ -149,8 +154,8 @@ WITH_AVX2 size_t select_32(const uint8_t* sums, const uint8_t* bounds, size_t st
     return count;
 }
 
-WITH_AVX2 void score_4(double* scores, const double* divisors, const uint64_t* set, const uint64_t* chosen, size_t words,
-                       double weight, double times) {
+WITH_AVX2 void score_4(double* scores, const double* divisors, const uint64_t* set, const uint64_t* chosen,
+                       size_t words, double weight, double times) {
     const __m256d weights = _mm256_set1_pd(weight), counts = _mm256_set1_pd(times);
     const __m256i which = _mm256_setr_epi64x(1, 2, 4, 8);
     for (size_t w = 0, at = 0; w < words; ++w) {
@@ -184,14 +189,17 @@ WITH_AVX512 void sum_batch_64(uint8_t* sums, size_t groups, size_t step, const Q
 }
 
 void sum_64(uint8_t* sums, size_t groups, size_t step, const QuantisedTerm* terms, size_t count) {
-    static constexpr Sum store[] = {sum_batch_64<1, false>, sum_batch_64<2, false>, sum_batch_64<3, false>, sum_batch_64<4, false>,
-            sum_batch_64<5, false>, sum_batch_64<6, false>, sum_batch_64<7, false>, sum_batch_64<8, false>};
-    static constexpr Sum add[] = {sum_batch_64<1, true>, sum_batch_64<2, true>, sum_batch_64<3, true>, sum_batch_64<4, true>,
-            sum_batch_64<5, true>, sum_batch_64<6, true>, sum_batch_64<7, true>, sum_batch_64<8, true>};
+    static constexpr Sum store[] = {sum_batch_64<1, false>, sum_batch_64<2, false>, sum_batch_64<3, false>,
+                                    sum_batch_64<4, false>, sum_batch_64<5, false>, sum_batch_64<6, false>,
+                                    sum_batch_64<7, false>, sum_batch_64<8, false>};
+    static constexpr Sum add[] = {sum_batch_64<1, true>, sum_batch_64<2, true>, sum_batch_64<3, true>,
+                                  sum_batch_64<4, true>, sum_batch_64<5, true>, sum_batch_64<6, true>,
+                                  sum_batch_64<7, true>, sum_batch_64<8, true>};
     sum_batches(store, add, sums, groups, step, terms, count);
 }
 
-WITH_AVX512 size_t select_64(const uint8_t* sums, const uint8_t* bounds, size_t strips, uint64_t* bits, uint32_t* selected) {
+WITH_AVX512 size_t select_64(const uint8_t* sums, const uint8_t* bounds, size_t strips, uint64_t* bits,
+                             uint32_t* selected) {
     for (size_t s = 0; s < strips; ++s) {
         const __m512i bound = _mm512_set1_epi8(static_cast<char>(bounds[s]));
         bits[s] = _mm512_cmpge_epu8_mask(_mm512_loadu_si512(sums + s * strip_windows), bound);
@@ -209,8 +217,8 @@ WITH_AVX512 size_t select_64(const uint8_t* sums, const uint8_t* bounds, size_t 
     return count;
 }
 
-WITH_AVX512 void score_8(double* scores, const double* divisors, const uint64_t* set, const uint64_t* chosen, size_t words,
-                         double weight, double times) {
+WITH_AVX512 void score_8(double* scores, const double* divisors, const uint64_t* set, const uint64_t* chosen,
+                         size_t words, double weight, double times) {
     const __m512d weights = _mm512_set1_pd(weight), counts = _mm512_set1_pd(times);
     for (size_t w = 0, at = 0; w < words; ++w) {
         uint64_t bits = _pext_u64(set[w], chosen[w]);

@@ -21,8 +21,8 @@ struct QuantisedTerm {
 constexpr size_t simd_room = 8;
 
 struct Kernels {
-    // Adds up the impacts of some terms for each bit of their bitmaps, saturating at 255. The bitmaps have `groups` groups
-    // of `group_strips` words; the next group starts `step` words after the one before.
+    // Adds up the impacts of some terms for each bit of their bitmaps, saturating at 255. The bitmaps have `groups`
+    // groups of `group_strips` words; the next group starts `step` words after the one before.
     void (*sum)(uint8_t* sums, size_t groups, size_t step, const QuantisedTerm* terms, size_t count);
     // Sets the bits of the sums that are at least the bound of their strip. Lists the strips with any, and returns how
     // many there are.

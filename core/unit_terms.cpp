@@ -231,6 +231,7 @@ class UnitTerms {
   private:
     struct Span {
         size_t start, end;  // in ids_
+        size_t size() const { return end - start; }
     };
 
     void check_vocabulary() const {
@@ -243,9 +244,13 @@ class UnitTerms {
         if (!chosen.size() || chosen.size() > max_block_rows || term_ids.size() != rank_.size() || terms > INT32_MAX ||
             std::any_of(ids, ids + term_ids.size(), [terms](int32_t id) { return id >= static_cast<int64_t>(terms); }))
             throw std::invalid_argument("units or term ids that make no block");
+        size_t size = 0;
+        for (size_t i = 0; i < chosen.size(); ++i) size += units_.at(static_cast<size_t>(chosen(i))).size();
         TermIds result;
+        result.ids.reserve(size);
+        result.starts.reserve(chosen.size() + 1);
         for (size_t i = 0; i < chosen.size(); ++i) {
-            const Span span = units_.at(static_cast<size_t>(chosen(i)));
+            const Span span = units_[static_cast<size_t>(chosen(i))];
             for (size_t at = span.start; at < span.end; ++at) {
                 const int32_t id = ids[rank_[ids_[at]]];
                 if (id >= 0) result.ids.push_back(static_cast<uint32_t>(id));
@@ -260,7 +265,7 @@ class UnitTerms {
     WordScanner scanner_;
     Interner words_;
     std::vector<Interner::Probe> probes_;
-    std::vector<uint32_t> ids_;   // of the words of all units, in the order of their first occurrence
+    std::vector<uint32_t> ids_;  // of the words of all units, in the order of their first occurrence
     std::vector<Span> units_;
     std::vector<uint32_t> rank_;  // position in the vocabulary by id
 };

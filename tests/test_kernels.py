@@ -18,6 +18,7 @@ def no_core(monkeypatch):
     """Take the compiled core away, as where it could not be built."""
     monkeypatch.setitem(sys.modules, "hornbook._core", None)
     monkeypatch.delattr(hornbook, "_core", raising=False)
+    monkeypatch.delenv("HORNBOOK_KERNELS", raising=False)
     kernels._load.cache_clear()
     yield
     kernels._load.cache_clear()

@@ -276,7 +276,8 @@ auto cut_units(const In<int32_t>& offsets, const In<uint8_t>& data, const std::s
 
 void bind_units(nb::module_& module) {
     module.def("cut_units", &cut_units, nb::arg("offsets"), nb::arg("data"), nb::arg("unit"), nb::arg("chunk_words"),
-               nb::arg("min_words"), nb::arg("max_words"), nb::arg("cut_long_units"), nb::arg("kinds"), nb::arg("rules"));
+               nb::arg("min_words"), nb::arg("max_words"), nb::arg("cut_long_units"), nb::arg("kinds"),
+               nb::arg("rules"));
 }
 
 }  // namespace hornbook

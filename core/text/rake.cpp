@@ -154,8 +154,8 @@ class Keywords {
 
 void bind_keywords(nb::module_& module) {
     nb::class_<Keywords>(module, "Keywords")
-        .def(nb::init<const In<uint8_t>&, const In<uint32_t>&, const In<int32_t>&, const In<uint8_t>&>(), nb::arg("kind"),
-             nb::arg("lower"), nb::arg("stop_offsets"), nb::arg("stop_data"))
+        .def(nb::init<const In<uint8_t>&, const In<uint32_t>&, const In<int32_t>&, const In<uint8_t>&>(),
+             nb::arg("kind"), nb::arg("lower"), nb::arg("stop_offsets"), nb::arg("stop_data"))
         .def("of", &Keywords::of, nb::arg("offsets"), nb::arg("data"), nb::arg("best"));
 }
 

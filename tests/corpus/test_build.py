@@ -1,4 +1,3 @@
-import importlib
 import random
 from pathlib import Path
 
@@ -10,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hornbook import store as artifact
-from hornbook.corpus import build, open_corpus
-from hornbook.corpus.build import histogram, plan_shards
+from hornbook.corpus import build, open_corpus, shards
+from hornbook.corpus.build import HISTOGRAM_BINS, histogram
+from hornbook.corpus.parts import Part
+from hornbook.corpus.shards import plan_shards
 from hornbook.corpus.units import count_words, cut
 from hornbook.errors import HornbookError
 from hornbook.machine import parallel
@@ -19,7 +20,6 @@ from hornbook.machine.tables import rows
 from hornbook.recipe import CorpusConfig
 
 # The package exports the function of the same name.
-building = importlib.import_module("hornbook.corpus.build")
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "general"
 WORDS = ["one", "two", "three", "Four", "five.", "six", "seven?", "eight"]
 
@@ -123,7 +123,7 @@ def test_workers_and_batches_do_not_matter(tmp_path, monkeypatch):
 def test_row_groups_do_not_matter(tmp_path, monkeypatch):
     make_sources(tmp_path / "in")
     whole = build(settings(tmp_path / "in"), tmp_path / "whole")
-    monkeypatch.setattr(building, "ROW_GROUP_UNITS", 16)
+    monkeypatch.setattr(shards, "ROW_GROUP_UNITS", 16)
     cut_up = build(settings(tmp_path / "in"), tmp_path / "cut_up")
     assert rows_of(whole) == rows_of(cut_up)
     metadata = pq.read_metadata(open_corpus(cut_up).shards()[0])
@@ -235,20 +235,20 @@ def test_chunks_longer_than_units_are_refused(tmp_path):
 def test_the_plan_of_shards_takes_every_kept_unit_once(kept, shard_units):
     keep = np.array([unit for part in kept for unit in part], dtype=bool)
     firsts = np.cumsum([0, *map(len, kept)])
-    parts = [building._Part(Path(), int(first), len(part)) for first, part in zip(firsts, kept, strict=False)]
-    shards = [
+    parts = [Part(Path(), int(first), len(part)) for first, part in zip(firsts, kept, strict=False)]
+    planned = [
         np.concatenate([part.first + rows for part, rows in shard]) for shard in plan_shards(parts, keep, shard_units)
     ]
-    assert all(len(shard) == shard_units for shard in shards[:-1])
-    assert all(0 < len(shard) <= shard_units for shard in shards)
-    assert [unit for shard in shards for unit in shard] == np.flatnonzero(keep).tolist()
+    assert all(len(shard) == shard_units for shard in planned[:-1])
+    assert all(0 < len(shard) <= shard_units for shard in planned)
+    assert [unit for shard in planned for unit in shard] == np.flatnonzero(keep).tolist()
 
 
 @pytest.mark.parametrize("longest", [1, 5, 31, 32, 33, 1000])
 def test_the_histogram_counts_every_unit(longest):
     lengths = np.arange(longest + 1)
     bins = histogram(lengths)
-    assert len(bins["units"]) <= building.HISTOGRAM_BINS
+    assert len(bins["units"]) <= HISTOGRAM_BINS
     wide = bins["bin_words"]
     assert bins["units"] == [int(lengths[i * wide : (i + 1) * wide].sum()) for i in range(len(bins["units"]))]
     assert sum(bins["units"]) == lengths.sum()

@@ -1,4 +1,3 @@
-import importlib
 import shutil
 
 import numpy as np
@@ -9,12 +8,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from hornbook.corpus import build, open_corpus, store
+from hornbook.corpus import build, open_corpus, shards, store
 from hornbook.errors import HornbookError
 from hornbook.recipe import CorpusConfig
 
 # The package exports the function of the same name.
-building = importlib.import_module("hornbook.corpus.build")
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +22,7 @@ def corpus(tmp_path_factory):
     lines = [f"this is line {number if number % 4 else 0}" for number in range(400)]
     (folder / "a.txt").write_text("\n".join(lines))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(building, "ROW_GROUP_UNITS", 8)
+        patch.setattr(shards, "ROW_GROUP_UNITS", 8)
         built = build(CorpusConfig(sources=(str(folder / "a.txt"),), shard_units=70), folder / "out")
     return open_corpus(built)
 

@@ -1,118 +1,70 @@
-"""The stage `corpus`: sources cut to units, de-duplicated, written as shards of a fixed number of units.
+"""The stage `corpus`: sources cut to units, de-duplicated, and written as shards of a fixed number of units.
 
-Two streaming passes. The first cuts documents to units, drops those too short or too long, numbers the rest and
-puts their text and hashes aside on disk; the second writes the units that are the first with their text.
-Batches of documents and shards go to one process a core; the result does not depend on how many there are.
+Two streaming passes. The first cuts documents to units, drops those that are too short or too long, numbers the rest
+and sets their text and hashes aside on disk. The second writes the first unit of each text. Batches of documents and
+shards go to one process per core; the result does not depend on the number of processes.
 """
 
 import logging
-import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from hornbook.corpus.cutting import Limits, cut_documents
-from hornbook.corpus.deduplicate import HashPartitions, hash_texts
-from hornbook.corpus.sources import CorpusData, Documents, Source, read_documents, resolve, source_key
-from hornbook.corpus.store import (
-    ROW_GROUP_UNITS,
-    SCHEMA,
-    STAGE,
-    Corpus,
-    hash_name,
-    open_corpus,
-    shard_name,
-    term_names,
-)
+from hornbook.corpus.cutting import Limits
+from hornbook.corpus.deduplicate import HashPartitions
+from hornbook.corpus.parts import Part, cut_batch, process_peak
+from hornbook.corpus.shards import add_counts, plan_shards, write_shard
+from hornbook.corpus.sources import CorpusData, Source, read_documents, resolve, source_key
+from hornbook.corpus.store import STAGE, Corpus, hash_name, open_corpus
 from hornbook.errors import HornbookError
-from hornbook.index.build import invert
-from hornbook.index.files import write
-from hornbook.machine.memory import peak_memory
 from hornbook.machine.parallel import Workers
 from hornbook.machine.progress import progress
 from hornbook.recipe import CorpusConfig
 from hornbook.store import Artifact, Destination, StageContext, make, result_config
 from hornbook.terms import Analysis
-from hornbook.terms.plain import has_tags
 
 logger = logging.getLogger("hornbook")
 
 VERSION = 3
-# Of what only some settings ask for: the keys of other corpora stay as they were.
+# Versions of what only some settings use: a new one leaves the keys of other corpora unchanged.
 _SENTENCES_VERSION = 2
 _STEMS_VERSION = 2
 HISTOGRAM_BINS = 32
-# Shares of a corpus that are worth a warning: words that were dropped, units with tags of HTML.
-_MOST_DROPPED = _MOST_TAGGED = 0.01
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Units put aside in a file: `units` of them, with ids from `first` on."""
-
-    path: Path
-    first: int
-    units: int
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """What a worker says about one batch of documents; the units are in its part's file."""
-
-    counts: Counter[str]
-    hashes: npt.NDArray[np.uint64]
-    peak: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class _Written:
-    """What a worker says about a shard: units by source, units by number of words."""
-
-    sources: dict[str, int]
-    lengths: npt.NDArray[np.int64]
-    peak: tuple[int, int]
-
-
-# For one shard: parts, and which of their rows to take.
-_Rows = Sequence[tuple[_Part, npt.NDArray[np.int64]]]
+# Warn above these shares of the corpus: words that were dropped, units with HTML tags.
+_MAX_DROPPED = _MAX_TAGGED = 0.01
 
 
 def build(source: CorpusConfig | CorpusData, out: Destination, **settings: Any) -> Artifact:
-    """Build a corpus from its sources: normalised, cut to units, exactly de-duplicated, in fixed-size shards.
+    """Build a corpus: normalise the text of its sources, cut it to units, de-duplicate these, and write shards.
 
-    A unit's id is its number among the units of legal length, in the order of the sources, counted before
-    de-duplication: ids do not depend on the shard size, and an id that is missing was a duplicate. Of equal
-    texts the one with the lowest id is kept.
+    A unit's id is its number among the units of legal length, in the order of the sources and before de-duplication.
+    So ids do not depend on the size of shards, and a missing id belongs to a duplicate. Of equal texts the unit with
+    the lowest id is kept.
 
-    With a `base`, the shards of that finished corpus are taken over as they are, and the units of the sources follow
-    as shards of their own, without those whose text is in the base: the same units as of one build over all sources,
-    cut into other shards. Of the base only the manifest and the hashes of its texts are used.
+    With a `base`, the shards of that finished corpus are reused, and the units of the new sources follow in shards of
+    their own, without those whose text is in the base: the same units as one build over all sources, in other shards.
+    Only the manifest of the base and the hashes of its texts are read.
 
     Args:
         source: the sources and how they are cut; or texts in memory, see `corpus.sources.resolve`.
-        out: the artefact's folder; holds shards `units-NNNNN.parquet` with columns `unit` (id), `text`, `source`, and
-            beside each its terms, see `hornbook.index`, and the hashes of its texts, `hashes-NNNNN.npy`.
+        out: the artefact's folder. A shard has four files: `units-NNNNN.parquet` with columns `unit` (id), `text` and
+            `source`, the two of its inverted index (see `hornbook.index`), and `hashes-NNNNN.npy` of its texts.
         settings: the fields of `CorpusConfig` but `sources`, for texts in memory.
 
     Returns:
         The artefact. Its counts: documents, units, duplicates, too_short (units dropped), too_long (units cut or
-        dropped), dropped_words (of both), tagged (units with tags of HTML), words. Its info: `sources`
-        (units by name), `units_by_words` (by number of words) and `length_histogram`: `units[i]` have `i * bin_words`
-        words or more, and less than `(i + 1) * bin_words`.
+        dropped), dropped_words (of both), tagged (units with HTML tags), words. Its info: `sources` (units by name),
+        `units_by_words` (by number of words) and `length_histogram`, see `histogram`.
 
     Raises:
-        HornbookError: a source is missing, empty or cannot be read, no unit is left, or the base has other settings.
+        HornbookError: a source is missing, empty or unreadable, no unit is left, or the base has other settings.
     """
     config, sources = resolve(source, settings)
     if config.unit == "chunk" and config.chunk_words > config.max_words:
@@ -121,7 +73,7 @@ def build(source: CorpusConfig | CorpusData, out: Destination, **settings: Any) 
             "which would drop the chunks; raise max_words"
         )
     base = _open_base(config)
-    # Where the base and the sources lie does not count, only their names and their content.
+    # The key depends on the names and the content of the sources and the base, not on their paths.
     names = [f"{source.name}=" if source.named else source.name for source in sources]
     return make(
         out,
@@ -134,7 +86,7 @@ def build(source: CorpusConfig | CorpusData, out: Destination, **settings: Any) 
 
 
 def _settings(config: CorpusConfig) -> dict[str, Any]:
-    """Return the settings that a corpus is known by."""
+    """Return the settings that enter the content key."""
     settings = result_config(config)
     if config.long_units == "drop":
         del settings["long_units"]
@@ -146,7 +98,11 @@ def _settings(config: CorpusConfig) -> dict[str, Any]:
 
 
 def _open_base(config: CorpusConfig) -> Corpus | None:
-    """Open the corpus that is built onto, if there is one, and refuse it where it was made by other settings."""
+    """Open the base, if any.
+
+    Raises:
+        HornbookError: it was built with other settings or by another version.
+    """
     if config.base is None:
         return None
     base, ours = open_corpus(config.base), {"long_units": "drop", **_settings(config)}
@@ -191,25 +147,25 @@ def _fill(config: CorpusConfig, base: Corpus | None, sources: Sequence[Source], 
         words=int(np.arange(len(lengths)) @ lengths),
     )
     if base is not None:
-        # An older base did not count all of it.
+        # A base of an older version may lack some of the counts.
         context.counts.update(
             {name: count + base.artifact.counts.get(name, 0) for name, count in context.counts.items()}
         )
-        lengths = _add(lengths, np.array(base.artifact.info["units_by_words"], np.int64))
+        lengths = add_counts(lengths, np.array(base.artifact.info["units_by_words"], np.int64))
         by_source = dict(Counter(base.sources) + Counter(by_source))
     context.info.update(sources=by_source, units_by_words=lengths.tolist(), length_histogram=histogram(lengths))
     seconds = time.monotonic() - started
-    peaks.update([_peak()])
+    peaks.update([process_peak()])
     context.measured.update(
         units_per_second=round(totals["units"] / seconds),
         text_megabytes_per_second=round(totals["bytes"] / 1e6 / seconds, 1),
-        # Of all processes together; an upper bound, for pages that they share count for each.
+        # The sum over all processes: an upper bound, as shared pages count in each.
         peak_memory_mb=sum(peaks.values()) // 1024,
     )
 
 
 def _take_over(base: Corpus | None, folder: Path, hashes: HashPartitions) -> int:
-    """Link the shards of the base into the folder, take in the hashes of its texts, and return how many these are."""
+    """Link the shards of the base into the folder, add the hashes of its texts, and return their number."""
     if base is None:
         return 0
     known = 0
@@ -223,7 +179,7 @@ def _take_over(base: Corpus | None, folder: Path, hashes: HashPartitions) -> int
 
 
 def _link(file: Path, link: Path) -> None:
-    """Give a file a second name, or copy it where the file system has one name for a file."""
+    """Hard-link a file, or copy it where the file system has no hard links."""
     try:
         link.hardlink_to(file)
     except OSError:
@@ -239,15 +195,22 @@ def _cut_all(
     known: int,
     totals: Counter[str],
     peaks: dict[int, int],
-) -> list[_Part]:
-    """Put the units of all sources aside as numbered parts, and their hashes; count."""
-    parts: list[_Part] = []
+) -> list[Part]:
+    """Cut all sources: write the parts, add the hashes, and update totals and peaks.
+
+    Returns:
+        The parts, in the order of the sources.
+    """
+    parts: list[Part] = []
     batches = (batch for source in sources for batch in read_documents(source, config.text_column))
+    limits = Limits(
+        config.unit, config.chunk_words, config.min_words, config.max_words, cut_long=config.long_units == "cut"
+    )
     jobs = ((staging / f"part-{number:06d}.arrow", batch) for number, batch in enumerate(batches))
     with progress("corpus: cutting to units") as counter:
-        for number, done in enumerate(workers.map(partial(_cut_batch, config), jobs)):
+        for number, done in enumerate(workers.map(partial(cut_batch, limits), jobs)):
             first = totals["units"]
-            parts.append(_Part(staging / f"part-{number:06d}.arrow", first, done.counts["units"]))
+            parts.append(Part(staging / f"part-{number:06d}.arrow", first, done.counts["units"]))
             hashes.add(done.hashes, known + first)
             totals.update(done.counts)
             peaks.update([done.peak])
@@ -255,143 +218,55 @@ def _cut_all(
     return parts
 
 
-def _cut_batch(config: CorpusConfig, job: tuple[Path, Documents]) -> _Cut:
-    """Cut a batch of documents to units and write those of legal length to the part's file."""
-    path, batch = job
-    limits = Limits(
-        config.unit, config.chunk_words, config.min_words, config.max_words, cut_long=config.long_units == "cut"
-    )
-    units = cut_documents(batch.texts, limits)
-    counts = Counter(
-        documents=len(batch.texts),
-        bytes=pc.sum(pc.binary_length(batch.texts)).as_py() or 0,
-        units=len(units.texts),
-        too_short=units.too_short,
-        too_long=units.too_long,
-        words=int(units.words.sum()),
-        words_too_short=units.words_too_short,
-        words_too_long=units.words_too_long,
-        tagged=sum(map(has_tags, units.texts.filter(pc.match_substring(units.texts, "<")).to_pylist())),
-    )
-    source = (
-        pa.repeat(batch.sources, len(units.texts))
-        if isinstance(batch.sources, str)
-        else batch.sources.take(pa.array(units.documents))
-    )
-    table = pa.table({"text": units.texts, "source": source, "words": units.words})
-    # One thread: the process may have been forked, and there is one process a core.
-    options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema, options=options) as writer:
-        writer.write_table(table)
-    return _Cut(counts, hash_texts(units.texts), _peak())
-
-
 def _write_all(
     config: CorpusConfig,
     base: Corpus | None,
-    parts: Sequence[_Part],
+    parts: Sequence[Part],
     keep: npt.NDArray[np.bool_],
     folder: Path,
     workers: Workers,
     peaks: dict[int, int],
 ) -> tuple[dict[str, int], npt.NDArray[np.int64]]:
-    """Write the kept units as shards; return units by source and units by number of words."""
+    """Write the kept units as shards.
+
+    Returns:
+        Units by source, and units by number of words.
+    """
     sources: Counter[str] = Counter()
     lengths = np.zeros(0, dtype=np.int64)
     plan = plan_shards(parts, keep, config.shard_units)
-    # Ids count the units before de-duplication.
     first = base.artifact.counts["units"] + base.artifact.counts["duplicates"] if base else 0
     numbered = enumerate(plan, len(base.shard_files()) if base else 0)
-    write_shard = partial(_write_shard, folder, Analysis(config.stem, config.stop_words), first)
+    work = partial(write_shard, folder, Analysis(config.stem, config.stop_words), first)
     with progress("corpus: writing shards", total=int(keep.sum())) as counter:
-        for done in workers.map(write_shard, numbered):
+        for done in workers.map(work, numbered):
             sources.update(done.sources)
-            lengths = _add(lengths, done.lengths)
+            lengths = add_counts(lengths, done.lengths)
             peaks.update([done.peak])
             counter.advance(int(done.lengths.sum()))
     return dict(sources), lengths
 
 
-def plan_shards(parts: Iterable[_Part], keep: npt.NDArray[np.bool_], shard_units: int) -> Iterator[_Rows]:
-    """Yield for each shard which rows of which parts make it: `shard_units` kept units, fewer in the last."""
-    shard: list[tuple[_Part, npt.NDArray[np.int64]]] = []
-    room = shard_units
-    for part in parts:
-        rows = np.flatnonzero(keep[part.first : part.first + part.units])
-        while len(rows):
-            shard.append((part, rows[:room]))
-            room -= len(shard[-1][1])
-            rows = rows[len(shard[-1][1]) :]
-            if not room:
-                yield shard
-                shard, room = [], shard_units
-    if shard:
-        yield shard
-
-
-def _write_shard(folder: Path, analysis: Analysis, first: int, job: tuple[int, _Rows]) -> _Written:
-    """Write a shard's text, its dictionary, its blocks and the hashes of its texts; unit ids count from `first`."""
-    number, rows = job
-    units: list[pa.RecordBatch] = []
-    sources: Counter[str] = Counter()
-    lengths = np.zeros(0, dtype=np.int64)
-    held = SCHEMA.empty_table()
-    options = {"compression": "zstd", "use_dictionary": ["source"], "write_statistics": ["unit"]}
-    with pq.ParquetWriter(folder / shard_name(number), SCHEMA, **options) as writer:
-        for part, positions in rows:
-            table = _take(part, positions, first)
-            lengths = _add(lengths, np.bincount(table.column("words").to_numpy()))
-            for entry in table.column("source").value_counts().to_pylist():
-                sources[entry["values"]] += entry["counts"]
-            units += table.select(["unit", "text"]).to_batches()
-            held = pa.concat_tables([held, table.select(SCHEMA.names)])
-            whole = len(held) // ROW_GROUP_UNITS * ROW_GROUP_UNITS
-            if whole:
-                writer.write_table(held.slice(0, whole), row_group_size=ROW_GROUP_UNITS)
-                held = held.slice(whole)
-        if len(held):
-            writer.write_table(held)
-    write(invert(units, analysis), *(folder / name for name in term_names(number)))
-    np.save(folder / hash_name(number), np.concatenate([hash_texts(batch.column("text")) for batch in units]))
-    return _Written(dict(sources), lengths, _peak())
-
-
-def _take(part: _Part, rows: npt.NDArray[np.int64], first: int) -> pa.Table:
-    """Read rows of a part, with their unit ids, which count from `first`."""
-    options = pa.ipc.IpcReadOptions(use_threads=False)
-    with pa.OSFile(str(part.path)) as file:
-        table = pa.ipc.open_file(file, options=options).read_all()
-    if len(rows) < part.units:
-        table = table.take(pa.array(rows))
-    return table.append_column("unit", pa.array(first + part.first + rows))
-
-
 def histogram(lengths: npt.NDArray[np.int64]) -> dict[str, Any]:
-    """Return the units by number of words, `lengths[words]`, gathered to at most `HISTOGRAM_BINS` bins."""
+    """Return a histogram of unit lengths with at most `HISTOGRAM_BINS` bins.
+
+    Args:
+        lengths: units by number of words, [longest + 1].
+
+    Returns:
+        `bin_words` and `units`: bin i counts the units of `i * bin_words` up to `(i + 1) * bin_words - 1` words.
+    """
     width = -(-len(lengths) // HISTOGRAM_BINS)
     padded = np.zeros(-(-len(lengths) // width) * width, dtype=np.int64)
     padded[: len(lengths)] = lengths
     return {"bin_words": width, "units": padded.reshape(-1, width).sum(axis=1).tolist()}
 
 
-def _add(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Add two arrays of counts of different lengths."""
-    total = np.zeros(max(len(one), len(other)), dtype=np.int64)
-    total[: len(one)] += one
-    total[: len(other)] += other
-    return total
-
-
-def _peak() -> tuple[int, int]:
-    """Return this process and its peak memory (kilobytes)."""
-    return os.getpid(), peak_memory()
-
-
 def _warn(config: CorpusConfig, totals: Counter[str]) -> None:
-    """Say so where many words were dropped, or many units hold markup."""
+    """Warn if many words were dropped or many units hold markup."""
     short, long = totals["words_too_short"], totals["words_too_long"]
     share = (short + long) / max(short + long + totals["words"], 1)
-    if share > _MOST_DROPPED:
+    if share > _MAX_DROPPED:
         causes = []
         if short:
             causes.append(f"{totals['too_short']:,} units under min_words ({config.min_words}); lower min_words")
@@ -401,7 +276,7 @@ def _warn(config: CorpusConfig, totals: Counter[str]) -> None:
                 "max_words"
             )
         logger.warning("corpus: %.1f%% of the words were dropped: %s", 100 * share, "; ".join(causes))
-    if totals["tagged"] > _MOST_TAGGED * totals["units"]:
+    if totals["tagged"] > _MAX_TAGGED * totals["units"]:
         logger.warning(
             "corpus: %s of %s units hold HTML tags; strip the markup from the sources",
             f"{totals['tagged']:,}",

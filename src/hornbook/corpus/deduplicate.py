@@ -1,8 +1,8 @@
 """Exact de-duplication of any number of texts, out of core.
 
-Each text is known by its 128-bit hash (xxh3_128: at 10⁹ texts the chance of one false match is about 10⁻²¹).
-Hashes are spilled to partitions on disk by their value, so that equal texts meet in one partition, and only
-one partition at a time is in memory.
+A text is identified by its 128-bit hash (xxh3_128: at 10⁹ texts the chance of one false match is about 10⁻²¹).
+Hashes are spilled to partitions on disk by value, so that equal texts share a partition, and only one partition at a
+time is in memory (as in the Grace hash join: Kitsuregawa, Tanaka and Moto-Oka 1983).
 """
 
 from contextlib import ExitStack
@@ -19,7 +19,7 @@ _RECORD = np.dtype([("high", "<u8"), ("low", "<u8"), ("unit", "<i8")])
 
 
 def hash_texts(texts: pa.StringArray) -> npt.NDArray[np.uint64]:
-    """Return the xxh3_128 hashes of normalised texts, shape (texts, 2): high and low 64 bits."""
+    """Return the xxh3_128 hashes of normalised texts: high and low 64 bits, [texts, 2]."""
     digests = b"".join(map(xxhash.xxh3_128_digest, texts.cast(pa.binary()).to_pylist()))
     return np.frombuffer(digests, dtype=">u8").astype(np.uint64).reshape(-1, 2)
 
@@ -29,8 +29,8 @@ class HashPartitions:
 
     Args:
         folder: an empty folder for the files; the caller removes it.
-        partitions: how many files; the result does not depend on it. One partition has to fit into memory
-            about four times over (24 bytes a unit).
+        partitions: number of files; the result does not depend on it. Memory must hold one partition about four
+            times (24 bytes per unit).
     """
 
     def __init__(self, folder: Path, partitions: int = 64) -> None:
@@ -47,7 +47,7 @@ class HashPartitions:
         self._files.close()
 
     def add(self, hashes: npt.NDArray[np.uint64], first_unit: int) -> None:
-        """Take in the hashes, shape (units, 2), of neighbouring units; call with rising `first_unit`."""
+        """Add the hashes of consecutive units, [units, 2]; call with rising `first_unit`."""
         records = np.empty(len(hashes), dtype=_RECORD)
         records["high"], records["low"] = hashes[:, 0], hashes[:, 1]
         records["unit"] = np.arange(first_unit, first_unit + len(hashes))
@@ -59,12 +59,12 @@ class HashPartitions:
             writer.write(part.tobytes())
 
     def survivors(self, units: int) -> npt.NDArray[np.bool_]:
-        """Return for each of `units` units whether it is the first with its text (1 byte a unit)."""
+        """Return whether each unit is the first with its text, [units]."""
         keep = np.zeros(units, dtype=np.bool_)
         for path, writer in zip(self._paths, self._writers, strict=True):
             writer.flush()
             records = np.fromfile(path, dtype=_RECORD)
-            # lexsort is stable: of equal hashes the lowest unit comes first.
+            # lexsort is stable: among equal hashes the lowest unit comes first.
             records = records[np.lexsort((records["low"], records["high"]))]
             first = np.ones(len(records), dtype=np.bool_)
             first[1:] = (np.diff(records["high"]) != 0) | (np.diff(records["low"]) != 0)

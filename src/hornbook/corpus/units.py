@@ -1,9 +1,9 @@
 """From a document to units: normalised text, cut to sentences, lines or chunks.
 
-A document is a string in which a blank line ends a paragraph. No sentence or line crosses a paragraph; a chunk
-may. The splitter is one regular expression that finds where a sentence could end, and rules on the words around
-that place: those of Kiss and Strunk (2006, "Unsupervised Multilingual Sentence Boundary Detection"), with fixed
-lists instead of learned ones.
+A document is a string in which a blank line ends a paragraph. No sentence or line crosses a paragraph; a chunk may.
+The splitter is one regular expression that finds where a sentence could end, and rules on the words around that
+position: those of Kiss and Strunk (2006, "Unsupervised Multilingual Sentence Boundary Detection"), with fixed lists
+instead of learned ones.
 """
 
 import re
@@ -20,7 +20,7 @@ ENDS = ".!?…"
 CLOSING = "\"'”’)]»"
 OPENING = "\"'“‘([«¿¡"
 SIGNS = "$£€#"
-# What stands behind one of these is a word of its own: "Minneapolis-St. Paul", "Mr./Mrs. Doe".
+# They separate words: "Minneapolis-St. Paul", "Mr./Mrs. Doe".
 JOINTS = "-–—/"
 _END = re.compile(f"[{ENDS}][{re.escape(CLOSING)}]* ")
 _JOINT = re.compile(f"[{JOINTS}]")
@@ -33,19 +33,19 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Words of these lists are of ASCII letters.
-# A name follows, or more of the sentence: never its end.
+# The words of these lists have ASCII letters only.
+# Never the end of a sentence: a name follows, or more of the sentence.
 TITLES = _words("""
     mr mrs ms messrs mme mlle dr drs fr prof profs rev revs hon pres gov govs sen sens rep reps gen gens col maj capt
     cpt cmdr cdr lt sgt cpl adm brig supt insp st ste sts mt vs cf viz e.g i.e eg esp incl approx
     """)
-# Not the end of a sentence where a number follows.
+# Not the end of a sentence if a number follows.
 NUMBERED = _words("""
     no nos p pp pg pgs vol vols fig figs sec secs sect sects art arts sc ch chap par para paras ed eds eq eqs eqn eqns
     op lib bk pt nr hr hrs rs ca tab thm prop def ex ref refs app suppl supp stat cir ct ver ext tel apt rm
     jan feb mar apr jun jul aug sep sept oct nov dec
     """)
-# The end of a sentence only where the next word is one that often begins one.
+# The end of a sentence only if the next word often begins one.
 UNCERTAIN = _words("""
     inc corp co cos ltd llc bros jr sr esq etc al ph.d jan feb mar apr jun jul aug sep sept oct nov dec
     dept univ assn bldg intl mfg mgr natl ave blvd ft cal ct cir dist supp
@@ -60,20 +60,20 @@ BEGINNERS = _words("""
     this those though three through thus to today two under unfortunately unlike until upon we what when where
     whether which while who why with without yes yet you your
     """)
-# What begins a sentence behind such a word in lower-case writing, where "in", "and", "to" mostly go on.
+# They begin a sentence after such a word in lower-case writing, where "in", "and" and "to" mostly continue one.
 SUBJECTS = _words("but he her his i it its my our she that the there these they this those we what you your")
 # No sentence begins with one of these: "Yahoo! Inc. bought it."
 SUFFIXES = _words("inc corp ltd llc plc")
-# A capital behind one of these is a label, no initial: "vitamin C. Doctors say".
+# A capital after one of these is a label, not an initial: "vitamin C. Doctors say".
 LABELLED = _words("""
     vitamin vitamins hepatitis influenza group size grade type class category plan option point section part phase
     version series model team level
     """)
-# A sentence that begins right behind a mark: "It is good.This is not."
+# A sentence that follows an end mark without a space: "It is good.This is not."
 _TIGHT = re.compile(
     rf"(?<![^ {re.escape(OPENING)}])([a-z]{{2,}}[.!?])(?=(?:{'|'.join(sorted(map(str.capitalize, SUBJECTS)))}) )"
 )
-# What stands before an item of a list: "1.", "2.3.", "a.", "iv."; and before the next one, also "b)".
+# The number of a list item, without its full stop: "1", "2.3", "a", "iv". The next item: "b. The", "iv) The".
 _ITEM = re.compile(rf"(?:\d+|{LETTER}|[ivxIVX]+)(?:\.(?:\d+|{LETTER}))*")
 _NEXT_ITEM = re.compile(r"(?:[a-z]|[ivx]+)[.)] [A-Z]")
 # "(9th Cir. 1994)"
@@ -83,7 +83,7 @@ _PRONOUN = re.compile("I[ ,'’]")
 
 
 def count_words(unit: str) -> int:
-    """Return how many words, parted by spaces, a normalised unit has."""
+    """Return the number of words, separated by spaces, in a normalised unit."""
     return unit.count(" ") + 1 if unit else 0
 
 
@@ -91,9 +91,9 @@ def cut(document: str, unit: Unit, chunk_words: int) -> list[str]:
     """Return the normalised units of a document, in order, of any length.
 
     Args:
-        document: text as it stands in the source; blank lines part its paragraphs.
-        unit: `line`: a paragraph; `sentence`; or `chunk`: see `join_chunks`.
-        chunk_words: words in a chunk at most.
+        document: text as it is in the source; blank lines separate paragraphs.
+        unit: `line` (a paragraph), `sentence`, or `chunk` (see `join_chunks`).
+        chunk_words: maximum words in a chunk.
     """
     if "\n" in document:
         paragraphs = [normalise(paragraph) for paragraph in _PARAGRAPH.split(document)]
@@ -106,12 +106,15 @@ def cut(document: str, unit: Unit, chunk_words: int) -> list[str]:
 
 
 def split_sentences(text: str) -> list[str]:
-    """Return the sentences of normalised text; joined by single spaces they are the text again.
+    """Split normalised text into sentences.
 
-    A sentence ends at `.`, `!`, `?` or `…` with any closing quotes and brackets, before a space and something
-    that can begin a sentence, unless a title, an initial, an abbreviation or a bare number stands before it. In a
-    text where no sentence begins with a capital, a letter in lower case can begin one, behind a single `.`, `!` or
-    `?`. A space that is missing before a pronoun or the like is put in: "good.This is".
+    A sentence ends at `.`, `!`, `?` or `…` with any closing quotes and brackets, before a space and something that
+    can begin a sentence, unless a title, an initial, an abbreviation or a bare number precedes the mark. In a text
+    where no sentence begins with a capital, a lower-case letter after a single `.`, `!` or `?` can begin one. A
+    missing space before a pronoun or the like is inserted: "good.This is".
+
+    Returns:
+        The sentences; joined by single spaces they are the text again.
     """
     text = _TIGHT.sub(r"\1 ", text)
     lower = _is_lower_case(text)
@@ -126,31 +129,31 @@ def split_sentences(text: str) -> list[str]:
 
 
 def _is_lower_case(text: str) -> bool:
-    """Say whether no sentence of a text begins with a capital, apart from the pronoun "I".
+    """Tell whether no sentence of a text begins with a capital, apart from the pronoun "I".
 
-    That is: neither its first cased letter is a capital, nor is what follows an end mark and a space.
+    Neither its first cased letter nor any letter after an end mark and a space is a capital.
     """
     first = next((i for i, c in enumerate(text) if c.istitle() or (c.islower() and c.isalnum())), len(text))
     places = chain([first], (_past_opening(text, match.end()) for match in _END.finditer(text)))
     return not any(text[i : i + 1].istitle() and not _PRONOUN.match(text, i) for i in places)
 
 
-def _past_opening(text: str, place: int) -> int:
-    """Return where the word begins that stands at `place` or behind opening quotes and brackets there."""
-    while place < len(text) and text[place] in OPENING:
-        place += 1
-    # A quotation mark or bracket that stands alone.
-    return place + 1 if place < len(text) and text[place] == " " else place
+def _past_opening(text: str, start: int) -> int:
+    """Return the start of the word at `start`, after any opening quotes and brackets."""
+    while start < len(text) and text[start] in OPENING:
+        start += 1
+    # Quotes or brackets with a space behind them.
+    return start + 1 if start < len(text) and text[start] == " " else start
 
 
 def _is_end(text: str, start: int, mark: int, after: int, lower: bool) -> bool:
-    """Say whether the sentence from `start` ends with the mark at `mark`; the next word stands at `after`.
+    """Tell whether a sentence ends at an end mark.
 
     Args:
-        text: what is cut.
-        start: where the sentence begins.
-        mark: where the mark stands.
-        after: behind the mark, what closes with it, and a space.
+        text: the normalised text.
+        start: start of the sentence.
+        mark: position of the mark.
+        after: position after the mark, its closing quotes and brackets, and a space.
         lower: see `_is_lower_case`.
     """
     after = _past_opening(text, after)
@@ -173,12 +176,12 @@ def _is_end(text: str, start: int, mark: int, after: int, lower: bool) -> bool:
 
 
 def _ends_after(word: str, text: str, start: int, mark: int, after: int) -> bool:
-    """Say whether a full stop after `word` ends a sentence before something that could begin one."""
+    """Tell whether a full stop after `word` ends a sentence, given that the next word could begin one."""
     lower = word.lower()
     if lower in TITLES:
         return False
     if mark - start == len(word) and _ITEM.fullmatch(word):
-        # "1. Introduction": the number alone would be the sentence.
+        # "1. Introduction": the number is no sentence.
         return False
     if text[after].isdecimal() and lower in NUMBERED:
         return False
@@ -193,41 +196,41 @@ def _ends_after(word: str, text: str, start: int, mark: int, after: int) -> bool
     return True
 
 
-def _word_at(text: str, place: int) -> str:
-    found = _WORD.match(text, place)
-    return found.group().lower() if found else ""
+def _word_at(text: str, start: int) -> str:
+    match = _WORD.match(text, start)
+    return match.group().lower() if match else ""
 
 
 def _word_before(text: str, start: int, mark: int) -> str:
-    """Return what stands before the last word of a sentence from `start` to `mark`."""
+    """Return the last word but one of a sentence from `start` to `mark`."""
     *_, before, _ = ["", *text[start:mark].split(" ")]
     return before
 
 
-def cut_long(unit: str, most: int) -> list[str]:
-    """Return a unit's words in pieces of `most` words; the last may be shorter."""
+def cut_long(unit: str, max_words: int) -> list[str]:
+    """Cut a unit into pieces of `max_words` words; the last may be shorter."""
     words = unit.split(" ")
-    return [" ".join(words[first : first + most]) for first in range(0, len(words), most)]
+    return [" ".join(words[first : first + max_words]) for first in range(0, len(words), max_words)]
 
 
 def join_chunks(sentences: Iterable[str], chunk_words: int) -> Iterator[str]:
-    """Yield neighbouring sentences joined by spaces, as many as fit into `chunk_words` words.
+    """Join neighbouring sentences by spaces, as many as fit into `chunk_words` words.
 
-    A sentence that alone is longer is cut by words; its pieces stand alone, but the last can go on.
+    A sentence that is longer is cut into chunks; other sentences may follow its last piece.
     """
-    held: list[str] = []
+    chunk: list[str] = []
     room = chunk_words
     for sentence in sentences:
         words = count_words(sentence)
-        if words > room and held:
-            yield " ".join(held)
-            held, room = [], chunk_words
+        if words > room and chunk:
+            yield " ".join(chunk)
+            chunk, room = [], chunk_words
         if words > chunk_words:
             *whole, sentence = cut_long(sentence, chunk_words)
             yield from whole
             words -= chunk_words * len(whole)
         if words:
-            held.append(sentence)
+            chunk.append(sentence)
             room -= words
-    if held:
-        yield " ".join(held)
+    if chunk:
+        yield " ".join(chunk)

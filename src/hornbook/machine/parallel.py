@@ -1,4 +1,4 @@
-"""A map over several processes that keeps the order and never runs far ahead."""
+"""An ordered map over several processes that reads its input lazily."""
 
 import ctypes
 import multiprocessing
@@ -26,11 +26,11 @@ Result = TypeVar("Result")
 
 
 class Workers:
-    """Processes for `map`, started when there is more than one thing to do. They end with this process, however it
-    ends.
+    """Worker processes for `map`, started when there is more than one item. They end when this process ends, even if
+    it is killed.
 
     Args:
-        count: how many; by default one a core. A single worker needs no process.
+        count: number of workers, by default one per core. With one, this process does the work.
     """
 
     def __init__(self, count: int | None = None) -> None:
@@ -49,14 +49,14 @@ class Workers:
             self._pool.shutdown(cancel_futures=True)
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Yield `function(item)` for each item, in the order of the items.
+        """Yield `function(item)` for each item, in order.
 
         Args:
-            function: can be pickled, and so can items and results.
+            function: picklable, like the items and the results.
             items: read only as far ahead as the workers need.
 
         Raises:
-            HornbookError: the system ended a worker.
+            HornbookError: the system killed a worker.
         """
         items = iter(items)
         start = list(islice(items, 2))
@@ -89,21 +89,21 @@ def _start(count: int) -> ProcessPoolExecutor:
 
 
 def _kill(pool: ProcessPoolExecutor) -> None:
-    """End the workers in the middle of their work, for which nobody waits."""
+    """Kill the workers without waiting for their results."""
     for worker in list((pool._processes or {}).values()):  # Python 3.14 has `kill_workers` for this
         worker.kill()
 
 
 def end_with_parent(parent: int) -> None:
-    """Make this process, a child of process `parent`, end when that one ends, even if it is killed.
+    """Make this child process end when process `parent` ends, even if that is killed.
 
-    Ctrl-C reaches all processes of a terminal: it is left to the parent.
+    Ctrl-C reaches all processes of a terminal; only the parent handles it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before
+        if os.getppid() != parent:  # it has ended already
             os._exit(1)
     else:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()

@@ -1,4 +1,4 @@
-"""What counts as a term: the words of a text, their stems, and those that are left out."""
+"""Terms: the words of a text, their stems, and stop words."""
 
 from hornbook.terms.analysis import Analysis
 from hornbook.terms.words import terms

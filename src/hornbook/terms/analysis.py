@@ -1,4 +1,4 @@
-"""From words to terms: what a corpus does with its words is done with those of a query too."""
+"""From words to terms, the same for a corpus and its queries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from hornbook.terms.stop_words import STOP_WORDS
 
-# Snowball knows the apostrophe of ASCII only.
+# Snowball handles the ASCII apostrophe only.
 _APOSTROPHES = str.maketrans("’‘ʼ", "'''")
 
 
@@ -16,15 +16,15 @@ class Analysis:
     """How words become terms.
 
     Attributes:
-        stem: `english`: Snowball's English stemmer (Porter 2), or none.
-        stop_words: whether English function words are kept or dropped; dropped ones count in no unit's length.
+        stem: `english` for Snowball's English stemmer (Porter 2), or `none`.
+        stop_words: whether to `keep` or `drop` English function words; dropped words do not count in a unit's length.
     """
 
     stem: Literal["none", "english"] = "none"
     stop_words: Literal["keep", "drop"] = "keep"
 
     def terms(self, words: Sequence[str]) -> list[str | None]:
-        """Return the term of each word, None where it is dropped."""
+        """Return the term of each word, None for a dropped one."""
         kept: list[str | None] = list(words)
         if self.stop_words == "drop":
             kept = [None if word in STOP_WORDS else word for word in words]

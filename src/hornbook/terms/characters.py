@@ -1,4 +1,4 @@
-"""What each character can be in a word, as tables for the compiled core, derived from the regular expression."""
+"""Tables of characters for the compiled core, derived from the regular expression of `words`."""
 
 import re
 import sys
@@ -11,16 +11,16 @@ from hornbook.terms.words import BETWEEN_DIGITS, BETWEEN_LETTERS, LETTER, MARKS
 
 SIZE = 0x20000
 _LETTER, _DIGIT, _UNDERSCORE, _MARK, _BETWEEN_LETTERS, _BETWEEN_DIGITS, _SPACE, _UNUSUAL = (1 << i for i in range(8))
-# Its lower case hangs on what stands beside it.
+# Its lower case depends on its neighbours.
 _SIGMA = "\u03a3"
 _CODE = f"utf-32-{sys.byteorder[0]}e"
 
 
 @cache
 def tables() -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
-    """Return the kind and the lower case of every character below `SIZE`, both of shape [SIZE].
+    """Return the kind of every character below `SIZE`, as bits of core/text/words.h, and its lower case, both [SIZE].
 
-    The kinds are those of core/words.h. A character is unusual where its lower case is not one character of its own.
+    A character is unusual if its lower case is not exactly one character, or depends on its neighbours.
     """
     codes = np.arange(SIZE, dtype=np.uint32)
     characters = codes.tobytes().decode(_CODE, "surrogatepass")

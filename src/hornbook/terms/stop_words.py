@@ -1,4 +1,4 @@
-"""English function words, which are no keywords: written for hornbook, by part of speech."""
+"""English function words, by part of speech. The list was written for hornbook."""
 
 _WORDS = """
 a an the this that these those such same other another own both either neither each every all any some many
@@ -24,7 +24,7 @@ very quite rather even still already almost else instead perhaps maybe thus henc
 yes oh
 """
 
-# As they are written, and as corpora with split contractions have them ("does n't", "they 're", "ca n't").
+# As written, and as in corpora that split contractions ("does n't", "they 're", "ca n't").
 _CONTRACTIONS = """
 i'm you're we're they're he's she's it's that's there's here's who's what's where's how's let's
 i've you've we've they've i'd you'd he'd she'd we'd they'd it'd i'll you'll he'll she'll it'll we'll they'll

@@ -1,7 +1,7 @@
-"""Words of a text, broken as Elasticsearch's `standard` analyzer does (Unicode Standard Annex 29).
+"""The words of a text, split like Elasticsearch's `standard` analyzer (Unicode Standard Annex 29).
 
-Differences that hardly matter in languages written with spaces: Chinese and Japanese characters are not cut
-one by one, combining marks beyond the basic plane end a word, and no word is too long.
+Differences that hardly matter in languages written with spaces: Chinese and Japanese characters are not split one by
+one, combining marks beyond the basic plane end a word, and the length of a word is not limited.
 """
 
 import re
@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 END = "\0"
 
-# Combining marks, soft hyphen and zero-width joiner belong to the letter before them. Only the basic plane:
-# with rarer marks in the set the regular expression is seven times slower.
+# Combining marks, soft hyphen and zero-width joiner belong to the letter before them. Basic plane only: with rarer
+# marks in the set the regular expression is seven times slower.
 MARKS = "".join(chr(c) for c in range(0x300, 0x10000) if unicodedata.category(chr(c))[0] == "M") + "\u00ad\u200d"
 LETTER = r"[^\W\d_]"
 BETWEEN_LETTERS = r".:'·․‧‘’"
@@ -31,7 +31,7 @@ _WORD = rf"""
 _TERM = re.compile(_WORD, re.VERBOSE)
 _TERM_OR_END = re.compile(rf"{_WORD} | {END}", re.VERBOSE)
 TOKEN = re.compile(rf"{_WORD} | \S", re.VERBOSE)
-"""A term of a text in lower case, or another visible character."""
+"""Matches a term in lower-cased text, or another visible character."""
 
 
 def terms(text: str) -> list[str]:
@@ -40,28 +40,28 @@ def terms(text: str) -> list[str]:
 
 
 def places(text: str) -> list[tuple[str, int, int]]:
-    """Return the terms of a text in order, each with where it starts and ends in the text as it is written."""
-    # The lower case of a few characters is two.
-    written = [place for place, character in enumerate(text) for _ in character.lower()]
-    found = _TERM.finditer(text.lower())
-    return [(match.group(), written[match.start()], written[match.end() - 1] + 1) for match in found]
+    """Return the terms of a text in order, each with its start and end in the original text."""
+    # A few characters have two in lower case.
+    origin = [position for position, character in enumerate(text) for _ in character.lower()]
+    matches = _TERM.finditer(text.lower())
+    return [(match.group(), origin[match.start()], origin[match.end() - 1] + 1) for match in matches]
 
 
 def terms_of_all(texts: Iterable[str]) -> list[str]:
-    """Return the terms of many texts in one list, the terms of each text followed by `END`, which is no term."""
+    """Return the terms of many texts in one list; `END`, which is not a term, follows those of each text."""
     return _TERM_OR_END.findall("".join(f"{text.replace(END, ' ')}{END}" for text in texts).lower())
 
 
 def tokens(text: str) -> list[str]:
-    """Return the terms of a text and, between them, every other visible character as a token of its own."""
+    """Return the tokens of a text in order: its terms, and every other visible character on its own."""
     return TOKEN.findall(text.lower())
 
 
-def joins(text: str, place: int) -> bool:
-    """Tell whether an ampersand stands at `place` between two words of which one is a single character ("AT&T")."""
-    before, after = text[max(place - 2, 0) : max(place, 0)], text[place + 1 : place + 3]
+def joins(text: str, position: int) -> bool:
+    """Tell whether an ampersand is at `position`, between two words of which one is a single character ("AT&T")."""
+    before, after = text[max(position - 2, 0) : max(position, 0)], text[position + 1 : position + 3]
     return (
-        text[place : place + 1] == "&"
+        text[position : position + 1] == "&"
         and before[-1:].isalnum()
         and after[:1].isalnum()
         and not (_in_word(before[:-1]) and _in_word(after[1:]))
@@ -73,5 +73,5 @@ def _in_word(character: str) -> bool:
 
 
 def is_term(token: str) -> bool:
-    """Tell whether one of the `tokens` of a text is a term, not a punctuation mark or another sign."""
+    """Tell whether one of the `tokens` of a text is a term rather than punctuation or another symbol."""
     return len(token) > 1 or token.isalnum()
