@@ -139,7 +139,7 @@ def draw(
         raise HornbookError(
             f"none of the {len(anchors):,} anchors has a keyword left without stop words; nothing can be retrieved"
         )
-    search = partial(retrieve, executor=executor, keep=context.resume / "retrieval")
+    search = partial(retrieve, executor=executor, cache=context.resume / "retrieval")
     k, hits = _retrieve(config, corpus, queries, search, least)
     found = (hits.units >= 0).sum(axis=1)
     if not found.any():
