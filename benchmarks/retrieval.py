@@ -1,33 +1,32 @@
-"""Retrieval speed: hornbook beside tantivy, bm25s and PISA, those that are installed; same units, terms and queries.
+"""Retrieval speed: hornbook and those of tantivy, bm25s and PISA that are installed; same units, terms and queries.
 
     python benchmarks/retrieval.py --quick
     python benchmarks/retrieval.py [--corpus FOLDER] [--units N] [--task FOLDER]
 
-Units are drawn at random from a folder of Parquet files, and a corpus is built of them. Queries are the RAKE keywords
-of sentences that were held out of it, or of a task's. What the engines do before the first query (ours: building the
-corpus) is reported beside, not counted.
+Units are sampled at random from a folder of Parquet files, and a corpus is built of them. Queries are the RAKE
+keywords of held-out sentences, or of a task's texts. What an engine does before the first query (ours: building the
+corpus) is reported separately and not counted.
 
-Figures, as medians over rounds in which the engines take turns:
+Figures are medians over rounds in which the engines take turns:
 
-* `k`: for each number of hits, queries a second of CPU time on one core, and under `wall` of wall time on all cores,
-  from lists of terms to the numbers of units. `ratio` is ours to the fastest peer that agrees to 99.5%, all k taken
-  together: 50 queries with 10 hits would leave that to chance. A slow engine answers the first of the queries only;
-  they are in random order. A fast one is asked the same again, each time from the start, until 0.3 seconds are full:
-  less would measure what others left in the caches.
-* `agreement`: of 50 queries, what share of the hits agrees with an exhaustive search in float64; the lowest of ours
-  here, those of all in `k`. A hit agrees where its exact score reaches that of the true k-th hit: so it is among the
-  true ones or ties with the last. Scores may differ by 1e-9, for peers, which add in float32, by one part in a
-  million. Hits that are missing do not agree. tantivy, like Lucene, keeps a unit's length in one byte, which costs it
-  some. `identical` says that ours found just the true units, in order, with the same scores to the last bit.
-* `text_to_ids_mb_s`, `split_mb_s`, `documents_to_ids_mb_s`: MB (10**6) of text that one core breaks into the numbers
-  of terms, cuts to sentences, and both. `boundaries`: of where ours and BlingFire cut, twice those in common over
-  all, in documents with capitals. BlingFire ends no sentence before a lower-case letter, so it is no measure of text
-  written without capitals: there, `lower_case` holds how far each agrees with the ends of the sentences that the
-  documents were joined of.
-* `build_units_s`: units a second of a whole build on all cores; `build_mb_s`: MB of text per second of CPU time.
-* `peak_mb`: what a process holds at most that opens the corpus and retrieves 100 units for each of 20,000 anchors.
-* `scaling`: seconds of CPU time of ours, on one core, on corpora of growing size.
-* `threads`, in `k`: how much faster ours is on all cores than on one, and how much faster all copy 400 MB.
+* `k`: for each number of hits, queries per second of CPU time on one core, and under `wall` of wall time on all
+  cores, from lists of terms to unit numbers. `ratio` is ours to the fastest peer that agrees to 99.5% over all k
+  together (50 queries with 10 hits alone would be noisy). A slow engine answers the first queries only; they are in
+  random order. A fast one is measured for at least 0.3 seconds, from the start each time, so that cold caches do not
+  dominate.
+* `agreement`: over 50 queries, the share of hits that agree with an exhaustive search in float64; here the lowest of
+  ours, in `k` those of all engines. A hit agrees if its exact score reaches that of the true k-th hit, so it is a
+  true hit or ties with the last. Scores may differ by 1e-9, those of peers, which add in float32, by one part in a
+  million. Missing hits do not agree. tantivy, like Lucene, stores a unit's length in one byte, which costs some
+  agreement. `identical`: ours returned exactly the true units, in order, with the same scores to the last bit.
+* `text_to_ids_mb_s`, `split_mb_s`, `documents_to_ids_mb_s`: MB (10**6) of text per second on one core: text to term
+  numbers, documents to sentences, and both. `boundaries`: F1 between our sentence boundaries and BlingFire's, in
+  documents with capitals. BlingFire ends no sentence before a lower-case letter, so for documents without capitals
+  `lower_case` compares each with the sentences that the documents were joined from.
+* `build_units_s`: units per second of a whole build on all cores; `build_mb_s`: MB of text per second of CPU time.
+* `peak_mb`: peak memory of a process that opens the corpus and retrieves 100 units for each of 20,000 anchors.
+* `scaling`: our seconds of CPU time on one core, on corpora of growing size.
+* `threads`, in `k`: our speed-up on all cores over one, and that of copying 400 MB.
 
 The last line of the output is one JSON object.
 """
@@ -88,7 +87,7 @@ Hits = list[NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured: so many rounds, in which no engine is given more queries than fill so many seconds."""
+    """How much is measured: the rounds, the seconds per engine and round, the bytes of text."""
 
     rounds: int
     seconds: float
@@ -96,7 +95,7 @@ class Plan:
 
 
 def read_texts(folder: Path, most: int | None) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """Return a folder's texts in their order, at most so many of them, and others, held out, in random order."""
+    """Return at most `most` texts of a folder, in order, and held-out texts in random order."""
     tables = [pq.read_table(file, columns=["text"]) for file in sorted(folder.glob("*.parquet"))]
     texts = pa.concat_tables(tables)["text"]
     held_out = min(ANCHORS * 5 // 4, len(texts) // 10)
@@ -105,7 +104,7 @@ def read_texts(folder: Path, most: int | None) -> tuple[pa.ChunkedArray, pa.Chun
 
 
 def some(texts: pa.ChunkedArray, count: int) -> pa.ChunkedArray:
-    """Return so many of texts, drawn at random, in their order."""
+    """Return a random sample of `count` texts, in order."""
     return texts.take(np.sort(np.random.default_rng(1).permutation(len(texts))[:count]))
 
 
@@ -115,7 +114,7 @@ def shuffled(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def make_corpus(texts: pa.ChunkedArray, folder: Path) -> tuple[Corpus, dict[str, float]]:
-    """Return a corpus of texts, built in a folder, and the speed of its building."""
+    """Build a corpus of texts in a folder; return it with the speed of the build."""
     folder.mkdir()
     pq.write_table(pa.table({"text": texts}), folder / "texts.parquet")
     wall, cpu = time.perf_counter(), cpu_seconds()
@@ -126,18 +125,18 @@ def make_corpus(texts: pa.ChunkedArray, folder: Path) -> tuple[Corpus, dict[str,
 
 
 def bytes_of(texts: pa.ChunkedArray) -> int:
-    """Return how many bytes texts have together."""
+    """Return the total size of texts in bytes."""
     return int(pc.sum(pc.binary_length(texts)).as_py())
 
 
 def cpu_seconds() -> float:
-    """Return the CPU time of this process and of those that it started and that have ended."""
+    """Return the CPU time of this process and of its finished children."""
     of = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in of)
 
 
 def read_queries(texts: pa.ChunkedArray, task: Path | None, count: int) -> list[list[str]]:
-    """Return the keywords of the first texts that have some, or of a task's first texts."""
+    """Return the keywords of the first texts that have any, or of a task's first texts."""
     if task is not None:
         table = pq.read_table(task / "train.parquet")
         first = next(field.name for field in table.schema if pa.types.is_string(field.type))
@@ -147,7 +146,7 @@ def read_queries(texts: pa.ChunkedArray, task: Path | None, count: int) -> list[
 
 
 def text_speeds(texts: pa.ChunkedArray, size: int) -> dict[str, Any]:
-    """Return MB that one core goes through in a second: text to numbers of terms, documents to sentences, both."""
+    """Return MB per second on one core: text to term numbers, documents to sentences, both."""
     units = some(texts, math.ceil(len(texts) * size / bytes_of(texts))).combine_chunks()
     sentences = units.to_pylist()
     joined = [" ".join(sentences[first : first + SENTENCES]) for first in range(0, len(sentences), SENTENCES)]
@@ -167,7 +166,7 @@ def text_speeds(texts: pa.ChunkedArray, size: int) -> dict[str, Any]:
 
 
 def number_terms(texts: pa.StringArray) -> None:
-    """Break texts into terms and number these in the order of the alphabet, as a build does first."""
+    """Split texts into terms and number them alphabetically, the first step of a build."""
     compiled = kernels.compiled()
     if compiled is None:
         sorted({term for text in texts.to_pylist() for term in terms(text)})
@@ -184,7 +183,7 @@ def sentences_of(documents: pa.StringArray) -> Any:
 
 
 def boundaries(documents: Sequence[str], joined_of: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """Return how far our boundaries agree with BlingFire's, and in lower-case documents both with the joints."""
+    """Return the F1 of our boundaries with BlingFire's; in lower-case documents, of both with the true ones."""
     import blingfire
 
     done = sentences_of(pa.array(documents, pa.string()))
@@ -204,13 +203,13 @@ def boundaries(documents: Sequence[str], joined_of: Sequence[Sequence[str]]) -> 
 
 
 def ends(sentences: Sequence[str]) -> set[int]:
-    """Return before how many characters, white space left out, a document is cut."""
+    """Return the offsets at which a document is cut, in characters without white space."""
     sizes = [len("".join(sentence.split())) for sentence in sentences]
     return set(np.cumsum(sizes)[:-1].tolist())
 
 
 def timed(work: Callable[..., Any], *arguments: Any, least: float = 0.0) -> tuple[float, float]:
-    """Return the seconds of CPU time and of wall time that `work` takes, on average of as many as fill `least`."""
+    """Return the mean seconds of CPU time and of wall time of `work`, repeated for at least `least` seconds."""
     cpu, wall = time.process_time(), time.perf_counter()
     passed, times = 0.0, 0
     while not times or passed < least:
@@ -229,14 +228,14 @@ def peak_mb(corpus: Corpus, anchors: Queries, folder: Path) -> int:
 
 
 def copy(source: NDArray[np.uint8], target: NDArray[np.uint8], threads: int) -> None:
-    """Copy an array, each thread a part of it."""
+    """Copy an array, one part per thread."""
     parts = zip(np.array_split(target, threads), np.array_split(source, threads), strict=True)
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda part: np.copyto(*part), parts))
 
 
 def scaling(texts: pa.ChunkedArray, whole: Corpus, queries: Queries, folder: Path, rounds: int) -> dict[str, Any]:
-    """Return for corpora of growing size their units and the seconds that ours takes on one core."""
+    """Return the units of growing corpora and our seconds on one core."""
     found: dict[str, Any] = {"units": [], "cpu_s": {str(k): [] for k in KS}}
     for size in [*(size for size in SIZES if size < 0.9 * len(texts)), len(texts)]:
         with tempfile.TemporaryDirectory(dir=folder) as place:
@@ -252,7 +251,7 @@ def scaling(texts: pa.ChunkedArray, whole: Corpus, queries: Queries, folder: Pat
 
 @dataclass(frozen=True)
 class Check:
-    """How many hits of an engine agree, how many there should be, and about how many queries a second it answers."""
+    """How many hits of an engine agree, how many there should be, and its rough queries per second."""
 
     agree: int
     hits: int
@@ -261,7 +260,7 @@ class Check:
 
 
 class Truth:
-    """Every unit scored exactly for some queries, in float64: the formula of `hornbook.retrieval.bm25`."""
+    """Exact scores of all units for some queries, in float64, by the formula of `hornbook.retrieval.bm25`."""
 
     def __init__(self, units: Units, queries: Queries) -> None:
         owners = np.repeat(np.arange(len(units), dtype=np.int32), np.diff(units.starts))
@@ -280,7 +279,7 @@ class Truth:
                 scores[rows] += times * (idf * tf / (tf + saturation[rows]))
 
     def hits(self, k: int) -> Hits:
-        """Return the places of each query's k best units."""
+        """Return the rows of each query's k best units."""
         found = []
         for scores in self._scores:
             matching = np.flatnonzero(scores)
@@ -288,7 +287,7 @@ class Truth:
         return found
 
     def agreement(self, hits: Hits, k: int, absolute: float = 0.0, relative: float = 0.0) -> tuple[int, int]:
-        """Return how many hits agree, and how many there should be; a score may be as much too low."""
+        """Return how many hits agree, and how many there should be, within these tolerances."""
         agree = wanted = 0
         for scores, found, best in zip(self._scores, hits, self.hits(k), strict=True):
             if len(best):
@@ -298,7 +297,7 @@ class Truth:
         return agree, wanted
 
     def identical(self, hits: Hits, scores: Sequence[NDArray[np.float64]], k: int) -> bool:
-        """Say whether these are the best units in order, with just these scores."""
+        """Tell whether these are the best units in order, with exactly these scores."""
         return all(
             np.array_equal(found, best) and np.array_equal(given, true[best])
             for found, given, true, best in zip(hits, scores, self._scores, self.hits(k), strict=True)
@@ -347,7 +346,7 @@ def measure(engines: dict[str, Engine], truth: Truth, queries: Queries, plan: Pl
 
 
 def check(engine: Engine, truth: Truth, queries: Queries, k: int) -> Check:
-    """Return how far an engine agrees with the truth, and about how fast it is."""
+    """Return how far an engine agrees with the truth, and roughly how fast it is."""
     asked = queries[:CHECKED]
     for threads in (1, cores()):
         engine.search(asked, k, threads)  # warm up
@@ -361,7 +360,7 @@ def check(engine: Engine, truth: Truth, queries: Queries, k: int) -> Check:
 
 
 def summary(speeds: dict[str, list[float]], good: Sequence[str]) -> dict[str, Any]:
-    """Return the medians of queries a second, and ours beside the fastest peer of those that are good enough."""
+    """Return the median queries per second, and ours against the fastest peer in `good`."""
     qps = {name: statistics.median(values) for name, values in speeds.items()}
     best = max((name for name in good if name != "ours"), key=qps.__getitem__, default=None)
     rounded = {name: round(value, 1) for name, value in qps.items()}
@@ -379,8 +378,8 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="under a minute on two cores; noisy")
     parser.add_argument("--corpus", type=Path, default=DATA / "general", help="a folder of Parquet files with `text`")
-    parser.add_argument("--units", type=int, help="texts that are drawn; default all, quick 300,000")
-    parser.add_argument("--task", type=Path, help="a folder with train.parquet, whose texts ask")
+    parser.add_argument("--units", type=int, help="number of texts; default all, quick 300,000")
+    parser.add_argument("--task", type=Path, help="a folder with train.parquet, whose texts are the queries")
     parser.add_argument("--queries", type=int, default=2000, help="default 2,000")
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), help="default: all; quick tantivy and bm25s")
     parser.add_argument("--rounds", type=int, help="default 5; quick 3")
@@ -438,7 +437,7 @@ def main() -> None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what is installed of the peers, and of numba, which makes bm25s many times faster."""
+    """Return the versions of the installed peers, and of numba, which makes bm25s many times faster."""
     found = {}
     for name in (*PEERS, "numba"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "../texts.h"
 #include "../index_layout.h"
+#include "../texts.h"
 
 namespace hornbook {
 

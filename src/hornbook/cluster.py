@@ -22,12 +22,12 @@ from typing import Any, Self
 
 from hornbook.errors import HornbookError
 from hornbook.retrieval import LOCAL, Executor
-from hornbook.retrieval.engine import Item, Result
+from hornbook.retrieval.executor import Item, Result
 
 # How often Ray gives a part to another worker when one died.
 ATTEMPTS = 2
 # Results that are joined to one where they were found; the rest is merged on the machine that asked.
-JOINED = 8
+JOIN_SIZE = 8
 # Parts that are on their way for each core: what is finished early waits no longer than for so many others.
 AHEAD = 4
 _PATIENCE_SECONDS = 10
@@ -45,8 +45,8 @@ class Cluster:
     """
 
     threads = 1
-    joined = JOINED
-    at_hand = 0
+    join_size = JOIN_SIZE
+    keep_open = 0
 
     def __init__(self, address: str) -> None:
         # A worker out of memory comes back to us at once: by default Ray would try it again beside the same others,
@@ -104,7 +104,7 @@ class Cluster:
                 pass
 
     @property
-    def width(self) -> int:
+    def parallelism(self) -> int:
         """How many cores the cluster has now."""
         self.connect()
         return max(1, int(self._ray.cluster_resources().get("CPU", 0)))
@@ -116,14 +116,14 @@ class Cluster:
         items: Sequence[Item],
         join: Callable[[Any, Sequence[Result]], Result] | None = None,
     ) -> Iterator[Result]:
-        """Yield `work(shared)(item)` for each item, in the order of the items; joined, those of each `JOINED`.
+        """Yield `work(shared)(item)` for each item, in the order of the items; joined, those of each `JOIN_SIZE`.
 
         Raises:
             HornbookError: an item could not be finished on any node; or the work raises it.
         """
-        most = AHEAD * self.width
+        most = AHEAD * self.parallelism
         tasks = _Work(self._ray, work, shared, join)
-        size = self.joined if join is not None else 1
+        size = self.join_size if join is not None else 1
         waiting, started = deque[_Started](), iter(range(0, len(items), size))
         for first in islice(started, -(-most // size)):
             waiting.append(tasks.start(items[first : first + size]))

@@ -25,7 +25,7 @@ class Listed:
             batches = [batch.slice(0, len(batch) // 2), batch.slice(len(batch) // 2)]
             self.shards.append(OpenShard(f"shard-{start}", invert(batches, analysis, block_units)))
 
-    def inverted(self, at_hand=0):
+    def inverted(self, keep_open=0):
         return self.shards
 
 

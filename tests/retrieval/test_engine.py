@@ -12,8 +12,10 @@ from hornbook.errors import HornbookError
 from hornbook.index.build import SAMPLE_STEP
 from hornbook.kernels import compiled as core
 from hornbook.machine.arrow import text_buffers
-from hornbook.retrieval import Request, engine, retrieve, retrieve_all, shard
-from hornbook.retrieval.bm25 import Found
+from hornbook.retrieval import Request, reference, retrieve, retrieve_all, shard
+from hornbook.retrieval.bm25 import Queries
+from hornbook.retrieval.cache import merge
+from hornbook.retrieval.executor import LocalExecutor
 from hornbook.terms import Analysis, terms
 
 WORDS = ["a", "b", "c", "d", "e"]
@@ -103,26 +105,26 @@ def test_units_of_more_than_65535_terms():
 
 
 @given(data=st.data(), texts=TEXTS, queries=QUERIES, k=st.integers(1, 8))
-def test_the_compiled_search_equals_the_reference_at_any_bar(data, texts, queries, k):
+def test_the_compiled_search_equals_the_reference_at_any_threshold(data, texts, queries, k):
     corpus = Listed(texts, shard_units=30, block_units=7)
-    asked = engine.Queries.of(queries, np.full(len(queries), k, np.uint32))
-    known = sum(
+    asked = Queries.from_words(queries, np.full(len(queries), k, np.uint32))
+    total = sum(
         (shard.count(asked)(one).statistics for one in corpus.shards[1:]),
         shard.count(asked)(corpus.shards[0]).statistics,
     )
-    bars = np.array(
+    thresholds = np.array(
         data.draw(st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0]), min_size=len(queries), max_size=len(queries)))
     )
-    plan = shard.Plan(asked, known.idf, known.mean_length or 1.0, bars, 1.2, 0.75, 2)
+    plan = shard.Plan(asked, total.idf, total.mean_length or 1.0, thresholds, 1.2, 0.75, 2)
     parts = [(one, shard.ALL) for one in corpus.shards]
-    answer, one_by_one = shard.search(plan)(parts), shard.search(plan)
-    several = [one_by_one([part]).found for part in parts]
+    together, one_by_one = shard.search(plan)(parts), shard.search(plan)
+    several = [one_by_one([part]).hits for part in parts]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HORNBOOK_KERNELS", "reference")
         expected = shard.search(plan)(parts)
-    assert answer.units == expected.units
-    # The search orders nothing; a merge does.
-    got, pieced, wanted = (engine.merge(asked.k, found, 1) for found in ([answer.found], several, [expected.found]))
+    assert together.units == expected.units
+    # The search does not order its hits; a merge does.
+    got, pieced, wanted = (merge(asked, hits, 1) for hits in ([together.hits], several, [expected.hits]))
     for name in ("starts", "units", "scores"):
         assert np.array_equal(getattr(got, name), getattr(wanted, name)), name
         assert np.array_equal(getattr(pieced, name), getattr(wanted, name)), name
@@ -138,24 +140,22 @@ def test_the_compiled_search_equals_the_reference_at_any_bar(data, texts, querie
         max_size=4,
     ),
     k=st.lists(st.integers(1, 6), min_size=3, max_size=3),
-    filled=st.booleans(),
+    padded=st.booleans(),
 )
-def test_the_compiled_merge_equals_the_reference(parts, k, filled):
-    found = []
+def test_the_compiled_merge_equals_the_reference(parts, k, padded):
+    arrays = []
     for part in parts:
         flat = [hit for query in part for hit in query]
         starts = np.cumsum([0, *map(len, part)]).astype(np.uint64)
-        found.append(
-            Found(
-                starts,
-                np.array([unit for _, unit in flat], np.int64),
-                np.array([score for score, _ in flat], np.float64),
-            )
-        )
-    asked = np.array(k, np.uint32)
-    merged, expected = engine.merge(asked, found, 2, filled=filled), engine.reference.merge(asked, found, filled)
-    for name in ("starts", "units", "scores"):
-        assert np.array_equal(getattr(merged, name), getattr(expected, name)), name
+        units, scores = np.array([unit for _, unit in flat], np.int64), np.array([score for score, _ in flat], float)
+        arrays.append((starts, units, scores))
+    same_merge(np.array(k, np.uint32), arrays, padded)
+
+
+def same_merge(k, parts, padded):
+    merged, expected = core().merge(k, parts, padded, 2), reference.merge(k, parts, padded)
+    for name, one, other in zip(("starts", "units", "scores"), merged, expected, strict=True):
+        assert np.array_equal(one, other), name
 
 
 @given(data=st.data(), ties=st.integers(1, 100), k=st.integers(1, 150), seed=st.integers(0, 99))
@@ -164,18 +164,15 @@ def test_many_hits_merge_as_in_the_reference(data, ties, k, seed):
     parts = []
     for size in data.draw(st.lists(st.integers(0, 90), min_size=1, max_size=3)):
         scores = random.choice(np.exp(random.normal(0, data.draw(st.sampled_from([1e-9, 1.0, 30.0])), ties)), size)
-        parts.append(Found(np.array([0, size], np.uint64), random.permutation(200)[:size], scores))
-    asked = np.array([k], np.uint32)
-    merged, expected = engine.merge(asked, parts, 1), engine.reference.merge(asked, parts, False)
-    for name in ("starts", "units", "scores"):
-        assert np.array_equal(getattr(merged, name), getattr(expected, name)), name
+        parts.append((np.array([0, size], np.uint64), random.permutation(200)[:size], scores))
+    same_merge(np.array([k], np.uint32), parts, False)
 
 
 @given(st.lists(st.text("abé", max_size=4), max_size=60), st.lists(st.text("abé", max_size=4), max_size=60))
 def test_terms_are_looked_up_as_in_the_reference(texts, others):
     one, other = (pa.array(sorted(set(words)), pa.string()) for words in (texts, others))
-    places = core().look_up(*text_buffers(one), *text_buffers(other))
-    assert np.array_equal(places, engine.reference.look_up(one, other))
+    buffers = (*text_buffers(one), *text_buffers(other))
+    assert np.array_equal(core().look_up(*buffers), reference.look_up(*buffers))
 
 
 def test_by_hand():
@@ -208,14 +205,14 @@ def test_cut_is_what_a_smaller_k_finds(texts, queries, k, smaller):
 @given(texts=TEXTS, shard_units=st.integers(1, 50))
 def test_statistics_of_the_shards_add_up(texts, shard_units):
     corpus = Listed(texts, shard_units=shard_units)
-    asked = engine.Queries.of([["a", "c", "unseen"]], np.array([1], np.uint32))
+    asked = Queries.from_words([["a", "c", "unseen"]], np.array([1], np.uint32))
     first, *rest = [shard.count(asked)(one).statistics for one in corpus.shards]
     known = sum(rest, first)
     split = [text.split() for text in texts]
     assert (known.units, known.length) == (len(texts), sum(map(len, split)))
     assert known.frequency.tolist() == [sum(term in text for text in split) for term in ("a", "c", "unseen")]
     pairs = sum(len({"a", "c", "unseen"}.intersection(text)) for text in split)
-    assert known.postings(asked) * len(texts) == pytest.approx(pairs)
+    assert known.postings_per_unit(asked) * len(texts) == pytest.approx(pairs)
 
 
 @given(texts=TEXTS, one=QUERIES, other=QUERIES, k=st.integers(1, 9))
@@ -227,7 +224,7 @@ def test_tasks_in_one_pass_find_what_each_finds_alone(texts, one, other, k):
         assert np.array_equal(hits.scores, alone.scores)
 
 
-class Noting(engine.LocalExecutor):
+class Noting(LocalExecutor):
     """A map that notes what it is asked."""
 
     def __init__(self):
@@ -239,7 +236,7 @@ class Noting(engine.LocalExecutor):
 
 
 def sampled_corpus():
-    """1,000 units of which those that are sampled hold `rare`: their bar is too high for the others."""
+    """1,000 units of which those that are sampled hold `rare`: their threshold is too high for the others."""
     texts = []
     for number in range(1000):
         rare = number % 200 % SAMPLE_STEP == SAMPLE_STEP // 2
@@ -249,15 +246,15 @@ def sampled_corpus():
 
 @pytest.mark.parametrize("k", [1, 3, 60, 300])
 @pytest.mark.usefixtures("implementation")
-def test_bars_from_a_sample_change_nothing(k):
+def test_thresholds_from_a_sample_change_nothing(k):
     corpus, noting = sampled_corpus(), Noting()
     queries = [["common"], ["rare"], ["rare", "common"], ["x"], ["unseen"]]
     assert listed(retrieve(corpus, queries, k, executor=noting)) == naive(corpus, queries, k)
     assert [count for name, count in noting.asked if name == "search"][:2] == [1, 5]
 
 
-def test_a_bar_that_was_too_high_is_mended():
-    # All of the sampled units hold `rare`, which raises the bar above what the other units can reach.
+def test_a_threshold_that_was_too_high_is_mended():
+    # All of the sampled units hold `rare`, which raises the threshold above what the other units can reach.
     corpus, noting = sampled_corpus(), Noting()
     assert listed(retrieve(corpus, [["rare", "common"]], 120, executor=noting)) == naive(
         corpus, [["rare", "common"]], 120
@@ -270,7 +267,7 @@ def test_what_a_dead_run_left_is_used(tmp_path):
     queries = [text.split() for text in ("common rare", "x", "rare")]
     expected = retrieve(corpus, queries, 60)
 
-    class Dying(engine.LocalExecutor):
+    class Dying(LocalExecutor):
         def __call__(self, work, shared, items, join=None):
             for number, answer in enumerate(super().__call__(work, shared, items, join)):
                 if number == 3 and work is shard.search:
@@ -278,11 +275,11 @@ def test_what_a_dead_run_left_is_used(tmp_path):
                 yield answer
 
     with pytest.raises(KeyboardInterrupt):
-        retrieve(corpus, queries, 60, executor=Dying(), keep=tmp_path)
+        retrieve(corpus, queries, 60, executor=Dying(), cache=tmp_path)
     kept = sorted(tmp_path.iterdir())
     assert len(kept) == 4  # the sample and three shards
     noting = Noting()
-    again = retrieve(corpus, queries, 60, executor=noting, keep=tmp_path)
+    again = retrieve(corpus, queries, 60, executor=noting, cache=tmp_path)
     assert noting.asked[:3] == [("count", 5), ("search", 0), ("search", 2)]
     assert np.array_equal(again.units, expected.units)
     assert np.array_equal(again.scores, expected.scores)
@@ -290,12 +287,12 @@ def test_what_a_dead_run_left_is_used(tmp_path):
     for path, data in zip(kept, [b"", kept[1].read_bytes()[:-40], bytes(90)], strict=False):
         path.write_bytes(data)
     mended = Noting()
-    again = retrieve(corpus, queries, 60, executor=mended, keep=tmp_path)
+    again = retrieve(corpus, queries, 60, executor=mended, cache=tmp_path)
     assert sum(asked for name, asked in mended.asked if name == "search") == 3
     assert np.array_equal(again.units, expected.units)
     # Other questions find nothing there that is theirs.
     other = Noting()
-    retrieve(corpus, queries, 80, executor=other, keep=tmp_path)
+    retrieve(corpus, queries, 80, executor=other, cache=tmp_path)
     assert other.asked[:3] == [("count", 5), ("search", 1), ("search", 5)]
 
 
@@ -331,7 +328,7 @@ def test_an_english_stem_does_not_depend_on_the_apostrophe(sign):
 
 
 def test_k_of_zero_is_refused():
-    with pytest.raises(HornbookError, match="k is 0"):
+    with pytest.raises(HornbookError, match="k is 0; set it to at least 1"):
         retrieve(Listed(["a"]), [["a"]], 0)
 
 
@@ -339,7 +336,7 @@ def test_hits_without_room_are_refused_before_anything_is_read(monkeypatch):
     class Unread:
         analysis = Analysis()
 
-        def inverted(self, at_hand=0):
+        def inverted(self, keep_open=0):
             raise AssertionError
 
     class Memory:

@@ -87,7 +87,7 @@ class Elsewhere:
     def analysis(self):
         return self.corpus.analysis
 
-    def inverted(self, at_hand=0):
+    def inverted(self, keep_open=0):
         return [self.wrapped(one.name, one, self.folder) for one in self.corpus.inverted()]
 
 
@@ -127,12 +127,12 @@ class Dies(Waits):
 def test_a_cluster_finds_the_same_bytes(nodes, corpus, queries, expected, tmp_path):
     before = set(Path(gettempdir()).glob("hornbook-*"))
     with Cluster(nodes.address) as cluster:
-        assert cluster.width == 3
-        assert as_bytes(retrieve(corpus, queries, 20, executor=cluster, keep=tmp_path)) == expected
+        assert cluster.parallelism == 3
+        assert as_bytes(retrieve(corpus, queries, 20, executor=cluster, cache=tmp_path)) == expected
         # Each answer that is kept is that of some shards.
         kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
         assert len(list(tmp_path.iterdir())) < 12
-        assert as_bytes(retrieve(corpus, queries, 20, executor=cluster, keep=tmp_path)) == expected
+        assert as_bytes(retrieve(corpus, queries, 20, executor=cluster, cache=tmp_path)) == expected
         assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == kept
         elsewhere = open_corpus(f"file://{corpus.artifact.path}")
         assert as_bytes(retrieve(elsewhere, queries, 20, executor=cluster)) == expected

@@ -101,19 +101,19 @@ class Corpus:
         config = self.artifact.manifest["config"]
         return Analysis(config.get("stem", "none"), config.get("stop_words", "keep"))
 
-    def inverted(self, at_hand: int = 0) -> list[ShardFiles | OpenShard]:
+    def inverted(self, keep_open: int = 0) -> list[ShardFiles | OpenShard]:
         """Return where the terms of each shard lie, in the order of unit ids.
 
         Args:
-            at_hand: so many shards, the first, are opened, and stay open as long as this corpus is there.
+            keep_open: number of shards, the first, to open and keep open as long as this object lives.
 
         Raises:
             HornbookError: a file is missing or changed.
         """
         shards = self._shard_files()
-        for shard in shards[len(self._open) : at_hand]:
+        for shard in shards[len(self._open) : keep_open]:
             self._open.append(OpenShard(shard.name, shard.open()))
-        return [*self._open[:at_hand], *shards[at_hand:]]
+        return [*self._open[:keep_open], *shards[keep_open:]]
 
     def _shard_files(self) -> list[ShardFiles]:
         found, files = [], self.artifact.manifest["files"]

@@ -1,114 +1,55 @@
-"""The best units of a corpus for very many queries: exact, and the same however the corpus is cut into shards.
+"""The best units of a corpus for very many queries: exact, and the same for every division into shards.
 
-All queries are known before the corpus is read, so it is streamed past them and never indexed as a whole:
+All queries are known before the corpus is read, so the corpus is streamed past them:
 
-1. Statistics: the queries' terms are looked up in the dictionary of each shard, and the counts added up.
-2. A sample: the first block of every shard is searched. What many enough of its units reach is, for each query, a
-   bar that its k-th hit will hardly fall short of.
-3. The rest of every shard is searched for units that reach the bars, and what is found is merged.
-4. A query that found fewer than k units above its bar is searched again without it. So the bars save work and change
-   nothing.
+1. Statistics: the queries' terms are looked up in each shard's dictionary, and their counts added up.
+2. Sample: the first block of every shard is searched. For each query the sample yields a threshold that its true k-th
+   score almost surely exceeds.
+3. Search: the rest of every shard is searched for units that reach the thresholds, and the hits are merged.
+4. A query with fewer than k hits above its threshold is searched again without it. So thresholds save work and change
+   no result.
 
-Where shards are searched one after another, what was found before raises the bars too. A shard's answer may leave out
-what such a bar keeps out, never a hit: so it can be kept when a run dies, and shards can be searched anywhere in any
-order.
+Where shards are searched one after another, earlier hits raise the thresholds too. The result of a shard may leave
+out what such a threshold excludes, but never a hit: so results are kept when a run dies, and shards can be searched
+anywhere in any order.
 """
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import pairwise, starmap
 from operator import add
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
-from zipfile import BadZipFile
+from typing import Protocol
 
 import numpy as np
 import psutil
-import xxhash
 from numpy.typing import NDArray
 
-from hornbook import kernels
 from hornbook.errors import HornbookError
 from hornbook.machine.load import cores
 from hornbook.machine.progress import Counter, progress
-from hornbook.retrieval import reference
-from hornbook.retrieval.bm25 import Found, Hits, Queries, Statistics
-from hornbook.retrieval.shard import ALL, REST, SAMPLE, Answer, AtHand, Counted, Part, Plan, Shard, count, search
+from hornbook.retrieval.bm25 import Hits, Queries, RaggedHits, Statistics
+from hornbook.retrieval.cache import AnswerCache, batches, merge
+from hornbook.retrieval.executor import LOCAL, Executor
+from hornbook.retrieval.shard import ALL, REST, SAMPLE, CachedShard, Part, Plan, Shard, ShardStatistics, count
 from hornbook.terms import Analysis
 
-# The bar is set so low that this many standard deviations of a random sample separate it from the k-th hit.
+# The threshold is so low that the k-th hit exceeds it by this many standard deviations of a random sample.
 _DEVIATIONS = 3
 _HIT_BYTES = 16
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
 
 class Corpus(Protocol):
-    """What can be searched."""
+    """A corpus that can be searched; `hornbook.corpus.open_corpus` returns one."""
 
     @property
     def analysis(self) -> Analysis: ...  # noqa: D102
 
-    def inverted(self, at_hand: int) -> Sequence[Shard]:
-        """Return its shards, of which so many, the first, stay open."""
-
-
-class Executor(Protocol):
-    """A map over parts of a corpus.
-
-    Attributes:
-        width: how many parts are worked on at once.
-        threads: how many work on a part, None for as many as are asked for.
-        joined: how many results are joined to one where they were found, before they come here.
-        at_hand: how many shards, the first, stay open while others are searched.
-    """
-
-    @property
-    def width(self) -> int: ...  # noqa: D102
-    @property
-    def threads(self) -> int | None: ...  # noqa: D102
-    @property
-    def joined(self) -> int: ...  # noqa: D102
-    @property
-    def at_hand(self) -> int: ...  # noqa: D102
-
-    def __call__(
-        self,
-        work: Callable[[Any], Callable[[Item], Result]],
-        shared: Any,
-        items: Sequence[Item],
-        join: Callable[[Any, Sequence[Result]], Result] | None = None,
-    ) -> Iterator[Result]:
-        """Yield `work(shared)(item)` for each item, in the order of the items.
-
-        With `join`, those of each `joined` neighbours come as one: `join(shared, results)`.
-        """
-
-
-class LocalExecutor:
-    """A map over parts of a corpus one by one, in this process."""
-
-    width = joined = 1
-    threads = None
-    at_hand = 12  # some 50 MB each, mapped
-
-    def __call__(
-        self,
-        work: Callable[[Any], Callable[[Item], Result]],
-        shared: Any,
-        items: Sequence[Item],
-        join: Callable[[Any, Sequence[Result]], Result] | None = None,
-    ) -> Iterator[Result]:
-        """Yield `work(shared)(item)` for each item; what the work learns of one is for the next."""
-        return map(work(shared), items)
-
-
-LOCAL = LocalExecutor()
+    def inverted(self, keep_open: int, /) -> Sequence[Shard]:
+        """Return its shards; the first `keep_open` stay open."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +57,8 @@ class Request:
     """The queries of one task.
 
     Attributes:
-        queries: the words of each; a repeated one counts as often as it is there.
-        k: how many hits each wants.
+        queries: the words of each; a repeated word counts as often as it occurs.
+        k: number of hits for each.
     """
 
     queries: Sequence[Sequence[str]]
@@ -133,13 +74,29 @@ def retrieve(
     *,
     threads: int | None = None,
     executor: Executor = LOCAL,
-    keep: Path | None = None,
+    cache: Path | None = None,
 ) -> Hits:
-    """Return the k best units of each query, exactly; a unit that holds no term of a query is no hit of it.
+    """Return the k best units of a corpus for each query by BM25, exactly.
 
-    See `retrieve_all`, which does the same for several tasks at once.
+    A unit without any term of a query is no hit of it. `retrieve_all` does the same for several tasks in one pass.
+
+    Args:
+        corpus: the corpus, as `open_corpus` returns it.
+        queries: the words of each query, such as `keywords_of_all` returns.
+        k: number of hits for each query.
+        k1: saturation of term frequency, at least 0.
+        b: normalisation by unit length, 0 to 1.
+        threads: threads that search a shard; one per core by default.
+        executor: where shards are searched; this process by default.
+        cache: folder for the results of shards; results of an earlier run there are used.
+
+    Returns:
+        Unit ids and scores, [queries, k] each, best first, padded with -1 and -inf.
+
+    Raises:
+        HornbookError: k, k1 or b is out of range, the hits do not fit into memory, or a shard is damaged.
     """
-    return retrieve_all(corpus, [Request(queries, k)], k1, b, threads=threads, executor=executor, keep=keep)[0]
+    return retrieve_all(corpus, [Request(queries, k)], k1, b, threads=threads, executor=executor, cache=cache)[0]
 
 
 def retrieve_all(
@@ -150,214 +107,156 @@ def retrieve_all(
     *,
     threads: int | None = None,
     executor: Executor = LOCAL,
-    keep: Path | None = None,
+    cache: Path | None = None,
 ) -> list[Hits]:
     """Return the best units for the queries of several tasks, in one pass over the corpus.
 
-    Memory: the hits (queries x k x 16 bytes, four times over while they are merged) and one shard. The result hangs
-    on neither the shards nor the threads.
+    Memory: the hits (queries x k x 16 bytes, four times over during a merge) and one shard. The result does not
+    depend on the shards, the threads or the executor.
 
     Args:
-        corpus: what is searched.
+        corpus: the corpus, as `open_corpus` returns it.
         requests: the queries of each task, and how many hits they want.
-        k1: saturation of term frequency.
+        k1: saturation of term frequency, at least 0.
         b: normalisation by unit length, 0 to 1.
-        threads: how many search a shard; by default one a core.
-        executor: where shards are searched.
-        keep: a folder for the answers of shards; those that an earlier run left there are used.
+        threads: threads that search a shard; one per core by default.
+        executor: where shards are searched; this process by default.
+        cache: folder for the results of shards; results of an earlier run there are used.
 
     Returns:
         The hits of each request.
 
     Raises:
-        HornbookError: a k is below 1, or the hits do not fit into memory.
+        HornbookError: k, k1 or b is out of range, the hits do not fit into memory, or a shard is damaged.
     """
-    for request in requests:
-        if request.k < 1:
-            raise HornbookError(f"k is {request.k}, but a query needs room for at least one hit")
-    _check_memory(requests)
+    _check(requests, k1, b)
     sizes = [len(request.queries) for request in requests]
     k = np.repeat(np.array([request.k for request in requests], np.uint32), sizes)
     words = [query for request in requests for query in request.queries]
-    queries = Queries.of(words, k, corpus.analysis)
-    shards = corpus.inverted(executor.at_hand)
-    shards = [*map(AtHand, shards[: executor.at_hand]), *shards[executor.at_hand :]]
-    found = _retrieve(shards, queries, k1, b, _Kept(keep, executor, threads or cores()))
+    queries = Queries.from_words(words, k, corpus.analysis)
+    shards = corpus.inverted(executor.keep_open)
+    shards = [*map(CachedShard, shards[: executor.keep_open]), *shards[executor.keep_open :]]
+    hits = _search_corpus(shards, queries, k1, b, AnswerCache(cache, executor, threads or cores()))
     ends = np.cumsum([0, *(len(request.queries) * request.k for request in requests)]).tolist()
     spans = zip(starmap(slice, pairwise(ends)), requests, strict=True)
     return [
-        Hits(found.units[span].reshape(-1, request.k), found.scores[span].reshape(-1, request.k))
+        Hits(hits.units[span].reshape(-1, request.k), hits.scores[span].reshape(-1, request.k))
         for span, request in spans
     ]
 
 
-def _retrieve(shards: Sequence[Shard], queries: Queries, k1: float, b: float, kept: "_Kept") -> Found:
-    """Return the best units for each query, filled up."""
-    known, samples = Statistics(0, 0, np.zeros(len(queries.terms), np.int64)), list[int]()
-    for counted in kept.executor(count, queries, shards, add_up):
-        known += counted.statistics
-        samples += counted.sampled
-    threads = kept.executor.threads or kept.threads
-    if not known.length or not len(queries):
-        return merge(queries.k, [], threads, filled=True)
-    bars, postings = np.zeros(len(queries)), known.postings(queries)
-    plan = Plan(queries, known.idf, known.mean_length, bars, k1, b, threads, postings)
-    sampled = [shard for shard, size in zip(shards, samples, strict=True) if size]
-    bars, best = _sample(plan, sampled, sum(samples) / known.units, sum(samples), kept)
-    rest: list[Part] = [(shard, REST if size else ALL) for shard, size in zip(shards, samples, strict=True)]
-    with progress("Retrieving", known.units - sum(samples)) as counter:
-        found = _search(replace(plan, bars=bars), [[part] for part in rest], kept, counter, best)
-    merged = merge(queries.k, found, kept.threads, filled=True)
-    # Of the sample all is there that is above a bar, but not all that equals it.
-    short = np.flatnonzero((bars > 0) & ~(_kth(queries, merged) > bars))
+def add_up(_: Queries, parts: Sequence[ShardStatistics]) -> ShardStatistics:
+    """Return the statistics of several shards as one."""
+    statistics = reduce(add, (part.statistics for part in parts))
+    return ShardStatistics(statistics, [size for part in parts for size in part.sample_sizes])
+
+
+def _search_corpus(shards: Sequence[Shard], queries: Queries, k1: float, b: float, cache: AnswerCache) -> RaggedHits:
+    """Return the best units for each query, padded."""
+    total, sizes = Statistics(0, 0, np.zeros(len(queries.terms), np.int64)), list[int]()
+    for part in cache.executor(count, queries, shards, add_up):
+        total += part.statistics
+        sizes += part.sample_sizes
+    threads = cache.executor.threads or cache.threads
+    if not total.length or not len(queries):
+        return merge(queries, [], threads, padded=True)
+    none, postings = np.zeros(len(queries)), total.postings_per_unit(queries)
+    plan = Plan(queries, total.idf, total.mean_length, none, k1, b, threads, postings)
+    sampled = [shard for shard, size in zip(shards, sizes, strict=True) if size]
+    thresholds, best = _search_samples(plan, sampled, sum(sizes) / total.units, sum(sizes), cache)
+    rest: list[Part] = [(shard, REST if size else ALL) for shard, size in zip(shards, sizes, strict=True)]
+    with progress("Retrieving", total.units - sum(sizes)) as counter:
+        parts = _collect(replace(plan, thresholds=thresholds), [[part] for part in rest], cache, counter, best)
+    hits = merge(queries, parts, cache.threads, padded=True)
+    # The sample's hits are complete above the threshold, but not those equal to it.
+    short = np.flatnonzero((thresholds > 0) & ~(_kth_scores(queries, hits) > thresholds))
     if len(short):
-        _search_again(plan, shards, short, merged, known, kept)
-    return merged
+        _search_again(plan, shards, short, hits, total, cache)
+    return hits
 
 
-def _sample(
-    plan: Plan, shards: Sequence[Shard], share: float, units: int, kept: "_Kept"
-) -> tuple[NDArray[np.float64], list[Found]]:
-    """Search samples of shards, `share` of all units.
+def _search_samples(
+    plan: Plan, shards: Sequence[Shard], share: float, units: int, cache: AnswerCache
+) -> tuple[NDArray[np.float64], list[RaggedHits]]:
+    """Search the samples of shards, `share` of all units.
 
     Returns:
-        For each query a score that k units are likely to reach, 0 where too few hold its terms to say, [queries], and
-        those units of the sample that are above it.
+        For each query a score that k units are likely to reach, 0 where too few units of the sample match to tell,
+        [queries]; and the hits of the sample above it.
     """
     if not shards:
         return np.zeros(len(plan.queries)), []
     expected = plan.queries.k * share
-    some = plan.queries.wanting(np.ceil(expected + _DEVIATIONS * np.sqrt(expected) + 1).astype(np.uint32))
+    queries = plan.queries.with_k(np.ceil(expected + _DEVIATIONS * np.sqrt(expected) + 1).astype(np.uint32))
     with progress("Sampling", units) as counter:
-        parts: list[Part] = [(shard, SAMPLE) for shard in shards]
-        asked = replace(plan, queries=some, bars=np.zeros(len(some)))
-        found = merge(some.k, _search(asked, _groups(parts, kept.executor.width), kept, counter), kept.threads)
-    return _kth(some, found), [found]
+        groups = _groups([(shard, SAMPLE) for shard in shards], cache.executor.parallelism)
+        hits = merge(queries, _collect(replace(plan, queries=queries), groups, cache, counter), cache.threads)
+    return _kth_scores(queries, hits), [hits]
 
 
 def _search_again(
-    plan: Plan, shards: Sequence[Shard], short: NDArray[np.int64], merged: Found, known: Statistics, kept: "_Kept"
+    plan: Plan,
+    shards: Sequence[Shard],
+    short: NDArray[np.int64],
+    hits: RaggedHits,
+    total: Statistics,
+    cache: AnswerCache,
 ) -> None:
-    """Search everything for some queries, rising, whose bars were too high, and mend what was merged for them."""
-    with progress(f"Retrieving again for {len(short):,} of {len(plan.queries):,} queries", known.units) as counter:
-        some, terms = plan.queries.some(short)
-        theirs = replace(known, frequency=known.frequency[terms])
-        bars, postings = np.zeros(len(short)), theirs.postings(some)
-        again = replace(plan, queries=some, idf=theirs.idf, bars=bars, postings=postings)
-        parts: list[Part] = [(shard, ALL) for shard in shards]
-        found = _search(again, _groups(parts, kept.executor.width), kept, counter)
-    mended = merge(some.k, found, kept.threads, filled=True)
-    for query, span in zip(short.tolist(), pairwise(mended.starts.tolist()), strict=True):
-        old, new = slice(int(merged.starts[query]), int(merged.starts[query + 1])), slice(*span)
-        merged.units[old], merged.scores[old] = mended.units[new], mended.scores[new]
+    """Search again without thresholds for the queries that came back short (rising), and patch their hits."""
+    with progress(f"Retrieving again for {len(short):,} of {len(plan.queries):,} queries", total.units) as counter:
+        queries, terms = plan.queries.select(short)
+        statistics = replace(total, frequency=total.frequency[terms])
+        none, postings = np.zeros(len(short)), statistics.postings_per_unit(queries)
+        again = replace(plan, queries=queries, idf=statistics.idf, thresholds=none, postings_per_unit=postings)
+        groups = _groups([(shard, ALL) for shard in shards], cache.executor.parallelism)
+        parts = _collect(again, groups, cache, counter)
+    patch = merge(queries, parts, cache.threads, padded=True)
+    for query, span in zip(short.tolist(), pairwise(patch.starts.tolist()), strict=True):
+        old, new = slice(int(hits.starts[query]), int(hits.starts[query + 1])), slice(*span)
+        hits.units[old], hits.scores[old] = patch.units[new], patch.scores[new]
 
 
-def _kth(queries: Queries, found: Found) -> NDArray[np.float64]:
-    """Return for each query the score of its k-th hit, 0 where there are fewer."""
-    full = found.counts == queries.k
+def _kth_scores(queries: Queries, hits: RaggedHits) -> NDArray[np.float64]:
+    """Return the score of each query's k-th hit, 0 where there are fewer, [queries]."""
+    full = hits.counts == queries.k
     scores = np.zeros(len(queries))
-    scores[full] = found.scores[found.starts[1:][full] - np.uint64(1)]
+    scores[full] = hits.scores[hits.starts[1:][full] - np.uint64(1)]
     return scores
 
 
 def _groups(parts: Sequence[Part], count: int) -> list[Sequence[Part]]:
-    """Return neighbouring parts in `count` groups: within one, what is found first spares work on what follows."""
-    return _runs(parts, -(-len(parts) // count))
+    """Return neighbouring parts in `count` groups; in a group, earlier hits raise the thresholds of later parts."""
+    return batches(parts, -(-len(parts) // count))
 
 
-def _runs(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
-    return [items[first : first + size] for first in range(0, len(items), size)]
-
-
-def _search(
-    plan: Plan, groups: Sequence[Sequence[Part]], kept: "_Kept", counter: Counter, known: Sequence[Found] = ()
-) -> list[Found]:
-    """Return the best units of parts of a corpus for each query, and those that are known already, to be merged."""
-    found, most = list(known), 2 * int(plan.queries.k.sum())
+def _collect(
+    plan: Plan,
+    groups: Sequence[Sequence[Part]],
+    cache: AnswerCache,
+    counter: Counter,
+    earlier: Sequence[RaggedHits] = (),
+) -> list[RaggedHits]:
+    """Return the hits of groups of parts and earlier hits, to be merged; many are merged on the way."""
+    collected, most = list(earlier), 2 * int(plan.queries.k.sum())
     started, units = time.monotonic(), 0
-    for answer in kept.search(plan, groups):
-        found.append(answer.found)
-        # A start is half as large as a hit; of very many shards each holds few hits but all the starts.
-        if sum(len(part.units) + len(part.starts) // 2 for part in found) > most:
-            found = [merge(plan.queries.k, found, kept.threads)]
-        units += answer.units
-        rate = units * plan.postings / (time.monotonic() - started)
-        counter.advance(answer.units, f"{rate / 1e6:,.0f} M postings/s")
-    return found
+    for part in cache.search(plan, groups):
+        collected.append(part.hits)
+        # A start takes half as much as a hit; where there are very many shards, each has few hits but all the starts.
+        if sum(len(hits.units) + len(hits.starts) // 2 for hits in collected) > most:
+            collected = [merge(plan.queries, collected, cache.threads)]
+        units += part.units
+        rate = units * plan.postings_per_unit / (time.monotonic() - started)
+        counter.advance(part.units, f"{rate / 1e6:,.0f} M postings/s")
+    return collected
 
 
-def add_up(_: Queries, counted: Sequence[Counted]) -> Counted:
-    """Return what several shards add to the statistics as one."""
-    statistics = reduce(add, (one.statistics for one in counted))
-    return Counted(statistics, [size for one in counted for size in one.sampled])
-
-
-def join(plan: Plan, answers: Sequence[Answer]) -> Answer:
-    """Return the answers of several parts of a corpus as one: no more hits than each query wants."""
-    found = merge(plan.queries.k, [answer.found for answer in answers], plan.threads)
-    return Answer(found, sum(answer.units for answer in answers))
-
-
-def merge(k: NDArray[np.uint32], parts: Sequence[Found], threads: int, *, filled: bool = False) -> Found:
-    """Return the k best of the hits that were found for each query in several places, filled up to k if asked."""
-    compiled = kernels.compiled()
-    if compiled is None:
-        return reference.merge(k, parts, filled)
-    return Found(*compiled.merge(k, [(part.starts, part.units, part.scores) for part in parts], filled, threads))
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """The answers of shards, kept in a folder while a run is not finished; `threads` merge them."""
-
-    folder: Path | None
-    executor: Executor
-    threads: int
-
-    def search(self, plan: Plan, groups: Sequence[Sequence[Part]]) -> Iterator[Answer]:
-        """Yield the answers of the groups, as many in one as the spread joins; those first that are there already."""
-        if self.folder is None:
-            yield from self.executor(search, plan, groups, join)
-            return
-        joined = _runs(groups, self.executor.joined)
-        missing = []
-        for several in joined:
-            path = self._path(plan, several)
-            if (answer := _read(path)) is None:
-                missing.append((several, path))
-            else:
-                yield answer
-        # Only the last few can be fewer than the spread joins, so what is missing is joined as it was.
-        answers = self.executor(search, plan, [group for several, _ in missing for group in several], join)
-        for (_, path), answer in zip(missing, answers, strict=True):
-            _write(path, answer)
-            yield answer
-
-    def _path(self, plan: Plan, groups: Sequence[Sequence[Part]]) -> Path:
-        assert self.folder is not None
-        names = repr([(shard.name, blocks) for group in groups for shard, blocks in group])
-        return self.folder / f"{plan.key}-{xxhash.xxh3_64_hexdigest(names.encode())}.npz"
-
-
-def _write(path: Path, answer: Answer) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with temporary.open("wb") as file:
-        found = answer.found
-        np.savez(file, starts=found.starts, units=found.units, scores=found.scores, about=[answer.units])
-    temporary.replace(path)
-
-
-def _read(path: Path) -> Answer | None:
-    """Return an answer that was kept; None where there is none, or the power went before the disk had it."""
-    try:
-        with np.load(path) as kept:
-            return Answer(Found(kept["starts"], kept["units"], kept["scores"]), *kept["about"].tolist())
-    except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile):
-        return None
-
-
-def _check_memory(requests: Sequence[Request]) -> None:
+def _check(requests: Sequence[Request], k1: float, b: float) -> None:
+    """Refuse settings out of range, and hits that do not fit into memory."""
+    for request in requests:
+        if request.k < 1:
+            raise HornbookError(f"k is {request.k}; set it to at least 1")
+    if not (0 <= k1 < math.inf and 0 <= b <= 1):
+        raise HornbookError(f"BM25: k1 is {k1} and b is {b}; k1 must be at least 0, b from 0 to 1")
     hits = sum(len(request.queries) * request.k for request in requests)
     needed, free = 4 * _HIT_BYTES * hits, psutil.virtual_memory().available
     if needed > free:

@@ -22,37 +22,36 @@ BATCH_TEXTS = 8192
 def phrases(text: str) -> list[tuple[float, tuple[str, ...]]]:
     """Return the candidate phrases of a text with their scores, best first.
 
-    A phrase is a run of terms that no stop word and no punctuation mark breaks; names such as AT&T stay whole, though
-    their parts are stop words. A term's score is its degree
-    (the lengths of the phrases it stands in, summed over its occurrences) over its frequency; a phrase's score
-    is the sum over its terms. Ties are broken by the phrase's text, last in the alphabet first, and a phrase
-    that is repeated is listed as often as it stands in the text, as rake-nltk does.
+    A phrase is a run of terms without a stop word or a punctuation mark; names such as AT&T stay whole, although
+    their parts are stop words. A term's score is its degree (the lengths of its phrases, summed over its occurrences)
+    divided by its frequency; a phrase's score is the sum over its terms. Ties are broken by the phrase's text, last
+    in the alphabet first. A repeated phrase is listed as often as it occurs, as rake-nltk does.
     """
-    found = [tuple(term for term in run if term) for inside, run in groupby(_content(text), key=bool) if inside]
-    frequency = Counter(term for phrase in found for term in phrase)
+    every = [tuple(term for term in run if term) for inside, run in groupby(_content(text), key=bool) if inside]
+    frequency = Counter(term for phrase in every for term in phrase)
     degree: Counter[str] = Counter()
-    for phrase in found:
+    for phrase in every:
         for term in phrase:
             degree[term] += len(phrase)
     ratio = {term: degree[term] / frequency[term] for term in frequency}
-    return sorted(((_sum(ratio, phrase), phrase) for phrase in found), key=_rank, reverse=True)
+    return sorted(((_sum(ratio, phrase), phrase) for phrase in every), key=_rank, reverse=True)
 
 
 def keywords(text: str, best: int = 20) -> list[str]:
-    """Return the terms of the `best` phrases of a text, each as often as it stands in them.
+    """Return the terms of the `best` phrases of a text, each as often as it occurs in them.
 
-    Yao et al. (2022) search a corpus with these terms; empty where the text holds nothing but stop words.
+    Yao et al. (2022) search a corpus with these terms. A text of stop words only has none.
     """
     return [term for _, phrase in phrases(plain(text))[:best] for term in phrase]
 
 
 def content_words(text: str) -> list[str]:
-    """Return the terms of a text that are no stop words, in order, each as often as it stands there."""
+    """Return the terms of a text without its stop words, in order, each as often as it occurs."""
     return list(filter(None, _content(plain(text))))
 
 
 def _content(text: str) -> Iterator[str | None]:
-    """Yield the terms of a text that can be keywords, and None for what breaks a phrase: stop words and signs."""
+    """Yield the terms of a text that can be keywords, and None where a stop word or a sign breaks a phrase."""
     text = text.lower()
     for match in TOKEN.finditer(text):
         token, start, end = match.group(), match.start(), match.end()
@@ -63,22 +62,25 @@ def _content(text: str) -> Iterator[str | None]:
 
 
 def keywords_of_all(texts: Sequence[str], how: Literal["rake", "all"] = "rake", best: int = 20) -> list[list[str]]:
-    """Return the keywords of each of many texts: `keywords(text, best)`, or `content_words(text)`.
+    """Return the keywords of many texts: `keywords(text, best)` or `content_words(text)` of each.
 
-    They are those of what a reader sees, see `plain`.
+    Markup is not part of a text, see `plain`.
 
     Args:
-        texts: what to describe.
+        texts: the texts.
         how: `rake`: the terms of the best phrases; `all`: every content word.
-        best: for `rake`, how many phrases of a text.
+        best: number of phrases per text, for `rake`.
+
+    Returns:
+        The keywords of each text.
 
     Raises:
         HornbookError: `best` is below 1.
     """
     if best < 1:
-        raise HornbookError(f"{best} phrases of a text were asked for; at least 1 must be")
+        raise HornbookError(f"phrases is {best}; set it to at least 1")
     compiled = kernels.compiled()
-    # One for each call: it keeps what it has seen, and threads must not share it.
+    # One per call: it remembers the words that it has seen, and threads must not share it.
     fast = compiled and compiled.Keywords(*tables(), *text_buffers(pa.array(sorted(STOP_WORDS), pa.string())))
     found: list[list[str]] = []
     with progress("Keywords", len(texts), "anchors") as counter:
@@ -96,7 +98,7 @@ def _slowly(text: str, how: str, best: int) -> list[str]:
 def _fast(compiled: Any, texts: Sequence[str], how: str, best: int) -> list[list[str]]:
     encoded = pa.array(map(plain, texts), pa.string())
     ends, *words, unusual = compiled.of(*text_buffers(encoded), best if how == "rake" else 0)
-    # Each term once in memory, however many texts of the batch have it.
+    # Each term once in memory, for all texts of the batch.
     every = texts_of(*words).dictionary_encode()
     flat = every.dictionary.to_numpy(zero_copy_only=False)[every.indices.to_numpy()].tolist()
     found = [flat[start:end] for start, end in pairwise([0, *ends.tolist()])]
@@ -106,7 +108,7 @@ def _fast(compiled: Any, texts: Sequence[str], how: str, best: int) -> list[list
 
 
 def _sum(ratio: dict[str, float], phrase: tuple[str, ...]) -> float:
-    # Not `sum`: from Python 3.12 on it rounds otherwise than in 3.11, which could turn a tie.
+    # Not `sum`: Python 3.12 rounds it differently from 3.11, which could break a tie the other way.
     score = 0.0
     for term in phrase:
         score += ratio[term]

@@ -90,7 +90,7 @@ def retrieve_for_anchors(
         raise HornbookError(
             f"none of the {len(anchors):,} anchors has a keyword other than stop words; nothing can be retrieved"
         )
-    search = partial(retrieve, executor=materials.executor, keep=context.resume / "retrieval")
+    search = partial(retrieve, executor=materials.executor, cache=context.resume / "retrieval")
     k, hits = _retrieve(config, corpus, queries, search, min_k)
     if not (hits.units >= 0).any():
         context.discard_resume_state()
