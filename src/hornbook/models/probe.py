@@ -183,7 +183,7 @@ def check_attention(config: Any, family: FamilyConfig | None = None) -> None:
     relative positions, or attend to near tokens only, compute something else.
 
     Raises:
-        HornbookError: it is something else, or the model does not return its attention.
+        HornbookError: it is something else, several queries share a key, or the model does not return its attention.
     """
     _check_attention(_Asked.of(config, family))
 
@@ -192,13 +192,20 @@ def check_attention(config: Any, family: FamilyConfig | None = None) -> None:
 def _check_attention(asked: _Asked) -> None:
     small = _small(asked.config, asked.family)
     sizes = sizes_of(small, asked.family)
+    queries, keys = key_widths(small, asked.family)
+    if queries != keys:
+        raise HornbookError(
+            f"distil.objectives: attention: several queries share a key in this {small.model_type} model; "
+            "take relations"
+        )
     with _explained(asked.config, "does not show its attention"), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         small._attn_implementation = "eager"  # the others do not return it
         model = _from_config(small).eval()
         with torch.no_grad():
-            for parameter in model.parameters():  # what begins at 0 must count too
-                parameter.add_(0.2 * torch.randn_like(parameter))
+            for parameter in model.parameters():  # biases that begin at 0 must count too
+                scale = parameter.shape[-1] ** -0.5 if parameter.dim() > 1 else 0.2
+                parameter.add_(scale * torch.randn_like(parameter))
         taps: Taps = {
             **projection_taps(small, sizes.layers, asked.family),
             "attention": OutputTap("attentions", sizes.layers - 1),
