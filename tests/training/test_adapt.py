@@ -155,7 +155,7 @@ def test_outputs_are_needed_and_must_be_the_tasks(tmp_path, reviews, student, ta
     with pytest.raises(HornbookError, match=r"adapt\.labels: teacher needs a teacher"):
         adapt(student, task, tmp_path / "s", AdaptConfig(labels="teacher"))
     other = tasks.prepare(TaskConfig(source=str(reviews), split_seed=1), tmp_path / "other")
-    with pytest.raises(HornbookError, match="holds no teacher's outputs for the task"):
+    with pytest.raises(HornbookError, match="does not hold a teacher's outputs for the task"):
         adapt(student, other, tmp_path / "s", AdaptConfig(labels="teacher"), outputs=outputs["plain"])
 
 
