@@ -233,10 +233,10 @@ def test_a_cell_that_diverges_is_noted_and_the_others_count(tmp_path, tiny_teach
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"grid": {"labels": ["gold", "teacher"]}}, "grid: no setting 'labels' that could vary"),
+        ({"grid": {"labels": ["gold", "teacher"]}}, "grid: no setting 'labels' that can vary"),
         (
             {"grid": {"learning_rte": [1e-3]}},
-            "no setting 'learning_rte' that could vary; the nearest is 'learning_rate'",
+            "no setting 'learning_rte' that can vary; the nearest is 'learning_rate'",
         ),
         ({"grid": {"batch": [0]}}, "grid: batch: "),
         ({"grid": {"batch": []}}, "batch: give at least one value"),

@@ -26,7 +26,7 @@ from hornbook.store import MANIFEST, Artifact, load, write_json
 logger = logging.getLogger("hornbook")
 
 # How many tokens a model takes, in the tokenizer_config.json of a model that is saved to be cut at fewer.
-_LONGEST = "max_input_tokens"
+_LONGEST = "longest_input"
 _ANY = 1 << 30
 _FILE = "tokenizer.json"
 _FEWEST = 4
@@ -61,11 +61,11 @@ def _key_of_tokenizer(model: str, _: str) -> str:
 
 def max_input_tokens(model: Model) -> int:
     """Return how many tokens of an input a model takes, special tokens included."""
-    return _longest_input(model_path(model), model_key(model))
+    return _max_input_tokens(model_path(model), model_key(model))
 
 
 @lru_cache(maxsize=256)
-def _longest_input(model: str, _: str) -> int:
+def _max_input_tokens(model: str, _: str) -> int:
     return int(load_tokenizer(model).model_max_length)
 
 
