@@ -17,9 +17,10 @@ from transformers.trainer_callback import PrinterCallback
 
 from hornbook.models.encode import Encoded
 from hornbook.recipe import FinetuneConfig
+from hornbook.training.callbacks import LOG_STEPS
 from hornbook.training.finetune import task_loss
 from hornbook.training.steps import StepDataset, StepPlan, epoch_steps
-from hornbook.training.trainer import LOG_STEPS, train, use_bfloat16
+from hornbook.training.trainer import train, use_bfloat16
 
 Step = NDArray[np.int64]  # the indices of an optimiser step's sequences
 Log = list[dict[str, float]]

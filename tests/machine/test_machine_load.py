@@ -233,12 +233,12 @@ def test_processes_side_by_side_share_the_cores(monkeypatch):
 
 def test_a_training_says_it_at_a_checkpoint(tmp_path, caplog):
     from hornbook.machine.progress import progress
-    from hornbook.training.trainer import _Watch
+    from hornbook.training.callbacks import Watch
 
     (tmp_path / "checkpoint-3").mkdir()
     state = SimpleNamespace(global_step=3, is_world_process_zero=True)
     with progress("distil", 10, "tokens") as counter, caplog.at_level(logging.INFO, "hornbook"):
-        watch = _Watch(counter, None, 5, False)
+        watch = Watch(counter, None, 5, False)
         for told, device in (("start anew", "cpu"), (None, "cpu"), ("start anew", "cuda")):
             watch.lookout = SimpleNamespace(look=lambda told=told: told)
             watch.on_save(SimpleNamespace(output_dir=tmp_path, device=SimpleNamespace(type=device)), state, None)

@@ -358,7 +358,7 @@ def test_a_tokenizer_reads_as_its_file_says_in_every_loader(settings, tmp_path):
     )
 
 
-@pytest.mark.parametrize("stated", [{"model_max_length": 0}, {"model_max_length": -1}, {"max_input_tokens": "many"}])
+@pytest.mark.parametrize("stated", [{"model_max_length": 0}, {"model_max_length": -1}, {"longest_input": "many"}])
 def test_a_length_that_leaves_no_text_counts_as_none(stated, folder):
     path = folder / "tokenizer_config.json"
     settings = {

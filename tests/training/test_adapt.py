@@ -155,7 +155,7 @@ def test_outputs_are_needed_and_must_be_the_tasks(tmp_path, reviews, student, ta
     with pytest.raises(HornbookError, match=r"adapt\.labels: teacher needs a teacher"):
         adapt(student, task, tmp_path / "s", AdaptConfig(labels="teacher"))
     other = tasks.prepare(TaskConfig(source=str(reviews), split_seed=1), tmp_path / "other")
-    with pytest.raises(HornbookError, match="holds no teacher's outputs for the task"):
+    with pytest.raises(HornbookError, match="does not hold a teacher's outputs for the task"):
         adapt(student, other, tmp_path / "s", AdaptConfig(labels="teacher"), outputs=outputs["plain"])
 
 
@@ -233,10 +233,10 @@ def test_a_cell_that_diverges_is_noted_and_the_others_count(tmp_path, tiny_teach
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"grid": {"labels": ["gold", "teacher"]}}, "grid: no setting 'labels' that could vary"),
+        ({"grid": {"labels": ["gold", "teacher"]}}, "grid: no setting 'labels' that can vary"),
         (
             {"grid": {"learning_rte": [1e-3]}},
-            "no setting 'learning_rte' that could vary; the nearest is 'learning_rate'",
+            "no setting 'learning_rte' that can vary; the nearest is 'learning_rate'",
         ),
         ({"grid": {"batch": [0]}}, "grid: batch: "),
         ({"grid": {"batch": []}}, "batch: give at least one value"),

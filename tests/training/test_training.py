@@ -24,9 +24,11 @@ from hornbook.recipe import (
     TaskConfig,
 )
 from hornbook.store import Artifact
+from hornbook.training import callbacks as callbacks_module
 from hornbook.training import distil as distil_module
 from hornbook.training import finetune as finetune_module
 from hornbook.training import trainer as trainer_module
+from hornbook.training.checkpoints import bytes_needed
 from hornbook.training.distil import distil, snapshot, undistilled_student
 from hornbook.training.finetune import adapt, finetune
 from hornbook.training.tokens import encode_textbook
@@ -220,13 +222,13 @@ def test_few_checkpoints_are_kept_and_the_best_weights_outlive_a_stop(tmp_path, 
     monkeypatch.setattr(finetune_module, "score_of", lambda *_: next(said))
     written = []
 
-    def on_save(self, args, *others, original=trainer_module._Watch.on_save, **more):
+    def on_save(self, args, *others, original=trainer_module.Watch.on_save, **more):
         original(self, args, *others, **more)
         found = sorted(Path(args.output_dir).glob("checkpoint-*/*"))
         names = [path.name for path in found]
         written.append((names.count("optimizer.pt"), names.count("model.safetensors")))
 
-    monkeypatch.setattr(trainer_module._Watch, "on_save", on_save)
+    monkeypatch.setattr(trainer_module.Watch, "on_save", on_save)
     said = chain([0.1, 0.9], repeat(0.5))
     whole = finetune(str(tiny_teacher), task, tmp_path / "whole", config)
     assert whole.info["best_step"] == 10
@@ -259,10 +261,10 @@ def test_a_run_whose_best_weights_are_damaged_begins_anew(tmp_path, monkeypatch,
 def test_what_checkpoints_need_is_known(teacher):
     model = AutoModelForSequenceClassification.from_pretrained(teacher.path)
     size = 4 * model.num_parameters()
-    assert trainer_module.bytes_needed(model, scored=True) == 7 * size
-    assert trainer_module.bytes_needed(model, scored=False, snapshots=2) == 8 * size
+    assert bytes_needed(model, scored=True) == 7 * size
+    assert bytes_needed(model, scored=False, snapshots=2) == 8 * size
     model.base_model.requires_grad_(False)
-    assert trainer_module.bytes_needed(model, scored=False) < 3 * size
+    assert bytes_needed(model, scored=False) < 3 * size
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path, teacher, book):
@@ -335,10 +337,10 @@ def test_a_loss_that_does_not_fall_stops_a_long_run(losses, falls):
     history += [{"step": 190, "score": 1.0}, {"step": 200, "loss": losses[1]}, {"step": 210, "loss": losses[1]}]
     state = SimpleNamespace(log_history=history, global_step=210)
     if falls:
-        trainer_module._refuse_flat(state, 1e-3)
+        callbacks_module._refuse_flat(state, 1e-3)
         return
     with pytest.raises(HornbookError, match=r"does not fall: 1\.0000 over the first 20 steps, 1\.\d+ at step 210"):
-        trainer_module._refuse_flat(state, 1e-3)
+        callbacks_module._refuse_flat(state, 1e-3)
 
 
 def test_a_student_that_has_learned_before_may_begin_better_than_it_goes_on(tmp_path, monkeypatch, teacher, book):

@@ -1,1 +1,1 @@
-"""Who teaches and who learns: encoders of any family, their taps, their inputs and outputs."""
+"""Teachers and students: encoders of any family, their taps, inputs and outputs."""

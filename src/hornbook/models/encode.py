@@ -1,4 +1,4 @@
-"""Text to token ids, kept flat: no padding at rest."""
+"""Texts as token ids, stored flat, without padding."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ Texts = tuple[Sequence[str], Sequence[str | None] | None]
 """Texts, and second texts or None."""
 
 SCHEMA = pa.schema([("ids", pa.list_(pa.int32())), ("second", pa.int32()), ("cut", pa.bool_())])
-"""Token ids at rest, a row for each sequence: its ids, where its second text begins (its length where there is
-none), and whether it was cut to the length allowed."""
+"""Stored token ids, a row for each sequence: its ids, where its second text begins (its length where there is none),
+and whether it was truncated."""
 _BATCH = 8192
 
 
@@ -31,12 +31,13 @@ class Encoded:
     """Token ids of many sequences, special tokens included.
 
     Attributes:
-        values: the ids of all sequences, and in a mapped file what else stands between them, shape (any,).
+        values: the ids of all sequences; in a mapped file also other bytes between them; shape (any,).
         starts: where each sequence begins in `values`, shape (sequences,).
         lengths: tokens of each sequence, shape (sequences,).
-        second: where the second text of a pair begins in each sequence; its length where there is none.
+        second: where the second text of a pair begins in each sequence; its length where there is none; shape
+            (sequences,).
         pad: the id to pad with.
-        cut: how many sequences were longer than allowed and lost their end.
+        cut: the number of truncated sequences.
     """
 
     values: NDArray[np.int32]
@@ -60,7 +61,7 @@ class Encoded:
         lengths = self.lengths[indices][:, None]
         positions = np.arange(lengths.max())
         mask = positions < lengths
-        # Beyond its end a sequence reads whatever follows it; "clip" keeps the last one inside the array.
+        # Past its end a sequence reads whatever follows; "clip" keeps the last one inside the array.
         ids = self.values.take(self.starts[indices][:, None] + positions, mode="clip")
         types = (positions >= self.second[indices][:, None]) & mask
         return {
@@ -74,11 +75,10 @@ def encode_batches(texts: Iterable[Texts], tokenizer: Any, max_length: int) -> I
     """Yield token ids for batches of texts or pairs.
 
     Args:
-        texts: batches of (texts, second texts or None), none of them empty; in a batch some may have a second text
-            and others None.
+        texts: non-empty batches of (texts, second texts or None); within a batch some second texts may be None.
         tokenizer: a fast tokenizer; its own template places the special tokens.
-        max_length: longer inputs are cut to this many tokens, pairs at their longer side first; to fewer if the
-            tokenizer's model takes no more.
+        max_length: truncate inputs to this many tokens, the longer side of pairs first; to fewer if the tokenizer's
+            model takes fewer.
 
     Yields:
         record batches of `SCHEMA`.
@@ -128,12 +128,12 @@ def encode_split(task: Task, split: str, tokenizer: Any, max_length: int) -> tup
 
 
 def open_encoded(path: Path, pad: int) -> Encoded:
-    """Return the token ids in an Arrow file of `SCHEMA`, memory-mapped: nothing of them is read yet.
+    """Return the token ids in an Arrow file of `SCHEMA`, memory-mapped, without reading them.
 
-    The file's record batches lie in one map, so that a sequence of any of them is found by one addition.
+    All record batches are in one map, so one addition finds a sequence of any of them.
 
     Raises:
-        HornbookError: the file is not as hornbook writes it.
+        HornbookError: hornbook did not write this file.
     """
     try:
         whole = pa.memory_map(str(path)).read_buffer()
@@ -155,12 +155,12 @@ def open_encoded(path: Path, pad: int) -> Encoded:
 
 
 def _starts(ids: pa.ListArray, whole: pa.Buffer) -> NDArray[np.int64]:
-    """Return where in `whole`, seen as int32, the lists of ids begin that were mapped from it."""
+    """Return where in `whole`, as int32, the lists of ids begin that were mapped from it."""
     offsets: NDArray[np.int64] = ids.offsets.to_numpy().astype(np.int64)
     if not len(ids.values):
         return offsets[:-1]
     distance = ids.values.buffers()[1].address - whole.address
-    # Compressed ids would have been unpacked to somewhere else.
+    # Compressed ids would be unpacked to another buffer.
     if distance % 4 or not 0 <= distance < whole.size:
         raise ValueError("compressed or not aligned")
     first = distance // 4 + ids.values.offset
@@ -172,7 +172,7 @@ def _joined(parts: Sequence[NDArray[Any]], kind: type[Any]) -> NDArray[Any]:
 
 
 def model_inputs(model: Any, batch: Batch) -> Batch:
-    """Return the part of a batch that the model's forward pass takes (some families know no segments)."""
+    """Return the part of a batch that the model's forward pass takes (some families have no segments)."""
     # DeBERTa has 0 segments by default, RoBERTa 1, ModernBERT and DistilBERT no such field.
     segments = ("token_type_ids",) if (getattr(model.config, "type_vocab_size", None) or 0) > 1 else ()
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask", *segments)}

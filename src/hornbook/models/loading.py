@@ -1,4 +1,4 @@
-"""Loading models, with errors a user can act on."""
+"""Load models, with errors a user can act on."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ def check_rows(model: str) -> None:
     """Check that a folder's weights have as many rows of token embeddings as its configuration says.
 
     Raises:
-        HornbookError: they have not. Of a hub name nothing is checked.
+        HornbookError: they do not. Hub names are not checked.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -66,7 +66,7 @@ def load_classifier(
 ) -> Any:
     """Return a model with a head for a task, in float32.
 
-    A head that is missing, of another size or for other labels begins at random.
+    A head that is missing, of another size or for other labels gets random weights.
 
     Args:
         model: a folder or hub name.
@@ -85,7 +85,7 @@ def load_classifier(
     check_padding(own)
     loaded = _load(AutoModelForSequenceClassification, model, dropout, family, settings)
     if _has_head(own) and not has_head_for(model, labels, kind):
-        # Outputs that were learned for other labels, or for these in another order, are no beginning.
+        # A head trained for other labels, or for these in another order, is no start.
         fresh: Any = AutoModelForSequenceClassification.from_config(loaded.config, trust_remote_code=False)  # type: ignore[no-untyped-call]
         for name, module in fresh.named_children():
             if name != fresh.base_model_prefix:
@@ -103,7 +103,7 @@ def load_masked_lm(model: str) -> Any:
     """Return a masked language model with its head, in float32.
 
     Raises:
-        HornbookError: it cannot be loaded, only pickled weights are there, or it has no head that was trained.
+        HornbookError: it cannot be loaded, only pickled weights are there, or it has no trained head.
     """
     from transformers import AutoModelForMaskedLM
 
@@ -118,14 +118,14 @@ def check_masked_lm(model: str) -> None:
         HornbookError: its configuration cannot be loaded, or it names no such head.
     """
     architectures = load_config(model).architectures or ()
-    # Of the models that were saved with all that they were pretrained with, ELECTRA's have another head.
+    # Models saved with their pretraining heads have one, except ELECTRA's, whose head is another.
     if not any("MaskedLM" in name or ("PreTraining" in name and "Electra" not in name) for name in architectures):
         has = ", ".join(architectures) or "no head"
         raise HornbookError(f"{model}: not a masked language model ({has}); name one with its head")
 
 
 def label_settings(labels: Sequence[str], kind: Kind) -> dict[str, Any]:
-    """Return what the configuration of a classifier says about its task; a regression has one output, "score"."""
+    """Return the task settings of a classifier's configuration; a regression has one output, "score"."""
     names = KINDS[kind].output_names(labels)
     return {
         "num_labels": len(names),
@@ -136,7 +136,7 @@ def label_settings(labels: Sequence[str], kind: Kind) -> dict[str, Any]:
 
 
 def kind_of(config: Any) -> Kind:
-    """Return the kind of task of a classifier, by its Hugging Face configuration."""
+    """Return the kind of task of a classifier from its Hugging Face configuration."""
     return kind_of_problem(config.problem_type, config.num_labels).name
 
 
@@ -175,17 +175,17 @@ def _has_head(config: Any) -> bool:
 def label_order(
     own: Mapping[int, str], task_labels: Sequence[str], names: Mapping[str, str] | None, where: str
 ) -> list[int]:
-    """Return, for each label of the task, the column of a ready teacher's output that stands for it.
+    """Return the column of a ready teacher's output for each label of the task.
 
     Args:
         own: the teacher's `id2label`.
         task_labels: the task's label names, in the task's order; none for regression, which has one column.
-        names: the task's name for each of the teacher's labels, where they differ.
+        names: maps the teacher's label names to the task's, where they differ.
         where: the teacher, for messages.
 
     Raises:
-        HornbookError: a label of the task is not among the teacher's names (in any letter case, if that is enough to
-            tell them apart), or `names` names a label that the teacher does not have.
+        HornbookError: a label of the task is not among the teacher's names (in any letter case, if that is
+            unambiguous), or `names` has a label that the teacher lacks.
     """
     if not task_labels:
         if len(own) != 1:
@@ -207,7 +207,7 @@ def label_order(
 
 
 def quiet_transformers() -> None:
-    """Keep transformers from warning of what we ask for (a new head), and from bars that flicker by in a blink."""
+    """Turn off transformers' warnings about new heads, which are wanted, and its short-lived progress bars."""
     from transformers.utils import logging
 
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
@@ -234,8 +234,8 @@ def _load(
     if dropout is not None:
         set_dropout(config, dropout, family)
     settings: dict[str, Any] = {"ignore_mismatched_sizes": True} if labels else {}
-    # The weights of the revision that the key names. Besides, transformers would load a converted copy of pickled
-    # weights, from a pull request, for the newest one only.
+    # The weights of the revision in the key. Without it, transformers would load a converted copy of pickled weights
+    # from a pull request.
     if revision := getattr(config, "_commit_hash", None):
         settings["revision"] = revision
     try:
@@ -251,16 +251,16 @@ def _load(
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise unloadable(model, error) from None
     _refuse_missing(model, loaded, report, whole)
-    # Of names of earlier versions (LayerNorm.gamma) it would save what it read, and a checkpoint with those is read
-    # back without these weights, and without a word.
+    # It would save weights under the old names it read (LayerNorm.gamma), and silently leave them out when reading
+    # such a checkpoint back.
     loaded._weight_conversions = []
     return loaded
 
 
 def _refuse_missing(model: str, loaded: Any, report: Mapping[str, Any], whole: bool) -> None:
-    """Refuse weights that would be drawn at random: all of a model with a head, of others those below a new one.
+    """Refuse missing weights, which would be random: in a whole model all, else those below a new head.
 
-    Weights that are tied to others are not among the missing.
+    Weights that are tied to others do not count as missing.
     """
     bare = loaded.base_model is loaded
     missing = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
@@ -275,7 +275,7 @@ def _refuse_missing(model: str, loaded: Any, report: Mapping[str, Any], whole: b
 
 
 def refuse_pickles(model: str) -> None:
-    """Check that a model folder has weights that can be loaded; of a hub name nothing is checked.
+    """Check that a model folder has weights that can be loaded; hub names are not checked.
 
     Raises:
         HornbookError: it has only pickled weights, or none.

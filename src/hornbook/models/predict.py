@@ -1,4 +1,4 @@
-"""A classifier's outputs for many texts, and how fast they come."""
+"""A classifier's outputs for many texts, and its speed."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from hornbook.models.encode import Encoded, model_inputs
 def predict(model: Any, encoded: Encoded, batch: int = 64) -> NDArray[np.float64]:
     """Return a classifier's logits, shape (sequences, outputs), in the order of the sequences.
 
-    Sequences of like length go together, so that little is padded.
+    Sequences of similar length are batched together, to pad little.
     """
     was_training = model.training
     model.eval()
@@ -34,10 +34,10 @@ def best_device() -> torch.device:
 
 
 def sentences_per_second(models: Mapping[str, tuple[Any, Encoded]], batch: int, repeats: int = 3) -> dict[str, float]:
-    """Return how many sequences a second each model classifies: the best of some interleaved rounds.
+    """Return the sequences that each model classifies per second: the best of some interleaved rounds.
 
-    Each model has the token ids of its own tokenizer; tokenisation is not counted. Taking turns spares each model the
-    other's luck with a noisy machine.
+    Each model has the token ids of its own tokenizer; tokenisation is not timed. The models take turns, so that noise
+    on the machine affects all of them.
     """
     best = dict.fromkeys(models, 0.0)
     for _ in range(repeats):

@@ -1,6 +1,6 @@
-"""What an encoder does with a few tokens, found out before anything costly runs.
+"""Checks of an encoder on a few tokens, before anything expensive runs.
 
-A model is made from its configuration alone: two layers, a small vocabulary, random weights. In a fraction of a
+A small model is made from the configuration alone: two layers, a small vocabulary, random weights. In a fraction of a
 second it shows whether the settings fit together, whether the taps are the attention's queries, keys and values, and
 whether the outputs for a text depend on the padding beside it.
 """
@@ -24,61 +24,61 @@ from hornbook.recipe import FamilyConfig
 
 _LAYERS, _ROWS, _WINDOW = 2, 64, 8
 _CHANGED = (0, 1)
-# What does not change is equal but for rounding, some 1e-7; what changes does so by 1e-3 or more.
+# Equal numbers differ by rounding, some 1e-7; changed ones by 1e-3 or more.
 _SAME = 1e-5
 # A text's outputs may move by this share of what lies between two texts' outputs.
 _MOST_BY_PADDING = 0.01
-# What else a model could hold in thousands of rows, and what says which of its own tokens are which.
+# Endings of settings: of tables with thousands of rows, and of ids of special tokens.
 _ROW_COUNTS, _TOKENS = "vocab_size", "_token_id"
 _OF_SIZE = re.compile(r"head_|key_value|window|group|block|kernel|dim$|_dim_|ratio")
 
 
 def max_positions(config: Any) -> int | None:
-    """Return how many tokens a model has positions for; None where its configuration does not say."""
+    """Return the number of tokens that a model has positions for; None where its configuration does not say."""
     most = getattr(config, "max_position_embeddings", None)
     if most is None or most < 1:
         return None
     known = config.model_type in FAMILIES
-    late = defaults_of(config).late_positions if known else _numbers_after_padding(_Asked.of(config))
+    late = defaults_of(config).late_positions if known else _numbers_after_padding(_Settings.of(config))
     return int(most) - (int(config.pad_token_id) + 1 if late else 0)
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A configuration and a family, told apart by what they say."""
+class _Settings:
+    """A configuration and a family, compared by content."""
 
     said: str
     config: Any = field(compare=False)
     family: FamilyConfig | None = field(compare=False)
 
     @classmethod
-    def of(cls, config: Any, family: FamilyConfig | None = None) -> "_Asked":
+    def of(cls, config: Any, family: FamilyConfig | None = None) -> "_Settings":
         said = [type(config).__name__, config.to_json_string(use_diff=False), family and family.model_dump_json()]
         return cls(repr(said), config, family)
 
 
 @lru_cache(maxsize=64)
-def _numbers_after_padding(asked: _Asked) -> bool:
-    """Tell whether positions are numbered from after the padding token's id, as RoBERTa and its kin do."""
+def _numbers_after_padding(settings: _Settings) -> bool:
+    """Return whether positions are numbered from the padding token's id + 1, as in RoBERTa and similar models."""
     try:
         with torch.device("meta"):
-            model = _from_config(_small(asked.config, None))
-    except Exception:  # whatever a model's own code raises; its own check will say it
+            model = _from_config(_small(settings.config, None))
+    except Exception:  # a model's own code raises anything; another check reports it
         return False
     tables = [m for name, m in model.named_modules() if name.endswith("position_embeddings")]
     return any(getattr(table, "padding_idx", None) is not None for table in tables)
 
 
 def embedding_name(config: Any) -> str | None:
-    """Return the name of the token embeddings' weight inside the base model; None where that cannot be told."""
-    return _embedding_name(_Asked.of(config))
+    """Return the name of the token embeddings' weight inside the base model; None where it is unknown."""
+    return _embedding_name(_Settings.of(config))
 
 
 @lru_cache(maxsize=64)
-def _embedding_name(asked: _Asked) -> str | None:
+def _embedding_name(settings: _Settings) -> str | None:
     try:
         with torch.device("meta"):
-            model = _from_config(_small(asked.config, None))
+            model = _from_config(_small(settings.config, None))
         weight = model.get_input_embeddings().weight
     except Exception:  # as above
         return None
@@ -86,30 +86,30 @@ def _embedding_name(asked: _Asked) -> str | None:
 
 
 def check_settings(config: Any) -> None:
-    """Check that a model of these settings can be made as deep as it is, without any weights.
+    """Check that a model of these settings can be made at its full depth, without weights.
 
     Raises:
-        HornbookError: it cannot; the line names the settings that a student has from its teacher.
+        HornbookError: it cannot; the message names the settings that a student inherits from its teacher.
     """
     with _explained(config, "cannot be made"), torch.device("meta"):
         _from_config(config)
 
 
 def check_padding(config: Any) -> None:
-    """Check that a classifier of these settings gives the same outputs for a text, whatever the padding beside it.
+    """Check that the outputs of a classifier of these settings for a text do not depend on the padding beside it.
 
-    A family of the table does; of others it is tried.
+    Families of the table pass; others are tried.
 
     Raises:
-        HornbookError: it does not, or there is no such classifier.
+        HornbookError: they do, or there is no such classifier.
     """
     if config.model_type not in FAMILIES:
-        _check_padding(_Asked.of(config))
+        _check_padding(_Settings.of(config))
 
 
 @lru_cache(maxsize=64)
-def _check_padding(asked: _Asked) -> None:
-    config = asked.config
+def _check_padding(settings: _Settings) -> None:
+    config = settings.config
     model, batch = _classifier(config, None), _batch(_small(config, None))
     with torch.inference_mode(), _explained(config, "cannot read a few tokens"):
         together = model(**model_inputs(model, batch)).logits
@@ -123,20 +123,20 @@ def _check_padding(asked: _Asked) -> None:
 
 
 def check_taps(config: Any, family: FamilyConfig | None = None) -> None:
-    """Check that what is tapped of a model of these settings are its attention's queries, keys and values.
+    """Check that the projection taps of a model of these settings are its attention's queries, keys and values.
 
-    A token's query is changed: only that token's own output may change. Its key or its value is changed: outputs of
-    other tokens change. And where all values are equal, or all queries 0, keys make no difference.
+    If a token's query is changed, only that token's own output may change. If its key or value is changed, outputs of
+    other tokens must change. Where all values are equal, or all queries are 0, keys must make no difference.
 
     Raises:
-        HornbookError: a module is not there, gives another shape, or gives something else.
+        HornbookError: a module is missing, or its output has another shape or role.
     """
-    _check_taps(_Asked.of(config, family))
+    _check_taps(_Settings.of(config, family))
 
 
 @lru_cache(maxsize=64)
-def _check_taps(asked: _Asked) -> None:
-    config, family = asked.config, asked.family
+def _check_taps(settings: _Settings) -> None:
+    config, family = settings.config, settings.family
     if config.is_encoder_decoder:
         raise HornbookError(
             f"{config.model_type} models have an encoder and a decoder; take a model of an encoder alone"
@@ -183,24 +183,31 @@ def check_attention(config: Any, family: FamilyConfig | None = None) -> None:
     relative positions, or attend to near tokens only, compute something else.
 
     Raises:
-        HornbookError: it is something else, or the model does not return its attention.
+        HornbookError: it is something else, several queries share a key, or the model does not return its attention.
     """
-    _check_attention(_Asked.of(config, family))
+    _check_attention(_Settings.of(config, family))
 
 
 @lru_cache(maxsize=64)
-def _check_attention(asked: _Asked) -> None:
-    small = _small(asked.config, asked.family)
-    sizes = sizes_of(small, asked.family)
-    with _explained(asked.config, "does not show its attention"), torch.random.fork_rng(devices=[]):
+def _check_attention(settings: _Settings) -> None:
+    small = _small(settings.config, settings.family)
+    sizes = sizes_of(small, settings.family)
+    queries, keys = key_widths(small, settings.family)
+    if queries != keys:
+        raise HornbookError(
+            f"distil.objectives: attention: several queries share a key in this {small.model_type} model; "
+            "take relations"
+        )
+    with _explained(settings.config, "does not show its attention"), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         small._attn_implementation = "eager"  # the others do not return it
         model = _from_config(small).eval()
         with torch.no_grad():
-            for parameter in model.parameters():  # what begins at 0 must count too
-                parameter.add_(0.2 * torch.randn_like(parameter))
+            for parameter in model.parameters():  # biases that begin at 0 must count too
+                scale = parameter.shape[-1] ** -0.5 if parameter.dim() > 1 else 0.2
+                parameter.add_(scale * torch.randn_like(parameter))
         taps: Taps = {
-            **projection_taps(small, sizes.layers, asked.family),
+            **projection_taps(small, sizes.layers, settings.family),
             "attention": OutputTap("attentions", sizes.layers - 1),
         }
         batch = model_inputs(model, _batch(small))
@@ -213,8 +220,8 @@ def _check_attention(asked: _Asked) -> None:
     given = found["attention"]
     if given.shape != expected.shape or (given - expected).abs().amax(dim=(1, 3))[mask].max() > _SAME:
         raise HornbookError(
-            f"distil.objectives: attention: the attention of {asked.config.model_type} models depends on more than "
-            "queries and keys (positions, or a window); take relations"
+            f"distil.objectives: attention: the attention of {small.model_type} models depends on more than queries "
+            "and keys (positions, or a window); take relations"
         )
 
 
@@ -229,13 +236,13 @@ def _advice(found: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 
 
 class _Changes:
-    """Which tokens' outputs change with a change in what is tapped, as (sequence, token), counted from 0.
+    """The tokens, as (sequence, token) from 0, whose outputs change with a tapped tensor.
 
     Attributes:
         query: with the query of one token, `_CHANGED`.
         key: with its key.
         value: with its value.
-        mixed: whether keys make a difference even where they cannot.
+        mixed: whether keys make a difference where they cannot.
     """
 
     def __init__(self, model: Any, taps: Mapping[str, Tap], batch: Batch) -> None:
@@ -245,7 +252,7 @@ class _Changes:
         plain = self._run({})
         self.query, self.key, self.value = (self._differ(plain, self._run({name: self._one})) for name in PROJECTIONS)
         alike = self._differ(self._run({"value": self._alike}), self._run({"value": self._alike, "key": self._all}))
-        # Some rotate their values too, others look at positions by keys alone: one of both is enough.
+        # Some rotate their values too, others attend to positions by keys alone: one of both is enough.
         at_0 = self._differ(self._run({"query": self._zero}), self._run({"query": self._zero, "key": self._all}))
         self.mixed = bool(alike and at_0)
 
@@ -295,7 +302,7 @@ def _changing(mine: Mapping[Any, Tap]) -> Any:
 
 
 def _small(config: Any, family: FamilyConfig | None) -> Any:
-    """Return a copy of a configuration with few layers and rows, the widths as they are."""
+    """Return a copy of a configuration with few layers and rows but the same widths."""
     small = copy.deepcopy(config)
     known = family or FAMILIES.get(str(config.model_type))
     layers, feed_forward = ((known or _ANY).layers, known and known.feed_forward)
@@ -315,7 +322,7 @@ def _small(config: Any, family: FamilyConfig | None) -> Any:
         if name.endswith(_ROW_COUNTS) and isinstance(value, int):
             setattr(small, name, min(value, _ROWS))
         if name.endswith(_TOKENS) and isinstance(value, int):
-            # Tokens that are one stay one, others stay different.
+            # Equal ids stay equal, others stay different.
             setattr(small, name, ids.setdefault(value, value if value < _ROWS // 4 else _ROWS // 2 + len(ids)))
     return small
 
@@ -346,7 +353,7 @@ def _from_config(config: Any) -> Any:
 
 
 def _batch(small: Any) -> Batch:
-    """Return two sequences of four and two tokens, each ending as the model's texts do."""
+    """Return two sequences, of four and two tokens, with the model's own end token."""
     pad = getattr(small, "pad_token_id", None) or 0
     end = getattr(small, "eos_token_id", None)
     end = end if isinstance(end, int) and end != pad else 20
@@ -357,7 +364,7 @@ def _batch(small: Any) -> Batch:
 
 @contextmanager
 def _explained(config: Any, what: str) -> Iterator[None]:
-    """Turn whatever a model's own code raises into one line."""
+    """Turn any error of a model's own code into one line."""
     try:
         yield
     except HornbookError:
@@ -371,7 +378,7 @@ def _explained(config: Any, what: str) -> Iterator[None]:
 
 
 def _inherited(config: Any) -> str:
-    """Return the settings beside the usual sizes that must go with them."""
+    """Return the settings, beyond the usual sizes, that must fit them."""
     odd = [
         f"{name} {value}"
         for name, value in config.to_dict().items()

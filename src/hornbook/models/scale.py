@@ -1,4 +1,4 @@
-"""Scores in any unit, learned at mean 0 and deviation 1: the unit goes back into the head when a model is saved."""
+"""Regression scores are standardised for training; the unit goes back into the head when a model is saved."""
 
 import dataclasses
 import logging
@@ -19,30 +19,30 @@ from hornbook.tasks.metrics import worse_than_the_mean
 
 logger = logging.getLogger("hornbook")
 
-# A saved head holds mean and deviation in float32, so it can tell scores apart down to the spacing of such numbers.
+# A saved head holds mean and deviation in float32, so it resolves scores down to the spacing of such numbers.
 _MOST_SPACING = 0.1
 _RANGE = 1e-30, 1e30
-_LOOKED_AT = 512
+_SAMPLE = 512
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Where scores lie.
+    """Mean and standard deviation of scores.
 
     Attributes:
-        mean: what is 0 to the head while it learns.
-        deviation: what is 1 to it.
+        mean: the score that is 0 to the head during training.
+        deviation: the difference of scores that is 1 to it.
     """
 
     mean: float
     deviation: float
 
     def standardised(self, scores: NDArray[Any]) -> NDArray[np.float32]:
-        """Return scores in the task's unit as a head learns them."""
+        """Standardise scores in the task's unit."""
         return np.asarray((scores.astype(np.float64) - self.mean) / self.deviation, np.float32)
 
     def in_unit(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
-        """Return what a head that learns says, in the task's unit."""
+        """Return standardised outputs in the task's unit."""
         return np.asarray(outputs.astype(np.float64) * self.deviation + self.mean)
 
 
@@ -51,13 +51,13 @@ def scale_of(scores: NDArray[Any], whose: str, *, centred: bool = True) -> Scale
 
     Args:
         scores: of any shape.
-        whose: what they are, for messages.
-        centred: False for a head without a bias, which cannot hold a mean: the mean is left at 0, and the deviation
-            is that from 0.
+        whose: a name for them in messages.
+        centred: False for a head without a bias, which cannot hold a mean: the mean is 0, and the deviation is
+            measured from 0.
 
     Raises:
-        HornbookError: they are all the same, or so large beside their differences, so large or so small that 32-bit
-            floats do not hold them.
+        HornbookError: they are all the same, or 32-bit floats cannot hold them: too large, too small, or too close
+            together for their size.
     """
     values = scores.astype(np.float64)
     largest = float(np.abs(values).max())
@@ -77,17 +77,17 @@ def scale_of(scores: NDArray[Any], whose: str, *, centred: bool = True) -> Scale
 
 
 def output_layer(model: Any, probe: Encoded) -> nn.Linear:
-    """Return the layer of a regression's head that makes its output.
+    """Return the output layer of a regression's head.
 
     It is the last linear layer above the encoder with one output. A forward pass confirms it: with this layer's
-    weights and bias doubled, what the model says doubles.
+    weights and bias doubled, the model's output doubles.
 
     Args:
         model: a classifier with one output.
         probe: some inputs.
 
     Raises:
-        HornbookError: no layer of the head is like that.
+        HornbookError: no layer of the head does this.
     """
     below = f"{model.base_model_prefix}."
     linear = [m for name, m in model.named_modules() if isinstance(m, nn.Linear) and not name.startswith(below)]
@@ -105,7 +105,7 @@ def output_layer(model: Any, probe: Encoded) -> nn.Linear:
 
 
 def rescale(layer: nn.Linear, scale: Scale) -> None:
-    """Make a layer say `scale.in_unit` of what it said."""
+    """Change a layer in place so that its outputs go through `scale.in_unit`."""
     with torch.no_grad():
         layer.weight.copy_(layer.weight.double() * scale.deviation)
         if layer.bias is not None:
@@ -113,13 +113,13 @@ def rescale(layer: nn.Linear, scale: Scale) -> None:
 
 
 def standardise(layer: nn.Linear, scale: Scale) -> None:
-    """Make a layer say `scale.standardised` of what it said; undone by `rescale`."""
+    """Change a layer in place so that its outputs go through `scale.standardised`; `rescale` undoes it."""
     rescale(layer, Scale(-scale.mean / scale.deviation, 1 / scale.deviation))
 
 
 @contextmanager
 def in_unit(layer: nn.Linear | None, scale: Scale | None) -> Iterator[None]:
-    """Rescale a layer for a while, where there is a scale; afterwards it is, bit by bit, as it was."""
+    """Rescale a layer within this context, if there is a scale, and restore it bit by bit."""
     if layer is None or scale is None:
         yield
         return
@@ -134,62 +134,62 @@ def in_unit(layer: nn.Linear | None, scale: Scale | None) -> Iterator[None]:
 
 
 def take_up(model: Any, layer: nn.Linear, scale: Scale, probe: Encoded, wanted: NDArray[Any], where: str) -> None:
-    """Bring a head that has learned scores before to the scale on which it goes on.
+    """Bring an already trained head to the scale that its training continues on.
 
-    Where what it says is further from the scores than their mean is, it learned another unit: then it is its own
-    outputs that get mean 0 and deviation 1.
+    Where its outputs are further from the scores than the scores' mean is, it learned another unit: then its own
+    outputs are standardised.
 
     Args:
         model: the classifier.
         layer: its output layer.
-        scale: of the scores that it is to learn.
-        probe: inputs; some of the first that have scores are looked at.
+        scale: of the scores to learn.
+        probe: inputs; a sample of those with scores is used.
         wanted: their scores, standardised, shape (sequences,).
         where: the model, for messages.
     """
-    said, expected = _said(model, probe, wanted)
-    if worse_than_the_mean(scale.in_unit(expected), said):
+    outputs, expected = _outputs(model, probe, wanted)
+    if worse_than_the_mean(scale.in_unit(expected), outputs):
         logger.warning(
             "%s: its scores lie around %.4g, the task's around %.4g: taken for another unit and brought to "
             "the task's",
             where,
-            said.mean(),
+            outputs.mean(),
             scale.mean,
         )
-        scale = _moments(said, layer.bias is not None)
+        scale = _moments(outputs, layer.bias is not None)
     standardise(layer, scale)
 
 
 def fitted(model: Any, layer: nn.Linear, scale: Scale, probe: Encoded, wanted: NDArray[Any]) -> Scale:
-    """Return the scale to save a head with: the one by which its outputs on some of the train split fit best.
+    """Return the scale to save a head with: the one with which its outputs on a sample of train fit best.
 
-    Least squares, so that correlations stay. Weights are chosen by a correlation on dev, and those of an early step
-    may order texts well and yet hardly differ in what they say; the scale of the scores alone would leave that so.
+    A linear least-squares fit, so correlations do not change. Weights are chosen by a correlation on dev, and those
+    of an early step may rank texts well though their outputs hardly differ; the scores' own scale would keep that.
 
     Args:
         model: the classifier, trained on `scale`.
         layer: its output layer.
-        scale: on which it was trained.
-        probe: inputs; some of the first that have scores are looked at.
+        scale: the one it was trained on.
+        probe: inputs; a sample of those with scores is used.
         wanted: their scores, standardised, shape (sequences,).
     """
-    said, expected = _said(model, probe, wanted)
-    centre, middle = (said.mean(), expected.mean()) if layer.bias is not None else (0.0, 0.0)
-    square = float(((said - centre) ** 2).sum())
-    slope = float(((said - centre) * (expected - middle)).sum()) / square if square else 0.0
-    if slope <= 0:  # it says one thing of all texts, or the opposite of what it should: nothing to fit
+    outputs, expected = _outputs(model, probe, wanted)
+    centre, middle = (outputs.mean(), expected.mean()) if layer.bias is not None else (0.0, 0.0)
+    square = float(((outputs - centre) ** 2).sum())
+    slope = float(((outputs - centre) * (expected - middle)).sum()) / square if square else 0.0
+    if slope <= 0:  # its outputs are all the same, or the opposite of what they should be: nothing to fit
         return scale
     return Scale(scale.mean + scale.deviation * float(middle - slope * centre), scale.deviation * slope)
 
 
-def _said(model: Any, probe: Encoded, wanted: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return what a model says of some of the inputs that have scores, and these scores."""
-    places = _places(len(wanted), _LOOKED_AT)
+def _outputs(model: Any, probe: Encoded, wanted: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a model's outputs on a sample of the inputs with scores, and these scores."""
+    places = _places(len(wanted), _SAMPLE)
     return predict(model, _taken(probe, places))[:, 0], wanted[places].astype(np.float64)
 
 
 def evenly(encoded: Encoded, most: int) -> Encoded:
-    """Return up to `most` of the sequences, at even spacing."""
+    """Return up to `most` of the sequences, evenly spaced."""
     return _taken(encoded, _places(len(encoded), most))
 
 

@@ -1,4 +1,4 @@
-"""Where a model comes from: a finished artefact, a folder or a hub name; its key, and why it cannot be read."""
+"""The source of a model: a finished artefact, a folder or a hub name; its key and the errors of loading it."""
 
 import importlib
 from contextlib import AbstractContextManager, nullcontext
@@ -16,7 +16,7 @@ Model = Artifact | Path | str
 
 
 def model_path(model: Model) -> str:
-    """Return what `from_pretrained` takes: a folder or a hub name."""
+    """Return the argument for `from_pretrained`: a folder or a hub name."""
     return str(model.path if isinstance(model, Artifact) else model)
 
 
@@ -24,7 +24,7 @@ def model_key(model: Model) -> str:
     """Return the key of a model: an artefact has its own, a folder its content, a hub name its revision.
 
     Raises:
-        HornbookError: the folder holds no model, or the hub does not know or cannot give the name.
+        HornbookError: the folder holds no model, or the hub has no such name or cannot be reached.
     """
     if isinstance(model, Artifact):
         return a_model(model).key
@@ -34,7 +34,7 @@ def model_key(model: Model) -> str:
         return a_model(load(path)).key
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise HornbookError(f"{model}: no config.json in it, so it is no model folder")
+            raise HornbookError(f"{model}: no config.json in it, so it is not a model folder")
         names = sorted(p for p in path.iterdir() if p.suffix in {".safetensors", ".json", ".txt", ".model"})
         return fingerprint(names)
     if path.exists() or model.startswith((".", "/", "~")):
@@ -50,11 +50,11 @@ def model_key(model: Model) -> str:
 
 
 def refuse_changed(model: str, *, weights: bool) -> None:
-    """Refuse a model of a finished artefact that is not as it was made; folders without a manifest are as they are.
+    """Refuse a finished artefact whose files have changed. Folders without a manifest are not checked.
 
     Args:
         model: a folder or hub name.
-        weights: compare the weights too, not only what else a model or a tokenizer is read from.
+        weights: check the weights too, not only the configuration and tokenizer files.
 
     Raises:
         HornbookError: a file is missing or changed.
@@ -68,7 +68,7 @@ def refuse_changed(model: str, *, weights: bool) -> None:
 
 
 def a_model(artifact: Artifact) -> Artifact:
-    """Return an artefact that holds a model.
+    """Return the artefact if it holds a model.
 
     Raises:
         HornbookError: it holds something else.
@@ -98,26 +98,26 @@ def load_config(model: Model) -> Any:
 
 
 def only_pickles(model: str) -> HornbookError:
-    """Return the error of a model that has its weights as pickles alone."""
+    """Return the error of a model that has only pickled weights."""
     return HornbookError(
-        f"{model}: only pickled weights, which are never loaded, for they can run any program; if you trust "
+        f"{model}: only pickled weights, which are never loaded because they can run any program; if you trust "
         f"them, convert them: AutoModel.from_pretrained({model!r}).save_pretrained(FOLDER), and its tokenizer too"
     )
 
 
 def asking(model: str) -> AbstractContextManager[None]:
-    """Look for a model on the hub, where its name is no path."""
+    """Return the context to ask the hub in, if the name is not a path."""
     is_path = Path(model).exists() or model.startswith((".", "/", "~"))
     return nullcontext() if is_path else hub.asking("models", model)
 
 
 def unloadable(model: str, error: Exception) -> HornbookError:
-    """Return in one line why a library could not load a model, its configuration or its tokenizer."""
+    """Return the error, in one line, of a model, configuration or tokenizer that a library could not load."""
     from huggingface_hub import is_offline_mode
 
     if "trust_remote_code" in str(error):
         return HornbookError(
-            f"{model}: wants to run program code of its own (trust_remote_code), which is never done here; "
+            f"{model}: needs to run program code of its own (trust_remote_code), which hornbook never does; "
             "take a model whose architecture transformers knows"
         )
     if "cannot be loaded with `safetensors`" in str(error):
@@ -128,7 +128,7 @@ def unloadable(model: str, error: Exception) -> HornbookError:
         return only_pickles(model)
     if missing := _missing_package(model, error):
         return HornbookError(
-            f"{model}: its tokenizer takes the package {missing}, which is not installed here: pip install {missing}"
+            f"{model}: its tokenizer needs the package {missing}, which is not installed: pip install {missing}"
         )
     if Path(model).exists():
         return HornbookError(f"{model}: cannot be loaded: {' '.join(str(error).split())[:300]}")
@@ -145,10 +145,10 @@ def unloadable(model: str, error: Exception) -> HornbookError:
 
 
 def _missing_package(model: str, error: Exception) -> str | None:
-    """Return the package that a tokenizer could not be read without, if it is that."""
+    """Return the package whose absence kept a tokenizer from loading, if that is the reason."""
     if not any(name in str(error) for name in ("tiktoken", "sentencepiece", "protobuf")):
         return None
-    # transformers takes any model file that it cannot read as SentencePiece for one of tiktoken's.
+    # transformers treats any model file that it cannot read as SentencePiece as one of tiktoken.
     path = Path(model)
     other = path.is_dir() and not any((path / name).is_file() for name in _SENTENCEPIECE)
     wanted = ("sentencepiece", "protobuf") if not other else ("tiktoken",)

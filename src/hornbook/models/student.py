@@ -1,4 +1,4 @@
-"""The student: the teacher's family and tokenizer, at any size."""
+"""The student: the teacher's family and tokenizer at another size."""
 
 import copy
 import math
@@ -42,19 +42,18 @@ _NOT_INHERITED = (
 def student_config(teacher_config: Any, student: StudentConfig, family: FamilyConfig | None = None) -> Any:
     """Return the Hugging Face configuration of a student for this teacher.
 
-    A random student's heads default to one for every 32 of the width (MiniLM's habit: 384 has 12) or the next
-    lower number that divides it, its feed-forward width to the family's habit: four times the width, in
-    ModernBERT one and a half times. A student of the teacher's layers has the teacher's widths. One that begins
-    as another model is as that is.
+    The heads of a random student default to hidden / 32 (as MiniLM's: 384 has 12), or the next lower number that
+    divides the width; its feed-forward width to the family's multiple (see `FamilyDefaults.feed_forward`). A student
+    of the teacher's layers has the teacher's widths. One that starts from another model has its sizes.
 
     Args:
         teacher_config: the teacher's configuration.
-        student: its sizes and how it begins.
+        student: its sizes and initial weights.
         family: the teacher's, if not as in the table.
 
     Raises:
-        HornbookError: the sizes do not fit together, the family is unknown, or the model it begins as cannot be
-            loaded, or is of another family, vocabulary or size.
+        HornbookError: the sizes do not fit together, the family is unknown, or the model to start from cannot be
+            loaded, or has another family, vocabulary or size.
     """
     if student.init == RANDOM:
         return _random_config(teacher_config, student, family)
@@ -77,10 +76,10 @@ def student_config(teacher_config: Any, student: StudentConfig, family: FamilyCo
 
 
 def check_student(teacher: Model, student: StudentConfig, family: FamilyConfig | None = None) -> Any:
-    """Check, before anything costly runs, that a student can be made for this teacher; return its configuration.
+    """Check, before anything expensive runs, that a student can be made for this teacher; return its configuration.
 
-    Beside what `student_config` checks: that the models' folders have weights, that a model it begins as has the
-    teacher's tokenizer, and, of small models of these settings, that what is tapped are queries, keys and values.
+    Beyond `student_config`: that the models' folders have weights, that a model to start from has the teacher's
+    tokenizer, and, on small models of these settings, that the taps are queries, keys and values.
 
     Raises:
         HornbookError: it cannot.
@@ -114,15 +113,14 @@ def new_student(
     head: Mapping[str, Any] | None = None,
     encoder: Any = None,
 ) -> Any:
-    """Return a student. What of its weights is random depends on its sizes and `seed` alone.
+    """Return a student. Its random weights depend on its sizes and `seed` only.
 
     Args:
         teacher_config: the teacher's configuration.
-        student: its sizes and how it begins.
+        student: its sizes and initial weights.
         seed: of its random weights.
         family: the teacher's, if not as in the table.
-        head: give it a head, which begins at random, for these labels (`label_settings`); by default it is a
-            base encoder.
+        head: the labels (`label_settings`) of a head with random weights; by default it is a base encoder.
         encoder: the teacher, from which `init: layers` copies, with or without a head.
 
     Raises:
@@ -141,7 +139,7 @@ def new_student(
 
 
 def init_key(student: StudentConfig) -> str | None:
-    """Return the key of the model that a student begins as; None where it begins at random or as its teacher.
+    """Return the key of the model that a student starts from; None where it starts at random or from its teacher.
 
     Raises:
         HornbookError: there is no such model.
@@ -181,10 +179,10 @@ def _random_config(teacher_config: Any, student: StudentConfig, family: FamilyCo
         values.pop(name, None)
     if values.get(KEY_HEADS) is not None:
         queries, keys = key_widths(teacher_config, family)
-        # As many queries share a key as the teacher's do, if so many divide the student's heads.
+        # As many queries share a key as in the teacher, if that number divides the student's heads.
         values[KEY_HEADS] = heads // math.gcd(queries // keys, heads)
     kinds = values.pop(LAYER_KINDS, None)
-    if kinds and student.layers <= len(kinds):  # a deeper student has its family's own pattern
+    if kinds and student.layers <= len(kinds):  # a deeper student gets its family's own pattern
         values[LAYER_KINDS] = kinds[: student.layers]
     if isinstance(windows := values.get(LAYER_WINDOWS), list):
         values[LAYER_WINDOWS] = [windows[min(layer, len(windows) - 1)] for layer in range(student.layers)]
@@ -244,7 +242,7 @@ def _divides(heads: int, hidden: int, rotary: bool) -> bool:
 
 
 def _begin(load: Any, init: str) -> Any:
-    """Load something of the model that a student begins as, or say which setting named it."""
+    """Load something of the model that a student starts from; name the setting in errors."""
     try:
         return load(init)
     except HornbookError as error:
@@ -258,7 +256,7 @@ def _from_config(config: Any) -> Any:
 
 
 def _copied_layers(teacher: Any, config: Any, family: FamilyConfig | None) -> Any:
-    """Return an encoder with the teacher's weights; only what a teacher has not (a pooler) begins at random."""
+    """Return an encoder with the teacher's weights; parts that the teacher lacks (a pooler) are random."""
     student = _from_config(config)
     own = teacher.state_dict()
     before_layer, per_layer, _ = family_of(config, family).attention.partition("{layer}")
@@ -285,6 +283,6 @@ def _with_head(base: Any, head: Mapping[str, Any]) -> Any:
     classifier: Any = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
     inner = base_encoder(classifier)
     state = base.state_dict()
-    # The base encoder may have a pooler that the classifier of its family has not, or the other way round.
+    # The base encoder may have a pooler that its family's classifier lacks, or the reverse.
     inner.load_state_dict(state, strict=False)
     return classifier

@@ -1,4 +1,4 @@
-"""Loading and saving tokenizers: what is stored is what is read, and every loader cuts at one length."""
+"""Load and save tokenizers so that they read as their files say, and every loader truncates at the same length."""
 
 import copy
 import json
@@ -25,13 +25,12 @@ from hornbook.store import MANIFEST, Artifact, load, write_json
 
 logger = logging.getLogger("hornbook")
 
-# How many tokens a model takes, in the tokenizer_config.json of a model that is saved to be cut at fewer.
-_LONGEST = "max_input_tokens"
+# The key in tokenizer_config.json for the tokens that a model takes, where it is saved to truncate at fewer.
+_LONGEST = "longest_input"
 _ANY = 1 << 30
 _FILE = "tokenizer.json"
 _FEWEST = 4
-# What transformers saves of how a tokenizer was loaded, of the truncation and padding stored in a tokenizer.json, and
-# of what some configurations say of a call, which no loader obeys.
+# Arguments of loading and calling a tokenizer that transformers saves, and that no loader obeys.
 _OF_A_CALL = (
     *("max_length", "stride", "truncation", "truncation_strategy", "padding", "pad_to_multiple_of"),
     *("is_local", "local_files_only"),
@@ -50,9 +49,9 @@ def tokenizer_key(model: Model) -> str:
 
 @lru_cache(maxsize=64)
 def _key_of_tokenizer(model: str, _: str) -> str:
-    """Return the key of the tokenizer of a model with a key; the cells of an experiment ask again and again."""
+    """Return the key of the tokenizer of a model with a key; cached, as every cell of an experiment needs it."""
     tokenizer = load_tokenizer(model).backend_tokenizer
-    # How inputs were cut and padded before it was saved, which is no part of how it reads.
+    # Truncation and padding are not part of how it reads text.
     tokenizer.no_truncation()
     tokenizer.no_padding()
     text: str = tokenizer.to_str()
@@ -60,17 +59,17 @@ def _key_of_tokenizer(model: str, _: str) -> str:
 
 
 def max_input_tokens(model: Model) -> int:
-    """Return how many tokens of an input a model takes, special tokens included."""
-    return _longest_input(model_path(model), model_key(model))
+    """Return the most tokens that a model takes in an input, special tokens included."""
+    return _max_input_tokens(model_path(model), model_key(model))
 
 
 @lru_cache(maxsize=256)
-def _longest_input(model: str, _: str) -> int:
+def _max_input_tokens(model: str, _: str) -> int:
     return int(load_tokenizer(model).model_max_length)
 
 
 def warn_of_length(setting: str, max_length: int, model: Model) -> None:
-    """Say so if a setting allows longer inputs than a model takes."""
+    """Warn if a setting allows longer inputs than a model takes."""
     if max_length > (limit := max_input_tokens(model)):
         logger.warning(
             "%s is %d, but %s takes %d tokens; longer inputs are cut there",
@@ -94,7 +93,7 @@ def load_tokenizer(model: str) -> Any:
     with asking(model):
         try:
             tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-        except Exception as error:  # of files that are not as they should be, it raises anything
+        except Exception as error:  # on damaged files it raises anything
             raise unloadable(model, error) from None
     if not tokenizer.is_fast:
         raise HornbookError(f"{model}: its tokenizer is not a fast one (no tokenizer.json can be made of it)")
@@ -106,7 +105,7 @@ def load_tokenizer(model: str) -> Any:
     _refuse_strange_ids(model, tokenizer, config)
     positions = max_positions(config)
     stated = tokenizer.init_kwargs.pop(_LONGEST, None), tokenizer.model_max_length
-    # With less no text is left; transformers takes 0 for "cut nothing".
+    # With less no text is left; to transformers 0 means no truncation.
     legal = (length for length in stated if isinstance(length, int | float) and length >= _FEWEST)
     tokenizer.model_max_length = next(legal, _ANY)
     if positions is not None:
@@ -115,10 +114,10 @@ def load_tokenizer(model: str) -> Any:
 
 
 def save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
-    """Save a tokenizer so that every loader that is asked to cut cuts at one length.
+    """Save a tokenizer so that every loader that truncates does so at one length.
 
-    That is `max_length`, or fewer tokens if its model takes no more. How many it takes is kept beside it, for
-    `load_tokenizer`: the model may learn longer inputs later. Plain `tokenizers` cuts nothing.
+    That is `max_length`, or the most tokens that its model takes if that is less, which is saved too, for
+    `load_tokenizer`: the model may be trained on longer inputs later. Plain `tokenizers` does not truncate.
 
     Args:
         tokenizer: as `load_tokenizer` returns it; the same afterwards.
@@ -137,19 +136,19 @@ def save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
 
 
 def _name_class(tokenizer: Any, file: Path) -> None:
-    """Name the class that reads a tokenizer as it is stored, in transformers 4 too."""
+    """Set the class that reads a tokenizer as it is stored, in transformers 4 too."""
     if type(tokenizer).__name__ == "TokenizersBackend":
         settings = json.loads(file.read_text("utf-8"))
         write_json(file, settings | {"tokenizer_class": "PreTrainedTokenizerFast"})
 
 
 def saved_length(tokenizer: Any) -> int:
-    """Return how many tokens other programs cut a model's inputs at, which may be fewer than it takes."""
+    """Return the length at which other programs truncate a model's inputs; the model may take more."""
     return int(min(tokenizer.init_kwargs.get("model_max_length") or _ANY, tokenizer.model_max_length))
 
 
 def learned_length(model: Model) -> int | None:
-    """Return the length that a model was fitted to its task at here, of a grid the shortest; None of others."""
+    """Return the length that hornbook fine-tuned a model at, the shortest of a grid; None for other models."""
     if not isinstance(model, Artifact):
         if not (Path(model) / MANIFEST).is_file():
             return None
@@ -160,7 +159,7 @@ def learned_length(model: Model) -> int | None:
 
 
 def _as_stored(model: str, tokenizer: Any) -> Any:
-    """Return a tokenizer that reads text as the files of its model say.
+    """Return a tokenizer that reads text as the files of its model define.
 
     transformers 5 builds the tokenizers of most families anew from the vocabulary: what tokenizer.json says of
     normalisation and of where words end does not count (a cased BERT reads lower case where tokenizer_config.json has
@@ -201,7 +200,7 @@ def _stored_file(model: str) -> str | None:
 
 
 def _ways(backend: Any) -> tuple[bytes | None, bytes | None]:
-    """Return how a tokenizer normalises text and cuts it to words, as JSON."""
+    """Return how a tokenizer normalises text and splits it into words, as JSON."""
     parts = (backend.normalizer, backend.pre_tokenizer)
     first, second = (None if part is None else part.__getstate__() for part in parts)
     return first, second

@@ -1,4 +1,4 @@
-"""The largest few of many numbers."""
+"""Indices of the largest numbers, faster than `torch.topk` on CPUs."""
 
 import torch
 from torch import Tensor
@@ -7,16 +7,16 @@ CHUNK = 64
 
 
 def topk_indices(values: Tensor, count: int) -> Tensor:
-    """Return where the largest values of each row stand, the largest first, as `torch.topk` does but faster on CPUs.
+    """Return the indices of the largest values of each row, the largest first, as `torch.topk` does.
 
-    The largest `count` values stand in those `count` chunks that have the largest maxima, and maxima are cheap.
+    The largest `count` values are in the `count` chunks with the largest maxima, and maxima are cheap.
 
     Args:
-        values: [rows, width].
-        count: how many; not more than the width.
+        values: shape (rows, width).
+        count: how many; at most the width.
 
     Returns:
-        indices, int64, [rows, count]; of equal values any.
+        indices, int64, shape (rows, count); among equal values, any.
     """
     rows, width = values.shape
     chunks = width // CHUNK

@@ -169,8 +169,8 @@ def _textbooks(
 
 def check_trainings(recipe: Recipe) -> None:
     """Refuse what would stop a training later: sizes that do not fit together, trackers that are not installed."""
+    from hornbook.training.callbacks import check_report_to
     from hornbook.training.distil import check_sizes
-    from hornbook.training.trainer import check_report_to
 
     for place, config in recipe.distillations().items():
         try:

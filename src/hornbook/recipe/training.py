@@ -21,52 +21,52 @@ __all__ = [
     "TrainingConfig",
 ]
 
-# Outputs of a teacher are asked for once for all cells of a grid.
+# All cells of a grid share the teacher's outputs, which are computed once.
 _ONE_IN_GRID = {"grid", "labels", "textbook_units"}
 
 
 class TrainingConfig(Settings):
-    """What every kind of training shares."""
+    """Settings that every kind of training has."""
 
     batch: Count = Field(default=32, ge=1)
-    """Sequences in an optimiser step."""
+    """Sequences per optimiser step."""
     micro_batch_tokens: Count = Field(default=16_384, ge=1)
-    """What is computed at once: a step is cut into micro-batches of at most this many tokens, padding counted
-    (a longer sequence goes alone)."""
+    """Maximum tokens in a micro-batch, padding counted: a step is cut into micro-batches, a longer sequence goes
+    alone. Lower it if memory runs out; results change by rounding only."""
     learning_rate: float = Field(default=2e-5, gt=0)
-    """The highest learning rate; it decays linearly to 0."""
+    """Peak learning rate; it decays linearly to 0."""
     warmup: Share = 0.06
-    """Share of the steps over which the learning rate rises."""
+    """Share of the steps over which the learning rate rises to its peak."""
     weight_decay: float = Field(default=0.01, ge=0)
-    """AdamW's weight decay (none on biases and layer norms)."""
+    """Weight decay of AdamW (not applied to biases and layer norms)."""
     clip: float = Field(default=1.0, gt=0)
-    """Gradients are clipped to this norm."""
+    """Clip gradients to this norm."""
     max_length: Count = Field(default=128, ge=4)
-    """Longer inputs are cut to this many word pieces."""
+    """Truncate inputs to this many tokens."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`auto`: bfloat16 where the machine multiplies it in hardware (AMX, recent GPUs), else float32."""
+    """Numeric precision. `auto`: bfloat16 where the hardware multiplies it fast (AMX, recent GPUs), else float32."""
     checkpoint_minutes: float = Field(default=5.0, gt=0, json_schema_extra=NOT_IN_KEY)
-    """Minutes between checkpoints, from which a killed run goes on."""
+    """Minutes between the checkpoints that a killed run resumes from."""
     report_to: tuple[str, ...] = Field(default=(), json_schema_extra=NOT_IN_KEY)
-    """Where else the curves go as it trains: `tensorboard`, `wandb` or what else transformers' Trainer knows."""
+    """Experiment trackers to log to: `tensorboard`, `wandb` or another one that transformers' Trainer knows."""
 
 
 class FinetuneConfig(TrainingConfig):
-    """Fine-tuning of the teacher; the weights that are best on dev are kept."""
+    """Fine-tune the teacher and keep the weights that score best on dev."""
 
     epochs: Count = Field(default=3, ge=1)
     """Passes over the training data."""
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """Dropout while it learns; by default the model's own."""
+    """Dropout probability during training; by default the model's own."""
     class_weights: Literal["none", "balanced"] = "none"
-    """`balanced`: a gold label counts the more, the rarer it is in train (mean weight 1)."""
+    """Class weights. `balanced`: weight gold labels by the inverse of their frequency in train (mean weight 1)."""
     evaluate_steps: Count | None = Field(default=None, ge=1)
-    """Optimiser steps between two looks at dev; by default one pass over the data."""
+    """Optimiser steps between evaluations on dev; by default one pass over the data."""
     patience: Count | None = Field(default=None, ge=1)
-    """Stop early after so many looks at dev without a better score; by default never."""
+    """Stop after this many evaluations on dev without a better score; by default never."""
     grid: dict[str, tuple[Any, ...]] = Field(default={})
-    """Other values for some of these settings, `{learning_rate: [1e-5, 2e-5], batch: [16, 32]}`: every combination
-    is trained, the best on dev is kept, and all scores are reported."""
+    """Hyper-parameter grid, such as `{learning_rate: [1e-5, 2e-5], batch: [16, 32]}`: train every combination, keep
+    the best on dev, report all scores."""
 
     @model_validator(mode="after")
     def _check_grid(self) -> Self:
@@ -76,7 +76,7 @@ class FinetuneConfig(TrainingConfig):
             for name, values in self.grid.items():
                 if name not in legal:
                     near = difflib.get_close_matches(name, legal, n=1, cutoff=0.0)
-                    raise ValueError(f"grid: no setting {name!r} that could vary; the nearest is {near[0]!r}")
+                    raise ValueError(f"grid: no setting {name!r} that can vary; the nearest is {near[0]!r}")
                 if not values:
                     raise ValueError(f"grid: {name}: give at least one value")
             try:
@@ -88,7 +88,7 @@ class FinetuneConfig(TrainingConfig):
         return self
 
     def cells(self) -> list[Self]:
-        """Return the settings of every combination in the grid, itself where there is none.
+        """Return the settings of every combination in the grid; these settings where there is no grid.
 
         Raises:
             pydantic.ValidationError: a value is not legal.
@@ -99,33 +99,33 @@ class FinetuneConfig(TrainingConfig):
 
 
 class AdaptConfig(FinetuneConfig):
-    """Fitting the student to the task (paper, section 2.2, step 3)."""
+    """Fit the student to the task (paper, section 2.2, step 3)."""
 
     epochs: Count = Field(default=5, ge=1)
     """Passes over the training data."""
     learning_rate: float = Field(default=3e-4, gt=0)
-    """The highest learning rate; small students need more than the paper's 1e-5."""
+    """Peak learning rate; small students need more than the paper's 1e-5."""
     labels: Literal["gold", "teacher", "both"] = "gold"
-    """What the student is fitted to: gold labels, the teacher's outputs on the same texts, or a weighted sum."""
+    """Labels to fit: gold labels, the teacher's outputs on the same texts, or a weighted sum of both losses."""
     gold_weight: Share = 0.5
-    """For `both`: the weight of the gold labels; the teacher's outputs have the rest."""
+    """For `both`: weight of the gold labels; the teacher's outputs get the rest."""
     temperature: float = Field(default=2.0, gt=0)
-    """For `teacher` and `both`: both models' outputs are divided by it (not in a regression)."""
+    """For `teacher` and `both`: softmax temperature of both models' outputs (not in a regression)."""
     textbook_units: Count = Field(default=0, ge=0)
-    """For `teacher` and `both`: so many units of the textbook, drawn at random, are learned from too, by the
-    teacher's outputs alone; for tasks with few labelled cases."""
+    """For `teacher` and `both`: number of random units of the textbook to learn from too, by the teacher's outputs
+    alone; for tasks with few labelled cases."""
 
     @model_validator(mode="after")
     def _check_labels(self) -> Self:
         if self.textbook_units and self.labels == "gold":
             raise ValueError("textbook_units: a textbook has no gold labels; set labels to teacher or both")
         if self.labels == "teacher" and self.class_weights != "none":
-            raise ValueError("class_weights: weigh gold labels, but labels is teacher; set it to none")
+            raise ValueError("class_weights: weights gold labels, but labels is teacher; set it to none")
         return self
 
 
 class FamilyConfig(Settings):
-    """Where a model outside the table of families keeps what distillation needs."""
+    """Module paths and setting names of a model family that hornbook does not know."""
 
     attention: str = Field(min_length=1)
     """Path of a layer's self-attention inside the base model; `{layer}` counts from 0. A path without it names one
@@ -133,100 +133,101 @@ class FamilyConfig(Settings):
     projections: tuple[str, ...] = Field(min_length=1, max_length=3)
     """Names of the query, key and value projections in it, or of the one that makes all three."""
     fused: Literal["blocks", "heads"] = "blocks"
-    """How one projection holds all three: `blocks`, all queries, then all keys, then all values; `heads`, query, key
-    and value of the first head, then of the second (DeBERTa v1)."""
+    """Layout of one projection that makes all three: `blocks`, all queries, then all keys, then all values; `heads`,
+    query, key and value of the first head, then of the second (DeBERTa v1)."""
     biases: tuple[str, ...] = ()
-    """Names of parameters that the attention adds to query, key and value after the projection, "" for none."""
+    """Names of parameters added to query, key and value after the projection, "" for none."""
     sequence_first: bool = False
-    """Whether the projections give tensors of shape (length, sequences, width)."""
+    """Set if the projections give tensors of shape (length, sequences, width)."""
     layers: str = "num_hidden_layers"
-    """The model configuration's name for the number of layers."""
+    """Name of the number of layers in the model's configuration."""
     hidden: str = "hidden_size"
-    """Its name for the width of the hidden states."""
+    """Name of the width of the hidden states in it."""
     heads: str = "num_attention_heads"
-    """Its name for the number of attention heads."""
+    """Name of the number of attention heads in it."""
     feed_forward: str = "intermediate_size"
-    """Its name for the width of the feed-forward layers."""
+    """Name of the width of the feed-forward layers in it."""
     dropouts: tuple[str, ...] = ()
-    """Its names for the probabilities of dropout."""
+    """Names of the dropout probabilities in it."""
 
     @model_validator(mode="after")
     def _check_projections(self) -> "FamilyConfig":
         if len(self.projections) == 2:
             raise ValueError("projections: name three (query, key, value), or the one that makes all three")
         if self.biases and len(self.biases) != 3:
-            raise ValueError("biases: name three (query, key, value), with '' for what has none")
+            raise ValueError("biases: name three (query, key, value), and '' where there is none")
         return self
 
 
 class TeacherConfig(Settings):
-    """Who teaches."""
+    """The teacher model."""
 
     model: PathText
-    """Any encoder that `AutoModelForSequenceClassification` loads: a folder or a hub name."""
+    """Folder or hub name of an encoder that `AutoModelForSequenceClassification` loads."""
     kind: Literal["task", "ready", "general"] = "task"
-    """`task`: fine-tuned here; `ready`: a classifier of this task already; `general`: taken as it is."""
+    """`task`: fine-tune it first; `ready`: it is a classifier of this task already; `general`: use it as it is."""
     label_names: Annotated[dict[str, str], BeforeValidator(names_as_text)] | None = None
-    """For a ready teacher: the task's name of each of the teacher's labels, where they differ."""
+    """For a ready teacher: map the teacher's label names to the task's, where they differ."""
     finetune: FinetuneConfig = FinetuneConfig()
-    """How it is fine-tuned."""
+    """Settings of its fine-tuning."""
     seeds: Seeds = (0,)
-    """Seeds of its fine-tuning; all are reported, and the best on dev teaches."""
+    """Seeds of its fine-tuning; all are reported, and the best on dev is the teacher."""
     family: FamilyConfig | None = None
-    """For a model of a family that hornbook does not know: where its projections stand."""
+    """Module paths and setting names, for a model family that hornbook does not know."""
 
 
 class StudentConfig(Settings):
-    """Who learns: the teacher's family and tokenizer, another size."""
+    """The student model: the teacher's family and tokenizer at another size."""
 
     layers: Count = Field(default=6, ge=1)
-    """Transformer layers."""
+    """Number of Transformer layers."""
     hidden: Count = Field(default=384, ge=8)
     """Width of the hidden states."""
     heads: Count | None = Field(default=None, ge=1)
-    """Attention heads; by default one for every 32 of the width, or the next lower number that divides it."""
+    """Number of attention heads; by default hidden / 32, or the next lower number that divides `hidden`."""
     feed_forward: Count | None = Field(default=None, ge=1)
-    """Width of the feed-forward layers; by default four times `hidden`."""
+    """Width of the feed-forward layers; by default four times `hidden` (ModernBERT: one and a half times)."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Dropout while it learns; 0 where the budget is short (some million tokens), 0.1 in long ones."""
+    """Dropout probability in distillation; use 0 for short budgets (some million tokens), 0.1 for long ones."""
     init: PathText = "random"
-    """How its weights begin: `random`, `layers` (the teacher's own at even spacing; widths must agree), or the
-    folder or hub name of a student distilled before."""
+    """Initial weights: `random`, `layers` (copy evenly spaced layers of the teacher; same width), or the folder or
+    hub name of a student distilled earlier."""
 
 
 BUDGETS = ("epochs", "steps", "tokens")
 
 
 class DistilConfig(TrainingConfig):
-    """Distillation through a textbook, by MiniLMv2's relations (Wang et al. 2021)."""
+    """Distil the student through a textbook."""
 
     tokens: Count | None = Field(default=1_500_000, ge=1)
-    """The budget in the textbook's word pieces, padding not counted; the textbook is read again as needed."""
+    """Budget in tokens of the textbook, padding not counted; the textbook is repeated as needed."""
     steps: Count | None = Field(default=None, ge=1)
-    """The budget in optimiser steps, instead of `tokens`."""
+    """Budget in optimiser steps, instead of `tokens`."""
     epochs: Count | None = Field(default=None, ge=1)
-    """The budget in passes over the textbook, instead of `tokens`."""
+    """Budget in passes over the textbook, instead of `tokens`."""
     learning_rate: float = Field(default=1e-3, gt=0)
-    """The highest learning rate."""
+    """Peak learning rate; it decays linearly to 0."""
     warmup: Share = 0.01
-    """Share of the steps over which the learning rate rises."""
+    """Share of the steps over which the learning rate rises to its peak."""
     adam_epsilon: float = Field(default=1e-6, gt=0)
-    """AdamW's epsilon."""
+    """Epsilon of AdamW."""
     pack: Literal["none", "length", "pairs"] = "none"
-    """`length` joins neighbouring units up to `max_length`, `pairs` sets two of them side by side as segments."""
+    """Packing of short units: `length` joins neighbours up to `max_length`; `pairs` makes two segments of two."""
     objectives: dict[str, float | dict[str, Any]] = Field(default={"relations": 1.0}, min_length=1)
     """Losses to add up, with their weights: `relations` (MiniLMv2), `logits` (Hinton et al. 2015; the teacher must be
     a classifier), `attention` (MiniLM; as many heads as the teacher), `hidden_states` (TinyBERT), or one of an
     installed package."""
     temperature: float = Field(default=2.0, gt=0)
-    """Of the `logits` objective: both models' outputs are divided by it."""
+    """For the `logits` objective: softmax temperature of both models' outputs."""
     relation_heads: Count | None = Field(default=None, ge=1)
-    """Relation heads; must divide both hidden sizes. By default 48 for base-size teachers, 64 for large ones,
-    or the largest legal number below."""
+    """For the `relations` objective: number of relation heads, a divisor of both hidden sizes. By default 48 for
+    base-size teachers, 64 for others, or the largest legal number below."""
     teacher_layer: Count | None = Field(default=None, ge=1)
-    """The teacher's layer, counted from 1; by default the last, 21 for BERT-large, 19 for RoBERTa-large."""
+    """For `relations` and `attention`: the teacher's layer, counted from 1; by default the last, and for relations 21
+    of BERT-large and 19 of RoBERTa-large and XLM-R-large."""
     snapshots: tuple[Annotated[Count, Field(ge=1)], ...] = ()
-    """Steps after which the student is kept as it is then, beside its end (paper, Figure 2)."""
+    """Steps after which to keep a copy of the student (paper, Figure 2)."""
 
     @field_validator("objectives", mode="after")
     @classmethod
@@ -257,21 +258,21 @@ class DistilConfig(TrainingConfig):
         return next((name for name in BUDGETS if getattr(self, name) is not None), None)
 
     def changed(self, settings: Mapping[str, Any]) -> Self:
-        """Return these settings with some others; a budget among them takes the place of what was the budget.
+        """Return a copy with some settings changed; a new budget replaces the old one.
 
         Raises:
-            pydantic.ValidationError: there is no such setting, or a value is not legal.
+            pydantic.ValidationError: a setting is unknown, or a value is not legal.
         """
         budgets = dict.fromkeys(BUDGETS) if settings.keys() & set(BUDGETS) else {}
         return type(self)(**{**self.model_dump(), **budgets, **settings})
 
 
 class EvaluateConfig(Settings):
-    """How models are measured."""
+    """Evaluation of models."""
 
     speed_sentences: Count = Field(default=512, ge=1)
-    """Sentences of dev on which speed is measured."""
+    """Number of dev sentences to measure speed on."""
     batch: Count = Field(default=32, ge=1)
-    """Sentences in a batch."""
+    """Sentences per batch."""
     max_length: Count = Field(default=128, ge=4)
-    """Longer inputs are cut to this many word pieces."""
+    """Truncate inputs to this many tokens."""

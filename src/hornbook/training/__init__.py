@@ -1,1 +1,1 @@
-"""How the student learns: relation distillation, fine-tuning and adaptation, on one Trainer."""
+"""Training: distillation, fine-tuning and adaptation, with one Trainer."""

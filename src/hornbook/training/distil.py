@@ -23,6 +23,7 @@ from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
 from hornbook.store import Artifact, Destination, StageContext, make, result_config
 from hornbook.tasks import REGRESSION
 from hornbook.training.books import check_tokens, common_task, open_book
+from hornbook.training.checkpoints import bytes_needed
 from hornbook.training.distillation import (
     Distillation,
     Learner,
@@ -36,7 +37,7 @@ from hornbook.training.objectives import Objective, Pair
 from hornbook.training.processes import make_together, process
 from hornbook.training.steps import StepDataset, StepPlan
 from hornbook.training.tokens import encode_textbook, open_tokens
-from hornbook.training.trainer import bytes_needed, train, use_bfloat16, write_log
+from hornbook.training.trainer import train, use_bfloat16, write_log
 
 VERSION = 2
 _SCALE_UNITS = 64  # units of the textbook on which the scale of a teacher's scores is measured

@@ -1,4 +1,4 @@
-"""Fitting a classifier to its task: the teacher before, the student after the distillation."""
+"""Fit a classifier to its task: the teacher before the distillation, the student after it."""
 
 import json
 import logging
@@ -27,12 +27,13 @@ from hornbook.store import MANIFEST, RUN, Artifact, Destination, StageContext, l
 from hornbook.tasks import Task, kind_version, open_task
 from hornbook.tasks.kinds import KINDS
 from hornbook.tasks.labels import Kind
+from hornbook.training.checkpoints import bytes_needed
 from hornbook.training.labels import balanced_weights, gold_loss, soft_loss
 from hornbook.training.outputs import STAGE as OUTPUTS
 from hornbook.training.outputs import Outputs, open_outputs
 from hornbook.training.processes import CELL, make_together, process
 from hornbook.training.steps import StepDataset, StepPlan
-from hornbook.training.trainer import Loss, bytes_needed, train, use_bfloat16, write_log
+from hornbook.training.trainer import Loss, Scoring, train, use_bfloat16, write_log
 
 logger = logging.getLogger("hornbook")
 
@@ -50,21 +51,21 @@ def finetune(
     seed: int = 0,
     family: FamilyConfig | None = None,
 ) -> Artifact:
-    """Fine-tune an encoder on a task's gold labels and keep the weights that are best on dev.
+    """Fine-tune an encoder on a task's gold labels and keep the weights that score best on dev.
 
-    With a grid, every combination is trained, one after the other, and the best on dev is the result.
+    With a grid, every combination is trained, one after another, and the best on dev is the result.
 
     Args:
         model: a model folder or hub name.
         task: a prepared task.
         out: the artefact's folder: a model in Hugging Face format, `log.csv` and the manifest.
-        config: learning rate, passes and the like.
+        config: learning rate, passes and so on.
         seed: of the new head, the order of the data and dropout.
-        family: what the model's configuration calls its dropouts, for a family that is not in the table.
+        family: the names of the model's dropout settings, for a family that is not in the table.
 
     Returns:
-        the artefact, stage "model". Its info: `best_dev`, at `best_step`; `share_cut`, of the train split's texts;
-        with a grid `grid`, the scores of all combinations, and `chosen`.
+        the artefact, stage "model". Its info: `best_dev`, at `best_step`; `share_cut`, the share of train texts that
+        were cut; with a grid `grid`, the scores of all combinations, and `chosen`.
 
     Raises:
         HornbookError: the model cannot be loaded or the task has no dev split.
@@ -82,16 +83,16 @@ def adapt(
     seed: int = 0,
     family: FamilyConfig | None = None,
 ) -> Artifact:
-    """Adapt a student to its task, to gold labels, a teacher's outputs or both (paper, section 2.2, step 3).
+    """Adapt a student to its task: to gold labels, a teacher's outputs or both (paper, section 2.2, step 3).
 
-    As `finetune`, with settings fit for small models.
+    Like `finetune`, with defaults for small models.
 
     Args:
         student: a distilled student, or any model folder or hub name.
         task: a prepared task.
         out: the artefact's folder.
         config: settings; `labels` says what the student is fitted to.
-        outputs: what a teacher says of the task's texts (see `teacher_outputs`), unless `labels` is gold.
+        outputs: a teacher's outputs on the task's texts (see `teacher_outputs`), unless `labels` is gold.
         seed: of the new head, the order of the data and dropout.
         family: as for `finetune`.
 
@@ -99,7 +100,7 @@ def adapt(
         the artefact, stage "model"; see `finetune`.
 
     Raises:
-        HornbookError: as `finetune`; or the outputs are missing, or those for another task.
+        HornbookError: as `finetune`; or the outputs are missing, or for another task.
     """
     config = config or AdaptConfig()
     if config.labels == GOLD:
@@ -122,7 +123,7 @@ def _fit(
     inputs = {"model": model_key(model), "task": task.key, "tokenizer": tokenizer_key(model)}
     if outputs is not None:
         if outputs.stage != OUTPUTS or outputs.manifest["inputs"]["task"] != task.key:
-            raise HornbookError(f"{outputs.path}: holds no teacher's outputs for the task {task.path}")
+            raise HornbookError(f"{outputs.path}: does not hold a teacher's outputs for the task {task.path}")
         inputs["outputs"] = outputs.key
 
     def build(context: StageContext) -> None:
@@ -138,7 +139,7 @@ def _fit(
         config={
             "seed": seed,
             "family": family_settings(family) if config.dropout is not None else None,
-            **_counted(config),
+            **_settings_for_key(config),
             **kind_version(task),
         },
         inputs=inputs,
@@ -147,8 +148,8 @@ def _fit(
     )
 
 
-def _counted(config: FinetuneConfig) -> dict[str, Any]:
-    """Return the settings that count in this run: not those for labels that are not used."""
+def _settings_for_key(config: FinetuneConfig) -> dict[str, Any]:
+    """Return the settings that affect this run: not those for labels that are not used."""
     settings = result_config(config)
     if isinstance(config, AdaptConfig) and not config.grid:
         unused = {GOLD: ("gold_weight", "temperature", "textbook_units"), TEACHER: ("gold_weight",), "both": ()}
@@ -202,15 +203,15 @@ def _build(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         classifier = load_classifier(model, task.labels, task.kind, dropout=config.dropout, family=family)
-    said = None if outputs is None else open_outputs(outputs)
+    taught = None if outputs is None else open_outputs(outputs)
     dev_set, dev_gold = encode_split(task, "dev", tokenizer, config.max_length)
     scale, layer = None, None
     if KINDS[task.kind].is_standardised:
         layer = output_layer(classifier, dev_set)
-        scale = _scale(task, config, said, centred=layer.bias is not None)
-    learned, columns = training_data(task, tokenizer, config, said, scale)
+        scale = _scale(task, config, taught, centred=layer.bias is not None)
+    learned, columns = training_data(task, tokenizer, config, taught, scale)
     if layer is not None and scale is not None and has_head_for(model, task.labels, task.kind):
-        take_up(classifier, layer, scale, learned, _wanted(columns), model)
+        take_up(classifier, layer, scale, learned, _expected_scores(columns), model)
     plan = StepPlan(learned.lengths, config.batch, seed, epochs=config.epochs)
 
     def score() -> float:
@@ -222,61 +223,65 @@ def _build(
     index, count = process()
     max_positions = config.micro_batch_tokens
     dataset = StepDataset(learned, plan, columns, max_positions=max_positions, process=index, processes=count)
+    adapt_config = config if isinstance(config, AdaptConfig) else None
     log = train(
         classifier,
         dataset,
-        task_loss(task.kind, config.temperature if isinstance(config, AdaptConfig) else 1.0),
+        task_loss(task.kind, adapt_config.temperature if adapt_config else 1.0),
         config,
-        description="adapt" if isinstance(config, AdaptConfig) else "fine-tune",
+        description="adapt" if adapt_config else "fine-tune",
         folder=context.resume,
         seed=seed,
-        score=score,
-        score_steps=config.evaluate_steps,
-        patience=config.patience,
+        scoring=Scoring(score, config.evaluate_steps, config.patience),
     )
     write_log(log, context.path / "log.csv")
     context.measured["bfloat16"] = use_bfloat16(config.precision)
     if layer is not None and scale is not None:
-        scale = fitted(classifier, layer, scale, learned, _wanted(columns))
+        scale = fitted(classifier, layer, scale, learned, _expected_scores(columns))
     with in_unit(layer, scale):
         save_model(classifier, tokenizer, context.path, config.max_length)
-    steps = int(log[-1]["step"])
+    _record(context, log, dataset, task)
+    context.counts["parameters"] = classifier.num_parameters()
+
+
+def _record(context: StageContext, log: list[dict[str, float]], dataset: StepDataset, task: Task) -> None:
+    """Record what was read and how it scored."""
+    plan, steps = dataset.plan, int(log[-1]["step"])
     tokens = sum(dataset.tokens(step) for step in range(steps)) if steps < plan.count else plan.tokens
-    context.counts = {"steps": steps, "tokens": tokens, "parameters": classifier.num_parameters()}
+    context.counts = {"steps": steps, "tokens": tokens}
     best = max((row for row in log if "score" in row), key=lambda row: row["score"])
     context.info = {
         "task": task.name,
         "metric": task.metric,
         "best_dev": best["score"],
         "best_step": int(best["step"]),
-        "share_cut": learned.cut / len(learned),
+        "share_cut": dataset.encoded.cut / len(dataset.encoded),
     }
 
 
-def _scale(task: Task, config: FinetuneConfig, said: Outputs | None, *, centred: bool) -> Scale:
-    """Return the scale on which scores are learned: that of the task's, or of a teacher's where only its count."""
-    if said is not None and isinstance(config, AdaptConfig) and config.labels == TEACHER:
-        return scale_of(said.train, f"{task.name}: the teacher's outputs on train", centred=centred)
+def _scale(task: Task, config: FinetuneConfig, taught: Outputs | None, *, centred: bool) -> Scale:
+    """Return the scale on which scores are learned: of gold scores, or of a teacher's where only these count."""
+    if taught is not None and isinstance(config, AdaptConfig) and config.labels == TEACHER:
+        return scale_of(taught.train, f"{task.name}: the teacher's outputs on train", centred=centred)
     return scale_of(task.gold("train"), f"{task.name}: train", centred=centred)
 
 
-def _wanted(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-    """Return what a regression should say of the first texts that it learns from: gold scores where they count."""
+def _expected_scores(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    """Return the scores that a regression learns for its first texts: gold scores where they count."""
     return columns[GOLD][columns[_GOLD_WEIGHT] > 0] if GOLD in columns else columns[TEACHER][:, 0]
 
 
 def training_data(
     task: Task, tokenizer: Any, config: FinetuneConfig, outputs: Outputs | None = None, scale: Scale | None = None
 ) -> tuple[Encoded, dict[str, NDArray[Any]]]:
-    """Return what a classifier learns from: token ids, and the columns of `task_loss`.
+    """Return the training data of a classifier: token ids, and the columns of `task_loss`.
 
     Args:
-        task: its train split, and its gold labels.
+        task: gives the train split and its gold labels.
         tokenizer: the classifier's.
-        config: lengths, weights of classes, and which labels count how much.
-        outputs: a teacher's; where they hold units of a textbook, these come after the train split, without gold
-            labels.
-        scale: of a regression: scores, the teacher's too, are standardised by it.
+        config: lengths, class weights, and the weights of gold labels and teacher's outputs.
+        outputs: a teacher's; units of a textbook among them come after the train split, without gold labels.
+        scale: for a regression: standardises all scores, the teacher's too.
     """
     train, gold = task.split("train"), task.gold("train")
     texts = train["text"].to_pylist()
@@ -307,10 +312,10 @@ def training_data(
 
 
 def task_loss(kind: Kind, temperature: float = 1.0) -> Loss:
-    """Return the loss of a classifier on a batch: weighted sums over its sequences, averaged.
+    """Return the loss of a classifier on a batch, averaged over its sequences.
 
-    The batch's columns: "gold" and "gold_weight", labels and what each counts; "teacher" and "teacher_weight",
-    another classifier's outputs and what each row of them counts; one of both, or both.
+    The batch's columns, one pair or both: "gold" and "gold_weight", labels and their weights; "teacher" and
+    "teacher_weight", another classifier's outputs and a weight for each row.
     """
 
     def loss(model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:

@@ -1,4 +1,4 @@
-"""What a classifier's outputs are compared with: gold labels, or another classifier's outputs."""
+"""Losses of a classifier against gold labels or another classifier's outputs."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ from hornbook.tasks.labels import Kind
 
 
 def gold_loss(kind: Kind, outputs: Tensor, gold: Tensor) -> Tensor:
-    """Return cross-entropy, binary cross-entropy of each label, or squared error; nothing is averaged.
+    """Return cross-entropy, binary cross-entropy of each label, or squared error, without averaging.
 
     Args:
-        kind: of the task.
+        kind: the kind of the task.
         outputs: logits, shape (sequences, labels); one column for a regression.
         gold: class indices or scores, shape (sequences,); for multi-label tasks 0 or 1, shape (sequences, labels).
 
@@ -31,17 +31,17 @@ def gold_loss(kind: Kind, outputs: Tensor, gold: Tensor) -> Tensor:
 
 
 def soft_loss(kind: Kind, outputs: Tensor, expected: Tensor, temperature: float) -> Tensor:
-    """Return how far outputs are from a teacher's (Hinton et al. 2015, section 2).
+    """Return the divergence of outputs from a teacher's (Hinton et al. 2015, section 2).
 
-    KL(teacher || student) of the softened outputs, times the squared temperature, so that gradients keep their size;
-    it differs from the soft cross-entropy by the teacher's own entropy, which no student can change. In multi-label
-    tasks each label is a choice of two, and the mean over labels is taken; in a regression it is the squared error.
+    KL(teacher || student) of the softened outputs, times the squared temperature, so that gradients keep their size.
+    It is the soft cross-entropy less the teacher's entropy, which does not depend on the student. In multi-label
+    tasks each label is a binary choice, averaged over labels; in a regression it is the squared error.
 
     Args:
-        kind: of the task.
+        kind: the kind of the task.
         outputs: logits, shape (sequences, labels).
         expected: the teacher's, of the same shape.
-        temperature: both are divided by it.
+        temperature: divides both.
 
     Returns:
         shape (sequences,).
@@ -56,7 +56,7 @@ def soft_loss(kind: Kind, outputs: Tensor, expected: Tensor, temperature: float)
 
 
 def _log_shares(kind: Kind, logits: Tensor) -> Tensor:
-    """Return log probabilities of classes, or for each label of its absence and presence."""
+    """Return log probabilities of classes, or of each label's absence and presence."""
     if KINDS[kind].loss == BINARY_CROSS_ENTROPY:
         logsigmoid = nn.functional.logsigmoid
         return torch.stack([logsigmoid(-logits), logsigmoid(logits)], dim=-1)
@@ -64,12 +64,12 @@ def _log_shares(kind: Kind, logits: Tensor) -> Tensor:
 
 
 def balanced_weights(kind: Kind, gold: NDArray[Any], labels: int) -> NDArray[np.float32]:
-    """Return a weight for each gold label so that all classes count the same in sum (mean 1).
+    """Return a weight for each gold label so that all classes have the same total weight (mean 1).
 
     Args:
-        kind: of the task.
+        kind: the kind of the task.
         gold: as in `gold_loss`, of the whole train split.
-        labels: how many there are.
+        labels: the number of labels.
 
     Returns:
         the shape of `gold`.
@@ -85,6 +85,6 @@ def balanced_weights(kind: Kind, gold: NDArray[Any], labels: int) -> NDArray[np.
         return np.asarray(weights[gold], np.float32)
     present = gold.mean(axis=0, keepdims=True)
     share = np.where(gold == 1, present, 1 - present)
-    # a label that all rows or none have is not learned from a weight
+    # a weight does not help with a label that all rows or none have
     both = (present > 0) & (present < 1)
     return np.where(both, 0.5 / share, 1.0).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What a teacher says of the task's own sentences and of a textbook's units: labels for students."""
+"""A teacher's outputs on the task's train split and on units of a textbook: labels for students."""
 
 import logging
 from dataclasses import dataclass
@@ -34,10 +34,10 @@ class Outputs:
     """A teacher's outputs.
 
     Attributes:
-        train: of the task's train split in its order, shape (rows, labels), in the order of the task's labels.
-        units: of a textbook's units, shape (units, labels).
+        train: for the task's train split in its order, shape (rows, labels), in the order of the task's labels.
+        units: for units of a textbook, shape (units, labels).
         texts: the units.
-        pairs: their second texts, if the task is one of pairs.
+        pairs: their second texts, if the task has pairs.
     """
 
     train: NDArray[np.float32]
@@ -57,28 +57,28 @@ def teacher_outputs(
     label_names: dict[str, str] | None = None,
     seed: int = 0,
 ) -> Artifact:
-    """Let a teacher label the task's train split, and units of a textbook drawn at random.
+    """Compute a teacher's outputs on the task's train split and on random units of a textbook.
 
-    For a task of pairs the units are set side by side, two by two.
+    For a task with pairs, two units make a pair.
 
     Args:
         teacher: a classifier: a model folder or hub name.
         task: a prepared task.
         out: the artefact's folder.
         textbook: a finished textbook, where `units` is not 0.
-        units: how many of its units to label; of a smaller textbook all.
-        max_length: longer texts are cut to this many tokens.
-        label_names: the task's name for each of the teacher's labels, where they differ.
-        seed: of the draw of units.
+        units: how many of its units to label; all of a smaller textbook.
+        max_length: truncate texts to this many tokens.
+        label_names: maps the teacher's label names to the task's, where they differ.
+        seed: of the sample of units.
 
     Returns:
         the artefact, stage "outputs".
 
     Raises:
-        HornbookError: the teacher is no classifier, or its labels are not the task's; units without a textbook.
+        HornbookError: the teacher is not a classifier, or its labels are not the task's; units without a textbook.
     """
     if units and textbook is None:
-        raise HornbookError("adapt.textbook_units: no textbook is given to draw units from")
+        raise HornbookError("adapt.textbook_units: no textbook is given to sample units from")
 
     def build(context: StageContext) -> None:
         _build(context, model_path(teacher), open_task(task), textbook, units, max_length, label_names, seed)
@@ -132,10 +132,10 @@ def _build(
                 encoded = encode(part["text"].to_pylist(), pairs, tokenizer, max_length)
                 found.append(predict(model, encoded)[:, columns])
                 counter.advance(len(part))
-            said = np.concatenate(found)
-            if name == _TRAIN and (doubt := KINDS[task.kind].doubt(task.gold("train"), said)):
+            outputs = np.concatenate(found)
+            if name == _TRAIN and (doubt := KINDS[task.kind].doubt(task.gold("train"), outputs)):
                 logger.warning("%s, train: the teacher %s", task.name, doubt)
-            values = pa.array(list(said.astype(np.float32)), pa.list_(pa.float32()))
+            values = pa.array(list(outputs.astype(np.float32)), pa.list_(pa.float32()))
             # the task has its own texts already
             kept = pa.table({"outputs": values}) if name == _TRAIN else table.append_column("outputs", values)
             pq.write_table(kept, context.path / name, compression="zstd")
@@ -144,7 +144,7 @@ def _build(
 
 
 def _drawn(textbook: Artifact, units: int, pair: bool, seed: int) -> pa.Table:
-    """Return units of a textbook as texts, or two by two as pairs, drawn at random."""
+    """Return a random sample of a textbook's units as texts, or in twos as pairs."""
     texts = [text for batch in open_textbook(textbook).batches(["text"]) for text in batch["text"].to_pylist()]
     needed = min(units * (2 if pair else 1), len(texts))
     order = np.random.default_rng(seed).permutation(len(texts))[:needed]

@@ -1,4 +1,4 @@
-"""One training in several processes, as torchrun starts them: the first writes, all compute."""
+"""Training in several processes started by torchrun: all compute, the first one writes."""
 
 import atexit
 import logging
@@ -20,7 +20,7 @@ CELL = "cell-"
 
 
 def process() -> tuple[int, int]:
-    """Return which of several processes this is, and how many there are; (0, 1) outside torchrun."""
+    """Return the number of this process, from 0, and how many there are; (0, 1) outside torchrun."""
     if not torch.distributed.is_torchelastic_launched():
         return 0, 1
     state = _joined()
@@ -29,7 +29,7 @@ def process() -> tuple[int, int]:
 
 @cache
 def _joined() -> PartialState:
-    """Join the group of processes; it is left at the end, for its threads may not outlive the interpreter."""
+    """Join the group of processes; leave it at exit, as its threads must not outlive the interpreter."""
     state = PartialState(cpu=not torch.cuda.is_available())
     atexit.register(_leave)
     return state
@@ -41,7 +41,7 @@ def _leave() -> None:
 
 
 def agreed(value: Any) -> Any:
-    """Return what the first process passed, in all of them."""
+    """Return the first process's value in all processes."""
     if process()[1] == 1:
         return value
     holder = [value]
@@ -50,17 +50,16 @@ def agreed(value: Any) -> Any:
 
 
 def wait_for_all() -> None:
-    """Wait until every process has come here."""
+    """Wait until every process is here."""
     if process()[1] > 1:
         torch.distributed.barrier()
 
 
 def make_together(out: Destination, *, build: Callable[[StageContext], None], **identity: Any) -> Artifact:
-    """Make the artefact of a training stage in all processes at once; alone, the same as `artifact.make`.
+    """Make the artefact of a training stage in all processes together; in one process, this is `store.make`.
 
-    The first process locks, writes and publishes. The others compute beside it with the same checkpoints,
-    write what they write to a folder of their own that is thrown away, and find the artefact finished.
-    All processes must see one file system.
+    The first process locks, writes and publishes. The others compute with it from the same checkpoints, write to
+    temporary folders of their own, and then find the artefact finished. All processes must share a file system.
     """
     index, count = process()
 
@@ -83,17 +82,17 @@ def make_together(out: Destination, *, build: Callable[[StageContext], None], **
         try:
             made = make(out, build=lead, **identity)
         except HornbookError as error:
-            if not isinstance(error, DiskFull):  # the others do not know of it: torchrun ends them
+            if not isinstance(error, DiskFull):  # torchrun ends the others, which do not know of it
                 agreed(None)
             raise
-        agreed(None)  # nothing is left to build; the others go on to find it finished
+        agreed(None)  # nothing is left to build; the others find it finished
         return made
-    logger.setLevel(logging.ERROR)  # the first one tells what happens
+    logger.setLevel(logging.ERROR)  # only the first one reports
     if checkpoints := agreed(None):
         with tempfile.TemporaryDirectory() as own:
             (Path(own) / RESUME).symlink_to(checkpoints)
-            # What is wrong with the input is so in all processes: wait for the first one's end. What is wrong with
-            # this one alone (its memory, say) ends it at once, and torchrun the others, who would wait for it.
+            # An error in the input occurs in all processes: wait for the first one to end. An error of this one alone
+            # (its memory, say) ends it at once, and torchrun ends the others, which would wait for it.
             try:
                 build(StageContext(Path(own)))
             except HornbookError:
@@ -104,6 +103,6 @@ def make_together(out: Destination, *, build: Callable[[StageContext], None], **
 
 
 def _worth_resuming(resume: Path) -> bool:
-    """Whether a training left a checkpoint, or a grid one or a whole cell; token ids are soon made again."""
+    """Return whether a checkpoint or a finished grid cell is left; token ids alone are quickly made again."""
     patterns = ("checkpoint-*", f"{CELL}*/{MANIFEST}", f".{CELL}*/{RESUME}/checkpoint-*")
     return any(next(resume.glob(pattern), None) for pattern in patterns)

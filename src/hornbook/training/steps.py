@@ -1,4 +1,4 @@
-"""Which sequences make an optimiser step, and how it is cut: a function of lengths, settings, seed and step alone."""
+"""Which sequences make an optimiser step, and its micro-batches: a function of lengths, settings, seed and step."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -74,7 +74,7 @@ class StepPlan:
 
 
 class MicroBatch(NamedTuple):
-    """A part of a step that is computed at once.
+    """The part of a step that one forward and backward pass computes.
 
     Attributes:
         weight: its share of the step's sequences (times the number of processes, whose gradients are averaged).
@@ -88,15 +88,15 @@ class MicroBatch(NamedTuple):
 def micro_batches(
     indices: NDArray[np.int64], lengths: NDArray[np.int64], max_positions: int
 ) -> list[NDArray[np.int64]]:
-    """Cut a step into micro-batches of sequences of like length.
+    """Cut a step into micro-batches of sequences of similar length.
 
     Args:
-        indices: the sequences of the step.
-        lengths: tokens of each sequence of the data.
-        max_positions: in a micro-batch, padding counted; a longer sequence goes alone.
+        indices: the sequences of the step, shape (sequences,).
+        lengths: tokens of each sequence of the data, shape (all sequences,).
+        max_positions: the most tokens in a micro-batch, padding counted; a longer sequence goes alone.
 
     Returns:
-        for each micro-batch the indices of its sequences, the longest first.
+        the indices of each micro-batch's sequences, the longest first.
     """
     ordered = indices[np.argsort(-lengths[indices], kind="stable")]
     cuts: list[NDArray[np.int64]] = []
@@ -120,15 +120,15 @@ class StepDataset(Dataset[list[MicroBatch]]):
         process: int = 0,
         processes: int = 1,
     ) -> None:
-        """Draw from `encoded` as `plan` says.
+        """Cut steps from `encoded` by `plan`.
 
         Args:
             encoded: the sequences.
-            plan: which of them make a step.
-            columns: what else goes into a batch, by name; arrays with one row for each sequence.
-            max_positions: in a micro-batch, padding counted.
-            process: which of several processes this is; each takes every so-manieth sequence of a step.
-            processes: how many there are.
+            plan: which of them make up each step.
+            columns: further tensors of a batch, by name; arrays with one row for each sequence.
+            max_positions: the most tokens in a micro-batch, padding counted.
+            process: the number of this process, from 0; each takes every `processes`-th sequence of a step.
+            processes: the number of processes.
         """
         self.encoded, self.plan, self.columns = encoded, plan, columns or {}
         self.max_positions, self.process, self.processes = max_positions, process, processes
@@ -159,7 +159,7 @@ class StepDataset(Dataset[list[MicroBatch]]):
         return batch | {name: torch.from_numpy(values[indices]) for name, values in self.columns.items()}
 
 
-def only(items: Sequence[list[MicroBatch]]) -> list[MicroBatch]:
-    """Return the one item there is: a step comes out of the dataset whole, so nothing is left to collate."""
+def unwrap_step(items: Sequence[list[MicroBatch]]) -> list[MicroBatch]:
+    """Return the only item: the dataset gives whole steps, so there is nothing to collate."""
     (item,) = items
     return item

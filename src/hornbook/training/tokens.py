@@ -1,4 +1,4 @@
-"""A textbook as token ids, made once for all students and seeds; short units may be joined."""
+"""A textbook as token ids, made once for all students and seeds, with optional packing of short units."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from hornbook.textbook import Textbook, open_textbook
 STAGE = "tokens"
 VERSION = 2
 ENCODED = "tokens.arrow"
-# What the tokenizer makes of a unit takes some hundred times its text while a batch is at work.
+# During tokenisation a unit takes some hundred times the memory of its text.
 _BATCH_UNITS = 4096
 
 Pack = Literal["none", "length", "pairs"]
@@ -27,22 +27,21 @@ Pack = Literal["none", "length", "pairs"]
 def encode_textbook(
     textbook: Artifact | Path | str, model: Model, out: Destination, max_length: int = 128, pack: Pack = "none"
 ) -> Artifact:
-    """Turn a textbook into a teacher's token ids, once for all students and seeds.
+    """Tokenise a textbook for a teacher, once for all students and seeds.
 
     Args:
         textbook: a finished textbook.
-        model: whose tokenizer it is.
+        model: the model whose tokenizer to use.
         out: the artefact's folder.
-        max_length: longer sequences are cut to this many tokens; to fewer if the model has positions for no more.
+        max_length: truncate sequences to this many tokens, to fewer if the model has fewer positions.
         pack: how units become sequences. `none`: each is one. `length`: neighbours are joined with a space while
             their tokens fit `max_length`. `pairs`: two neighbours become the two segments of one.
 
     Returns:
-        the artefact, stage "tokens". Its counts: `units`, `sequences`, `tokens`, and `cut`, the sequences that were
-        longer than allowed and lost their end.
+        the artefact, stage "tokens". Its counts: `units`, `sequences`, `tokens`, and `cut`, the truncated sequences.
 
     Raises:
-        HornbookError: the textbook is not there or changed, or it holds pairs, which cannot be packed.
+        HornbookError: the textbook is missing or changed, or it holds pairs, which cannot be packed.
     """
     textbook = textbook if isinstance(textbook, Artifact) else load(textbook, "textbook")
 
@@ -77,7 +76,7 @@ def encode_textbook(
 
 
 def open_tokens(tokens: Artifact, pad: int) -> Encoded:
-    """Return the token ids of a textbook, memory-mapped, to be padded with `pad`.
+    """Return the token ids of a textbook, memory-mapped, with `pad` for padding.
 
     Raises:
         HornbookError: the file is missing or changed.
@@ -86,13 +85,13 @@ def open_tokens(tokens: Artifact, pad: int) -> Encoded:
 
 
 def packed(texts: Iterable[Texts], tokenizer: Any, max_length: int, pack: Pack) -> Iterator[Texts]:
-    """Join neighbouring units, as `pack` says (see `encode_textbook`); how they come in batches changes nothing.
+    """Join neighbouring units (see `encode_textbook`); the result does not depend on the batches.
 
     Args:
-        texts: batches of units, with no second texts where they are to be joined.
+        texts: batches of units, without second texts if they are to be joined.
         tokenizer: a fast tokenizer.
-        max_length: of a sequence, special tokens included.
-        pack: how.
+        max_length: tokens of a sequence, special tokens included.
+        pack: how to join them.
     """
     if pack == "none":
         yield from texts
@@ -133,12 +132,12 @@ def _by_twos(texts: Iterable[Texts]) -> Iterator[Texts]:
 
 
 def _token_counts(units: Sequence[str], tokenizer: Any) -> list[int]:
-    """Return how many tokens each unit has after a space, special tokens not counted."""
+    """Return the number of tokens of each unit after a space, without special tokens."""
     backend = tokenizer.backend_tokenizer
-    # It remembers from the last call how to cut.
+    # It keeps the truncation and padding of its last call.
     backend.no_truncation()
     backend.no_padding()
-    # A word may be another token after a space than at a text's beginning (RoBERTa).
+    # A word after a space may be another token than at the start of a text (RoBERTa).
     spaced = [f" {unit}" for unit in units]
     return [len(encoding) for encoding in backend.encode_batch_fast(spaced, add_special_tokens=False)]
 
@@ -156,9 +155,9 @@ def _texts(book: Textbook, pack: Pack, counter: Counter) -> Iterator[Texts]:
 
 
 def max_tokens_read(model: Model, max_length: int) -> int:
-    """Return how many tokens of a sequence the model takes, `max_length` or fewer.
+    """Return the most tokens of a sequence that the model takes, at most `max_length`.
 
-    Of a model that is not made yet we suppose that it takes all.
+    A model that is not made yet counts as taking `max_length`.
     """
     if isinstance(model, Artifact) and model.planned:
         return max_length

@@ -6,7 +6,6 @@ from typing import Any, Self
 from torch import Tensor
 
 from hornbook.errors import HornbookError
-from hornbook.models.families import key_widths
 from hornbook.models.probe import check_attention
 from hornbook.models.taps import PROJECTIONS, Taps, projection_taps
 from hornbook.training.objectives.base import Objective, Pair
@@ -34,23 +33,17 @@ class Attention(Objective):
         """Return the objective on `distil.teacher_layer`, by default the teacher's last, and the student's last.
 
         Raises:
-            HornbookError: the numbers of heads differ, several queries share a key, or the attention of the family
-                is not that of queries and keys alone.
+            HornbookError: the numbers of heads differ, or the attention of the family is not that of queries and keys
+                alone (see `check_attention`).
         """
         own, its = pair.student_sizes, pair.teacher_sizes
         if own.heads != its.heads:
             raise HornbookError(
                 f"distil.objectives: attention needs as many heads in the student ({own.heads}) as in the teacher "
                 f"({its.heads}); set student.heads to {its.heads} (it must divide the width {own.hidden}), or take "
-                "relations, which need not"
+                "relations"
             )
         for config in (pair.teacher, pair.student):
-            queries, keys = key_widths(config, pair.family)
-            if queries != keys:
-                raise HornbookError(
-                    f"distil.objectives: attention needs a key for each query, but in this {config.model_type} model "
-                    "several share one; take relations"
-                )
             check_attention(config, pair.family)
         return cls(its.heads, pair)
 
