@@ -254,7 +254,8 @@ class RunResult:
         """Return the content of `report.json`."""
         from hornbook.results.files import as_json
 
-        return as_json(self)
+        content: dict[str, Any] = as_json(self)
+        return content
 
     def _repr_html_(self) -> str:
         from hornbook.results.notebook import run_html
@@ -296,7 +297,8 @@ class ExperimentResult:
         """Return the content of `experiment.json`."""
         from hornbook.results.files import as_json
 
-        return as_json(self)
+        content: dict[str, Any] = as_json(self)
+        return content
 
     def _repr_html_(self) -> str:
         from hornbook.results.notebook import experiment_html

@@ -158,7 +158,7 @@ def _task_verdict(rows: Sequence[CellResult], cells: Sequence[CellSummary], scor
     if len({frozenset(cell.seeds) for cell in cells}) > 1:
         return "not all cells have the same seeds yet, so none is called the best."
     ranked = sorted(cells, key=lambda cell: -cell.dev.mean)
-    names = _names(cells)
+    names = _Names(cells)
     best = ranked[0]
     ahead = [(cell, _between(rows, best, cell, scores)) for cell in ranked[1:]]
     text = f"{names(best)} scored best, {percent(best.dev.mean)}% {best.metric} on dev"
@@ -170,7 +170,7 @@ def _task_verdict(rows: Sequence[CellResult], cells: Sequence[CellSummary], scor
     ties = [cell for cell, between in ahead if not between.clear]
     second, lead = ahead[0]
     if ties and len(ties) == len(ahead) and len(ahead) > 1:
-        return f"{text}; none of the {len(ahead)} others is clearly below it."
+        return f"{text}; no other is clearly below it."
     if ties:
         shown = [names(cell) for cell in ties[:_NAMED_TIES]]
         shown += [f"{len(ties) - _NAMED_TIES} more"] if len(ties) > _NAMED_TIES else []
@@ -192,11 +192,7 @@ def _between(rows: Sequence[CellResult], a: CellSummary, b: CellSummary, scores:
 
 
 def _points(between: Difference) -> str:
-    return f"{percent(between.mean)} points ({percent(between.low)} to {percent(between.high)})"
-
-
-def _names(cells: Sequence[CellSummary]) -> "_Names":
-    return _Names(cells)
+    return f"{percent(between.mean)} points (95% interval {percent(between.low)} to {percent(between.high)})"
 
 
 class _Names:
@@ -207,11 +203,12 @@ class _Names:
         self._usual = {axis: _most_common([cell.at[axis] for cell in cells]) for axis in self._axes}
 
     def __call__(self, cell: CellSummary) -> str:
-        parts = [cell_value(axis, cell.at[axis]) for axis in self._axes if cell.at[axis] != self._usual[axis]]
-        if TEXTBOOK in self._axes:
-            parts = [part for part in parts if part != str(cell.at[TEXTBOOK])]
-            parts.insert(0, str(cell.at[TEXTBOOK]))
-        return ", ".join(parts) or ", ".join(cell_value(axis, cell.at[axis]) for axis in self._axes)
+        axes = [axis for axis in self._axes if axis != TEXTBOOK and cell.at[axis] != self._usual[axis]]
+        parts = [cell_value(axis, cell.at[axis]) for axis in axes]
+        if TEXTBOOK in cell.at:
+            others = f" ({', '.join(parts)})" if parts else ""
+            return f"{cell.at[TEXTBOOK]}{others}"
+        return ", ".join(parts or (cell_value(axis, cell.at[axis]) for axis in self._axes))
 
 
 def _most_common(values: Sequence[AxisValue]) -> AxisValue | None:
