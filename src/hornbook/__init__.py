@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hornbook.demo import quickstart
     from hornbook.errors import HornbookError
     from hornbook.evaluation.evaluate import evaluate
-    from hornbook.pipeline import run
+    from hornbook.pipeline.run import run
     from hornbook.recipe import load_recipe
     from hornbook.store import Artifact, load
     from hornbook.tasks import prepare

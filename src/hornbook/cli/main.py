@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +13,9 @@ from hornbook.cli.command import Answer, Commands, command, overrides, with_sett
 from hornbook.errors import HornbookError
 from hornbook.machine import hub
 from hornbook.machine import load as machine
+
+if TYPE_CHECKING:
+    from hornbook.experiment import ExperimentPlan
 
 app = typer.Typer(
     name="hornbook",
@@ -96,57 +100,39 @@ def _experiment(
     quiet: bool = False,
 ) -> Answer:
     """Run a grid of recipes that differ in some settings; what is finished, or shared, is not computed again."""
-    from rich.markdown import Markdown
-
     from hornbook import experiment
-    from hornbook.report import EXPERIMENT
-    from hornbook.report.grid import differences, grid_markdown, grid_table, varying
-    from hornbook.report.textbooks import comparison_markdown
-    from hornbook.store import write_json, write_text
+    from hornbook.report.tables.grids import experiment_table
 
     settings = settings_of.load_experiment(file)
     cells = experiment.cells(settings, file)
-    results = experiment.Results.read(file.parent / settings.results if settings.results else None)
     if dry_run:
-        planned = experiment.plan(cells, runs, results)
+        finished = experiment.FinishedCells.read(file.parent / settings.results if settings.results else None)
+        return _planned(experiment.plan(cells, runs, finished), quiet)
+    machine.settle(cells[0].recipe.threads)
+    result = experiment.run_experiment(file, runs, cluster=cluster, allow_many=yes)
+    if result.rows:
+        _print(experiment_table(result), quiet)
+        table = result.folder / experiment.TABLE
+        _say(f"table: {table}; HTML report: run `hornbook report {result.folder}`", quiet)
+    _say_failed("failed", result.failed, quiet)
+    return {name: value for name, value in result.as_json().items() if name in ("rows", "failed")}
+
+
+def _planned(plan: "ExperimentPlan", quiet: bool) -> Answer:
+    """Print the plan of an experiment."""
+    _say(
+        f"{plan.cells} cells, {plan.finished} finished; {plan.stages} stages, {plan.shared} of them shared by cells, "
+        f"{plan.missing} to do, about {plan.seconds / 60:.0f} min",
+        quiet,
+    )
+    if plan.waiting:
         _say(
-            f"{planned['cells']} cells, {planned['finished']} finished; {planned['stages']} stages, "
-            f"{planned['shared']} of them shared by cells, {planned['missing']} to do, about "
-            f"{planned['seconds'] / 60:.0f} min",
+            f"{plan.waiting} cells are not in the plan, for {hub.why_not()}; out of reach: "
+            f"{', '.join(plan.unreachable)}",
             quiet,
         )
-        if planned["waiting"]:
-            _say(
-                f"{planned['waiting']} cells are not in the plan, for {hub.why_not()}; out of reach: "
-                f"{', '.join(planned['unreachable'])}",
-                quiet,
-            )
-        _say_failed("cannot run", planned["failed"], quiet)
-        return planned
-    if len(cells) > settings.most_cells and not yes:
-        most = settings.most_cells
-        raise HornbookError(f"{file}: {len(cells)} cells are more than most_cells ({most}); see --dry-run, say --yes")
-    machine.settle(cells[0].recipe.threads if cells else None)
-    rows = experiment.run(cells, runs, results, cluster=cluster)
-    axes = tuple(settings.axes)
-    if rows:
-        shown: Any
-        if settings.measure == "textbooks":
-            told = comparison_markdown(rows, axes)
-            shown = Markdown(told)
-        else:
-            apart = varying(rows, axes)
-            pairs = differences(rows, results.gold, apart)
-            told, shown = grid_markdown(rows, pairs, apart), grid_table(rows, pairs, apart)
-        table = runs / settings.name / "experiment.md"
-        table.parent.mkdir(parents=True, exist_ok=True)
-        write_text(table, told)
-        whole = {"name": settings.name, "axes": axes, "rows": rows, "gold": results.gold, "failed": results.failed}
-        write_json(table.with_name(EXPERIMENT), whole)
-        _print(shown, quiet)
-        _say(f"table: {table}; a page of it: hornbook report {table.parent}", quiet)
-    _say_failed("failed", results.failed, quiet)
-    return {"rows": rows, "failed": results.failed}
+    _say_failed("cannot run", plan.failed, quiet)
+    return asdict(plan)
 
 
 def _say_failed(what: str, failed: Mapping[str, str], quiet: bool) -> None:
@@ -174,9 +160,7 @@ def _report(
     """Write a page that opens anywhere: how good the student is, what its textbook is like, what to try next."""
     from hornbook.report.page import write_report
 
-    place = runs[0]
-    beside = place / "report.html" if place.is_dir() else place.with_name(f"report-{place.stem}.html")
-    page, twin = write_report(runs, out or beside)
+    page, twin = write_report(runs, out)
     _say(f"{page} ({page.stat().st_size / 1e6:.1f} MB), {twin}", quiet)
     return {"page": str(page), "markdown": str(twin)}
 
@@ -281,7 +265,7 @@ def _textbook_show(
     quiet: bool = False,
 ) -> Answer:
     """Look inside a textbook: what anchors draw, with the matching terms marked, or some of its units."""
-    from hornbook.report.show import view_table
+    from hornbook.report.tables.view import view_table
     from hornbook.textbook import open_textbook
     from hornbook.textbook.inspect.view import view
 
@@ -304,18 +288,21 @@ def _textbook_stats(
 ) -> Answer:
     """Say what textbooks hold, how rich they are, and how near to each other and to a task."""
     from hornbook.pipeline import STORE
-    from hornbook.report.textbooks import statistics_tables
+    from hornbook.report.tables.textbooks import statistics_tables
+    from hornbook.results.files import from_json
+    from hornbook.results.inspection import TextbookComparison
     from hornbook.textbook.inspect.statistics import statistics
 
     _refuse_idle("--task", task, [_TASK_OPTIONS.get(name, name) for name in task_settings])
     prepared = _prepared(task, runs / "task", task_settings) if task else None
     # Where `textbook build` keeps what it shares lies beside them, and in what BOOKS/* stands for.
     found = statistics([book for book in books if book.name != STORE], prepared)
-    _print(statistics_tables(found), quiet)
+    compared = from_json(TextbookComparison, found)
+    _print(statistics_tables(compared), quiet)
     if plots is not None:
-        from hornbook.report.charts import write_charts
+        from hornbook.report.charts.textbooks import write_charts
 
-        for path in write_charts(found, plots):
+        for path in write_charts(compared, plots):
             _say(f"plot: {path}", quiet)
     return found
 
@@ -467,22 +454,24 @@ def _ran(
 ) -> Answer:
     """Run a recipe, or plan it; print the table that goes with it."""
     from hornbook import pipeline
-    from hornbook.report.tables import plan_table, results_table
+    from hornbook.report.tables.runs import plan_table, results_table
+    from hornbook.results import REPORT
+    from hornbook.results.files import as_json
 
     if dry_run:
         with hub.briefly():
             stages, free = pipeline.plan(recipe, runs), pipeline.free_megabytes(runs)
         _print(plan_table(stages, free), quiet)
-        return {"stages": stages, "free_megabytes": free}
+        return {"stages": as_json(stages), "free_megabytes": free}
     started = time.monotonic()
     machine.settle(recipe.threads)
-    outcome = pipeline.run(recipe, runs, cluster=cluster, jobs=jobs)
-    _print(results_table(outcome.rows), quiet)
-    for remark in outcome.remarks:
+    result = pipeline.run(recipe, runs, cluster=cluster, jobs=jobs)
+    _print(results_table(result.rows), quiet)
+    for remark in result.remarks:
         _say(remark, quiet)
-    _say(f"report: {outcome.folder / pipeline.REPORT} ({pipeline.timed(started)})", quiet)
-    _say(f"a page of it: hornbook report {outcome.folder}", quiet)
-    return outcome.as_json()
+    _say(f"report: {result.folder / REPORT} ({pipeline.timed(started)})", quiet)
+    _say(f"HTML report: run `hornbook report {result.folder}`", quiet)
+    return result.as_json()
 
 
 def _refuse_idle(needs: str, there: object, given: Sequence[str]) -> None:
@@ -523,7 +512,7 @@ def _mapping(text: str | None, flag: str, form: str) -> dict[Any, Any] | None:
 
 
 def _made(artifact: Any, quiet: bool) -> Answer:
-    from hornbook.report.summary import amount
+    from hornbook.results.words import amount
     from hornbook.tasks.metrics import ERRORS
     from hornbook.tasks.task import score_name
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from hornbook.errors import HornbookError
 from hornbook.machine import load as machine
-from hornbook.pipeline.stages import student, students
+from hornbook.pipeline.stages import run_student, students
 from hornbook.recipe import Recipe, validate
 from hornbook.store import Store
 
@@ -68,7 +68,7 @@ def side_by_side(recipe: Recipe, store: Store, jobs: int) -> None:
 
 def _is_finished(recipe: Recipe, dry: Store, one: Student) -> bool:
     dry.requested.clear()
-    student(recipe, dry, *one)
+    run_student(recipe, dry, *one)
     return not any(artifact.planned for artifact in dry.requested)
 
 
@@ -173,7 +173,7 @@ def _named(name: str, seed: int) -> str:
 
 def _made(recipe: Recipe, store: Store, name: str, seed: int) -> dict[str, str]:
     try:
-        student(recipe, store, name, seed)
+        run_student(recipe, store, name, seed)
     except Exception as error:  # whatever it is, who asked must hear of it
         logger.debug("%s", error, exc_info=True)
         said = " ".join(str(error).split())

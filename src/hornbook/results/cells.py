@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hornbook.results.differences import SEED, TASK
-from hornbook.results.rows import AxisValue, CellResult, Spread
+from hornbook.results.rows import AxisValue, CellResult, FinishedCell, Spread
 from hornbook.results.summary import spread_of
 from hornbook.tasks.glue import GLUE, glue_average
 
@@ -61,7 +61,7 @@ class Configuration:
     average: Average | None
 
 
-def varying(rows: Sequence[CellResult], axes: Sequence[str]) -> tuple[str, ...]:
+def varying(rows: Sequence[FinishedCell], axes: Sequence[str]) -> tuple[str, ...]:
     """Return the axes with more than one value: the others say the same of every cell."""
     return tuple(axis for axis in axes if len({row.at[axis] for row in rows}) > 1)
 

@@ -104,11 +104,11 @@ def _cell_kind(cell: Any) -> str:
     return "textbooks" if isinstance(cell, TextbookCellResult) else "scores"
 
 
-Cell = CellResult | TextbookCellResult
+FinishedCell = CellResult | TextbookCellResult
 AnyCell = Annotated[
     Annotated[CellResult, Tag("scores")] | Annotated[TextbookCellResult, Tag("textbooks")], Discriminator(_cell_kind)
 ]
-"""A `Cell` as it stands in JSON: one with `statistics` measured textbooks."""
+"""A `FinishedCell` as it stands in JSON: one with `statistics` measured textbooks."""
 
 
 @dataclass(frozen=True)
