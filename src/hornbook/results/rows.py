@@ -85,6 +85,15 @@ class CellResult(ModelResult):
     minutes: float
     predicted: Compact
     teachers: tuple[TeacherScore, ...] = ()
+    # What a row of an earlier version may lack; no table of an experiment shows it.
+    name: str = ""
+    textbook: str | None = None
+    parameters: int = 0
+    test: float | None = None
+    calibration_error: float | None = None
+    share_cut: float = 0.0
+    sentences_per_second: float = 0.0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ _STILL_FALLS = 0.02
 _FEW_EXAMPLES = 500
 _FEWEST_POINTS = 10
 _NO_TEXTBOOK = "none"
+_NAMES = {_NO_TEXTBOOK: "no distillation"}
 _NAMED_TIES = 3
 
 
@@ -145,39 +146,39 @@ def task_verdicts(rows: Sequence[CellResult], axes: Sequence[str], scores: Resam
         scores: of the rows, see `differences.resampled_cells`.
     """
     cells = summarise_cells(rows, axes)
+    named = [axis for axis in axes if axis not in {SEED, TASK}]
     lines = []
     for task in tasks_of(cells):
         same = [cell for cell in cells if cell.task == task]
         if len(same) > 1:
-            text = _task_verdict(rows, same, scores)
+            text = _task_verdict(rows, same, named, scores)
             lines.append(f"{task}: {text}" if TASK in axes else f"{text[0].upper()}{text[1:]}")
     return lines
 
 
-def _task_verdict(rows: Sequence[CellResult], cells: Sequence[CellSummary], scores: Resampled) -> str:
+def _task_verdict(
+    rows: Sequence[CellResult], cells: Sequence[CellSummary], axes: Sequence[str], scores: Resampled
+) -> str:
     if len({frozenset(cell.seeds) for cell in cells}) > 1:
         return "not all cells have the same seeds yet, so none is called the best."
-    ranked = sorted(cells, key=lambda cell: -cell.dev.mean)
-    names = _Names(cells)
-    best = ranked[0]
-    ahead = [(cell, _between(rows, best, cell, scores)) for cell in ranked[1:]]
-    text = f"{names(best)} scored best, {percent(best.dev.mean)}% {best.metric} on dev"
-    if best.at.get(TEXTBOOK) != _NO_TEXTBOOK:
-        text = text.replace(" scored ", " taught ", 1)
-    floor = [pair for pair in ahead if _is_floor_of(pair[0], best)]
-    if floor:
-        text += f", {_points(floor[0][1])} above no distillation"
-    ties = [cell for cell, between in ahead if not between.clear]
-    second, lead = ahead[0]
-    if ties and len(ties) == len(ahead) and len(ahead) > 1:
-        return f"{text}; no other is clearly below it."
+    best, *others = sorted(cells, key=lambda cell: -cell.dev.mean)
+    names = {id(cell): name for cell, name in zip(cells, _names(cells, axes), strict=True)}
+    ahead = [(cell, _between(rows, best, cell, scores)) for cell in others]
+    ties = [names[id(cell)] for cell, between in ahead if not between.clear]
+    text = f"{percent(best.dev.mean)}% {best.metric} on dev"
+    if floor := [between for cell, between in ahead if _is_floor_of(cell, best)]:
+        text += f", {_points(floor[0])} above {_NAMES[_NO_TEXTBOOK]}"
+    if len(ties) == len(ahead):
+        return f"no clear winner; {names[id(best)]} has the best mean, {text}."
+    verb = "scored" if best.at.get(TEXTBOOK) == _NO_TEXTBOOK else "taught"
+    text = f"{names[id(best)]} {verb} best, {text}"
     if ties:
-        shown = [names(cell) for cell in ties[:_NAMED_TIES]]
-        shown += [f"{len(ties) - _NAMED_TIES} more"] if len(ties) > _NAMED_TIES else []
-        return f"{text}; not clearly ahead of {listed(shown)}."
-    if floor and second is floor[0][0]:
-        return f"{text}, clearly."
-    return f"{text}, clearly ahead of all others: the next is {names(second)}, {_points(lead)} below."
+        more = [f"{len(ties) - _NAMED_TIES} more"] if len(ties) > _NAMED_TIES else []
+        return f"{text}; not clearly ahead of {listed([*ties[:_NAMED_TIES], *more])}."
+    second, lead = ahead[0]
+    if _is_floor_of(second, best):
+        return f"{text}, clearly ahead of all others."
+    return f"{text}; clearly ahead of all others, {_points(lead)} above the next, {names[id(second)]}."
 
 
 def _is_floor_of(cell: CellSummary, best: CellSummary) -> bool:
@@ -195,20 +196,18 @@ def _points(between: Difference) -> str:
     return f"{percent(between.mean)} points (95% interval {percent(between.low)} to {percent(between.high)})"
 
 
-class _Names:
-    """Short names of cells: the textbook, and what else is not as in most cells of the task."""
-
-    def __init__(self, cells: Sequence[CellSummary]) -> None:
-        self._axes = [axis for axis in cells[0].at if axis not in {SEED, TASK}]
-        self._usual = {axis: _most_common([cell.at[axis] for cell in cells]) for axis in self._axes}
-
-    def __call__(self, cell: CellSummary) -> str:
-        axes = [axis for axis in self._axes if axis != TEXTBOOK and cell.at[axis] != self._usual[axis]]
-        parts = [cell_value(axis, cell.at[axis]) for axis in axes]
-        if TEXTBOOK in cell.at:
-            others = f" ({', '.join(parts)})" if parts else ""
-            return f"{cell.at[TEXTBOOK]}{others}"
-        return ", ".join(parts or (cell_value(axis, cell.at[axis]) for axis in self._axes))
+def _names(cells: Sequence[CellSummary], axes: Sequence[str]) -> list[str]:
+    """Return short names of cells: the textbook, and what differs from most cells of the task."""
+    usual = {axis: _most_common([cell.at[axis] for cell in cells]) for axis in axes}
+    names = []
+    for cell in cells:
+        parts = [f"{axis} {cell.at[axis]}" for axis in axes if axis != TEXTBOOK and cell.at[axis] != usual[axis]]
+        if TEXTBOOK in axes:
+            textbook = str(cell.at[TEXTBOOK])
+            parts.insert(0, _NAMES.get(textbook, textbook))
+        first, *others = parts or [f"{axis} {cell.at[axis]}" for axis in axes]
+        names.append(f"{first} ({', '.join(others)})" if others else first)
+    return names
 
 
 def _most_common(values: Sequence[AxisValue]) -> AxisValue | None:
@@ -217,8 +216,3 @@ def _most_common(values: Sequence[AxisValue]) -> AxisValue | None:
     if not isinstance(value, str) or (others and others[0][1] == count):
         return None
     return value
-
-
-def cell_value(axis: str, value: AxisValue) -> str:
-    """Return a value with its axis, unless it speaks for itself."""
-    return str(value) if axis in {TASK, TEXTBOOK} else f"{axis} {value}"
