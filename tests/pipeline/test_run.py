@@ -12,7 +12,6 @@ from transformers import pipeline as transformers_pipeline
 
 from hornbook import pipeline
 from hornbook.errors import HornbookError
-from hornbook.pipeline.inspection import inspect
 from hornbook.recipe import AugmentedConfig, Recipe, validate
 from hornbook.report.page import write_report
 from hornbook.results import RunResult, read_results
@@ -57,13 +56,11 @@ def test_the_general_textbook_is_as_large_as_the_contextualized_one(outcome):
 
 
 def test_a_run_that_stops_leaves_no_report_of_an_earlier_recipe(outcome, recipe, runs, tmp_path, monkeypatch):
-    def stopped(made, store):
-        if not store.dry:
-            raise KeyboardInterrupt
-        return inspect(made, store)
+    def stopped(recipe, store, **more):
+        raise KeyboardInterrupt
 
     shutil.copytree(runs / "small", tmp_path / "small", symlinks=True)
-    monkeypatch.setattr(sys.modules["hornbook.pipeline.run"], "inspect", stopped)
+    monkeypatch.setattr(sys.modules["hornbook.pipeline.run"], "run_stages", stopped)
     with pytest.raises(KeyboardInterrupt):
         pipeline.run(recipe, tmp_path)
     assert not (tmp_path / "small" / "report.json").exists()
@@ -99,7 +96,7 @@ def test_the_inspection_holds_what_the_page_shows(outcome):
     assert distilled == {(name, seed) for name in ("general", "contextualized") for seed in (0, 1)}
     adapted = {point.model for point in found.curves if point.stage == "adapt"}
     assert adapted == {"teacher", "general", "contextualized", "undistilled"}
-    assert [book.name for book in found.statistics.books] == ["task", "contextualized", "general"]
+    assert [book.name for book in found.statistics.books] == ["contextualized", "general"]
     assert len(found.anchors["contextualized"]) == 40
     assert sum(one.share for one in found.calibration if one.model == "teacher") == pytest.approx(1)
 
