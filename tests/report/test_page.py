@@ -256,6 +256,15 @@ def test_an_experiment_is_reported_alone(tmp_path):
         write_report([path, run_of(TEACHER)], tmp_path / "page.html")
 
 
+def test_the_package_itself_can_be_called(tmp_path):
+    import hornbook.report
+
+    run = run_of(TEACHER, row("drawn", 0.8, "9 units"))
+    page, twin = hornbook.report(run, tmp_path / "films.html")
+    assert (page, twin) == (tmp_path / "films.html", tmp_path / "films.md")
+    assert "# films" in twin.read_text("utf-8")
+
+
 def test_the_command_and_a_run_after_it(finished_run):
     from hornbook import pipeline
 

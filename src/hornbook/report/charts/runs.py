@@ -192,7 +192,7 @@ def grid_chart(cells: Sequence[CellSummary], axes: Sequence[str]) -> Chart:
         for name, cell in zip(names, cells, strict=True)
         for seed, score in zip(cell.seeds, cell.by_seed, strict=True)
     ]
-    base = chart_of(points).encode(alt.Y("cell:N", title=None, sort=names))
+    base = chart_of(points).encode(alt.Y("cell:N", title=None, sort=names, axis=alt.Axis(labelLimit=320)))
     ticks = base.mark_tick(thickness=2, opacity=0.55, size=12, color="#56B4E9").encode(
         alt.X("score:Q", title=metric, scale=alt.Scale(zero=False)),
         tooltip=[alt.Tooltip("cell:N"), alt.Tooltip("seed:N"), alt.Tooltip("score:Q", format=".1f")],
