@@ -10,14 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from hornbook import experiment
+from hornbook.cli.main import app
 from hornbook.errors import DiskFull, HornbookError
 from hornbook.experiment import FinishedCells, execute
 from hornbook.experiment.plan import key_of
 from hornbook.recipe import load_experiment
 from hornbook.report.tables.textbooks import comparison_markdown
 from hornbook.results import read_results
+from hornbook.results.files import as_json
 from hornbook.store import Store, make
 from hornbook.training import chain
 from hornbook.training import finetune as finetune_module
@@ -200,6 +203,19 @@ def test_an_experiment_from_python_leaves_the_files_of_the_command(finished, fol
     assert experiment.run_experiment(settings, folder / "runs", beside=folder) == result
     with pytest.raises(HornbookError, match=r"8 cells are more than most_cells \(4\)"):
         experiment.run_experiment(settings.model_copy(update={"most_cells": 4}), folder / "runs", beside=folder)
+
+
+def test_the_command_prints_what_python_returns(finished, folder):
+    words = ["experiment", str(folder / "grid.yaml"), "--runs", str(folder / "runs")]
+    answer = CliRunner().invoke(app, [*words, "--json"])
+    assert answer.exit_code == 0, answer.output
+    _, rows, _ = finished
+    assert json.loads(answer.stdout.splitlines()[-1]) == {"rows": as_json(tuple(rows)), "failed": {}}
+    shown = CliRunner().invoke(app, words).stdout
+    assert "best" in shown.splitlines()[0] or "no clear winner" in shown.lower().splitlines()[0]
+    assert f"table: {folder / 'runs' / 'small' / 'experiment.md'}" in shown
+    planned = CliRunner().invoke(app, [*words, "--dry-run"]).stdout
+    assert planned.startswith("8 cells, 8 finished; 32 stages, 10 of them shared by cells, 0 to do")
 
 
 def test_a_stage_that_fails_is_not_tried_again_for_every_cell(folder, tmp_path, monkeypatch):

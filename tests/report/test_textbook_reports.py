@@ -53,7 +53,7 @@ def test_tables_hold_the_figures():
         "in samples of 1,000 words, as many as task has",
         "60.0 ± 1.5",
         "64.5",
-        "Drawn most often into drawn",
+        "Retrieved most often into drawn",
     ):
         assert part in text
 

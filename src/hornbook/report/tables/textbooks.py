@@ -24,7 +24,7 @@ _IN_COMMON = "words in common among the 5,000 most frequent, stop words left out
 
 
 def statistics_tables(found: TextbookComparison) -> Group:
-    """Return textbooks side by side: contents, how anchors drew, Distinct-n, overlap, most-drawn units."""
+    """Return textbooks side by side: contents, retrieval, Distinct-n, overlap, units retrieved most often."""
     parts: list[RenderableType] = [_contents(found.books)]
     if drawn := [book for book in found.books if book.kind == "contextualized"]:
         parts.append(_drawn(drawn))
@@ -236,7 +236,7 @@ def _most_drawn(book: TextbookContents) -> Group:
     for unit in book.most_drawn:
         text = unit.text if len(unit.text) <= _SHORTENED else f"{unit.text[: _SHORTENED - 1]}…"
         table.add_row(f"{unit.anchors:,}", f"{unit.score:.1f}", _as_it_is(unit.source or ""), _as_it_is(text))
-    return Group(_as_it_is(f"Drawn most often into {book.name}"), table)
+    return Group(_as_it_is(f"Retrieved most often into {book.name}"), table)
 
 
 def _as_it_is(text: str) -> Text:
