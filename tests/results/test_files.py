@@ -15,7 +15,7 @@ from hornbook.results import LOGITS, RELEASED, TF_IDF, UNDISTILLED, read_results
 from hornbook.results.cells import average_name, configurations, varying
 from hornbook.results.files import as_json, from_json, write_experiment, write_run
 from hornbook.results.inspection import Anchor, CalibrationBin, CurvePoint, DrawnUnit, Inspection, Mistake
-from hornbook.store import write_json
+from hornbook.store import make, write_json
 from hornbook.tasks.glue import GLUE
 from made_up import TEACHER, experiment_of, row, run_of
 
@@ -34,9 +34,10 @@ INSPECTION = Inspection(
 
 
 def written(folder: Path, run):
-    folder.mkdir(parents=True)
-    (folder / "made").mkdir()
-    write_json(folder / "made" / "inspection.json", as_json(INSPECTION))
+    def build(context):
+        write_json(context.path / "inspection.json", as_json(INSPECTION))
+
+    make(folder / "made", stage="inspection", version=1, config={}, inputs={}, build=build)
     (folder / "inspection").symlink_to("made", target_is_directory=True)
     write_run(replace(run, folder=folder))
     return folder
@@ -124,8 +125,12 @@ def test_a_run_that_is_not_finished_is_refused(tmp_path):
         read_results(tmp_path)
 
 
-def test_a_run_whose_artefacts_are_gone_is_refused(tmp_path):
+def test_a_run_whose_artefacts_are_gone_or_damaged_is_refused(tmp_path):
     folder = written(tmp_path / "films", run_of(TEACHER))
+    file = folder / "made" / "inspection.json"
+    file.write_text(file.read_text("utf-8").replace("a film", "a song"), "utf-8")
+    with pytest.raises(HornbookError, match=r"inspection\.json: missing or changed since it was made; remove"):
+        read_results(folder)
     shutil.rmtree(folder / "made")
     with pytest.raises(HornbookError, match="not there any more"):
         read_results(folder)

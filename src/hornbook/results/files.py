@@ -13,7 +13,7 @@ from hornbook.errors import HornbookError
 from hornbook.results.inspection import Inspection
 from hornbook.results.names import EXPERIMENT, INSPECTION, REPORT
 from hornbook.results.rows import ExperimentResult, RunResult
-from hornbook.store import write_json
+from hornbook.store import load, write_json
 
 T = TypeVar("T")
 
@@ -79,12 +79,13 @@ def read_results(place: Path) -> RunResult | ExperimentResult:
 
 
 def read_inspection(folder: Path) -> Inspection:
-    """Return what the stage `inspection` found.
+    """Return what the stage `inspection` found, from its folder.
 
     Raises:
-        HornbookError: the folder does not hold it, or that of another version.
+        HornbookError: the folder does not hold it, it was changed since, or it is of another version.
     """
-    return _read(Inspection, folder / f"{INSPECTION}.json", _object(folder / f"{INSPECTION}.json"))
+    path = load(folder, INSPECTION).file(f"{INSPECTION}.json")
+    return _read(Inspection, path, _object(path))
 
 
 def _run(folder: Path) -> RunResult:
