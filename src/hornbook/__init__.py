@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hornbook.demo import quickstart
     from hornbook.errors import HornbookError
     from hornbook.evaluation.evaluate import evaluate
-    from hornbook.pipeline import run
+    from hornbook.pipeline.run import run
     from hornbook.recipe import load_experiment, load_recipe
     from hornbook.report.page import write_report
     from hornbook.retrieval import keywords_of_all as extract_keywords

@@ -149,7 +149,7 @@ def test_a_new_recipe_is_checked_planned_and_run(own, hornbook, tmp_path):
     stages = json.loads(planned.stdout)["stages"]
     assert [stage["stage"] for stage in stages].count("student") == 2
     assert not runs.exists()
-    assert "13 stages, 0 finished" in hornbook("run", own, "--dry-run", "--runs", runs, *SMALL).stdout
+    assert "15 stages, 0 finished" in hornbook("run", own, "--dry-run", "--runs", runs, *SMALL).stdout
     # In a process of its own, for what libraries write past Python's streams.
     line = [sys.executable, "-m", "hornbook", "run", str(own), "--runs", str(runs), *SMALL, "--json"]
     done = subprocess.run(line, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
@@ -240,10 +240,10 @@ def test_the_quickstart_plans_and_answers_in_json(own, hornbook, monkeypatch, tm
     monkeypatch.setattr(import_module("hornbook.demo"), "quickstart_recipe", recipe)
     words = ("quickstart", "--dry-run", "--full", "--runs", tmp_path / "runs")
     answer = json.loads(hornbook(*words, "--json").stdout)
-    assert len(answer["stages"]) == 13
+    assert len(answer["stages"]) == 15
     assert answer["free_megabytes"] > 0
     assert asked == {"runs": tmp_path / "runs", "cache": None, "full": True}
-    assert "13 stages" in hornbook(*words).stdout
+    assert "15 stages" in hornbook(*words).stdout
 
 
 def test_help_comes_without_heavy_imports():

@@ -14,7 +14,7 @@ from huggingface_hub import constants
 from hornbook import experiment
 from hornbook.cli.main import app
 from hornbook.errors import HornbookError, Unreachable
-from hornbook.experiment import Results
+from hornbook.experiment import FinishedCells
 from hornbook.machine import hub
 from hornbook.models.source import load_config, model_key
 from hornbook.models.tokenizers import load_tokenizer
@@ -102,10 +102,10 @@ def file(tmp_path, reviews, general_text):
 
 def test_a_silent_hub_is_asked_once_for_all_cells(silent, file, tmp_path):
     cells = experiment.cells(load_experiment(file), file)
-    found = experiment.plan(cells, tmp_path / "runs", Results())
+    found = experiment.plan(cells, tmp_path / "runs", FinishedCells())
     assert len(silent) == 1
-    assert found["unreachable"] == [GLUE[0], "someone/bert", *GLUE[1:]]
-    assert (found["cells"], found["waiting"], found["finished"], found["failed"]) == (6, 6, 0, {})
+    assert found.unreachable == (GLUE[0], "someone/bert", *GLUE[1:])
+    assert (found.cells, found.waiting, found.finished, found.failed) == (6, 6, 0, {})
 
 
 def test_cells_that_need_nothing_of_the_hub_are_planned(silent, file, tiny_teacher, reviews, tmp_path):
@@ -113,10 +113,10 @@ def test_cells_that_need_nothing_of_the_hub_are_planned(silent, file, tiny_teach
     file.write_text(text)
     recipe = file.with_name("recipe.yaml")
     recipe.write_text(recipe.read_text().replace("someone/bert", str(tiny_teacher)))
-    found = experiment.plan(experiment.cells(load_experiment(file), file), tmp_path / "runs", Results())
-    assert found["waiting"] == 4
-    assert found["unreachable"] == ["glue/rte", "glue/cola"]
-    assert found["stages"] > 4
+    found = experiment.plan(experiment.cells(load_experiment(file), file), tmp_path / "runs", FinishedCells())
+    assert found.waiting == 4
+    assert found.unreachable == ("glue/rte", "glue/cola")
+    assert found.stages > 4
 
 
 def test_what_is_said_of_an_experiment(refusing, file, tmp_path, invoke):

@@ -7,7 +7,7 @@ import pytest
 from hornbook import pipeline
 from hornbook.errors import HornbookError
 from hornbook.pipeline import jobs
-from hornbook.pipeline.stages import student, students
+from hornbook.pipeline.stages import run_student, students
 from hornbook.recipe import GeneralConfig, Recipe, validate
 from hornbook.store import Store
 
@@ -32,16 +32,17 @@ def recipe(reviews, general_text, tiny_teacher, small_recipe) -> Recipe:
 
 
 def test_a_run_asks_for_no_other_students(recipe, tmp_path):
-    everything = {stage["key"]: stage["stage"] for stage in pipeline.plan(recipe, tmp_path)}
+    everything = {stage.key: stage.stage for stage in pipeline.plan(recipe, tmp_path)}
     store = Store(tmp_path, dry=True)
     made = students(recipe)
     assert len(made) == 2 * 4
     for name, seed in made:
-        student(recipe, store, name, seed)
+        run_student(recipe, store, name, seed)
     asked = {artifact.key for artifact in store.requested}
     assert asked <= everything.keys()
-    # What is left is done when the students are there: they are evaluated, and so are the words.
-    assert {everything[key] for key in everything.keys() - asked} == {"evaluation"}
+    # What is left is done when the students are there: evaluations, and what the page shows.
+    left = {everything[key] for key in everything.keys() - asked}
+    assert left == {"evaluation", "statistics", "inspection"}
 
 
 def run(recipe, tmp_path, monkeypatch, what):

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,9 @@ from transformers import pipeline as transformers_pipeline
 
 from hornbook import pipeline
 from hornbook.errors import HornbookError
-from hornbook.pipeline import runs as runs_module
 from hornbook.recipe import AugmentedConfig, Recipe, validate
 from hornbook.report.page import write_report
+from hornbook.results import RunResult, read_results
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +28,17 @@ def runs(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def outcome(recipe, runs) -> pipeline.Outcome:
+def outcome(recipe, runs) -> RunResult:
     return pipeline.run(recipe, runs)
 
 
 def test_a_row_for_each_model(outcome, runs):
-    names = [(row["name"], row["seed"]) for row in outcome.rows]
+    names = [(row.name, row.seed) for row in outcome.rows]
     students = [(name, seed) for name in ("general", "contextualized", "undistilled") for seed in (0, 1)]
     assert names == [("teacher", 0), *students]
     report = json.loads((runs / "small" / "report.json").read_text())
     assert report == outcome.as_json()
+    assert read_results(runs / "small") == outcome
     wanted = {"name", "textbook", "parameters", "dev", "test", "metric", "sentences_per_second", "seconds", "seed"}
     assert all(wanted <= row.keys() for row in report["rows"])
     assert all({"stage", "key", "seconds", "reused"} <= stage.keys() for stage in report["stages"])
@@ -48,23 +50,55 @@ def test_a_row_for_each_model(outcome, runs):
 
 
 def test_the_general_textbook_is_as_large_as_the_contextualized_one(outcome):
-    books = {row["name"]: row["textbook"] for row in outcome.rows}
+    books = {row.name: row.textbook for row in outcome.rows}
     # A fifth of the corpus is 120 units; the smallest k that draws as many draws 142.
     assert books["general"] == books["contextualized"] == "142 units"
 
 
 def test_a_run_that_stops_leaves_no_report_of_an_earlier_recipe(outcome, recipe, runs, tmp_path, monkeypatch):
-    def stopped(recipe, store, folder, *rest, **more):
-        if folder is not None:
-            raise KeyboardInterrupt
-        return rows(recipe, store, folder, *rest, **more)
+    def stopped(recipe, store, **more):
+        raise KeyboardInterrupt
 
-    rows = runs_module.rows
     shutil.copytree(runs / "small", tmp_path / "small", symlinks=True)
-    monkeypatch.setattr(runs_module, "rows", stopped)
+    monkeypatch.setattr(sys.modules["hornbook.pipeline.run"], "run_stages", stopped)
     with pytest.raises(KeyboardInterrupt):
         pipeline.run(recipe, tmp_path)
     assert not (tmp_path / "small" / "report.json").exists()
+    assert not (tmp_path / "small" / "inspection").exists()
+
+
+def test_a_run_that_is_killed_before_its_inspection_goes_on_there(outcome, recipe, runs):
+    made = next(stage for stage in outcome.stages if stage.stage == "inspection")
+    kept = Path(made.folder).with_name("kept")
+    Path(made.folder).rename(kept)
+    try:
+        todo = [stage.stage for stage in pipeline.plan(recipe, runs) if not stage.reused]
+        again = pipeline.run(recipe, runs)
+    finally:
+        shutil.rmtree(kept)
+    assert todo == ["inspection"]
+    assert [stage.stage for stage in again.stages if not stage.reused] == ["inspection"]
+    assert again.inspection == outcome.inspection
+
+
+def test_every_model_is_traced_to_what_was_made_for_it(outcome):
+    keys = {stage.key: stage.stage for stage in outcome.stages}
+    assert [(one.name, one.seed) for one in outcome.models] == [(row.name, row.seed) for row in outcome.rows]
+    for one in outcome.models:
+        assert keys[one.evaluation] == "evaluation"
+        assert keys[one.model] == "model"
+        assert [keys[key] for key in one.distilled] == ([] if one.name == "teacher" else ["student"])
+
+
+def test_the_inspection_holds_what_the_page_shows(outcome):
+    found = outcome.inspection
+    distilled = {(point.model, point.seed) for point in found.curves if point.stage == "distil"}
+    assert distilled == {(name, seed) for name in ("general", "contextualized") for seed in (0, 1)}
+    adapted = {point.model for point in found.curves if point.stage == "adapt"}
+    assert adapted == {"teacher", "general", "contextualized", "undistilled"}
+    assert [book.name for book in found.statistics.books] == ["contextualized", "general"]
+    assert len(found.anchors["contextualized"]) == 40
+    assert sum(one.share for one in found.calibration if one.model == "teacher") == pytest.approx(1)
 
 
 def test_students_stand_under_readable_names_and_just_work(outcome, runs):
@@ -75,43 +109,44 @@ def test_students_stand_under_readable_names_and_just_work(outcome, runs):
 
 def test_a_second_run_reuses_every_stage(outcome, recipe, runs):
     again = pipeline.run(recipe, runs)
-    assert all(stage["reused"] for stage in again.stages)
+    assert all(stage.reused for stage in again.stages)
     assert again.rows == outcome.rows
 
 
 def test_a_changed_setting_runs_only_what_depends_on_it(outcome, recipe, runs):
     changed = recipe.model_copy(update={"adapt": recipe.adapt.model_copy(update={"epochs": 1})})
-    todo = [stage["stage"] for stage in pipeline.plan(changed, runs) if not stage["reused"]]
-    assert set(todo) == {"model", "evaluation"}
+    todo = [stage.stage for stage in pipeline.plan(changed, runs) if not stage.reused]
+    assert set(todo) == {"model", "evaluation", "inspection"}
     assert todo.count("model") == 6
 
 
 def test_a_plan_names_the_stages_before_any_is_run(recipe, tmp_path):
     stages = pipeline.plan(recipe, tmp_path)
-    assert [stage["stage"] for stage in stages[:5]] == ["task", "model", "evaluation", "corpus", "textbook"]
-    assert all(stage["estimated_seconds"] > 0 for stage in stages)
-    assert {stage["stage"] for stage in stages if stage["checkpoint_megabytes"]} == {"model", "student"}
+    assert [stage.stage for stage in stages[:5]] == ["task", "model", "evaluation", "corpus", "textbook"]
+    assert [stage.stage for stage in stages[-2:]] == ["statistics", "inspection"]
+    assert all(stage.estimated_seconds > 0 for stage in stages)
+    assert {stage.stage for stage in stages if stage.checkpoint_megabytes} == {"model", "student"}
     assert not any(tmp_path.iterdir())
 
 
 def test_a_plan_counts_by_what_was_run_before(outcome, recipe, runs, tmp_path):
-    seconds = {stage["key"]: stage["seconds"] for stage in outcome.stages}
+    seconds = {stage.key: stage.seconds for stage in outcome.stages}
     longer = recipe.model_copy(update={"distil": recipe.distil.model_copy(update={"tokens": 3_000_000})})
-    students = [stage for stage in pipeline.plan(longer, runs) if stage["stage"] == "student" and not stage["reused"]]
+    students = [stage for stage in pipeline.plan(longer, runs) if stage.stage == "student" and not stage.reused]
     assert len(students) == 4  # those that are never distilled are there already
-    measured = [seconds[stage["key"]] for stage in outcome.stages if stage["stage"] == "student"][:4]
+    measured = [seconds[stage.key] for stage in outcome.stages if stage.stage == "student"][:4]
     for stage in students:
-        assert not stage["rough"]
-        assert 700 * min(measured) < stage["estimated_seconds"] < 1100 * max(measured)
+        assert not stage.rough
+        assert 700 * min(measured) < stage.estimated_seconds < 1100 * max(measured)
     by_steps = recipe.distil.model_copy(update={"tokens": None, "steps": 400_000, "batch": 256})
     paper = pipeline.plan(recipe.model_copy(update={"distil": by_steps}), tmp_path)
-    assert all(stage["rough"] for stage in paper)
-    taught = [stage for stage in paper if stage["stage"] == "student"][:4]
-    assert all(stage["estimated_seconds"] == 250 * 400_000 * 256 * 25 / 1e6 for stage in taught)
+    assert all(stage.rough for stage in paper)
+    taught = [stage for stage in paper if stage.stage == "student"][:4]
+    assert all(stage.estimated_seconds == 250 * 400_000 * 256 * 25 / 1e6 for stage in taught)
     grid = recipe.teacher.finetune.model_copy(update={"grid": {"batch": (8, 16), "epochs": (1, 2)}})
     tried = recipe.model_copy(update={"teacher": recipe.teacher.model_copy(update={"finetune": grid})})
-    teacher = next(stage for stage in pipeline.plan(tried, tmp_path) if stage["stage"] == "model")
-    assert teacher["estimated_seconds"] == 4 * 60
+    teacher = next(stage for stage in pipeline.plan(tried, tmp_path) if stage.stage == "model")
+    assert teacher.estimated_seconds == 4 * 60
 
 
 def test_settings_that_do_not_go_with_the_task_are_refused_first(tmp_path, recipe):
@@ -150,7 +185,7 @@ def test_a_ready_teacher_needs_the_tasks_labels(outcome, recipe, runs, tmp_path)
     ):
         pipeline.run(_with_teacher(recipe, ready), runs)
     mapped = {**ready, "label_names": {"good": "positive", "bad": "negative"}}
-    assert pipeline.run(_with_teacher(recipe, mapped), runs).rows[0]["dev"] == 1.0
+    assert pipeline.run(_with_teacher(recipe, mapped), runs).rows[0].dev == 1.0
     swapped = {**ready, "label_names": {"good": "negative", "bad": "positive"}}
     with pytest.raises(HornbookError, match=r"below chance level .* are its labels swapped"):
         pipeline.run(_with_teacher(recipe, swapped), runs)
@@ -158,7 +193,7 @@ def test_a_ready_teacher_needs_the_tasks_labels(outcome, recipe, runs, tmp_path)
 
 def test_a_general_teacher_needs_no_labels_and_gets_no_row(recipe, runs, tiny_teacher):
     outcome = pipeline.run(_with_teacher(recipe, {"model": str(tiny_teacher), "kind": "general"}), runs)
-    assert "teacher" not in {row["name"] for row in outcome.rows}
+    assert "teacher" not in {row.name for row in outcome.rows}
 
 
 def test_a_run_folder_that_holds_something_else_is_left_alone(recipe, tmp_path):
@@ -268,12 +303,12 @@ def test_pairs_and_regression_in_other_families(family, score, tiny_teacher, gen
         "threads": 1,
     }
     teacher, student = pipeline.run(validate(Recipe, values, "test"), tmp_path / "runs").rows
-    assert teacher["metric"] == ("spearman" if score else "accuracy")
-    assert set(teacher["scores"]["dev"]) >= ({"spearman", "pearson"} if score else {"accuracy", "macro_f1"})
-    assert teacher["dev"] > 0.6
-    assert 0 < student["parameters"] < teacher["parameters"]
+    assert teacher.metric == ("spearman" if score else "accuracy")
+    assert set(teacher.scores["dev"]) >= ({"spearman", "pearson"} if score else {"accuracy", "macro_f1"})
+    assert teacher.dev > 0.6
+    assert 0 < student.parameters < teacher.parameters
     if score:
-        assert 0 < teacher["scores"]["dev"]["mae"] <= teacher["scores"]["dev"]["rmse"]
+        assert 0 < teacher.scores["dev"]["mae"] <= teacher.scores["dev"]["rmse"]
         assert (
             "| dev MAE | dev RMSE | test MAE | test RMSE |" in (tmp_path / "runs" / family / "report.md").read_text()
         )
@@ -293,11 +328,11 @@ def test_baselines_teachers_of_several_seeds_and_labels_of_the_teacher(recipe, t
     values["adapt"] |= {"labels": "both", "textbook_units": 30}
     whole = validate(Recipe, values, "test")
     outcome = pipeline.run(whole, tmp_path)
-    names = [(row["name"], row["seed"]) for row in outcome.rows]
+    names = [(row.name, row.seed) for row in outcome.rows]
     baselines = [("undistilled", 0), ("logits", 0), ("released", 0), ("tf-idf", 0)]
     assert names == [("teacher", 3), ("teacher", 4), ("contextualized", 0), *baselines]
-    by_name = {row["name"]: row for row in outcome.rows}
-    assert by_name["tf-idf"]["dev"] == 1.0  # a word decides
+    by_name = {row.name: row for row in outcome.rows}
+    assert by_name["tf-idf"].dev == 1.0  # a word decides
     assert any(remark.startswith("contextualized: its dev score") for remark in outcome.remarks)
     adapted = json.loads((tmp_path / "small" / "student-contextualized-seed0" / "manifest.json").read_text())
     assert adapted["config"]["labels"] == "both"
@@ -307,13 +342,13 @@ def test_baselines_teachers_of_several_seeds_and_labels_of_the_teacher(recipe, t
     assert (released["config"]["labels"], "outputs" in released["inputs"]) == ("gold", False)
     # units of the textbook for the student that had one, the task's own texts for the others
     counts = [
-        json.loads((Path(stage["folder"]) / "manifest.json").read_text())["counts"]
+        json.loads((Path(stage.folder) / "manifest.json").read_text())["counts"]
         for stage in outcome.stages
-        if stage["stage"] == "outputs"
+        if stage.stage == "outputs"
     ]
     assert sorted(found["units"] for found in counts) == [0, 30]
     assert (tmp_path / "small" / "evaluation-tf-idf" / "confusion-dev.csv").is_file()
-    assert [stage["key"] for stage in pipeline.plan(whole, tmp_path)] == [stage["key"] for stage in outcome.stages]
+    assert [stage.key for stage in pipeline.plan(whole, tmp_path)] == [stage.key for stage in outcome.stages]
     assert "do not deploy" in (tmp_path / "small" / "report.md").read_text()
 
 
@@ -321,3 +356,25 @@ def _with_teacher(recipe: Recipe, teacher: dict) -> Recipe:
     values = yaml.safe_load(recipe.model_dump_json())
     values |= {"name": "ready", "teacher": teacher, "seeds": [0], "baselines": []}
     return validate(Recipe, values, "test")
+
+
+def test_a_snapshot_and_the_links_of_a_chain_keep_their_curves(recipe, runs):
+    values = yaml.safe_load(recipe.model_dump_json())
+    chain = {"kind": "chain", "books": ["contextualized", "general"], "then": {"steps": 30}}
+    values |= {"name": "curves", "textbooks": {**values["textbooks"], "chain": chain}, "seeds": [0], "baselines": []}
+    values["distil"] |= {"tokens": None, "steps": 30, "snapshots": [10]}
+    values["snapshot"] = 10
+    outcome = pipeline.run(validate(Recipe, values, "test"), runs)
+    ends = {}
+    for point in outcome.inspection.curves:
+        if point.stage == "distil":
+            ends.setdefault((point.model, point.link), set()).add(point.step)
+    # the student behind a snapshot is the one after its step
+    assert {where: max(steps) for where, steps in ends.items()} == {
+        ("general", 1): 10,
+        ("contextualized", 1): 10,
+        ("chain", 1): 30,
+        ("chain", 2): 10,
+    }
+    distilled = {one.name: len(one.distilled) for one in outcome.models}
+    assert distilled == {"teacher": 0, "general": 2, "contextualized": 2, "chain": 3}

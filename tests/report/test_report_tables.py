@@ -1,25 +1,27 @@
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
-from hornbook.report.tables import headings, lines, markdown_table, plan_table, results_table, title
+from hornbook.report.tables.runs import headings, lines, markdown_table, plan_table, results_table, title
+from hornbook.results import ModelResult, PlannedStage
 
 
-def row(name: str, seed: int, dev: float, test: float | None = 0.5) -> dict:
-    return {
-        "name": name,
-        "textbook": None if name == "teacher" else "1,000 units",
-        "parameters": 22_700_000,
-        "dev": dev,
-        "test": test,
-        "metric": "accuracy",
-        "calibration_error": 0.05,
-        "share_cut": 0.0,
-        "grid": None,
-        "sentences_per_second": 1000.0 + seed,
-        "seconds": 10.0,
-        "seed": seed,
-    }
+def row(name: str, seed: int, dev: float, test: float | None = 0.5, scores: dict | None = None) -> ModelResult:
+    return ModelResult(
+        name=name,
+        textbook=None if name == "teacher" else "1,000 units",
+        parameters=22_700_000,
+        dev=dev,
+        test=test,
+        metric="accuracy",
+        calibration_error=0.05,
+        share_cut=0.0,
+        sentences_per_second=1000.0 + seed,
+        seconds=10.0,
+        seed=seed,
+        scores=scores or {},
+    )
 
 
 ROWS = [row("teacher", 0, 0.9), row("general", 0, 0.80), row("general", 1, 0.84), row("general", 2, 0.82)]
@@ -44,12 +46,10 @@ def test_markdown_has_a_line_for_each_model():
 def test_tables_name_the_metric_and_what_is_left():
     console = Console(width=140, record=True, file=io.StringIO())
     console.print(results_table(ROWS))
-    stage = {"stage": "corpus", "key": "k" * 32, "reused": False, "estimated_seconds": 90, "estimated_megabytes": 2.0}
-    stage |= {"rough": True, "checkpoint_megabytes": 0}
-    model = {**stage, "stage": "model", "checkpoint_megabytes": 630.2}
-    console.print(
-        plan_table([stage, {**stage, "reused": True, "estimated_seconds": 0, "estimated_megabytes": 0}], 5000)
-    )
+    estimated = {"estimated_seconds": 90, "estimated_megabytes": 2.0, "checkpoint_megabytes": 0, "rough": True}
+    stage = PlannedStage(stage="corpus", key="k" * 32, seconds=None, reused=False, **estimated)
+    model = replace(stage, stage="model", checkpoint_megabytes=630.2)
+    console.print(plan_table([stage, replace(stage, reused=True, estimated_seconds=0, estimated_megabytes=0)], 5000))
     console.print(plan_table([stage, model], 5000))
     text = console.export_text()
     assert "(5,000 MB free); checkpoints take up to 630 MB besides, while a model is trained; ~" in text
@@ -61,7 +61,7 @@ def test_tables_name_the_metric_and_what_is_left():
 
 def test_errors_stand_in_their_own_unit_where_rows_have_them():
     errors = {"dev": {"spearman": 0.9, "mae": 23.104, "rmse": 12345.6}, "test": {"mae": 0.000123456, "rmse": 3e-9}}
-    rows = [row("teacher", 0, 0.9) | {"scores": errors}, row("general", 0, 0.8)]
+    rows = [row("teacher", 0, 0.9, scores=errors), row("general", 0, 0.8)]
     assert headings(rows)[3:9] == ("dev", "test", "dev MAE", "dev RMSE", "test MAE", "test RMSE")
     teacher, general = lines(rows)
     assert teacher[5:9] == ("23.10", "12,346", "0.0001235", "3e-09")
@@ -74,5 +74,5 @@ def test_errors_stand_in_their_own_unit_where_rows_have_them():
 
 
 def test_errors_of_seeds_have_a_mean_and_a_spread():
-    rows = [row("general", seed, 0.8) | {"scores": {"dev": {"mae": mae}}} for seed, mae in enumerate((0.4, 0.6))]
+    rows = [row("general", seed, 0.8, scores={"dev": {"mae": mae}}) for seed, mae in enumerate((0.4, 0.6))]
     assert lines(rows)[0][5] == "0.5000 ± 0.1414"

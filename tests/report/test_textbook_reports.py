@@ -2,7 +2,10 @@ import io
 
 from rich.console import Console
 
-from hornbook.report.textbooks import middle, statistics_tables
+from hornbook.report.charts.textbooks import textbook_charts, write_charts
+from hornbook.report.tables.textbooks import middle, statistics_tables
+from hornbook.results.files import from_json
+from hornbook.results.inspection import TextbookComparison
 
 UNIT = {"text": "a film [bold]not a mark[/bold]" + " and more" * 20, "source": "web", "unit": 1, "rank": 1}
 BOOK = {
@@ -18,19 +21,22 @@ BOOK = {
     "info": {"unique_over_retrieved": 0.5, "share": 0.04},
     "contamination": {"units": 2, "found": 1, "texts": 50},
 }
-FOUND = {
-    "books": [BOOK],
-    "distinct": [
-        {
-            "like": "task",
-            "unigrams": 1000,
-            "of": {
-                name: [{"mean": 12.3, "spread": 0.0}, {"mean": 60.0, "spread": 1.5}] for name in ("task", "drawn")
-            },
-        }
-    ],
-    "overlap": {"names": ["task", "drawn"], "matrix": [[100.0, 64.5], [64.5, 100.0]]},
-}
+FOUND = from_json(
+    TextbookComparison,
+    {
+        "books": [BOOK],
+        "distinct": [
+            {
+                "like": "task",
+                "unigrams": 1000,
+                "of": {
+                    name: [{"mean": 12.3, "spread": 0.0}, {"mean": 60.0, "spread": 1.5}] for name in ("task", "drawn")
+                },
+            }
+        ],
+        "overlap": {"names": ["task", "drawn"], "matrix": [[100.0, 64.5], [64.5, 100.0]]},
+    },
+)
 
 
 def said() -> str:
@@ -47,7 +53,7 @@ def test_tables_hold_the_figures():
         "in samples of 1,000 words, as many as task has",
         "60.0 ± 1.5",
         "64.5",
-        "Drawn most often into drawn",
+        "Retrieved most often into drawn",
     ):
         assert part in text
 
@@ -65,9 +71,11 @@ def test_the_length_that_half_do_not_exceed():
 
 
 def test_charts_are_written_without_a_network(tmp_path):
-    from hornbook.report.charts import write_charts
-
     paths = write_charts(FOUND, tmp_path / "plots")
     assert [path.stem for path in paths] == ["lengths", "sources", "distinct", "overlap"]
     for path in paths:
         assert path.read_text("utf-8").startswith("<svg")
+
+
+def test_every_chart_has_a_caption():
+    assert all(chart.caption.endswith(".") for chart in textbook_charts(FOUND))

@@ -329,5 +329,6 @@ def test_a_whole_recipe_runs_in_two_processes(tmp_path, tiny_teacher, reviews, g
     assert [row["name"] for row in json.loads(line)["rows"]] == ["teacher", "contextualized"]
     run = json.loads((tmp_path / "runs" / "small" / "report.json").read_text())
     made = [stage["stage"] for stage in run["stages"]]
-    assert made == ["task", "model", "evaluation", "corpus", "textbook", "tokens", "student", "model", "evaluation"]
+    stages = ["task", "model", "evaluation", "corpus", "textbook", "tokens", "student", "model", "evaluation"]
+    assert made == [*stages, "statistics", "inspection"]
     assert not list((tmp_path / "runs" / "artifacts").rglob(".*"))

@@ -1,7 +1,5 @@
 """The report's page in a browser: it draws, answers to the mouse, asks no network and runs nothing of the data."""
 
-import json
-import random
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from hornbook.report.facts import read
 from hornbook.report.page import write_report
 from hornbook.report.page.runs import runs_report
 from hornbook.report.page.write import html
+from hornbook.results import read_results
+from hornbook.results.inspection import Mistake
+from made_up import experiment_of
 
 pytestmark = pytest.mark.slow
 
@@ -76,33 +76,20 @@ def opened(browser):
 @pytest.fixture(scope="module")
 def page_of_run(finished_run, hostile, tmp_path_factory) -> Path:
     """The page of a run whose corpus, mistakes and settings hold hostile text."""
-    run = read(finished_run)
-    mistake = {"text": hostile, "gold": "positive", "teacher": "positive", "student": hostile, "sure": 0.9}
-    run = replace(run, mistakes=[mistake, *run.mistakes], recipe={**run.recipe, "name": hostile})
+    run = read_results(finished_run)
+    mistake = Mistake(hostile, "positive", "positive", hostile, 0.9)
+    found = replace(run.inspection, mistakes=(mistake, *run.inspection.mistakes))
+    run = replace(run, inspection=found, recipe={**run.recipe, "name": hostile})
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(html(runs_report([run])), "utf-8")
+    path.write_text(html(runs_report({"small": run})), "utf-8")
     return path
 
 
 @pytest.fixture(scope="module")
 def page_of_grid(tmp_path_factory, hostile) -> Path:
     folder = tmp_path_factory.mktemp("grid")
-    draw = random.Random(0)
-    gold = "".join(draw.choice("01") for _ in range(400))
-    rows = []
-    for task in ("films", "songs"):
-        for number, textbook in enumerate(("none", "task", "general", hostile)):
-            for seed in range(3):
-                said = "".join(one if draw.random() < 0.7 + 0.05 * number else "10"[int(one)] for one in gold)
-                dev = sum(a == b for a, b in zip(said, gold, strict=True)) / len(gold)
-                at = {"task": task, "textbook": textbook, "seed": seed}
-                row = {"at": at, "task": task, "seed": seed, "dev": dev, "metric": "accuracy", "minutes": 1.5}
-                rows.append({**row, "predicted": said})
-    scored = {"kind": "classification", "metric": "accuracy", "labels": ["no", "yes"], "dev": gold}
-    found = {"name": "grid", "axes": ["task", "textbook", "seed"], "rows": rows, "failed": {"songs, 4": hostile}}
-    found["gold"] = {task: {**scored, "name": task} for task in ("films", "songs")}
-    (folder / "experiment.json").write_text(json.dumps(found), "utf-8")
-    page, _ = write_report([folder], folder / "report.html")
+    result = experiment_of({"task": ("films", "songs"), "textbook": ("none", "task", "general", hostile)})
+    page, _ = write_report(replace(result, failed={"songs, 4": hostile}, folder=folder))
     return page
 
 

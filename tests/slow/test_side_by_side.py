@@ -41,9 +41,9 @@ def test_students_side_by_side_are_the_same(recipe, runs, tmp_path, caplog):
         shutil.copytree(runs, tmp_path / str(jobs), symlinks=True)
         with caplog.at_level(logging.INFO, "hornbook"):
             found = pipeline.run(changed, tmp_path / str(jobs), jobs=jobs)
-        rows.append([{name: value for name, value in row.items() if name not in apart} for row in found.rows])
-        made.append([(stage["stage"], stage["key"]) for stage in found.stages])
-        last = [stage["reused"] for stage in found.stages if stage["stage"] in {"student", "model"}][-4:]
+        rows.append([{name: value for name, value in vars(row).items() if name not in apart} for row in found.rows])
+        made.append([(stage.stage, stage.key) for stage in found.stages])
+        last = [stage.reused for stage in found.stages if stage.stage in {"student", "model"}][-4:]
         assert last == [jobs == 2] * 4  # made by the other processes, or here
     assert rows[0] == rows[1]
     assert made[0] == made[1]

@@ -26,7 +26,7 @@ def print_table(table: Any, quiet: bool) -> None:
 def show_artifact(artifact: Any, quiet: bool) -> Answer:
     """Print a finished artefact in one line and return it as the command's answer."""
     from hornbook.metrics import ERRORS
-    from hornbook.report.summary import amount
+    from hornbook.results.words import amount
     from hornbook.tasks.task import score_name
 
     found = [f"{name.replace('_', ' ')} {count:,}" for name, count in artifact.counts.items()]

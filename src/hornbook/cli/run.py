@@ -82,19 +82,21 @@ def _run_or_plan(
 ) -> Answer:
     """Run a recipe, or with `dry_run` only plan it, and print the table."""
     from hornbook import pipeline
-    from hornbook.report.tables import plan_table, results_table
+    from hornbook.report.tables.runs import plan_table, results_table
+    from hornbook.results import REPORT
+    from hornbook.results.files import as_json
 
     if dry_run:
         with hub.briefly():
             stages, free = pipeline.plan(recipe, runs), pipeline.free_megabytes(runs)
         print_table(plan_table(stages, free), quiet)
-        return {"stages": stages, "free_megabytes": free}
+        return {"stages": as_json(stages), "free_megabytes": free}
     started = time.monotonic()
     machine.settle(recipe.threads)
-    outcome = pipeline.run(recipe, runs, cluster=cluster, jobs=jobs)
-    print_table(results_table(outcome.rows), quiet)
-    for remark in outcome.remarks:
+    result = pipeline.run(recipe, runs, cluster=cluster, jobs=jobs)
+    print_table(results_table(result.rows), quiet)
+    for remark in result.remarks:
         say(remark, quiet)
-    say(f"report: {outcome.folder / pipeline.REPORT} ({pipeline.timed(started)})", quiet)
-    say(f"HTML report: run `hornbook report {outcome.folder}`", quiet)
-    return outcome.as_json()
+    say(f"report: {result.folder / REPORT} ({pipeline.timed(started)})", quiet)
+    say(f"HTML report: run `hornbook report {result.folder}`", quiet)
+    return result.as_json()

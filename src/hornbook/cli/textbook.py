@@ -81,18 +81,21 @@ def textbook_stats_command(
 ) -> Answer:
     """Report size, lexical diversity and vocabulary overlap of textbooks."""
     from hornbook.pipeline import STORE
-    from hornbook.report.textbooks import statistics_tables
+    from hornbook.report.tables.textbooks import statistics_tables
+    from hornbook.results.files import from_json
+    from hornbook.results.inspection import TextbookComparison
     from hornbook.textbook.inspect.statistics import statistics
 
     refuse_unused(task_options(task_settings), "--task", task)
     prepared = prepared_task(task, runs / "task", task_settings) if task else None
     # `textbook build` keeps shared artefacts in a folder beside the textbooks; a glob such as BOOKS/* includes it.
     found = statistics([book for book in books if book.name != STORE], prepared)
-    print_table(statistics_tables(found), quiet)
+    compared = from_json(TextbookComparison, found)
+    print_table(statistics_tables(compared), quiet)
     if plots is not None:
-        from hornbook.report.charts import write_charts
+        from hornbook.report.charts.textbooks import write_charts
 
-        for path in write_charts(found, plots):
+        for path in write_charts(compared, plots):
             say(f"plot: {path}", quiet)
     return found
 
@@ -118,7 +121,7 @@ def textbook_show_command(
     quiet: bool = False,
 ) -> Answer:
     """Show what anchors retrieve, with matching terms marked, or some units of a textbook."""
-    from hornbook.report.show import view_table
+    from hornbook.report.tables.view import view_table
     from hornbook.textbook import open_textbook
     from hornbook.textbook.inspect.view import view
 

@@ -6,8 +6,9 @@ from typing import Any
 import yaml
 
 from hornbook.demo.data import fetch
-from hornbook.pipeline import Outcome, run
+from hornbook.pipeline import run
 from hornbook.recipe import Recipe, validate
+from hornbook.results import RunResult
 from hornbook.store import write_text
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
@@ -15,7 +16,7 @@ _FULL_SEEDS = (0, 1, 2)
 _FULL_TOKENS = 2
 
 
-def quickstart(runs: Path | str = "runs", cache: Path | None = None, *, full: bool = False) -> Outcome:
+def quickstart(runs: Path | str = "runs", cache: Path | None = None, *, full: bool = False) -> RunResult:
     """Fine-tune a teacher, build two textbooks, distil a student from each, and compare them.
 
     Args:

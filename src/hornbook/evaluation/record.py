@@ -1,4 +1,4 @@
-"""What is kept of a classifier's outputs on a task: scores, predictions, which labels are taken for which."""
+"""The record of a classifier's outputs on a task: scores, predictions, confusions."""
 
 import logging
 from typing import Any
@@ -27,11 +27,11 @@ def record(context: StageContext, task: Task, outputs: dict[str, NDArray[Any]]) 
 
     `predictions-SPLIT.parquet`: text, text_pair for a task of pairs, gold, predicted (names, lists of names, or
     scores) and probabilities in the order of the task's labels (not for a regression); `confusion-SPLIT.csv`, see
-    `confusion`. What is wrong with a regression's predictions on dev as a whole (see `score_doubt`) is said in a
-    line, and kept as `info["doubt"]`.
+    `confusion`. Predictions of a regression that are doubtful as a whole (see `score_doubt`) cause a warning, which
+    is kept as `info["doubt"]`.
 
     Args:
-        work: of the stage "evaluation".
+        context: of the stage "evaluation".
         task: what was classified.
         outputs: logits by split, shape (rows, labels).
     """

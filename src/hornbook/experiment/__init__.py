@@ -1,7 +1,8 @@
 """Experiments: many runs that differ in some settings and share what they can."""
 
-from hornbook.experiment.execute import plan, run
+from hornbook.experiment.execute import TABLE, run_cells, run_experiment
+from hornbook.experiment.finished import FinishedCells
 from hornbook.experiment.grid import Cell, cells
-from hornbook.experiment.results import Results
+from hornbook.experiment.plan import ExperimentPlan, plan
 
-__all__ = ["Cell", "Results", "cells", "plan", "run"]
+__all__ = ["TABLE", "Cell", "ExperimentPlan", "FinishedCells", "cells", "plan", "run_cells", "run_experiment"]

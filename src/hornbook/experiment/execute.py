@@ -1,9 +1,7 @@
-"""Run the cells of an experiment, one after another or side by side; what they share is computed once."""
+"""Run an experiment: its cells one after another or side by side, and the files of its results."""
 
 import logging
-import os
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,130 +10,146 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from hornbook import pipeline
-from hornbook.errors import DiskFull, HornbookError, Unreachable
-from hornbook.evaluation.compare import compact
-from hornbook.experiment.grid import Cell
-from hornbook.experiment.results import Results, Row
-from hornbook.machine import hub
-from hornbook.store import Artifact, Store, content_key
+from hornbook.errors import DiskFull, HornbookError
+from hornbook.experiment.finished import FinishedCells
+from hornbook.experiment.grid import Cell, cells
+from hornbook.experiment.plan import key_of, unfinished
+from hornbook.recipe import Experiment, load_experiment
+from hornbook.report.tables.grids import experiment_markdown
+from hornbook.results import CellResult, ExperimentResult, GoldLabels, TextbookCellResult
+from hornbook.results.files import from_json, write_experiment
+from hornbook.results.inspection import TextbookComparison
+from hornbook.results.predictions import compact
+from hornbook.results.rows import FinishedCell, TeacherScore
+from hornbook.store import Artifact, Store, write_text
 from hornbook.tasks import Task, open_task
 from hornbook.tasks.kinds import KINDS
 from hornbook.textbook.inspect.statistics import measured, read_statistics
 
 logger = logging.getLogger("hornbook")
 
+TABLE = "experiment.md"
+"""The tables of an experiment as Markdown, in its folder."""
 
-@hub.briefly()
-def plan(cells: Sequence[Cell], runs: Path | str, results: Results) -> dict[str, Any]:
-    """Return what a run of the cells would do, without doing it.
+
+def run_experiment(
+    experiment: Experiment | Path | str,
+    runs: Path | str = "runs",
+    *,
+    cluster: str | None = None,
+    beside: Path | str = ".",
+    allow_many: bool = False,
+) -> ExperimentResult:
+    """Run an experiment; what is finished, or shared by cells, is not computed again.
+
+    The results stand in RUNS/NAME: `experiment.json` and `experiment.md`; finished rows also in the experiment's own
+    file `results`, each as soon as its cell is finished.
+
+    Args:
+        experiment: its file, or its settings.
+        runs: the folder of runs and shared artefacts.
+        cluster: the address of a Ray cluster on which cells run side by side.
+        beside: for settings that come from no file: the folder of the base recipe and of `results`.
+        allow_many: run more cells than the setting `most_cells`.
 
     Returns:
-        cells (how many), finished (of them), stages (distinct artefacts that all cells need), shared (of them, by two
-        cells or more), missing (not finished), seconds (estimated, of the missing), failed (what is wrong with cells
-        that cannot run, a source that is missing perhaps, by their names), unreachable (the sources of which the hub
-        could not be asked), waiting (how many cells need one of these: of them only the number is known).
+        the finished cells, and what went wrong in the others.
+
+    Raises:
+        HornbookError: the settings or the base recipe are wrong, or there are too many cells.
     """
-    asked: dict[str, dict[str, Any]] = {}
-    times: Counter[str] = Counter()
-    finished = 0
-    failed: dict[str, str] = {}
-    unreachable: dict[str, None] = {}
-    waiting = 0
-    for cell in cells:
-        store = Store(Path(runs) / pipeline.STORE, dry=True)
-        try:
-            _asked(cell, store)
-        except Unreachable:
-            unreachable |= dict.fromkeys(pipeline.out_of_reach(cell.recipe))
-            waiting += 1
-            continue
-        except HornbookError as error:
-            failed[cell.name] = str(error)
-            continue
-        stages = pipeline.estimates(store)
-        times.update({stage["key"] for stage in stages})
-        if results.of(_key(cell), cell.at) is not None:
-            finished += 1
-            continue
-        asked |= {stage["key"]: stage for stage in stages}
-    missing = [stage for stage in asked.values() if not stage["reused"]]
-    return {
-        "cells": len(cells),
-        "finished": finished,
-        "stages": len(times),
-        "shared": sum(count > 1 for count in times.values()),
-        "missing": len(missing),
-        "seconds": sum(stage["estimated_seconds"] for stage in missing),
-        "failed": failed,
-        "unreachable": list(unreachable),
-        "waiting": waiting,
-    }
+    if isinstance(experiment, Experiment):
+        settings, file = experiment, Path(beside) / f"{experiment.name}.yaml"
+    else:
+        file = Path(experiment)
+        settings = load_experiment(file)
+    grid = cells(settings, file)
+    if len(grid) > settings.most_cells and not allow_many:
+        most = settings.most_cells
+        raise HornbookError(f"{file}: {len(grid)} cells are more than most_cells ({most}); see --dry-run, say --yes")
+    finished = FinishedCells.read(file.parent / settings.results if settings.results else None)
+    rows = run_cells(grid, runs, finished, cluster=cluster)
+    result = ExperimentResult(
+        name=settings.name,
+        axes=tuple(settings.axes),
+        rows=tuple(rows),
+        gold=finished.gold,
+        failed=finished.failed,
+        folder=Path(runs) / settings.name,
+    )
+    if rows:
+        write_experiment(result)
+        write_text(result.folder / TABLE, experiment_markdown(result))
+    return result
 
 
-def run(cells: Sequence[Cell], runs: Path | str, results: Results, *, cluster: str | None = None) -> list[Row]:
+def run_cells(
+    cells: Sequence[Cell], runs: Path | str, finished: FinishedCells, *, cluster: str | None = None
+) -> list[FinishedCell]:
     """Compute the cells that are missing; a cell that fails is noted, and the others go on.
 
     Args:
         cells: of one experiment.
         runs: the folder of runs, whose artefacts they share.
-        results: what is finished; every further row is added at once.
+        finished: what is finished; every further row is added at once.
         cluster: the address of a Ray cluster on which cells run side by side, each with a GPU to itself (without
             GPUs: a core); every node must see `runs` and this folder at the same place. None: one after another here.
 
     Returns:
         the rows of the cells that are finished, in their order.
     """
-    found: dict[int, Row] = {}
+    found: dict[int, FinishedCell] = {}
     missing: list[int] = []
     for number, cell in enumerate(cells):
         try:
-            row = results.of(_key(cell), cell.at)
+            row = finished.of(key_of(cell), cell.at)
         except HornbookError as error:
-            _note_failed(cell, results, error)
+            _note_failed(cell, finished, error)
             continue
         if row is None:
             missing.append(number)
         else:
             found[number] = row
-            results.place(row)
+            finished.move(row)
     if found:
         logger.info("%d of %d cells are finished already", len(found), len(cells))
-    for number, came in _computed(cells, missing, runs, cluster):
+    for number, outcome in _compute(cells, missing, runs, cluster):
         cell = cells[number]
-        if isinstance(came, HornbookError):
-            _note_failed(cell, results, came)
+        if isinstance(outcome, HornbookError):
+            _note_failed(cell, finished, outcome)
             continue
-        row, gold = came
+        row, gold = outcome
         found[number] = row
-        results.add(row, gold)
-        said = "measured" if cell.compared else f"{row['metric']} {row['dev']:.4f}"
-        logger.info("%s: %s; %d of %d cells are finished", cell.name, said, len(found), len(cells))
+        finished.add(row, gold)
+        score = f"{row.metric} {row.dev:.4f}" if isinstance(row, CellResult) else "measured"
+        logger.info("%s: %s; %d of %d cells are finished", cell.name, score, len(found), len(cells))
     return [found[number] for number in sorted(found)]
 
 
-def _note_failed(cell: Cell, results: Results, error: HornbookError) -> None:
+def _note_failed(cell: Cell, finished: FinishedCells, error: HornbookError) -> None:
     logger.warning("%s: failed: %s", cell.name, error)
-    results.failed[cell.name] = str(error)
+    finished.failed[cell.name] = str(error)
 
 
-_Made = tuple[Row, dict[str, Any]]
+_Outcome = tuple[FinishedCell, dict[str, GoldLabels]]
+"""A finished cell, and the gold labels of its task by the task's key."""
 
 
-def _computed(
+def _compute(
     cells: Sequence[Cell], missing: Sequence[int], runs: Path | str, cluster: str | None
-) -> Iterator[tuple[int, _Made | HornbookError]]:
-    """Yield the numbers of cells and their rows with the gold labels of their tasks, as they are finished."""
+) -> Iterator[tuple[int, _Outcome | HornbookError]]:
+    """Yield the numbers of cells and their rows, or what went wrong, as they are finished."""
     if cluster is not None and missing:
         from hornbook.cluster import Cluster
 
         with Cluster(cluster) as there:
-            made = there.side_by_side(partial(_row, runs=runs), [cells[number] for number in missing])
-            yield from ((missing[place], came) for place, came in made)
+            outcomes = there.side_by_side(partial(_row, runs=runs), [cells[number] for number in missing])
+            yield from ((missing[number], outcome) for number, outcome in outcomes)
         return
     broken: dict[str, HornbookError] = {}  # what is wrong with stages, by their keys: other cells may need them too
     for number in missing:
         cell = cells[number]
-        if broken and (known := [broken[key] for key in _unfinished(cell, runs) if key in broken]):
+        if broken and (known := [broken[key] for key in unfinished(cell, runs) if key in broken]):
             yield number, known[0]
             continue
         logger.info("cell %d of %d: %s", number + 1, len(cells), cell.name)
@@ -148,84 +162,63 @@ def _computed(
             error = caught
         except Exception as other:  # memory that ran out, a file that is gone: the others may still go well
             logger.debug("%s", cell.name, exc_info=True)
-            said = " ".join(str(other).split())
-            error = HornbookError(f"{type(other).__name__}: {said[:300]}")
-        broken |= dict.fromkeys(_unfinished(cell, runs)[:1], error)
+            text = " ".join(str(other).split())
+            error = HornbookError(f"{type(other).__name__}: {text[:300]}")
+        broken |= dict.fromkeys(unfinished(cell, runs)[:1], error)
         yield number, error
 
 
-def _unfinished(cell: Cell, runs: Path | str) -> list[str]:
-    """Return the keys of the stages that a cell still needs, in their order; none where it cannot be planned."""
-    store = Store(Path(runs) / pipeline.STORE, dry=True)
-    try:
-        _asked(cell, store)
-    except HornbookError:
-        return []
-    return [artifact.key for artifact in store.requested if artifact.planned]
-
-
-def _key(cell: Cell) -> str:
-    """Return the key of a cell's row: of what the student's evaluation, or the textbooks' statistics, are made from.
-
-    It is asked of an empty store, so it does not hang on what is finished where: of several teachers which is the
-    best one.
-    """
-    return _asked(cell, Store(Path(os.devnull), dry=True))
-
-
-def _asked(cell: Cell, dry: Store) -> str:
-    """Ask a dry store for all that a cell needs, and return the key of the last."""
-    if cell.compared:
-        task, books = pipeline.books(cell.recipe, dry, cell.compared)
-        return measured(books, task, dry).key
-    for _ in pipeline.cell(cell.recipe, dry, cell.textbook):
-        pass
-    evaluated, seeds = dry.requested[-1].key, cell.recipe.teacher.seeds
-    # Where nothing is finished, the first of several teachers stands for the best of them.
-    return evaluated if len(seeds) < 2 else content_key("row", 1, {"teacher.seeds": seeds}, {"evaluation": evaluated})
-
-
-def _row(cell: Cell, runs: Path | str) -> _Made:
+def _row(cell: Cell, runs: Path | str) -> _Outcome:
     store = Store(Path(runs) / pipeline.STORE)
+    return _measured(cell, store) if cell.compared else _scored(cell, store)
+
+
+def _measured(cell: Cell, store: Store) -> _Outcome:
+    """Build the textbooks of a cell and measure them; none of their text is kept."""
     started = time.monotonic()
-    row, gold = (_measured(cell, store), {}) if cell.compared else _scored(cell, store)
-    return row | {
-        "key": _key(cell),
-        "at": dict(cell.at),
-        "minutes": round((time.monotonic() - started) / 60, 1),
-    }, gold
-
-
-def _measured(cell: Cell, store: Store) -> Row:
-    """Build the textbooks of a cell and measure them; what is kept holds none of their text."""
-    task, books = pipeline.books(cell.recipe, store, cell.compared)
-    made = measured(books, task, store)
-    found = read_statistics(made)
+    task, books = pipeline.build_textbooks(cell.recipe, store, cell.compared)
+    found = read_statistics(measured(books, task, store))
     for book in found["books"]:
         book["most_drawn"] = [{name: unit[name] for name in unit if name != "text"} for unit in book["most_drawn"]]
-    return {"task": task.key, "statistics": found}
+    row = TextbookCellResult(
+        key=key_of(cell),
+        at=dict(cell.at),
+        task=task.key,
+        minutes=_minutes_since(started),
+        statistics=from_json(TextbookComparison, found),
+    )
+    return row, {}
 
 
-def _scored(cell: Cell, store: Store) -> _Made:
-    *teachers, row = pipeline.cell(cell.recipe, store, cell.textbook)
-    scored = store.requested[-1]
-    task = open_task(next(artifact for artifact in store.requested if artifact.stage == "task"))
-    gold = {
-        "name": task.name,
-        "kind": task.kind,
-        "metric": task.metric,
-        "labels": list(task.labels),
-        "dev": compact(task.gold("dev").tolist()),
-    }
-    row |= {
-        "task": task.key,
-        "predicted": compact(_predicted(scored, task)),
-        "teachers": [{name: teacher[name] for name in ("seed", "dev")} for teacher in teachers],
-    }
-    return row, {task.key: gold}
+def _scored(cell: Cell, store: Store) -> _Outcome:
+    started = time.monotonic()
+    made = pipeline.run_cell(cell.recipe, store, cell.textbook)
+    *teachers, student = made.models
+    task = open_task(made.task)
+    row = CellResult(
+        **vars(student.result()),
+        key=key_of(cell),
+        at=dict(cell.at),
+        task=task.artifact.key,
+        minutes=_minutes_since(started),
+        predicted=compact(_predicted(student.evaluation, task)),
+        teachers=tuple(TeacherScore(row.seed, row.dev) for row in (teacher.result() for teacher in teachers)),
+    )
+    gold = GoldLabels(
+        name=task.name,
+        kind=task.kind,
+        metric=task.metric,
+        labels=tuple(task.labels),
+        dev=compact(task.gold("dev").tolist()),
+    )
+    return row, {task.artifact.key: gold}
+
+
+def _minutes_since(started: float) -> float:
+    return round((time.monotonic() - started) / 60, 1)
 
 
 def _predicted(scored: Artifact, task: Task) -> list[Any]:
-    """Return what a model said of dev as `Task.gold` has it: class indices, 0 or 1 for every label, or scores."""
-    said = pq.read_table(scored.file("predictions-dev.parquet"), columns=["predicted"])["predicted"].to_pylist()
-    return KINDS[task.kind].unnamed(said, task.labels)
+    """Return predictions on dev as `Task.gold` has labels: class indices, 0 or 1 for every label, or scores."""
+    answers = pq.read_table(scored.file("predictions-dev.parquet"), columns=["predicted"])["predicted"].to_pylist()
+    return KINDS[task.kind].unnamed(answers, task.labels)

@@ -1,4 +1,4 @@
-"""From axes to cells: each a recipe of its own."""
+"""From the axes of an experiment to its cells, each a recipe of its own."""
 
 import copy
 import difflib
@@ -13,7 +13,7 @@ from hornbook.recipe import ChainConfig, Experiment, Recipe, read_values, set_va
 
 NONE = "none"
 """The value of the axis `textbook` for a student that was never distilled."""
-# Axes that are no path themselves.
+# The paths of axes with short names.
 _PATHS = {
     "init": "student.init",
     "teacher": "teacher.kind",
@@ -27,10 +27,10 @@ class Cell:
     """One run of an experiment.
 
     Attributes:
-        at: the value of each axis, by the axis' name; of named values the name.
+        at: the value of each axis; of named values the name.
         recipe: all its settings; one seed.
-        textbook: the name of the textbook it is about, None for a student that was never distilled.
-        compared: the names of the textbooks that are measured; none where a student's score is.
+        textbook: the name of the student's textbook, None for a student that was never distilled.
+        compared: the names of the textbooks to measure; none for a cell with a student.
     """
 
     at: Mapping[str, Any]
@@ -40,7 +40,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Its place in words: `textbook general, seed 0`."""
+        """Its coordinates in words: `textbook general, seed 0`."""
         return ", ".join(f"{axis} {value}" for axis, value in self.at.items())
 
 
@@ -83,7 +83,7 @@ def cells(experiment: Experiment, where: Path) -> list[Cell]:
 
 
 def _compared(experiment: Experiment, recipe: Recipe, where: Path) -> tuple[str, ...]:
-    """Return the textbooks that are measured."""
+    """Return the names of the textbooks to measure."""
     known = [name for name, config in recipe.textbooks.items() if not isinstance(config, ChainConfig)]
     if unknown := [name for name in experiment.textbooks if name not in known]:
         raise HornbookError(
@@ -105,30 +105,14 @@ def _matches(at: Mapping[str, Any], left_out: Mapping[str, Any]) -> bool:
 
 
 def _change(values: dict[str, Any], experiment: Experiment, at: Mapping[str, Any], where: Path) -> str | None:
-    """Set what the axes say in the values of a recipe; return the textbook that they choose."""
-    textbook: str | None = None
+    """Apply a combination of the axes to the values of a recipe; return the textbook that it chooses."""
+    textbook = str(at["textbook"]) if "textbook" in at else None
     known = list(values.get("textbooks", {}))
-    # Named values first: an axis may then change a part of what they set; proportion needs to know the textbook.
-    order = sorted(at, key=lambda axis: (not isinstance(experiment.axes[axis], dict), axis == "proportion"))
-    for axis in order:
-        given, value = experiment.axes[axis], at[axis]
+    # Named values first: another axis may change a part of what they set.
+    for axis in sorted(at, key=lambda axis: not isinstance(experiment.axes[axis], dict)):
         place = f"{where}: axes.{axis}"
-        if isinstance(given, dict):
-            for path, setting in given[value].items():
-                set_value(values, path, setting, place)
-        elif axis == "textbook":
-            textbook = str(value)
-        elif axis == "seed":
-            values["seeds"] = [value]
-        elif axis == "proportion":
-            chosen = textbook or next(iter(values.get("textbooks", {})), None)
-            if chosen == NONE:
-                continue
-            if chosen is None:
-                raise HornbookError(f"{place}: the recipe names no textbook")
-            set_value(values, f"textbooks.{chosen}.proportion", value, place)
-        else:
-            set_value(values, _PATHS.get(axis, axis), value, place)
+        for path, setting in _settings_of(experiment, axis, at[axis], values, textbook, place).items():
+            set_value(values, path, setting, place)
     for rule in experiment.rules:
         if _matches(at, rule.at):
             for path, setting in rule.set.items():
@@ -139,3 +123,22 @@ def _change(values: dict[str, Any], experiment: Experiment, at: Mapping[str, Any
             nearest = f"; the nearest is {near[0]!r}" if near else ""
             raise HornbookError(f"{where}: the recipe has no textbook {name!r}{nearest}")
     return textbook
+
+
+def _settings_of(
+    experiment: Experiment, axis: str, value: Any, values: Mapping[str, Any], textbook: str | None, place: str
+) -> Mapping[str, Any]:
+    """Return the settings that a value of an axis stands for, by path."""
+    named = experiment.axes[axis]
+    if isinstance(named, dict):
+        return named[value]
+    if axis == "textbook":
+        return {}
+    if axis == "seed":
+        return {"seeds": [value]}
+    if axis != "proportion":
+        return {_PATHS.get(axis, axis): value}
+    chosen = textbook or next(iter(values.get("textbooks", {})), None)
+    if chosen is None:
+        raise HornbookError(f"{place}: the recipe names no textbook")
+    return {} if chosen == NONE else {f"textbooks.{chosen}.proportion": value}

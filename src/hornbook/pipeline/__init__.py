@@ -1,22 +1,20 @@
 """From a recipe to its results: the order of stages, whole runs, plans."""
 
-from hornbook.pipeline.estimate import estimates, free_megabytes, timed
-from hornbook.pipeline.runs import STORE, TABLE, Outcome, check, out_of_reach, plan, run
-from hornbook.pipeline.stages import books, cell
-from hornbook.report import REPORT
+from hornbook.pipeline.check import check
+from hornbook.pipeline.plan import STORE, estimates, free_megabytes, out_of_reach, plan, timed
+from hornbook.pipeline.run import TABLE, run
+from hornbook.pipeline.stages import build_textbooks, run_cell
 
 __all__ = [
-    "REPORT",
     "STORE",
     "TABLE",
-    "Outcome",
-    "books",
-    "cell",
+    "build_textbooks",
     "check",
     "estimates",
     "free_megabytes",
     "out_of_reach",
     "plan",
     "run",
+    "run_cell",
     "timed",
 ]

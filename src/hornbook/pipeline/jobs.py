@@ -18,21 +18,21 @@ from typing import Any
 
 from hornbook.errors import HornbookError
 from hornbook.machine import load as machine
-from hornbook.pipeline.stages import student, students
+from hornbook.pipeline.stages import run_student, students
 from hornbook.recipe import Recipe, validate
 from hornbook.store import Store
 
 logger = logging.getLogger("hornbook")
 
 _PROGRAM = "from hornbook.pipeline.jobs import serve; serve()"
-# A process that is told to stop has so long to tidy up.
+# How long a process that is to stop may take to tidy up.
 _GRACE_SECONDS = 10.0
 
 Student = tuple[str, int]
 
 
 def side_by_side(recipe: Recipe, store: Store, jobs: int) -> None:
-    """Make the students of a recipe that are missing, so many at a time; what they share must be finished.
+    """Make the missing students of a recipe, `jobs` at a time; the artefacts they share must be finished.
 
     They are not evaluated: their speed is measured when nothing runs beside.
 
@@ -68,15 +68,15 @@ def side_by_side(recipe: Recipe, store: Store, jobs: int) -> None:
 
 def _is_finished(recipe: Recipe, dry: Store, one: Student) -> bool:
     dry.requested.clear()
-    student(recipe, dry, *one)
+    run_student(recipe, dry, *one)
     return not any(artifact.planned for artifact in dry.requested)
 
 
 class _Worker:
-    """A process that makes students, as this one tells it to; when this one ends, so does that."""
+    """A process that makes the students sent to it; it ends when this process ends."""
 
     def __init__(self, recipe: Recipe, store: Path, environment: dict[str, str]) -> None:
-        # In a session of its own, so that Ctrl-C comes to this process alone, which then stops the others.
+        # In a session of its own: Ctrl-C reaches this process alone, which then stops the others.
         self._process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM],
             env=environment,
@@ -88,12 +88,12 @@ class _Worker:
             start_new_session=True,
         )
         self._stopped = False
-        self._lines = threading.Thread(target=self._tell, daemon=True)
+        self._lines = threading.Thread(target=self._log_lines, daemon=True)
         self._lines.start()
         self._send({"recipe": recipe.model_dump(mode="json"), "store": str(store)})
 
     def work(self, waiting: deque[Student]) -> None:
-        """Make students until none is waiting.
+        """Make students until none is left.
 
         Raises:
             HornbookError: one cannot be made.
@@ -116,12 +116,12 @@ class _Worker:
                 raise HornbookError(f"{_named(name, seed)}: {error}")
 
     def stop(self) -> None:
-        """Tell it to stop at once."""
+        """Stop it at once."""
         self._stopped = True
         self._close()
 
     def end(self) -> None:
-        """Wait until it has ended."""
+        """Wait until it ends."""
         self._close()
         try:
             self._process.wait(_GRACE_SECONDS)
@@ -137,12 +137,12 @@ class _Worker:
 
     def _send(self, what: Any) -> None:
         assert self._process.stdin is not None
-        # Where it has ended, or was stopped, no answer will come.
+        # If it has ended or was stopped, no answer will come.
         with suppress(BrokenPipeError, ValueError):
             print(json.dumps(what), file=self._process.stdin, flush=True)
 
-    def _tell(self) -> None:
-        """Say what it says: a pipe, for it shall show no bars."""
+    def _log_lines(self) -> None:
+        """Log the lines of its stderr, a pipe so that it shows no progress bars."""
         assert self._process.stderr is not None
         for line in self._process.stderr:
             if line.strip() and not self._stopped:
@@ -150,19 +150,19 @@ class _Worker:
 
 
 def serve() -> None:
-    """Make students as they are asked for on stdin, a line of JSON each; where that ends, so does the process."""
+    """Make the students named on stdin, one line of JSON each, until stdin ends."""
     handler = logging.StreamHandler()
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logger.setLevel(logging.INFO)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # prints of libraries must not mix with answers
     try:
-        asked = _asked()
-        given = next(asked)
+        requests = _requests()
+        given = next(requests)
         recipe, store = validate(Recipe, given["recipe"], "recipe"), Store(Path(given["store"]))
-        for name, seed in asked:
+        for name, seed in requests:
             handler.setFormatter(logging.Formatter(f"{_named(name, seed)}: %(message)s"))
-            print(json.dumps(_made(recipe, store, name, seed)), file=answers, flush=True)
+            print(json.dumps(_answer(recipe, store, name, seed)), file=answers, flush=True)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -171,18 +171,18 @@ def _named(name: str, seed: int) -> str:
     return f"{name}, seed {seed}"
 
 
-def _made(recipe: Recipe, store: Store, name: str, seed: int) -> dict[str, str]:
+def _answer(recipe: Recipe, store: Store, name: str, seed: int) -> dict[str, str]:
     try:
-        student(recipe, store, name, seed)
-    except Exception as error:  # whatever it is, who asked must hear of it
+        run_student(recipe, store, name, seed)
+    except Exception as error:  # whatever it is, the parent must know
         logger.debug("%s", error, exc_info=True)
-        said = " ".join(str(error).split())
-        return {"error": said if isinstance(error, HornbookError) else f"{type(error).__name__}: {said}"}
+        text = " ".join(str(error).split())
+        return {"error": text if isinstance(error, HornbookError) else f"{type(error).__name__}: {text}"}
     return {}
 
 
-def _asked() -> Iterator[Any]:
-    """Yield what comes on stdin; where that ends while an answer is due, interrupt the main thread."""
+def _requests() -> Iterator[Any]:
+    """Yield the lines of stdin; if it ends while an answer is due, interrupt the main thread."""
     lines: SimpleQueue[str] = SimpleQueue()
     due = threading.Event()
 

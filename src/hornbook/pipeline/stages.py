@@ -2,12 +2,12 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from hornbook.errors import HornbookError, Unreachable
+from hornbook.pipeline.models import ScoredModel
+from hornbook.pipeline.preconditions import check_kind, check_trainings, refuse_chance_level
 from hornbook.recipe import (
     AdaptConfig,
     ChainConfig,
@@ -17,24 +17,31 @@ from hornbook.recipe import (
     SampleConfig,
     TextbookConfig,
 )
-from hornbook.report.summary import LOGITS, RELEASED, TEACHER, TF_IDF, UNDISTILLED
+from hornbook.results import LOGITS, RELEASED, TEACHER, TF_IDF, UNDISTILLED
 from hornbook.store import Artifact, Store
 
 logger = logging.getLogger("hornbook")
 
+OnModel = Callable[[ScoredModel], None]
 
-def cell(recipe: Recipe, store: Store, textbook: str | None) -> Iterator[dict[str, Any]]:
-    """Ask for everything that one student needs, and yield its row, before it those of its teachers.
 
-    What is last asked of the store is the student's evaluation.
+@dataclass
+class RunArtifacts:
+    """What the stages of a recipe made; with a dry store some of it is only planned.
 
-    Args:
-        recipe: with one seed and no baselines.
-        store: where artefacts are found and put; a dry one is only asked, and no rows come.
-        textbook: the student's, of the recipe's; None for a student that was never distilled.
+    Attributes:
+        task: the prepared task.
+        corpus: the general corpus; None where no textbook needs it.
+        textbooks: by name, also those that others are made from.
+        teacher: the one that taught, with its scores; None for a general teacher.
+        models: teachers, students and baselines in the order of the report.
     """
-    baselines = () if textbook else (UNDISTILLED,)
-    yield from rows(recipe.model_copy(update={"baselines": baselines}), store, None, names=(textbook,))
+
+    task: Artifact
+    corpus: Artifact | None = None
+    textbooks: dict[str, Artifact] = field(default_factory=dict)
+    teacher: ScoredModel | None = None
+    models: list[ScoredModel] = field(default_factory=list)
 
 
 def students(recipe: Recipe) -> list[tuple[str, int]]:
@@ -43,182 +50,115 @@ def students(recipe: Recipe) -> list[tuple[str, int]]:
     return [(name, seed) for name in names for seed in recipe.seeds]
 
 
-def student(recipe: Recipe, store: Store, name: str, seed: int) -> None:
-    """Ask for one student of a recipe, distilled and adapted, and all that it needs; it is not evaluated."""
+def run_student(recipe: Recipe, store: Store, name: str, seed: int) -> None:
+    """Distil and adapt one student of a recipe, and make all that it needs; it is not evaluated."""
     baselines = () if name in recipe.textbooks else (name,)
     alone = recipe.model_copy(update={"baselines": baselines, "seeds": (seed,)})
-    for _ in rows(alone, store, None, names=(name,), scored=False):
-        pass
+    run_stages(alone, store, names=(name,), scored=False)
 
 
-def books(recipe: Recipe, store: Store, names: Sequence[str]) -> tuple[Artifact, dict[str, Artifact]]:
-    """Ask for the task and for textbooks of a recipe, and for nothing that is trained.
+def run_cell(recipe: Recipe, store: Store, textbook: str | None) -> RunArtifacts:
+    """Make everything that one student needs, and its evaluation, which is the last of the models.
+
+    Args:
+        recipe: with one seed and no baselines.
+        store: where artefacts are found and put; with a dry one nothing is made.
+        textbook: the student's, of the recipe's; None for a student that was never distilled.
+    """
+    baselines = () if textbook else (UNDISTILLED,)
+    return run_stages(recipe.model_copy(update={"baselines": baselines}), store, names=(textbook,))
+
+
+def build_textbooks(recipe: Recipe, store: Store, names: Sequence[str]) -> tuple[Artifact, dict[str, Artifact]]:
+    """Prepare the task and build textbooks of a recipe; nothing is trained.
 
     Returns:
         the task, and each textbook by its name.
     """
     from hornbook import tasks
 
-    task = tasks.prepare(recipe.task, store)
-    made = _textbooks(recipe, {name: recipe.textbooks[name] for name in names}, task, store, None, None)
-    return task, {name: made[name] for name in names}
+    made = RunArtifacts(tasks.prepare(recipe.task, store))
+    _build_textbooks(recipe, {name: recipe.textbooks[name] for name in names}, made, store, None, None)
+    return made.task, {name: made.textbooks[name] for name in names}
 
 
-def rows(
+def run_stages(
     recipe: Recipe,
     store: Store,
-    folder: Path | None,
+    *,
+    folder: Path | None = None,
     cluster: str | None = None,
     names: Sequence[str | None] | None = None,
-    *,
     scored: bool = True,
-    ahead: Callable[[], None] | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Ask the store for every artefact in order; yield a row for each model (none in a dry run).
+    before_students: Callable[[], None] | None = None,
+    on_model: OnModel | None = None,
+) -> RunArtifacts:
+    """Make every artefact of a recipe in order, or plan it where the store is dry.
 
     Args:
         recipe: the whole run.
         store: where artefacts are found and put.
         folder: where they get readable names.
         cluster: the address of a Ray cluster on which the corpus is searched.
-        names: of these textbooks only.
-        scored: evaluate the students, or stop when they are adapted; then they give no rows.
-        ahead: called when all that students share is there, before the first of them is asked for.
+        names: only the students of these textbooks.
+        scored: evaluate the students, or stop when they are adapted.
+        before_students: called once all that students share is made, before the first of them.
+        on_model: called with each model as soon as it is scored.
     """
     from hornbook import tasks
-    from hornbook.training.chain import distil_chain
-    from hornbook.training.distil import distil, snapshot
-    from hornbook.training.tokens import encode_textbook
 
-    family = recipe.teacher.family
     check_trainings(recipe)
     if not store.dry:
         _use_threads(recipe.threads)
-    task = _linked(tasks.prepare(recipe.task, store), folder, "task")
+    made = RunArtifacts(link(tasks.prepare(recipe.task, store), folder, "task"))
+    task = made.task
     if not store.dry:
         if task.reused and folder is not None:
             logger.info("%s: %s", task.info["name"], task.info.get("labels_read", task.info["kind"]))
         check_kind(recipe, task.info["kind"])
-    teacher, rows = _teacher(recipe, task, store, folder)
-    yield from rows
+    teacher = _make_teacher(recipe, made, store, folder, on_model)
     chosen = {name: config for name, config in recipe.textbooks.items() if names is None or name in names}
-    books = _textbooks(recipe, chosen, task, store, folder, cluster)
-
-    def tokens_of(book: str) -> Artifact:
-        # a fine-tuned teacher reads with the tokenizer it came with
-        config = recipe.distil
-        return encode_textbook(books[book], recipe.teacher.model, store, config.max_length, config.pack)
-
-    def start(seed: int) -> Artifact | None:
-        if recipe.start is None:
-            return None
-        config = recipe.distil.changed(recipe.start.distil)
-        tokens = tokens_of(recipe.start.textbook)
-        return distil(recipe.teacher.model, tokens, store, recipe.student, config, seed=seed, family=family)
-
-    learners = _Students(recipe, task, teacher, store, folder, start, scored)
-    read = {name: [tokens_of(book) for book in _chained(name, config)] for name, config in chosen.items()}
-    if ahead is not None:
-        ahead()
+    _build_textbooks(recipe, chosen, made, store, folder, cluster)
+    learners = _Students(recipe, made, teacher, store, folder, scored, on_model)
+    tokens = {name: [learners.tokens_of(book) for book in _chained(name, config)] for name, config in chosen.items()}
+    if before_students is not None:
+        before_students()
     for name, config in chosen.items():
-        chained, tokens = _chained(name, config), read[name]
-        then = config.then if isinstance(config, ChainConfig) else {}
         for seed in recipe.seeds:
-            made = distil_chain(
-                *(teacher, tokens, store, recipe.student, recipe.distil, then),
-                seed=seed,
-                family=family,
-                start=start(seed),
-            )
-            if recipe.snapshot is not None:
-                made.append(snapshot(made[-1], recipe.snapshot, store))
-            of_name = [books[book] for book in chained]
-            yield from learners.adapted(name, made[-1], [*of_name, *tokens, *made], seed, books=of_name)
-    yield from _baselines(recipe, learners)
+            learners.distil_and_adapt(name, config, tokens[name], seed)
+    _add_baselines(recipe, learners)
+    return made
 
 
-def _textbooks(
-    recipe: Recipe,
-    chosen: dict[str, TextbookConfig],
-    task: Artifact,
-    store: Store,
-    folder: Path | None,
-    cluster: str | None,
-) -> dict[str, Artifact]:
-    """Ask for the chosen textbooks and those they need, these first."""
-    from hornbook import corpus, textbook
-    from hornbook.cluster import executor_on
-
-    books: dict[str, Artifact] = {}
-    like: Artifact | None = None
-    units: Artifact | None = None
-    for name, config in _in_order(recipe, chosen):
-        if units is None and "corpus" in textbook.kind_of(config).needs:
-            units = _linked(corpus.build(recipe.corpus, store), folder, "corpus")
-        parts = [books[part] for part in config.books] if isinstance(config, CombinedConfig) else []
-        # A cluster is left before anything is trained: Ray's threads and the processes of a training do not mix.
-        with executor_on(cluster) as executor:
-            books[name] = textbook.build(
-                config, corpus=units, task=task, like=like, books=parts, out=store, executor=executor
-            )
-        _linked(books[name], folder, f"textbook-{name}")
-        if like is None and _is_whole(config):
-            like = books[name]
-    return books
-
-
-def check_trainings(recipe: Recipe) -> None:
-    """Refuse what would stop a training later: sizes that do not fit together, trackers that are not installed."""
-    from hornbook.training.callbacks import check_report_to
-    from hornbook.training.distil import check_sizes
-
-    for place, config in recipe.distillations().items():
-        try:
-            check_sizes(recipe.teacher.model, recipe.student, config, recipe.teacher.family)
-        except Unreachable:
-            raise
-        except HornbookError as error:
-            raise error if place == "distil" else HornbookError(f"{place}: {error}") from None
-    for training in (*recipe.distillations().values(), recipe.adapt, recipe.teacher.finetune):
-        check_report_to(training.report_to)
-
-
-def check_kind(recipe: Recipe, kind: str) -> None:
-    """Refuse settings that do not go with the task's kind, before anything costly runs."""
-    for name, config in (("teacher.finetune", recipe.teacher.finetune), ("adapt", recipe.adapt)):
-        if kind == "regression" and any(cell.class_weights != "none" for cell in config.cells()):
-            raise HornbookError(f"{name}.class_weights: a regression has no classes; set it to none")
-
-
-def _teacher(
-    recipe: Recipe, task: Artifact, store: Store, folder: Path | None
-) -> tuple[Artifact | str, list[dict[str, Any]]]:
-    """Return the teacher, of several the best on dev (in a dry run the first), and the rows of all of them."""
+def _make_teacher(
+    recipe: Recipe, made: RunArtifacts, store: Store, folder: Path | None, on_model: OnModel | None
+) -> Artifact | str:
+    """Return the teacher; of several the best on dev, in a dry run the first."""
     from hornbook.evaluation.evaluate import evaluate
     from hornbook.training.finetune import finetune
 
     config = recipe.teacher
     if config.kind == "general":
-        return config.model, []
-    candidates: list[tuple[Artifact | str, Artifact]] = []
-    rows = []
+        return config.model
+    teachers: list[Artifact | str] = []
     for seed in config.seeds if config.kind == "task" else config.seeds[:1]:
         teacher: Artifact | str = config.model
         if config.kind == "task":
-            teacher = finetune(teacher, task, store, config.finetune, seed=seed, family=config.family)
-        scored = evaluate(teacher, task, store, recipe.evaluate, label_names=config.label_names)
-        candidates.append((teacher, scored))
-        if not scored.planned:
-            rows.append(_row(TEACHER, [], scored, [teacher] if isinstance(teacher, Artifact) else [], seed))
-    if len(rows) < len(candidates):
-        return candidates[0][0], []
-    best = max(range(len(rows)), key=lambda i: rows[i]["dev"])
-    teacher, scored = candidates[best]
-    _refuse_chance_level(scored, config.model)
-    if isinstance(teacher, Artifact):
-        _linked(teacher, folder, TEACHER)
-    _linked(scored, folder, f"evaluation-{TEACHER}")
-    return teacher, rows
+            teacher = finetune(teacher, made.task, store, config.finetune, seed=seed, family=config.family)
+        scored = evaluate(teacher, made.task, store, recipe.evaluate, label_names=config.label_names)
+        model = teacher if isinstance(teacher, Artifact) else None
+        teachers.append(teacher)
+        made.models.append(ScoredModel(TEACHER, seed, scored, model=model, trained=() if model is None else (model,)))
+    best = 0
+    if not any(taught.planned for taught in made.models):
+        for taught in made.models:
+            if on_model is not None:
+                on_model(taught)
+        best = max(range(len(teachers)), key=lambda i: made.models[i].result().dev)
+        refuse_chance_level(made.models[best].evaluation, config.model)
+        _link_model(made.models[best], folder, TEACHER, f"evaluation-{TEACHER}")
+    made.teacher = made.models[best]
+    return teachers[best]
 
 
 @dataclass
@@ -226,24 +166,62 @@ class _Students:
     """How every student is adapted and scored, whatever it learned from."""
 
     recipe: Recipe
-    task: Artifact
+    made: RunArtifacts
     teacher: Artifact | str
     store: Store
     folder: Path | None
-    start: Callable[[int], Artifact | None]
     scored: bool
+    on_model: OnModel | None
 
-    def adapted(
+    def tokens_of(self, book: str) -> Artifact:
+        """Return a textbook as token ids; a fine-tuned teacher reads with the tokenizer it came with."""
+        from hornbook.training.tokens import encode_textbook
+
+        config = self.recipe.distil
+        textbook = self.made.textbooks[book]
+        return encode_textbook(textbook, self.recipe.teacher.model, self.store, config.max_length, config.pack)
+
+    def start(self, seed: int) -> Artifact | None:
+        """Return the student that all begin as; None where they begin with weights of their own."""
+        from hornbook.training.distil import distil
+
+        recipe = self.recipe
+        if recipe.start is None:
+            return None
+        config = recipe.distil.changed(recipe.start.distil)
+        tokens, family = self.tokens_of(recipe.start.textbook), recipe.teacher.family
+        return distil(recipe.teacher.model, tokens, self.store, recipe.student, config, seed=seed, family=family)
+
+    def distil_and_adapt(self, name: str, config: TextbookConfig, tokens: Sequence[Artifact], seed: int) -> None:
+        """Distil a student on a textbook, or on those of a chain one after another; adapt and score it."""
+        from hornbook.training.chain import distil_chain
+        from hornbook.training.distil import snapshot
+
+        recipe = self.recipe
+        distilled = distil_chain(
+            *(self.teacher, tokens, self.store, recipe.student, recipe.distil),
+            config.then if isinstance(config, ChainConfig) else {},
+            seed=seed,
+            family=recipe.teacher.family,
+            start=self.start(seed),
+        )
+        if recipe.snapshot is not None:
+            distilled.append(snapshot(distilled[-1], recipe.snapshot, self.store))
+        books = [self.made.textbooks[book] for book in _chained(name, config)]
+        self.adapt_and_score(name, seed, distilled[-1], distilled, books=books, tokens=tokens)
+
+    def adapt_and_score(
         self,
         name: str,
-        student: Artifact | str,
-        made: list[Artifact],
         seed: int,
+        student: Artifact | str,
+        distilled: Sequence[Artifact] = (),
         *,
         books: Sequence[Artifact] = (),
+        tokens: Sequence[Artifact] = (),
         labels: str | None = None,
-    ) -> Iterator[dict[str, Any]]:
-        """Adapt a student, score it and yield its row (none in a dry run); `labels` overrides the recipe's."""
+    ) -> None:
+        """Adapt a student, score it and add it to the models; `labels` overrides the recipe's."""
         from hornbook.evaluation.evaluate import evaluate
         from hornbook.training.finetune import adapt
 
@@ -253,23 +231,34 @@ class _Students:
         if not books:
             config = config.model_copy(update={"textbook_units": 0})
         outputs = None if config.labels == "gold" else self.outputs(books[-1] if books else None, config)
-        adapted = adapt(student, self.task, self.store, config, outputs=outputs, seed=seed, family=family)
+        adapted = adapt(student, self.made.task, self.store, config, outputs=outputs, seed=seed, family=family)
         if not self.scored:
             return
         classifier = self.teacher if self.recipe.teacher.kind != "general" else None
-        scored = evaluate(adapted, self.task, self.store, self.recipe.evaluate, teacher=classifier)
-        _linked(adapted, self.folder, f"student-{name}-seed{seed}")
-        _linked(scored, self.folder, f"evaluation-{name}-seed{seed}")
-        if not scored.planned:
-            yield _row(name, books, scored, [*made, adapted], seed)
+        scored = evaluate(adapted, self.made.task, self.store, self.recipe.evaluate, teacher=classifier)
+        model = ScoredModel(
+            *(name, seed, scored),
+            model=adapted,
+            books=tuple(books),
+            distilled=tuple(distilled),
+            trained=(*books, *tokens, *distilled, adapted),
+        )
+        _link_model(model, self.folder, f"student-{name}-seed{seed}", f"evaluation-{name}-seed{seed}")
+        self.add(model)
+
+    def add(self, model: ScoredModel) -> None:
+        """Add a model to those of the run."""
+        self.made.models.append(model)
+        if self.on_model is not None and not model.planned:
+            self.on_model(model)
 
     def outputs(self, book: Artifact | None, config: AdaptConfig) -> Artifact:
-        """Return what the teacher says of the task's texts, and of as many units of the textbook as are wanted."""
+        """Return the teacher's outputs on the task's texts, and on some units of the textbook where these count."""
         from hornbook.training.outputs import teacher_outputs
 
         return teacher_outputs(
             self.teacher,
-            self.task,
+            self.made.task,
             self.store,
             textbook=book,
             units=config.textbook_units,
@@ -278,70 +267,54 @@ class _Students:
         )
 
 
-def _baselines(recipe: Recipe, students: _Students) -> Iterator[dict[str, Any]]:
-    """Yield the rows of what the distilled students are compared with."""
+def _add_baselines(recipe: Recipe, students: _Students) -> None:
+    """Make and score what the distilled students are compared with."""
     from hornbook.evaluation.tfidf_baseline import tfidf_baseline
     from hornbook.training.distil import undistilled_student
 
     for name in recipe.baselines:
         if name == TF_IDF:
-            scored = tfidf_baseline(students.task, students.store, recipe.evaluate)
-            _linked(scored, students.folder, f"evaluation-{name}")
-            if not scored.planned:
-                yield _row(name, [], scored, [scored], 0)
+            scored = tfidf_baseline(students.made.task, students.store, recipe.evaluate)
+            link(scored, students.folder, f"evaluation-{name}")
+            students.add(ScoredModel(name, 0, scored, trained=(scored,)))
             continue
         for seed in recipe.seeds:
             if name == RELEASED:
                 assert recipe.released is not None  # the recipe was checked
-                yield from students.adapted(name, recipe.released, [], seed, labels="gold")
+                students.adapt_and_score(name, seed, recipe.released, labels="gold")
                 continue
             student = students.start(seed) or undistilled_student(
                 students.teacher, students.store, recipe.student, seed=seed, family=recipe.teacher.family
             )
-            labels = "teacher" if name == LOGITS else None
-            yield from students.adapted(name, student, [student], seed, labels=labels)
+            students.adapt_and_score(name, seed, student, [student], labels="teacher" if name == LOGITS else None)
 
 
-def _row(name: str, books: Sequence[Artifact], scored: Artifact, made: list[Artifact], seed: int) -> dict[str, Any]:
-    from hornbook.tasks.task import score_name
+def _build_textbooks(
+    recipe: Recipe,
+    chosen: dict[str, TextbookConfig],
+    made: RunArtifacts,
+    store: Store,
+    folder: Path | None,
+    cluster: str | None,
+) -> None:
+    """Add the chosen textbooks and those they need, these first."""
+    from hornbook import corpus, textbook
+    from hornbook.cluster import executor_on
 
-    metric = scored.info["metric"]
-    return {
-        "name": name,
-        "textbook": ", then ".join(f"{book.counts['units']:,} units" for book in books) or None,
-        "parameters": scored.counts["parameters"],
-        "parameters_without_embeddings": scored.counts["parameters_without_embeddings"],
-        "megabytes": round(scored.counts["weight_bytes"] / 1e6, 1),
-        "dev": scored.info["scores"]["dev"][metric],
-        "test": scored.info["scores"].get("test", {}).get(metric),
-        "metric": score_name(metric, scored.info["labels"]) if metric == "f1" else metric,
-        "scores": scored.info["scores"],
-        "doubt": scored.info.get("doubt"),
-        "calibration_error": scored.info["calibration_error"],
-        "share_cut": scored.info["share_cut"]["dev"],
-        "grid": made[-1].info.get("grid") if made else None,
-        "sentences_per_second": scored.measured["sentences_per_second"]["model"],
-        "teacher_sentences_per_second": scored.measured["sentences_per_second"].get("teacher"),
-        "seconds": round(sum(artifact.measured["seconds"] for artifact in made), 1),
-        "seed": seed,
-    }
-
-
-def _refuse_chance_level(scored: Artifact, model: str) -> None:
-    from hornbook.evaluation.evaluate import chance_check
-
-    found = chance_check(scored)
-    if not found.passed:
-        below = found.high < found.chance
-        advice = "check the labels, or fine-tune it longer or with more data"
-        if found.metric == "accuracy":
-            advice += "; where a label is rare, set task.metric: macro_f1"
-        raise HornbookError(
-            f"{model}: the teacher is {'below' if below else 'at'} chance level on dev: {found.metric} "
-            f"{found.score:.3f}, 95% interval {found.low:.3f} to {found.high:.3f}, which "
-            f"{'lies below' if below else 'holds'} {found.chance:.3f}; a student would learn nothing from it: "
-            f"{'are its labels swapped?' if below else advice}"
-        )
+    books = made.textbooks
+    like: Artifact | None = None
+    for name, config in _in_order(recipe, chosen):
+        if made.corpus is None and "corpus" in textbook.kind_of(config).needs:
+            made.corpus = link(corpus.build(recipe.corpus, store), folder, "corpus")
+        parts = [books[part] for part in config.books] if isinstance(config, CombinedConfig) else []
+        # A cluster is left before anything is trained: Ray's threads and the processes of a training do not mix.
+        with executor_on(cluster) as executor:
+            books[name] = textbook.build(
+                config, corpus=made.corpus, task=made.task, like=like, books=parts, out=store, executor=executor
+            )
+        link(books[name], folder, f"textbook-{name}")
+        if like is None and _is_whole(config):
+            like = books[name]
 
 
 def _chained(name: str, config: TextbookConfig) -> tuple[str, ...]:
@@ -350,7 +323,7 @@ def _chained(name: str, config: TextbookConfig) -> tuple[str, ...]:
 
 
 def _in_order(recipe: Recipe, chosen: dict[str, TextbookConfig]) -> list[tuple[str, TextbookConfig]]:
-    """Return the textbooks to be built: the chosen and those they need, each after those; chains are not built."""
+    """Return the textbooks to build, chosen and needed, each after those it is made from; chains are not built."""
     needed = dict.fromkeys(chosen)
     if recipe.start is not None:
         needed[recipe.start.textbook] = None
@@ -372,13 +345,19 @@ def _is_whole(config: TextbookConfig) -> bool:
     return isinstance(config, ContextualizedConfig) and config.proportion == 1
 
 
-def _linked(artifact: Artifact, folder: Path | None, name: str) -> Artifact:
+def link(artifact: Artifact, folder: Path | None, name: str) -> Artifact:
     """Give an artefact a readable name in the run's folder."""
     if folder is not None:
         link = folder / name
         link.unlink(missing_ok=True)
         link.symlink_to(os.path.relpath(artifact.path, folder), target_is_directory=True)
     return artifact
+
+
+def _link_model(model: ScoredModel, folder: Path | None, name: str, evaluation: str) -> None:
+    if model.model is not None:
+        link(model.model, folder, name)
+    link(model.evaluation, folder, evaluation)
 
 
 def _use_threads(threads: int | None) -> None:

@@ -72,7 +72,7 @@ for (const browser of document.querySelectorAll(".browser")) {
     shown.replaceChildren();
     make("h3", anchor.text, shown);
     make("p", anchor.keywords.length ? `keywords: ${anchor.keywords.join(", ")}` : "no keyword left without stop words", shown, "quiet");
-    make("p", `draws ${anchor.hits} units; the best of them:`, shown, "quiet");
+    make("p", `retrieves ${anchor.hits} units; the best of them:`, shown, "quiet");
     for (const unit of anchor.units) {
       const place = make("p", undefined, shown, "unit");
       marked(unit, place);

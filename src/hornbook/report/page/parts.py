@@ -1,13 +1,13 @@
-"""What a report says, as parts that both the page and the Markdown are made of."""
+"""The parts of a report, from which both the page and the Markdown are made."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from hornbook.report.tables import markdown_lines
-
-Row = dict[str, Any]
+from hornbook.report.charts.base import Chart, Points
+from hornbook.report.tables.text import markdown_lines
+from hornbook.results.inspection import Anchor
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """A chart, what it shows in words, and its figures."""
+    """A chart, its caption, and the first of its figures as a table."""
 
     name: str
-    spec: Row
-    said: str
+    spec: Mapping[str, Any]
+    caption: str
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
     figures: Sequence[int]
@@ -73,7 +73,6 @@ class Code:
     kind: ClassVar[str] = "code"
     title: str
     text: str
-    open: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,17 +81,35 @@ class Anchors:
 
     kind: ClassVar[str] = "anchors"
     id: str
-    anchors: Sequence[Row]
+    anchors: Sequence[Anchor]
+
+
+@dataclass(frozen=True)
+class SeedScores:
+    """A mean score: as text, with the scores of its seeds as text, and where their marks stand on the scale."""
+
+    mean: float
+    shown: str
+    seeds: str
+    places: Sequence[float]
+
+
+@dataclass(frozen=True)
+class SeedRow:
+    """A row of scores: its names, and a cell for each column, None where there is no score."""
+
+    names: Sequence[str]
+    cells: Sequence[SeedScores | None]
 
 
 @dataclass(frozen=True)
 class Seeds:
-    """Scores with a mark for each seed: rows of `names` and `cells` (None where there is none)."""
+    """Scores with a mark for each seed; the first `named` columns hold names."""
 
     kind: ClassVar[str] = "seeds"
     headings: Sequence[str]
     named: int
-    rows: Sequence[Row]
+    rows: Sequence[SeedRow]
 
 
 Part = Text | Lines | Heading | Table | Plots | Code | Anchors | Seeds
@@ -109,7 +126,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """All that a report says."""
+    """A whole report."""
 
     title: str
     about: str
@@ -120,17 +137,17 @@ class Report:
 _SHOWN = 40
 
 
-def plot_of(name: str, chart: Any, said: str) -> Plot:
-    """Return a chart with the first of its figures as a table."""
-    spec: Row = chart.to_dict()
+def plot_of(chart: Chart, before: str = "") -> Plot:
+    """Return a chart for the page, with the first of its figures as a table; `before` begins its name there."""
+    spec: Mapping[str, Any] = chart.spec.to_dict()
     rows = next(_values(spec), [])
     headings = list(dict.fromkeys(column for row in rows for column in row))
     figures = [i for i, heading in enumerate(headings) if all(_is_number(row.get(heading)) for row in rows)]
     lines = [[shown(row.get(heading)) for heading in headings] for row in rows[:_SHOWN]]
-    return Plot(name, spec, said, headings, lines, figures, max(0, len(rows) - _SHOWN))
+    return Plot(f"{before}{chart.name}", spec, chart.caption, headings, lines, figures, max(0, len(rows) - _SHOWN))
 
 
-def _values(spec: Mapping[str, Any]) -> Iterator[list[Row]]:
+def _values(spec: Mapping[str, Any]) -> Iterator[Points]:
     """Yield the rows of a chart's layers, the longest first."""
     layers = [spec, *spec.get("layer", ())]
     found = [layer["data"]["values"] for layer in layers if "values" in layer.get("data", {})]
@@ -176,7 +193,7 @@ def _in_markdown(part: Part) -> str:
         case Table() if 0 < len(part.rows) <= _LONGEST_TABLE:
             return _table(part.headings, part.rows, part.figures)
         case Seeds():
-            rows = [[*row["names"], *(cell["shown"] if cell else "" for cell in row["cells"])] for row in part.rows]
+            rows = [[*row.names, *(cell.shown if cell else "" for cell in row.cells)] for row in part.rows]
             return _table(part.headings, rows, range(part.named, len(part.headings)))
         case Code():
             return f"{part.title}\n\n```\n{part.text.rstrip()}\n```"

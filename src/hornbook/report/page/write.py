@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,30 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from hornbook.errors import HornbookError
-from hornbook.report.facts import Grid, Run, read
-from hornbook.report.page.grids import grid_report
+from hornbook.report.page.grids import experiment_report
 from hornbook.report.page.parts import Anchors, Plots, Report, markdown
 from hornbook.report.page.runs import runs_report
+from hornbook.results import ExperimentResult, RunResult, read_results
 from hornbook.store import write_text
 
 _HERE = Path(__file__).parent
+_PAGE = "report.html"
 
 
-def write_report(places: Sequence[Path], out: Path) -> tuple[Path, Path]:
+Place = Path | str | RunResult | ExperimentResult
+
+
+def write_report(places: Place | Sequence[Place], out: Path | str | None = None) -> tuple[Path, Path]:
     """Write the report of runs of one task, or of an experiment.
 
     The page holds everything it needs, opens without a network and allows none: its policy names the scripts in it
     by their hashes. Text of the data is shown as text.
 
     Args:
-        places: folders of finished runs; or one experiment's folder or file of results.
-        out: the page (.html); the Markdown stands beside it under the same name.
+        places: folders of finished runs, or their results; or one experiment: its folder, its file of results, or
+            its results.
+        out: the page (.html); the Markdown stands beside it under the same name. Default: `report.html` in the first
+            folder, `report-NAME.html` beside a file.
 
     Returns:
         the paths of both.
@@ -37,32 +43,59 @@ def write_report(places: Sequence[Path], out: Path) -> tuple[Path, Path]:
     Raises:
         HornbookError: a run is not finished or of an earlier version, or the runs are of different tasks.
     """
-    found = [read(place) for place in dict.fromkeys(places)]
-    runs = [one for one in found if isinstance(one, Run)]
-    grids = [one for one in found if isinstance(one, Grid)]
-    if grids and len(found) > 1:
-        raise HornbookError(f"{grids[0].name}: is an experiment; report it alone")
-    if others := [run for run in runs if run.task["key"] != runs[0].task["key"]]:
-        first, other = runs[0], others[0]
-        raise HornbookError(
-            f"{first.folder} is of the task {first.task['name']}, {other.folder} of {other.task['name']} or of other "
-            "examples of it; report runs of one task together"
-        )
-    if len({run.name for run in runs}) < len(runs):
-        runs = [replace(run, name=str(run.folder)) for run in runs]
-    report = grid_report(grids[0]) if grids else runs_report(runs)
-    page, twin = out.with_suffix(".html"), out.with_suffix(".md")
+    given = [places] if isinstance(places, Path | str | RunResult | ExperimentResult) else list(places)
+    page = Path(out or _beside(given[0])).with_suffix(".html")
+    report = _report([_read(place) for place in _distinct(given)])
+    twin = page.with_suffix(".md")
     page.parent.mkdir(parents=True, exist_ok=True)
     write_text(page, html(report))
     write_text(twin, markdown(report))
     return page, twin
 
 
+def _beside(place: Place) -> Path:
+    if isinstance(place, RunResult | ExperimentResult):
+        return place.folder / _PAGE
+    place = Path(place)
+    return place / _PAGE if place.is_dir() else place.with_name(f"report-{place.stem}.html")
+
+
+def _read(place: Place) -> RunResult | ExperimentResult:
+    return place if isinstance(place, RunResult | ExperimentResult) else read_results(Path(place))
+
+
+def _distinct(places: Sequence[Place]) -> list[Place]:
+    found: list[Place] = []
+    for place in places:
+        if place not in found:
+            found.append(place)
+    return found
+
+
+def _report(found: Sequence[RunResult | ExperimentResult]) -> Report:
+    """Return the report of runs or of one experiment."""
+    runs = [one for one in found if isinstance(one, RunResult)]
+    experiments = [one for one in found if isinstance(one, ExperimentResult)]
+    if experiments and len(found) > 1:
+        raise HornbookError(f"{experiments[0].name}: is an experiment; report it alone")
+    if experiments:
+        return experiment_report(experiments[0])
+    if others := [run for run in runs if run.task.key != runs[0].task.key]:
+        first, other = runs[0], others[0]
+        raise HornbookError(
+            f"{first.folder} is of the task {first.task.name}, {other.folder} of {other.task.name} or of other "
+            "examples of it; report runs of one task together"
+        )
+    several = len({run.name for run in runs}) < len(runs)
+    return runs_report({str(run.folder) if several else run.name: run for run in runs})
+
+
 def html(report: Report) -> str:
     """Return the page."""
     parts = [part for section in report.sections for part in section.parts]
     charts = {plot.name: plot.spec for part in parts if isinstance(part, Plots) for plot in part.plots}
-    data = {"chart-data": charts, **{part.id: part.anchors for part in parts if isinstance(part, Anchors)}}
+    anchors = {part.id: [asdict(anchor) for anchor in part.anchors] for part in parts if isinstance(part, Anchors)}
+    data = {"chart-data": charts, **anchors}
     scripts = [*([_vega()] if charts else []), _own_script()]
     hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
     environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)

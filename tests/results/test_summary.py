@@ -1,28 +1,30 @@
 import pytest
 
-from hornbook.report.summary import remarks, summarise
+from hornbook.results import ModelResult, Spread
+from hornbook.results.summary import remarks, summarise
 
 
-def row(name: str, seed: int, dev: float, textbook: str | None = None, **more) -> dict:
+def row(name: str, seed: int, dev: float, textbook: str | None = None, **more) -> ModelResult:
     measured = {"parameters": 1000, "sentences_per_second": 10.0, "seconds": 1.0, "calibration_error": 0.1}
-    measured |= {"share_cut": 0.0, "grid": None, **more}
-    return {"name": name, "seed": seed, "dev": dev, "test": None, "textbook": textbook, **measured}
+    measured |= {"share_cut": 0.0, "metric": "accuracy", **more}
+    return ModelResult(name=name, seed=seed, dev=dev, test=None, textbook=textbook, **measured)
 
 
 def test_mean_median_spread_and_share_of_the_teacher_that_taught():
     teachers = [row("teacher", 0, 0.8), row("teacher", 1, 0.9)]
     students = [row("book", seed, dev, "10 units") for seed, dev in ((0, 0.6), (1, 0.7), (2, 0.86))]
     teacher, student = summarise([*teachers, *students])
-    assert student["dev"] == pytest.approx({"mean": 0.72, "median": 0.7, "spread": 0.131149}, rel=1e-4)
-    assert student["share_of_teacher"] == pytest.approx(0.8)
-    assert teacher["share_of_teacher"] == pytest.approx(0.85 / 0.9)
-    assert (student["test"], student["seeds"]) == (None, [0, 1, 2])
+    assert (student.dev.mean, student.dev.median) == (pytest.approx(0.72), 0.7)
+    assert student.dev.spread == pytest.approx(0.131149, rel=1e-4)
+    assert student.share_of_teacher == pytest.approx(0.8)
+    assert teacher.share_of_teacher == pytest.approx(0.85 / 0.9)
+    assert (student.test, student.seeds) == (None, (0, 1, 2))
 
 
 def test_without_a_teachers_score_there_is_no_share_of_it():
     (student,) = summarise([row("book", 0, 0.6, "10 units")])
-    assert student["share_of_teacher"] is None
-    assert student["dev"]["spread"] is None
+    assert student.share_of_teacher is None
+    assert student.dev == Spread(0.6, 0.6, None)
 
 
 @pytest.mark.parametrize(
@@ -30,10 +32,20 @@ def test_without_a_teachers_score_there_is_no_share_of_it():
     [
         (0.9, []),
         (0.85, ["gained nothing over the teacher's outputs on the task's own texts: these alone give 85.0 on dev"]),
-        (0.8, ["does not beat the floor: logistic regression on word counts has 80.0", "these alone give 85.0"]),
+        (
+            0.8,
+            [
+                "logistic regression on word counts has 80.0",
+                "these alone give 85.0",
+            ],
+        ),
         (
             0.6,
-            ["does not beat the floor", "gained nothing: the same student has 70.0 on dev without it", "these alone"],
+            [
+                "the TF-IDF baseline",
+                "gained nothing: the same student has 70.0 on dev without it",
+                "these alone",
+            ],
         ),
     ],
 )
@@ -52,9 +64,9 @@ def test_a_student_that_is_not_worth_its_cost_is_named(dev, said):
 
 
 def test_grids_and_inputs_that_are_cut_are_told():
-    grid = [{"batch": 16, "dev": 0.75}, {"batch": 32, "dev": None, "failed": "the loss is nan"}]
+    grid = ({"batch": 16, "dev": 0.75}, {"batch": 32, "dev": None, "failed": "the loss is nan"})
     rows = [row("teacher", 3, 0.9, share_cut=0.25, grid=grid)]
-    assert remarks(rows) == [
+    assert list(remarks(rows)) == [
         "teacher: 25.0% of dev's inputs are longer than max_length and are cut",
         "teacher, seed 3: the grid's dev scores: batch 16: 75.0; batch 32: failed",
     ]
@@ -62,4 +74,4 @@ def test_grids_and_inputs_that_are_cut_are_told():
 
 def test_what_is_wrong_with_scores_as_a_whole_is_told():
     rows = [row("book", 2, 0.1, "10 units", doubt="predicts 1.5 for every text"), row("tf-idf", 0, 0.0, doubt=None)]
-    assert remarks(rows) == ["book, seed 2: predicts 1.5 for every text"]
+    assert list(remarks(rows)) == ["book, seed 2: predicts 1.5 for every text"]

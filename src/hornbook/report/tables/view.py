@@ -1,23 +1,25 @@
 """A look inside a textbook, for the terminal."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hornbook.report.tables import plain
-from hornbook.textbook.inspect.view import CONTEXTUALIZED, Anchor, View
+from hornbook.report.tables.text import plain
+
+if TYPE_CHECKING:
+    from hornbook.textbook.inspect.view import Anchor, View
 
 _MISSING = "×"
 _NAMES = {"anchors": "anchors that drew it", "rank": "best rank"}
 
 
-def view_table(view: View) -> Group:
+def view_table(view: "View") -> Group:
     """Return what is shown of a textbook: its anchors with the units they draw, or some units."""
-    if view.textbook.kind != CONTEXTUALIZED:
+    if view.textbook.kind != "contextualized":
         names = {**_NAMES, "score": "log weight" if view.textbook.kind == "importance" else "best score"}
         return Group(*(part for unit in view.units for part in (_unit(unit, names), Text())))
     parts: list[RenderableType] = []
@@ -28,7 +30,7 @@ def view_table(view: View) -> Group:
     return Group(*parts)
 
 
-def _anchor(anchor: Anchor) -> Iterator[RenderableType]:
+def _anchor(anchor: "Anchor") -> Iterator[RenderableType]:
     yield Text(plain(anchor.text), style="bold cyan")
     if not anchor.keywords:
         yield Text("no keyword left without stop words, so it draws nothing")
@@ -65,7 +67,7 @@ def _unit(unit: dict[str, Any], names: dict[str, str]) -> Group:
     return Group(*texts, Text("  " + ", ".join(known), style="dim"))
 
 
-def _causes(view: View) -> Iterator[str]:
+def _causes(view: "View") -> Iterator[str]:
     """Yield why units that an anchor draws may not be in the textbook."""
     if view.asked:
         yield "no anchor of the task drew it"

@@ -1,0 +1,70 @@
+"""A model of a run with all that was made for it, and the row of results that follows from it."""
+
+from dataclasses import dataclass
+
+from hornbook.results import ModelArtifacts, ModelResult
+from hornbook.store import Artifact
+
+
+@dataclass(frozen=True)
+class ScoredModel:
+    """A teacher, student or baseline, scored; with a dry store it may be only planned.
+
+    Attributes:
+        name: of its textbook, of a baseline, or `teacher`.
+        seed: of its training.
+        evaluation: its scores and predictions.
+        model: the classifier; None where it is not in the store.
+        books: the textbooks it learned from, in order.
+        distilled: the students of each distillation, in order; of a snapshot the snapshot last.
+        trained: everything that had to be made for it alone, in order.
+    """
+
+    name: str
+    seed: int
+    evaluation: Artifact
+    model: Artifact | None = None
+    books: tuple[Artifact, ...] = ()
+    distilled: tuple[Artifact, ...] = ()
+    trained: tuple[Artifact, ...] = ()
+
+    @property
+    def planned(self) -> bool:
+        """Whether it is not scored yet."""
+        return self.evaluation.planned
+
+    def artifacts(self) -> ModelArtifacts:
+        """Return the keys of what was made."""
+        return ModelArtifacts(
+            name=self.name,
+            seed=self.seed,
+            distilled=tuple(student.key for student in self.distilled),
+            model=None if self.model is None else self.model.key,
+            evaluation=self.evaluation.key,
+        )
+
+    def result(self) -> ModelResult:
+        """Return its row of results."""
+        from hornbook.tasks.task import score_name
+
+        counts, info, measured = self.evaluation.counts, self.evaluation.info, self.evaluation.measured
+        metric = info["metric"]
+        return ModelResult(
+            name=self.name,
+            seed=self.seed,
+            textbook=", then ".join(f"{book.counts['units']:,} units" for book in self.books) or None,
+            parameters=counts["parameters"],
+            parameters_without_embeddings=counts["parameters_without_embeddings"],
+            megabytes=round(counts["weight_bytes"] / 1e6, 1),
+            dev=info["scores"]["dev"][metric],
+            test=info["scores"].get("test", {}).get(metric),
+            metric=score_name(metric, info["labels"]) if metric == "f1" else metric,
+            scores=info["scores"],
+            doubt=info.get("doubt"),
+            calibration_error=info["calibration_error"],
+            share_cut=info["share_cut"]["dev"],
+            grid=self.trained[-1].info.get("grid") if self.trained else None,
+            sentences_per_second=measured["sentences_per_second"]["model"],
+            teacher_sentences_per_second=measured["sentences_per_second"].get("teacher"),
+            seconds=round(sum(artifact.measured["seconds"] for artifact in self.trained), 1),
+        )

@@ -1,0 +1,1 @@
+"""Charts (Altair), each with its caption."""

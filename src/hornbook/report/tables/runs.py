@@ -1,0 +1,118 @@
+"""Tables of runs: their models, and the stages of a plan."""
+
+from collections.abc import Sequence
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from hornbook.metrics import ERRORS
+from hornbook.report.tables.text import markdown_lines, terminal_table
+from hornbook.results import ModelResult, PlannedStage, RunResult, Spread
+from hornbook.results.summary import summarise
+from hornbook.results.words import amount, percent
+
+LABELS = 2
+"""How many columns of the table of results hold no figures."""
+
+
+def headings(rows: Sequence[ModelResult]) -> tuple[str, ...]:
+    """Return the headings of the results; the errors of a regression have columns where a row has them."""
+    errors = (f"{split} {ERRORS[name]}" for split, name in _errors(rows))
+    return (
+        *("model", "textbook", "parameters", "dev", "test", *errors),
+        *("of teacher", "calibration error", "sentences/s", "seconds"),
+    )
+
+
+def lines(rows: Sequence[ModelResult], beside: Sequence[ModelResult] = ()) -> list[tuple[str, ...]]:
+    """Return the lines of the results: one for each model's name, the mean and spread over its seeds.
+
+    Args:
+        rows: of one run.
+        beside: all rows of a table in which these stand with others.
+    """
+    errors = _errors(beside or rows)
+    return [
+        (
+            model.name,
+            model.textbook or "",
+            f"{model.parameters / 1e6:.1f} M",
+            score(model.dev),
+            score(model.test),
+            *(_error(model.errors.get(split, {}).get(name)) for split, name in errors),
+            "" if model.share_of_teacher is None else f"{percent(model.share_of_teacher)}%",
+            "" if model.calibration_error is None else percent(model.calibration_error),
+            f"{model.sentences_per_second:,.0f}",
+            f"{model.seconds:,.0f}",
+        )
+        for model in summarise(rows)
+    ]
+
+
+def results_table(rows: Sequence[ModelResult]) -> Group:
+    """Return the results as a table for the terminal; scores in percent, ± the standard deviation of seeds."""
+    names = [heading.replace(" ", "\n") for heading in headings(rows)]
+    return Group(Text(title(rows)), terminal_table(names, lines(rows), range(LABELS, len(names))))
+
+
+def title(rows: Sequence[ModelResult]) -> str:
+    """Return what the scores in a table of results are."""
+    seeds = any(model.dev.spread is not None for model in summarise(rows))
+    text = f"{rows[0].metric}, %" + (", mean ± standard deviation over seeds" if seeds else "")
+    return text + ("; MAE and RMSE in the unit of the scores, lower is better" if _errors(rows) else "")
+
+
+def markdown_table(rows: Sequence[ModelResult]) -> str:
+    """Return the same lines as a Markdown table."""
+    names = headings(rows)
+    return markdown_lines(names, lines(rows), range(LABELS, len(names)))
+
+
+def run_markdown(run: RunResult) -> str:
+    """Return the table of a run with its remarks, for a file."""
+    parts = [title(run.rows), markdown_table(run.rows), *(f"* {remark}" for remark in run.remarks)]
+    return "\n\n".join(parts) + "\n"
+
+
+def plan_table(stages: Sequence[PlannedStage], free_megabytes: int) -> Group:
+    """Return the stages of a dry run as a table, with the sum of what is left to do."""
+    seconds = sum(stage.estimated_seconds for stage in stages)
+    megabytes = sum(stage.estimated_megabytes for stage in stages)
+    text = (
+        f"{len(stages)} stages, {sum(stage.reused for stage in stages)} finished; about {seconds / 60:.0f} min and "
+        f"{megabytes:,.0f} MB to go ({free_megabytes:,} MB free)"
+    )
+    if checkpoints := max((stage.checkpoint_megabytes for stage in stages), default=0):
+        text += f"; checkpoints take up to {checkpoints:,.0f} MB besides, while a model is trained"
+    if any(stage.rough for stage in stages):
+        text += "; ~: nothing like it was run here, a figure for small tasks and models on two cores"
+    table = Table()
+    for heading in ("stage", "key", "state", "seconds", "MB"):
+        table.add_column(heading, justify="right" if heading in {"seconds", "MB"} else "left")
+    for stage in stages:
+        state = "finished" if stage.reused else "to do"
+        about = "~" if stage.rough else ""
+        left = [] if stage.reused else [stage.estimated_seconds, stage.estimated_megabytes]
+        figures = [f"{about}{figure}" for figure in left] or ["", ""]
+        table.add_row(stage.stage, stage.key[:16], state, *figures)
+    return Group(Text(text), table)
+
+
+def score(found: Spread | None) -> str:
+    """Return a mean score in percent, ± the standard deviation over seeds; `none` where there is none."""
+    if found is None:
+        return "none"
+    return percent(found.mean) + ("" if found.spread is None else f" ± {percent(found.spread)}")
+
+
+def _errors(rows: Sequence[ModelResult]) -> list[tuple[str, str]]:
+    """Return which errors there are, by split and name."""
+    given = (model.errors for model in summarise(rows))
+    return list(dict.fromkeys((split, name) for errors in given for split in errors for name in errors[split]))
+
+
+def _error(found: Spread | None) -> str:
+    if found is None:
+        return ""
+    return amount(found.mean) + ("" if found.spread is None else f" ± {amount(found.spread)}")

@@ -1,0 +1,31 @@
+"""What all tables share: Markdown, tables of the terminal, text of the data as it is."""
+
+from collections.abc import Container, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+
+def markdown_lines(headings: Sequence[str], rows: Sequence[Sequence[str]], figures: Container[int]) -> str:
+    """Return a table as Markdown; the columns at the places `figures` stand to the right."""
+    rules = ["---:" if column in figures else "---" for column in range(len(headings))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (headings, rules, *rows))
+
+
+def terminal_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], figures: Container[int], *, wrap: bool = False
+) -> Table:
+    """Return a table for the terminal; the columns at the places `figures` stand to the right."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column, heading in enumerate(headings):
+        justify = "right" if column in figures else "left"
+        table.add_column(Text(plain(heading, "\n")), justify=justify, no_wrap=not wrap)  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    return table
+
+
+def plain(text: str, allowed: str = "") -> str:
+    """Return a text with a dot for each character that does not print, so that it cannot steer the terminal."""
+    return "".join(character if character.isprintable() or character in allowed else "·" for character in text)

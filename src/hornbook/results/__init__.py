@@ -1,0 +1,50 @@
+"""Results of runs and experiments: typed rows, summaries, differences, verdicts, and the files that hold them.
+
+`pipeline` and `experiment` make them; `report` and `cli` draw them.
+"""
+
+from hornbook.results.differences import Difference, PairedDifference
+from hornbook.results.files import read_results
+from hornbook.results.inspection import Inspection
+from hornbook.results.names import EXPERIMENT, INSPECTION, LOGITS, RELEASED, REPORT, TEACHER, TF_IDF, UNDISTILLED
+from hornbook.results.rows import (
+    CellResult,
+    ExperimentResult,
+    GoldLabels,
+    ModelArtifacts,
+    ModelResult,
+    ModelSummary,
+    PlannedStage,
+    RunResult,
+    Spread,
+    StageResult,
+    TaskResult,
+    TextbookCellResult,
+)
+
+__all__ = [
+    "EXPERIMENT",
+    "INSPECTION",
+    "LOGITS",
+    "RELEASED",
+    "REPORT",
+    "TEACHER",
+    "TF_IDF",
+    "UNDISTILLED",
+    "CellResult",
+    "Difference",
+    "ExperimentResult",
+    "GoldLabels",
+    "Inspection",
+    "ModelArtifacts",
+    "ModelResult",
+    "ModelSummary",
+    "PairedDifference",
+    "PlannedStage",
+    "RunResult",
+    "Spread",
+    "StageResult",
+    "TaskResult",
+    "TextbookCellResult",
+    "read_results",
+]

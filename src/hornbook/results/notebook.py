@@ -1,0 +1,67 @@
+"""Results as small HTML tables, for notebooks."""
+
+from collections.abc import Sequence
+from html import escape
+
+from hornbook.results.cells import average_name, configurations, summarise_cells, tasks_of, varying
+from hornbook.results.differences import SEED, TASK, resampled_cells
+from hornbook.results.rows import ExperimentResult, RunResult, Spread
+from hornbook.results.summary import summarise
+from hornbook.results.verdict import task_verdicts, verdict
+from hornbook.results.words import percent
+
+
+def run_html(run: RunResult) -> str:
+    """Return a run's verdict and a table of its models."""
+    headings = ["model", f"dev ({run.task.metric}, %)", "test", "of teacher", "parameters", "sentences/s"]
+    lines = [
+        [
+            model.name,
+            score(model.dev),
+            score(model.test),
+            "" if model.share_of_teacher is None else f"{percent(model.share_of_teacher)}%",
+            f"{model.parameters / 1e6:.1f} M",
+            f"{model.sentences_per_second:,.0f}",
+        ]
+        for model in summarise(run.rows)
+    ]
+    return _html([verdict(run), *run.remarks], headings, lines)
+
+
+def experiment_html(result: ExperimentResult) -> str:
+    """Return a sentence for each task and a table of the scores; of measured textbooks what they hold."""
+    if not result.scored:
+        lines = [
+            [*map(str, row.at.values()), book.name, f"{book.cases:,}", f"{book.words:,}"]
+            for row in result.measured
+            for book in row.statistics.books
+        ]
+        return _html([], [*result.axes, "textbook", "units", "words"], lines)
+    axes = varying(result.scored, result.axes)
+    tasks = tasks_of(summarise_cells(result.scored, axes))
+    named = [axis for axis in axes if axis not in {SEED, TASK}]
+    average = [average_name(tasks)] if len(tasks) > 1 else []
+    lines = []
+    for configuration in configurations(result.scored, axes):
+        cells = [configuration.by_task.get(task) for task in tasks]
+        line = [str(configuration.at[axis]) for axis in named]
+        line += ["" if cell is None else score(cell.dev) for cell in cells]
+        line += ["" if configuration.average is None else score(configuration.average.dev)] if average else []
+        lines.append(line)
+    said = task_verdicts(result.scored, axes, resampled_cells(result.scored, result.gold))
+    said += [f"{name}: failed: {reason}" for name, reason in result.failed.items()]
+    return _html(said, [*named, *tasks, *average], lines)
+
+
+def score(found: Spread | None) -> str:
+    """Return a mean score in percent, ± the standard deviation over seeds; `none` where there is none."""
+    if found is None:
+        return "none"
+    return percent(found.mean) + ("" if found.spread is None else f" ± {percent(found.spread)}")
+
+
+def _html(lines: Sequence[str], headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    text = "".join(f"<p>{escape(line)}</p>" for line in lines)
+    return f"{text}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,314 @@
+"""Results of runs and experiments: what is written as JSON and read back, field by field."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag
+
+from hornbook.results.inspection import Inspection, TextbookComparison
+
+AxisValue = str | int | float | bool
+Compact = str | list[Any]
+"""Labels or scores as `predictions.compact` shortens them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelResult:
+    """The scores, size and speed of one model: a row of the table of results.
+
+    Attributes:
+        name: of its textbook, of a baseline, or `teacher`.
+        seed: of its training.
+        dev: the headline score on dev, 0 to 1.
+        metric: what the headline score is called.
+        textbook: the size of what it was distilled on, in words; None for a model that was not distilled here.
+        parameters: how many, embeddings included.
+        parameters_without_embeddings: how many beside its token and position embeddings.
+        megabytes: size of its weights.
+        test: the headline score on test; None without test labels.
+        scores: all scores, by split and name.
+        doubt: what is wrong with a regression's predictions as a whole; None where nothing is.
+        calibration_error: on dev, 0 to 1; None for a regression.
+        share_cut: share of dev's inputs that were cut at the longest length.
+        grid: the settings that were tried, each with its dev score; None without a grid.
+        sentences_per_second: how fast it is.
+        teacher_sentences_per_second: how fast the teacher was, measured in turns with it.
+        seconds: how long all its training took.
+    """
+
+    name: str
+    seed: int
+    dev: float
+    metric: str
+    textbook: str | None
+    parameters: int
+    parameters_without_embeddings: int = 0
+    megabytes: float = 0.0
+    test: float | None
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    doubt: str | None = None
+    calibration_error: float | None
+    share_cut: float
+    grid: tuple[Mapping[str, Any], ...] | None = None
+    sentences_per_second: float
+    teacher_sentences_per_second: float | None = None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TeacherScore:
+    """The dev score of one of a cell's teachers."""
+
+    seed: int
+    dev: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellResult(ModelResult):
+    """A finished cell of an experiment: one student, where it stands in the grid, and what it predicted on dev.
+
+    Attributes:
+        key: of the cell: the same settings and data give the same key.
+        at: the value of each axis.
+        task: the key of the task.
+        minutes: how long the cell took.
+        predicted: its predictions on dev, as `GoldLabels.dev` holds the labels.
+        teachers: the dev scores of its teachers.
+    """
+
+    key: str = ""
+    at: dict[str, AxisValue]
+    task: str
+    minutes: float
+    predicted: Compact
+    teachers: tuple[TeacherScore, ...] = ()
+    # What a row of an earlier version may lack; no table of an experiment shows it.
+    name: str = ""
+    textbook: str | None = None
+    parameters: int = 0
+    test: float | None = None
+    calibration_error: float | None = None
+    share_cut: float = 0.0
+    sentences_per_second: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextbookCellResult:
+    """A finished cell of an experiment that measures textbooks; `statistics` holds none of their text."""
+
+    key: str = ""
+    at: dict[str, AxisValue]
+    task: str
+    minutes: float
+    statistics: TextbookComparison
+
+
+def _cell_kind(cell: Any) -> str:
+    if isinstance(cell, Mapping):
+        return "textbooks" if "statistics" in cell else "scores"
+    return "textbooks" if isinstance(cell, TextbookCellResult) else "scores"
+
+
+FinishedCell = CellResult | TextbookCellResult
+AnyCell = Annotated[
+    Annotated[CellResult, Tag("scores")] | Annotated[TextbookCellResult, Tag("textbooks")], Discriminator(_cell_kind)
+]
+"""A `FinishedCell` as it stands in JSON: one with `statistics` measured textbooks."""
+
+
+@dataclass(frozen=True)
+class GoldLabels:
+    """The gold labels of a task's dev split, and how predictions are scored against them."""
+
+    kind: str
+    metric: str
+    dev: Compact
+    labels: tuple[str, ...] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageResult:
+    """A stage that a run asked for: its name, key and folder, how long it took, and whether it was finished before.
+
+    `seconds` is None while it is only planned.
+    """
+
+    stage: str
+    key: str
+    folder: str = ""
+    seconds: float | None
+    reused: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStage(StageResult):
+    """A stage of a plan, with what it will take.
+
+    Attributes:
+        estimated_seconds: 0 where it is finished.
+        estimated_megabytes: of disk, when it is finished.
+        checkpoint_megabytes: of disk beside that, while a model is trained.
+        rough: whether nothing like it was run before, so that the estimates are those of a small task.
+    """
+
+    estimated_seconds: int
+    estimated_megabytes: float
+    checkpoint_megabytes: float
+    rough: bool
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean, median and standard deviation of some values; `spread` is None for a single one."""
+
+    mean: float
+    median: float
+    spread: float | None
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """The seeds of one model together.
+
+    Attributes:
+        name, textbook, parameters: as in `ModelResult`.
+        seeds: in their order.
+        dev: the headline score on dev.
+        test: the same on test; None without test labels.
+        share_of_teacher: mean dev score over that of the teacher; None without a teacher's score.
+        errors: of a regression, in the unit of its scores, by split and name; else empty.
+        calibration_error, share_cut, sentences_per_second, seconds: means.
+    """
+
+    name: str
+    textbook: str | None
+    parameters: int
+    seeds: tuple[int, ...]
+    dev: Spread
+    test: Spread | None
+    share_of_teacher: float | None
+    errors: dict[str, dict[str, Spread]]
+    calibration_error: float | None
+    share_cut: float
+    sentences_per_second: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """The task of a run: key, name, kind, what its headline score is called, and how many examples a split has."""
+
+    key: str
+    name: str
+    kind: str
+    metric: str
+    examples: dict[str, int]
+
+
+@dataclass(frozen=True)
+class ModelArtifacts:
+    """What was made for one model of a run, by content keys.
+
+    Attributes:
+        name, seed: of its row.
+        distilled: one for each distillation, in order: several for a chain, none for a model that was not distilled.
+        model: the classifier; None where there is none in the store.
+        evaluation: its predictions and scores.
+    """
+
+    name: str
+    seed: int
+    distilled: tuple[str, ...]
+    model: str | None
+    evaluation: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """The results of a finished run.
+
+    Attributes:
+        rows: one for each model and seed.
+        summary: one for each model, its seeds together.
+        remarks: what a reader must not overlook.
+        stages: one for each artefact that the run asked for.
+        recipe: all settings.
+        task: what was learned.
+        models: what was made for each of the rows.
+        inspection: curves, textbooks, anchors, mistakes and calibration, for the page; None while they are not read.
+        folder: where the results and links to the artefacts stand.
+    """
+
+    rows: tuple[ModelResult, ...]
+    summary: tuple[ModelSummary, ...]
+    remarks: tuple[str, ...]
+    stages: tuple[StageResult, ...]
+    recipe: dict[str, Any]
+    task: TaskResult
+    models: tuple[ModelArtifacts, ...]
+    inspection: Annotated[Inspection | None, Field(exclude=True)] = None
+    folder: Annotated[Path, Field(exclude=True)] = Path()
+
+    @property
+    def name(self) -> str:
+        """The run's name: that of its folder."""
+        return self.folder.name
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the content of `report.json`."""
+        from hornbook.results.files import as_json
+
+        content: dict[str, Any] = as_json(self)
+        return content
+
+    def _repr_html_(self) -> str:
+        from hornbook.results.notebook import run_html
+
+        return run_html(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentResult:
+    """The results of an experiment, as far as it is finished.
+
+    Attributes:
+        name: of the experiment.
+        axes: their names, in order.
+        rows: one for each finished cell.
+        gold: the gold labels of each task, by the key of the task.
+        failed: what went wrong, by the names of cells.
+        folder: where the results stand.
+    """
+
+    name: str = ""
+    axes: tuple[str, ...] = ()
+    rows: tuple[AnyCell, ...]
+    gold: dict[str, GoldLabels] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    folder: Annotated[Path, Field(exclude=True)] = Path()
+
+    @property
+    def scored(self) -> tuple[CellResult, ...]:
+        """The cells with a student's score."""
+        return tuple(row for row in self.rows if isinstance(row, CellResult))
+
+    @property
+    def measured(self) -> tuple[TextbookCellResult, ...]:
+        """The cells with statistics of textbooks."""
+        return tuple(row for row in self.rows if isinstance(row, TextbookCellResult))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the content of `experiment.json`."""
+        from hornbook.results.files import as_json
+
+        content: dict[str, Any] = as_json(self)
+        return content
+
+    def _repr_html_(self) -> str:
+        from hornbook.results.notebook import experiment_html
+
+        return experiment_html(self)

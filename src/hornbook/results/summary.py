@@ -1,0 +1,120 @@
+"""The seeds of a model together, and what a table of results says in plain words."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hornbook.metrics import ERRORS
+from hornbook.results.names import LOGITS, RELEASED, TEACHER, TF_IDF, UNDISTILLED
+from hornbook.results.rows import ModelResult, ModelSummary, Spread
+from hornbook.results.words import percent
+
+_MUCH_CUT = 0.01
+
+
+def summarise(rows: Sequence[ModelResult]) -> tuple[ModelSummary, ...]:
+    """Return one summary for each model's name, in the order of the rows."""
+    by_name: dict[str, list[ModelResult]] = {}
+    for row in rows:
+        by_name.setdefault(row.name, []).append(row)
+    taught = [row.dev for row in by_name.get(TEACHER, [])]
+    return tuple(_summary(same, max(taught) if taught else None) for same in by_name.values())
+
+
+def _summary(same: Sequence[ModelResult], teacher: float | None) -> ModelSummary:
+    """Return the seeds of one model together; of several teachers the best on dev is the one that taught."""
+    return ModelSummary(
+        name=same[0].name,
+        textbook=same[0].textbook,
+        parameters=same[0].parameters,
+        seeds=tuple(row.seed for row in same),
+        dev=spread_of([row.dev for row in same]),
+        test=_spread([row.test for row in same if row.test is not None]),
+        share_of_teacher=None if teacher is None else statistics.mean(row.dev for row in same) / teacher,
+        errors=_errors(same),
+        calibration_error=_mean([row.calibration_error for row in same if row.calibration_error is not None]),
+        share_cut=statistics.mean(row.share_cut for row in same),
+        sentences_per_second=statistics.mean(row.sentences_per_second for row in same),
+        seconds=statistics.mean(row.seconds for row in same),
+    )
+
+
+def best_student(rows: Sequence[ModelResult]) -> ModelSummary | None:
+    """Return the distilled student with the best mean dev score; None where all models are baselines."""
+    students = [model for model in summarise(rows) if model.textbook is not None]
+    return max(students, key=lambda model: model.dev.mean) if students else None
+
+
+def spread_of(values: Sequence[float]) -> Spread:
+    """Return mean, median and standard deviation over seeds of one value or more."""
+    spread = statistics.stdev(values) if len(values) > 1 else None
+    return Spread(statistics.mean(values), statistics.median(values), spread)
+
+
+def _spread(values: Sequence[float]) -> Spread | None:
+    return spread_of(values) if values else None
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return statistics.mean(values) if values else None
+
+
+def _errors(same: Sequence[ModelResult]) -> dict[str, dict[str, Spread]]:
+    """Return errors by split and name, of the rows that have them."""
+    found: dict[str, dict[str, Spread]] = {}
+    for split in ("dev", "test"):
+        scored = [row.scores.get(split, {}) for row in same]
+        for name in ERRORS:
+            if values := [scores[name] for scores in scored if name in scores]:
+                found.setdefault(split, {})[name] = spread_of(values)
+    return found
+
+
+def remarks(rows: Sequence[ModelResult]) -> tuple[str, ...]:
+    """Return what a reader of the rows must not overlook.
+
+    Distilled students that do not beat a cheaper model, inputs that were cut, doubtful predictions, and the scores of
+    a grid's combinations.
+    """
+    by_name = {model.name: model for model in summarise(rows)}
+    lines = []
+    for name, model in by_name.items():
+        if model.textbook is not None:
+            score = model.dev.mean
+            for baseline, words in _BASELINES.items():
+                if baseline in by_name and score <= (other := by_name[baseline].dev.mean):
+                    lines.append(f"{name}: {words.format(own=percent(score), other=percent(other))}")
+        if model.share_cut > _MUCH_CUT:
+            lines.append(
+                f"{name}: {percent(model.share_cut)}% of dev's inputs are longer than max_length and are cut"
+            )
+    for row in rows:
+        if row.doubt:
+            lines.append(f"{row.name}, seed {row.seed}: {row.doubt}")
+        if row.grid:
+            tried = "; ".join(_tried(settings) for settings in row.grid)
+            lines.append(f"{row.name}, seed {row.seed}: the grid's dev scores: {tried}")
+    return tuple(lines)
+
+
+# The remark on a distilled student whose dev score is not above the baseline's.
+_BASELINES = {
+    TF_IDF: (
+        "its dev score ({own}) does not beat the TF-IDF baseline: logistic regression on word counts has {other} and "
+        "costs next to nothing; do not deploy this student"
+    ),
+    UNDISTILLED: (
+        "distillation gained nothing: the same student has {other} on dev without it, {own} with it; give it more "
+        "tokens or a larger corpus"
+    ),
+    LOGITS: (
+        "the textbook gained nothing over the teacher's outputs on the task's own texts: these alone give {other} on "
+        "dev, the textbook {own}"
+    ),
+    RELEASED: "its dev score ({own}) does not beat the released model ({other}), which needs no distillation",
+}
+
+
+def _tried(settings: Mapping[str, Any]) -> str:
+    chosen = ", ".join(f"{name} {value}" for name, value in settings.items() if name not in ("dev", "failed"))
+    return f"{chosen}: {'failed' if settings['dev'] is None else percent(settings['dev'])}"
