@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hornbook.corpus import build, sources
-from hornbook.corpus.sources import default_name, find_sources, is_source, read_documents, source_key
+from hornbook.corpus.sources import default_name, find_sources, is_source, read_documents, resolve, source_key
 from hornbook.errors import HornbookError
 from hornbook.machine import text_files
 from hornbook.machine.tables import rows
@@ -218,6 +218,7 @@ def test_a_hub_column_without_text_is_refused_in_one_line(monkeypatch, values, k
 
 
 SENTENCES = ["One good sentence stands here.", None, "Another one follows it, ü.", "And a last one ends it."] * 30
+OTHERS = [*SENTENCES[:-1], "Some other text."]
 
 
 def pandas_frame(columns):
@@ -246,13 +247,20 @@ def dataset(columns):
     ids=["iterator", "array", "chunks", "table", "pandas", "dataset", "named"],
 )
 def test_texts_in_memory_are_one_corpus_whatever_holds_them(tmp_path, make):
+    expected, other = (source_key(resolve(texts, {})[1]) for texts in (list(SENTENCES), list(OTHERS)))
+    config, given = resolve(make(SENTENCES), {"unit": "line"})
+    assert (config.unit, [source.name for source in given], source_key(given)) == ("line", ["texts"], expected)
+    assert source_key(resolve(make(OTHERS), {})[1]) == other != expected
+    (batch,) = read_documents(given[0], config.text_column)
+    assert batch.texts.to_pylist() == SENTENCES
+
+
+def test_a_corpus_of_texts_in_memory_is_that_of_a_file(tmp_path):
     first = build(list(SENTENCES), tmp_path / "corpus", shard_units=2)
-    assert build(make(SENTENCES), tmp_path / "corpus", shard_units=2).reused
+    assert build(pa.table({"text": SENTENCES}), tmp_path / "corpus", shard_units=2).reused
     (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in SENTENCES))
     of_file = build(CorpusConfig(sources=(str(tmp_path / "texts.jsonl"),), shard_units=2), tmp_path / "of file")
     assert first.manifest["files"] == of_file.manifest["files"]
-    with pytest.raises(HornbookError, match="other settings or inputs"):
-        build(make([*SENTENCES[:-1], "Some other text."]), tmp_path / "corpus", shard_units=2)
 
 
 @pytest.mark.parametrize(

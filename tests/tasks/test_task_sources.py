@@ -153,7 +153,7 @@ def test_a_delimiter_that_nothing_reads_is_refused(tmp_path):
 def test_quoted_fields_of_a_tsv_are_doubted(tmp_path, caplog):
     (tmp_path / "a.tsv").write_text("text\tlabel\n" + "".join(f'"a ""b"" {i}"\tx\n"c" {i}\ty\n' for i in range(20)))
     assert opened(tmp_path, tmp_path / "a.tsv").artifact.counts["train_quoted_fields"] == 20
-    assert "20 fields stand in quotation marks, which are kept" in caplog.text
+    assert "20 fields are in quotation marks, which are kept" in caplog.text
     caplog.clear()
     (tmp_path / "b.tsv").write_text("text\tlabel\n" + "".join(f'"a" {i}\tx\nb {i} "c"\ty\n' for i in range(20)))
     tasks.check(TaskConfig(source=str(tmp_path / "b.tsv")))

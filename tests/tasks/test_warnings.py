@@ -26,7 +26,7 @@ def test_repeated_ids_contradictions_and_shared_texts(tmp_path, caplog):
     told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(told) == 3
     assert all(message.endswith("they are kept") for message in told)
-    assert any("dev: 1 of 2 texts stand in train too" in message for message in told)
+    assert any("dev: 1 of 2 texts are in train too" in message for message in told)
 
 
 def test_markup_and_texts_that_look_the_same_are_told(tmp_path, caplog):

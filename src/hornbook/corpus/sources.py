@@ -40,7 +40,7 @@ _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)", re.DOTALL)
 
 @dataclass(frozen=True)
 class HubDataset:
-    """A dataset on the hub: its name, configuration, and the revision that is read."""
+    """A hub dataset: its name, its configuration, and the revision to read."""
 
     name: str
     config: str | None
@@ -64,8 +64,8 @@ class Source:
 
     Attributes:
         name: the source's name.
-        named: whether the user gave the name; if not, a column `source` in the file wins over it.
-        place: where the text is.
+        named: whether the user gave the name; if not, a column `source` in the file overrides it.
+        place: the location of the text.
     """
 
     name: str
@@ -75,11 +75,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Documents:
-    """Some neighbouring documents of a source.
+    """A batch of documents of a source.
 
     Attributes:
         texts: Arrow strings, shape (documents,), possibly null.
-        sources: the name of all, or of each (Arrow strings, shape (documents,), not null).
+        sources: one source name for all, or one for each (Arrow strings, shape (documents,), not null).
     """
 
     texts: Any
@@ -87,13 +87,13 @@ class Documents:
 
 
 def find_sources(given: Iterable[str]) -> list[Source]:
-    """Return the files and datasets that are meant, in the order given, folders and globs sorted by path.
+    """Return files and datasets in the order given; folders and globs are sorted by path.
 
     Args:
-        given: paths of files or folders, globs, `hub:NAME[:CONFIG]`, each possibly as `NAME=…`.
+        given: paths of files or folders, globs, `hub:NAME[:CONFIG]`; `NAME=…` names a source.
 
     Raises:
-        HornbookError: missing or empty file or folder, a type that cannot be read, a dataset out of reach.
+        HornbookError: a file or folder is missing or empty, a format is unknown, or a dataset cannot be reached.
     """
     return [source for text in given for source in _find(text)]
 
@@ -236,7 +236,7 @@ def _files(place: str) -> list[Path]:
 
 
 def _folder_files(folder: Path) -> list[Path]:
-    """Return a folder's files of legal types, sorted, but for hidden ones and its README."""
+    """Return the readable files of a folder, sorted, without hidden files and READMEs."""
     files = [
         path
         for path in sorted(folder.rglob("*"))
@@ -257,7 +257,7 @@ def _where(source: Source) -> str:
 
 
 def _join_lines(lines: Iterable[str]) -> Iterator[str]:
-    """Yield documents: runs of lines without a blank one, each line a paragraph."""
+    """Yield documents: runs of lines that are not blank, each line a paragraph."""
     held: list[str] = []
     characters = 0
     for line in lines:
@@ -297,7 +297,7 @@ def _hub_texts(dataset: HubDataset, text_column: str) -> Iterator[str | None]:
 
     try:
         rows = load_dataset(dataset.name, dataset.config, split="train", streaming=True, revision=dataset.revision)
-        # Of rows of mixed kinds, too, which are read as JSON a second time: the text null would be lost.
+        # Also a column of mixed types, which the library reads as JSON a second time: the text "null" would be lost.
         kind = (rows.features or {}).get(text_column)
         if kind is not None and getattr(kind, "dtype", None) not in ("string", "large_string", "string_view"):
             raise HornbookError(f"hub:{dataset.name}: {no_text(text_column, kind)}")
@@ -310,7 +310,7 @@ def _hub_texts(dataset: HubDataset, text_column: str) -> Iterator[str | None]:
                 yield text
     except HornbookError:
         raise
-    except Exception as error:  # whatever its readers raise
+    except Exception as error:  # the readers raise many types
         raise HornbookError(f"hub:{dataset.name}: cannot be read: {_one_line(error)}") from None
 
 

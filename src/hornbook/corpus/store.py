@@ -1,4 +1,4 @@
-"""The corpus at rest: shards that are streamed, searched, or asked for the text of some units."""
+"""A finished corpus: stream its shards, open their indexes, or fetch the text of some units."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,7 +40,7 @@ def hash_name(number: int) -> str:
 
 @dataclass(frozen=True)
 class _RowGroups:
-    """Where units lie: for each row group of the corpus its shard, its number there, its last unit id."""
+    """The location of units: the shard of each row group, its number there, and its last unit id."""
 
     shards: Sequence[str]
     numbers: Sequence[int]
@@ -51,7 +51,7 @@ class Corpus:
     """A finished corpus: de-duplicated units in the order of their ids.
 
     The rows have the columns `unit` (id, int64), `text` and `source` (strings). Ids follow the order of the
-    sources and do not depend on the shard size; the id of a unit with the text of an earlier one is missing.
+    sources and do not depend on the shard size. Ids of duplicates are missing.
     """
 
     def __init__(self, artifact: Artifact) -> None:
@@ -65,21 +65,21 @@ class Corpus:
 
     @property
     def units(self) -> int:
-        """How many units there are."""
+        """The number of units."""
         return self.artifact.counts["units"]
 
     @property
     def words(self) -> int:
-        """How many words, parted by spaces, all units have."""
+        """The number of words, separated by spaces, in all units."""
         return self.artifact.counts["words"]
 
     @property
     def sources(self) -> dict[str, int]:
-        """The units of each source, in source order."""
+        """The number of units of each source, in source order."""
         return dict(self.artifact.info["sources"])
 
     def shards(self) -> list[Path]:
-        """Return the shards' files, in the order of unit ids.
+        """Return the files of the shards, in the order of unit ids.
 
         Raises:
             HornbookError: a shard is missing or changed.
@@ -97,15 +97,15 @@ class Corpus:
 
     @property
     def analysis(self) -> Analysis:
-        """How words became terms."""
+        """The analysis that turned words into terms."""
         config = self.artifact.manifest["config"]
         return Analysis(config.get("stem", "none"), config.get("stop_words", "keep"))
 
     def inverted(self, keep_open: int = 0) -> list[ShardFiles | OpenShard]:
-        """Return where the terms of each shard lie, in the order of unit ids.
+        """Return the inverted index of each shard, in the order of unit ids.
 
         Args:
-            keep_open: number of shards, the first, to open and keep open as long as this object lives.
+            keep_open: open this many of the first shards, and keep them open as long as this corpus exists.
 
         Raises:
             HornbookError: a file is missing or changed.
@@ -133,8 +133,8 @@ class Corpus:
         """Stream the units in the order of their ids.
 
         Args:
-            columns: of `unit`, `text`, `source`; by default all.
-            batch_units: units in a batch at most; no batch spans two shards.
+            columns: some of `unit`, `text`, `source`; default: all.
+            batch_units: the maximum number of units in a batch; no batch spans two shards.
 
         Raises:
             HornbookError: a shard is missing or changed.
@@ -144,21 +144,21 @@ class Corpus:
                 yield from shard.iter_batches(batch_units, columns=None if columns is None else list(columns))
 
     def texts(self, unit_ids: npt.NDArray[np.int64]) -> pa.Table:
-        """Fetch units by id; only the row groups that hold one of them are read.
+        """Fetch units by id; read only the row groups that hold one of them.
 
         Args:
-            unit_ids: rising unit ids, shape (ids,); an id may repeat.
+            unit_ids: ascending unit ids, shape (ids,); an id may repeat.
 
         Returns:
-            A table with `unit`, `text`, `source` and a row for each id, in the same order.
+            a table with `unit`, `text`, `source` and a row for each id, in the same order.
 
         Raises:
-            HornbookError: there is no unit with one of the ids, or a shard is missing or changed.
-            ValueError: the ids do not rise.
+            HornbookError: an id has no unit, or a shard is missing or changed.
+            ValueError: the ids are not ascending.
         """
         ids = np.asarray(unit_ids, dtype=np.int64)
         if np.any(np.diff(ids) < 0):
-            raise ValueError("unit ids must rise")
+            raise ValueError("unit ids must ascend")
         groups = self._row_groups
         group_of = np.searchsorted(groups.last, ids)
         bounds = np.searchsorted(group_of, np.arange(len(groups.last) + 1))
@@ -176,7 +176,7 @@ class Corpus:
 
     def _refuse(self, missing: npt.NDArray[np.int64]) -> None:
         if len(missing):
-            raise HornbookError(f"{self.artifact.path}: no unit {missing[0]} in this corpus; was it built anew?")
+            raise HornbookError(f"{self.artifact.path}: no unit {missing[0]} in this corpus; was it built again?")
 
     @cached_property
     def _row_groups(self) -> _RowGroups:
@@ -192,7 +192,7 @@ class Corpus:
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[pq.ParquetFile]:
-        """Open the text of a shard; from elsewhere only what is asked for is read, and not compared."""
+        """Open the text of a shard; of a remote one read only what is needed, and do not verify its checksum."""
         if self.artifact.address:
             with opened(self.artifact.location(name)) as file, pq.ParquetFile(file) as shard:
                 yield shard
@@ -205,7 +205,7 @@ def open_corpus(corpus: Artifact | Path | str) -> Corpus:
     """Open a finished corpus.
 
     Args:
-        corpus: the artefact, its folder, or the address of one (such as s3://bucket/corpus).
+        corpus: the artefact, its folder, or its address (such as s3://bucket/corpus).
 
     Raises:
         HornbookError: there is no finished corpus.

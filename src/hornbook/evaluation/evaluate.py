@@ -1,4 +1,4 @@
-"""Scores on every split with gold labels, size, and speed beside the teacher's."""
+"""The stage `evaluation`: scores on every split with gold labels, size, and speed."""
 
 import logging
 from pathlib import Path
@@ -38,10 +38,10 @@ def evaluate(
         model: a classifier: a folder or a hub name.
         task: a prepared task.
         out: the artefact's folder.
-        config: batch and lengths; a model that was saved to be cut at fewer tokens than `max_length` is cut there, as
-            other programs do it.
-        teacher: a classifier whose speed is measured beside the model's, taking turns.
-        label_names: the task's name for each of the model's labels, where they differ.
+        config: batch size and lengths. A model that was saved with a shorter length than `max_length` truncates there,
+            as in other programs.
+        teacher: a classifier to measure the speed of too; both models take turns.
+        label_names: the task's names for the model's labels, if they differ.
 
     Returns:
         the artefact, stage "evaluation": predictions and confusions (see `record`); `info["scores"]` by split,
@@ -49,7 +49,7 @@ def evaluate(
         of weights; `measured["sentences_per_second"]`.
 
     Raises:
-        HornbookError: the model is no classifier, or its labels are not the task's.
+        HornbookError: the model is not a classifier, or its labels are not the task's.
     """
     config = config or EvaluateConfig()
     task = task if isinstance(task, Artifact) else load(task, "task")
@@ -60,7 +60,7 @@ def evaluate(
     inputs = {"model": model_key(model), "task": task.key}
     if teacher is not None:
         inputs["teacher"] = model_key(teacher)
-    # Before, all models were read at `max_length`.
+    # An earlier version read all models at `max_length`; models that it read alike keep their keys.
     shorter = (learned_length(model) or config.max_length) < config.max_length
     cut = {"cut": "as saved"} if shorter else {}
     return make(
@@ -92,7 +92,7 @@ def _build(
         outputs[split] = predict(model, encoded, config.batch)[:, columns]
         shares[split] = encoded.cut / len(encoded)
     if shares["dev"] > _MUCH_CUT:
-        logger.warning("%.1f%% of dev's inputs are cut at max_length %d", 100 * shares["dev"], limit)
+        logger.warning("%.1f%% of dev's inputs are truncated at max_length %d", 100 * shares["dev"], limit)
     record(context, task, outputs)
     context.info["share_cut"] = shares
     parameters, embeddings = count_parameters(model)
@@ -120,12 +120,12 @@ def _length(tokenizer: Any, config: EvaluateConfig) -> int:
 
 
 def chance_check(evaluation: Artifact) -> ChanceCheck:
-    """Return how an evaluated model compares with knowing nothing, on dev."""
+    """Return how an evaluated model compares with chance on dev."""
     return ChanceCheck(**evaluation.info["chance"])
 
 
 def count_parameters(model: Any) -> tuple[int, int]:
-    """Return all parameters of a model, and those of its token and position embeddings."""
+    """Return the number of parameters of a model, and of its token and position embeddings."""
     embeddings = [m for name, m in model.named_modules() if name.split(".")[-1] == "embeddings"]
     return (
         sum(p.numel() for p in model.parameters()),

@@ -22,7 +22,7 @@ else:  # all that the table of metrics has
 
 
 def _one_character(value: object) -> object:
-    """Accept the word tab, and the two characters that a shell hands on for it."""
+    """Accept the word tab, and backslash-t as a shell passes it on."""
     value = "\t" if value in ("tab", "\\t") else value
     if isinstance(value, str) and (len(value) != 1 or value in '"\r\n'):
         raise ValueError("a delimiter is one character, such as ';', or tab")
@@ -30,47 +30,46 @@ def _one_character(value: object) -> object:
 
 
 class TaskConfig(Settings):
-    """What to learn: labelled text."""
+    """The task: labelled text."""
 
     source: PathText
-    """A CSV, TSV, TXT, JSON, JSONL or Parquet file, a folder with train/dev/test files (also in parts, as the hub
-    names them, or with a folder for each split), `glue/NAME`, or a hub dataset."""
+    """A CSV, TSV, TXT, JSON, JSONL (also .gz, .zst), Parquet or Arrow file; a folder with train/dev/test files (also in
+    parts named as on the hub, or with a folder for each split); `glue/NAME`; or a hub dataset."""
     folder: PathText | None = None
-    """For `glue/NAME`: a folder that holds NAME/train.parquet and NAME/validation*.parquet; else the hub."""
+    """For `glue/NAME`: the folder with NAME/train.parquet and NAME/validation*.parquet. Default: the hub."""
     subset: str | None = None
-    """For a hub dataset: the name of its configuration; for a folder: a folder in it."""
+    """The configuration of a hub dataset, or a folder inside a folder."""
     dev: PathText | None = None
-    """A file with the dev split, where `source` is one file."""
+    """The file with the dev split, if `source` is one file."""
     test: PathText | None = None
-    """A file with the test split, where `source` is one file; it is left out if it has no labels."""
+    """The file with the test split, if `source` is one file. It is left out if it has no labels."""
     delimiter: Annotated[str, BeforeValidator(_one_character)] | None = None
-    """What separates the columns of CSV, TSV and TXT files, one character or `tab`; fields may then be quoted as in
-    CSV. Default: a comma in CSV; a tab in TSV, where quotation marks belong to the text."""
+    """The separator of the columns of CSV, TSV and TXT files: one character or `tab`. Fields may then be quoted as in
+    CSV. Default: a comma in CSV; a tab in TSV, where quotation marks are part of the text."""
     text: str | None = None
-    """The column with the text; by default `text` or `sentence`."""
+    """The column with the text. Default: `text` or `sentence`."""
     text_pair: str | None = None
-    """The column with the second text of a pair, if the task is about pairs."""
+    """The column with the second text of a pair."""
     label: str | tuple[str, ...] = "label"
-    """The column with the label; several columns of 0 and 1 are the labels of a multi-label task."""
+    """The column with the label. Several columns of 0 and 1 make a multi-label task."""
     label_separator: str | None = Field(default=None, min_length=1)
-    """What separates the labels where a row has several in one text (`|`, say); makes the task multi-label."""
+    """The separator of several labels in one text (such as `|`); makes the task multi-label."""
     kind: KindName = "auto"
-    """What labels are: `classification` takes any labels, named as they are written (in a CSV whose labels all end
-    in .0, without it); `multilabel` takes lists, also written as text, or vectors of 0 and 1; `regression` takes
-    numbers. `auto`: multilabel where rows hold lists, regression where labels are numbers and some have fractions,
-    else classification."""
+    """The kind of labels. `classification`: any labels, named as written (in a CSV in which all labels end in .0,
+    without it). `multilabel`: lists, also written as text, or vectors of 0 and 1. `regression`: numbers. `auto`:
+    multilabel if rows hold lists, regression if labels are numbers and some have fractions, else classification."""
     label_names: Annotated[tuple[str, ...], BeforeValidator(names_as_text)] | None = None
-    """The labels' names in their order, as they are written in the file; or the names of 0, 1, 2 … where the file
-    holds such numbers."""
+    """The names of the labels in order, as written in the file; or the names of 0, 1, 2, … if the file holds such
+    numbers."""
     positive: Annotated[str, BeforeValidator(name_text)] | None = None
-    """Of two classes the one whose F1 is reported (`metric: f1`); default: the second in order."""
+    """The class for the metric `f1`, if there are two. Default: the second in order."""
     train_rows: Count | None = Field(default=None, ge=1)
-    """Keep a seeded sample of this many rows of train (for experiments with few labels)."""
+    """Keep a random sample of this many rows of train (for experiments with few labels)."""
     metric: MetricName = "auto"
-    """What counts on dev and heads the report; `macro_f1` where labels are rare, `f1` is that of the class
-    `positive`. `auto`: GLUE's own, else accuracy, `micro_f1` for several labels, `spearman` for scores."""
+    """The metric that selects models on dev and heads the report. Use `macro_f1` for rare labels; `f1` is that of the
+    class `positive`. `auto`: GLUE's own, else accuracy, `micro_f1` for several labels, `spearman` for scores."""
     split_seed: Seed = 0
-    """Seed of the stratified 80/10/10 split, where dev or test are not given, and of `train_rows`."""
+    """Seed of the stratified 80/10/10 split, if dev or test are missing, and of `train_rows`."""
 
     @model_validator(mode="after")
     def _check_labels(self) -> "TaskConfig":
@@ -88,31 +87,31 @@ class TaskConfig(Settings):
 
 
 class CorpusConfig(Settings):
-    """The general corpus: sources cut to units, de-duplicated."""
+    """The general corpus: sources cut into units, without duplicates."""
 
     sources: tuple[PathText, ...] = Field(min_length=1)
-    """Text, JSONL (also .gz, .zst) or Parquet files, folders or globs of these, or `hub:NAME[:CONFIG]`;
-    `NAME=PATH` names a source, else the file's name does."""
+    """Text, JSONL (also .gz, .zst), Parquet or Arrow files, folders or globs of these, or `hub:NAME[:CONFIG]`.
+    `NAME=PATH` names a source. Default: the file's name."""
     text_column: str = "text"
-    """The column with the text in JSONL, Parquet and hub sources."""
+    """The column with the text in JSONL, Parquet, Arrow and hub sources."""
     unit: Literal["sentence", "line", "chunk"] = "sentence"
-    """A unit is a sentence, a line (a row of a table), or neighbouring sentences up to `chunk_words`."""
+    """The unit: a sentence, a line (a row of a table), or neighbouring sentences up to `chunk_words`."""
     chunk_words: Count = Field(default=85, ge=8, le=512)
-    """Words in a chunk at most (the paper's units have 70 to 85)."""
+    """Maximum number of words in a chunk (the paper's units have 70 to 85)."""
     min_words: Count = Field(default=4, ge=1)
-    """Shorter units are dropped (words)."""
+    """Drop units with fewer words."""
     max_words: Count = Field(default=128, ge=1)
-    """Longer units are cut or dropped (words), see `long_units`."""
+    """Maximum number of words in a unit; see `long_units`."""
     long_units: Literal["cut", "drop"] = "cut"
-    """Sentences and lines of more than `max_words` words are cut to pieces of so many, or dropped."""
+    """Cut sentences and lines longer than `max_words` into pieces of that length, or drop them."""
     shard_units: Count = Field(default=500_000, ge=1)
-    """Units in a shard file."""
+    """Number of units in a shard file."""
     base: PathText | None = None
-    """A finished corpus onto which the sources are built: its shards are taken over, only new units are written."""
+    """A finished corpus to extend: its shards are reused, and only new units are written."""
     stem: Literal["none", "english"] = "none"
-    """Retrieval compares words as they are, or by their English stems (Snowball)."""
+    """Index words unchanged, or their English stems (Snowball)."""
     stop_words: Literal["keep", "drop"] = "keep"
-    """Whether English function words count as terms of a unit."""
+    """Keep English function words as terms of a unit, or drop them."""
 
     @model_validator(mode="after")
     def _check_lengths(self) -> "CorpusConfig":

@@ -1,8 +1,7 @@
-"""The eight GLUE tasks (Wang et al. 2019) as data; their metrics are inferred from the paper's Table 2."""
+"""The eight GLUE tasks (Wang et al. 2019); their metrics are inferred from the paper's table 2."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from hornbook.errors import HornbookError
 
@@ -12,15 +11,15 @@ NO_TEST = "none (GLUE's test labels are not public)"
 
 @dataclass(frozen=True)
 class GlueTask:
-    """One GLUE task, with the column names and label numbers of the hub's `nyu-mll/glue`.
+    """One GLUE task, with the column names and label numbers of the hub dataset `nyu-mll/glue`.
 
     Attributes:
         text: the column with the first text.
         text_pair: the column with the second text, or None.
-        labels: the names of the labels 0, 1, 2; empty for regression.
+        labels: the names of the labels 0, 1, 2, …; empty for regression.
         metric: the headline metric on dev: accuracy, matthews or spearman.
         dev: the stored split that serves as dev.
-        range: the least and the greatest legal score, for regression.
+        range: the lowest and the highest legal score, for regression.
     """
 
     text: str
@@ -31,30 +30,30 @@ class GlueTask:
     range: tuple[float, float] | None = None
 
     @property
-    def kind(self) -> Literal["classification", "regression"]:
-        """Whether labels are classes or scores."""
+    def kind(self) -> str:
+        """The kind of the task, a key of `KINDS`."""
         return "classification" if self.labels else "regression"
 
     @property
     def splits(self) -> dict[str, str]:
-        """The stored split behind each of ours."""
+        """The hub's name for each of our splits."""
         given = {"train": "train", "dev": self.dev}
         return given | ({"dev_mismatched": "validation_mismatched"} if self.dev == "validation_matched" else {})
 
 
 def glue_average(scores: Mapping[str, float]) -> float:
-    """Return AVG: the mean of the headline scores of the eight tasks (facts, 5).
+    """Return AVG: the mean of the headline scores of the eight tasks (paper, table 2).
 
     Args:
-        scores: by the names of the tasks.
+        scores: the headline score of each task, by name.
 
     Raises:
-        HornbookError: a task is missing, or there is another.
+        HornbookError: a task is missing or unknown.
     """
     if missing := [name for name in GLUE if name not in scores]:
         raise HornbookError(f"GLUE's average needs all eight tasks; {', '.join(missing)} missing")
     if strange := [name for name in scores if name not in GLUE]:
-        raise HornbookError(f"{strange[0]}: no GLUE task; the tasks are {', '.join(GLUE)}")
+        raise HornbookError(f"{strange[0]}: not a GLUE task; the tasks are {', '.join(GLUE)}")
     return sum(scores.values()) / len(scores)
 
 

@@ -1,4 +1,4 @@
-"""From stored labels to class indices or scores, the same way in all splits."""
+"""From stored labels to class indices, label sets or scores, in the same way for all splits."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ from hornbook.tasks.names import (
 Kind: TypeAlias = str
 """The name of a kind of task: a key of `hornbook.tasks.kinds.KINDS`."""
 Values = list[int] | list[float] | list[list[float]]
-_UNREADABLE = object()  # in place of a column that cannot be used
+_UNREADABLE = object()  # the value of a column that must not be used
 _FEW_CLASSES = 2
 
 
@@ -44,10 +44,10 @@ class Labels:
     """The labels of all splits.
 
     Attributes:
-        kind: classes, sets of labels, or scores.
-        names: the classes' names by index; empty for regression.
-        values: the class index or score of each row, or its 0 or 1 for each label, by split.
-        why: how the labels were read and why so, and what changes it; for the user.
+        kind: the kind of the task.
+        names: the names of the labels by index; empty for regression.
+        values: by split, the class index or score of each row, or 0 or 1 for each label.
+        why: how the labels were read and how to change that; for the user.
     """
 
     kind: Kind
@@ -56,7 +56,7 @@ class Labels:
     why: str
 
     def __str__(self) -> str:
-        """Say in one line what the labels are and how that was found."""
+        """Return one line for the user: what the labels are, and why."""
         sort = "classes" if self.kind == "classification" else "labels" if len(self.names) > 1 else "label"
         count = f", {len(self.names)} {sort} ({listed(self.names)})" if self.names else ""
         return f"labels: {self.kind}{count}, {self.why}"
@@ -74,25 +74,25 @@ def read_labels(
 ) -> Labels:
     """Return the labels of all splits.
 
-    Classes are named as they are written; 1 and 1.0 are one class where all labels of a split are such floats.
-    With `auto`, lists are sets of labels, numbers of which some have fractions are scores, and everything else is a
-    class; text is read as numbers only in files that hold nothing but text (CSV).
+    Classes keep the names that are written; 1 and 1.0 are one class if all labels of a split are such floats. With
+    `auto`, lists are sets of labels, numbers are scores if some have fractions, and everything else is a class. Text
+    is read as numbers only in formats that store nothing but text (CSV).
 
     Args:
         splits: the rows of each split.
-        column: the column with the labels; several, of 0 and 1, are a set of labels.
-        kind: classes, sets of labels, scores, or to be found out.
-        names: the classes' names in their order, if they are stated; integers count into them.
-        separator: what stands between the labels of a set, where they are one text.
-        codes: the source says that integers count into names, so they are never names themselves.
-        positive: of two classes the one that goes last, whose F1 is reported.
+        column: the column with the labels; several columns of 0 and 1 are a set of labels.
+        kind: the kind of the task, or auto.
+        names: the names of the labels in order, if they are stated; integers are indices into them.
+        separator: separates the labels of a set that is stored as one text.
+        codes: whether the source states that integers are indices into names, so that they are never names.
+        positive: the class to put last if there are two; its F1 is reported.
 
     Raises:
-        HornbookError: labels are missing, of mixed types, not finite, of one class only, not in train, or such that
-            two of them would become one.
+        HornbookError: labels are missing, of mixed types, not finite, all the same, not in train, or two different
+            ones would become one.
     """
-    found = _read(splits, column, kind, names, separator, codes, positive is not None)
-    return found if positive is None else _with_last(found, positive, splits["train"].where)
+    labels = _read(splits, column, kind, names, separator, codes, positive is not None)
+    return labels if positive is None else _with_last(labels, positive, splits["train"].where)
 
 
 def _read(
@@ -125,12 +125,12 @@ def _read(
 
 
 def without_labels(rows: Rows, column: str | Sequence[str], train: Rows) -> str | None:
-    """Return why a split holds no labels at all, as test sets of contests do; None if it holds any.
+    """Return why a split has no labels at all, as the test sets of competitions have none; None if it has any.
 
     Args:
-        rows: of the split.
+        rows: the rows of the split.
         column: the column of the labels, or several.
-        train: the rows of train; -1, ? and the like are labels where they occur there.
+        train: the rows of train; -1, ? and the like are labels if they occur there.
     """
     names = (column,) if isinstance(column, str) else tuple(column)
     which = " or ".join(map(repr, names))
@@ -146,13 +146,13 @@ def without_labels(rows: Rows, column: str | Sequence[str], train: Rows) -> str 
 
 
 def _flat(values: Sequence[Any]) -> Iterator[Any]:
-    """Yield values, of lists their elements."""
+    """Yield values; instead of a list, its elements."""
     for value in values:
         yield from value if isinstance(value, list) else (value,)
 
 
 def _present(rows: Rows, column: str, kind: str, names: Sequence[str] | None) -> list[Any]:
-    """Return the stored labels, text stripped; none may be missing."""
+    """Return the stored labels, without white space around text; refuse missing ones."""
     where = where_of(rows, column)
     values = stripped(rows.column(column))
     word = [i for i, value in enumerate(values) if is_nan_word(value) and value not in (names or ())]
@@ -227,7 +227,7 @@ def _scores(stored: Mapping[str, list[Any]], splits: Mapping[str, Rows], column:
 
 
 def _number(value: Any) -> float:
-    """Return a stored score, NaN for what is none."""
+    """Return a stored score; NaN if it is not a number."""
     if stored_type(value) not in ("number", "text") or (isinstance(value, str) and "_" in value):
         return math.nan
     try:
@@ -243,7 +243,7 @@ def _classes(
     given: Sequence[str] | None,
     codes: bool,
 ) -> tuple[tuple[str, ...], dict[str, list[int]]]:
-    """Return the classes' names and the index of each label in them."""
+    """Return the names of the classes, and the index of each label."""
     for rows in splits.values():
         check_texts(rows.column(column), where_of(rows, column))
     types = {split: one_type(values, where_of(splits[split], column)) for split, values in stored.items()}
@@ -279,7 +279,7 @@ def _classes(
 def _named(
     stored: Mapping[str, list[Any]], splits: Mapping[str, Rows], types: Mapping[str, str]
 ) -> dict[str, list[str]]:
-    """Return the labels' names, where splits differ only in how they store them the same."""
+    """Return the names of labels, the same ones if splits only store them in different ways."""
     named = {split: names_of(values) for split, values in stored.items()}
     # pandas writes integers as floats where a row of the table is missing, and booleans with a capital
     whole = {split: without_zeros(own) if splits[split].is_text else own for split, own in named.items()}
@@ -293,7 +293,7 @@ def _named(
 
 
 def _with_last(labels: Labels, name: str, where: str) -> Labels:
-    """Return labels of two classes so that `name` is the last one."""
+    """Return labels of two classes with `name` as the last one."""
     if labels.kind != "classification" or len(labels.names) != 2:
         raise HornbookError(
             f"{where}: positive: is for a classification of two classes, but this is a {labels.kind} of"

@@ -1,4 +1,4 @@
-"""Tasks whose rows have any number of labels: from what is stored to 0 and 1 for each label."""
+"""Multi-label tasks: from what is stored to 0 and 1 for each label."""
 
 import ast
 import json
@@ -38,20 +38,20 @@ def read_label_sets(
     names: Sequence[str] | None,
     codes: bool = False,
 ) -> tuple[tuple[str, ...], dict[str, list[list[float]]], str]:
-    """Return the labels' names, for each row of each split 0 or 1 for each label, and how they were read.
+    """Return the names of the labels, 0 or 1 for each label of each row by split, and how they were read.
 
     Args:
         splits: the rows of each split.
-        column: a column of lists, of text to be split at `separator`, or of lists written as text; or several
-            columns of 0 and 1, whose names are the labels. Lists of one length that hold nothing but 0 and 1 are
-            vectors with a place for each label.
-        separator: what stands between the labels in a column of text.
-        names: the labels' names in their order, if they are stated; integers count into them.
-        codes: the source says that integers count into names, so lists are never vectors.
+        column: a column of lists, of text to split at `separator`, or of lists written as text; or several columns
+            of 0 and 1, named by the labels. Lists of one length that hold only 0 and 1 are vectors with one value for
+            each label.
+        separator: separates the labels in a column of text.
+        names: the names of the labels in order, if they are stated; integers are indices into them.
+        codes: whether the source states that integers are indices into names, so that lists are never vectors.
 
     Raises:
-        HornbookError: labels are missing or not as described, not among `names`, the same in all rows of train, or
-            not in train.
+        HornbookError: labels are missing or not as described, not among `names`, the same in all rows of train,
+            or not in train.
     """
     if not isinstance(column, str):
         sets = {split: _of_columns(rows, column) for split, rows in splits.items()}
@@ -88,7 +88,7 @@ def read_label_sets(
 
 
 def written_list(text: Any) -> list[Any] | None:
-    """Return the list that a text spells in JSON, Python or NumPy, as programs write one into a CSV; else None."""
+    """Return the list that a text is in the notation of JSON, Python or NumPy; None if it is not one."""
     if not looks_like_list(text):
         return None
     try:
@@ -103,12 +103,12 @@ def written_list(text: Any) -> list[Any] | None:
 
 
 def looks_like_list(text: Any) -> bool:
-    """Return whether a text has brackets around it, whatever stands in them."""
+    """Return whether a text has brackets around it."""
     return isinstance(text, str) and text.strip()[:1] + text.strip()[-1:] in ("[]", "()", "{}")
 
 
 def are_written_lists(values: Sequence[Any]) -> bool:
-    """Return whether all that is not blank is a list written as text, see `written_list`."""
+    """Return whether all values that are not blank are lists written as text, see `written_list`."""
     texts = [value for value in values if not is_missing(value)]
     return bool(texts) and written_list(texts[0]) is not None and all(written_list(t) is not None for t in texts)
 
@@ -151,9 +151,9 @@ def _is_share(value: Any) -> bool:
 
 
 def _length_of_vectors(lists: Lists, names: Sequence[str] | None) -> int | None:
-    """Return for how many labels all rows hold 0 or 1; None if rows hold sets of labels.
+    """Return the number of labels if all rows hold 0 or 1 for each; None if rows hold sets of labels.
 
-    Sets of one size that hold nothing but 0 and 1 are all the same from two on, so there is nothing to confuse.
+    There is no ambiguity: sets of two labels or more that are all of one size and hold only 0 and 1 are all the same.
     """
     rows = [row for own in lists.values() for row in own]
     length = len(rows[0])
@@ -171,7 +171,7 @@ def _truth(value: Any) -> bool:
 
 
 def _named(lists: Lists, splits: Mapping[str, Rows], column: str) -> dict[str, list[set[str]]]:
-    """Return the names of the labels of each row."""
+    """Return the set of names of each row."""
     sets = {}
     for split, own in lists.items():
         where = where_of(splits[split], column)
@@ -207,7 +207,7 @@ def _of_columns(rows: Rows, columns: Sequence[str]) -> list[set[str]]:
 def _encoded(
     sets: Mapping[str, list[set[str]]], splits: Mapping[str, Rows], where: str, names: tuple[str, ...]
 ) -> tuple[tuple[str, ...], dict[str, list[list[float]]]]:
-    """Return the names, and 0 or 1 for each of them in each row."""
+    """Return the names, and 0 or 1 for each name in each row."""
     taught = set(chain.from_iterable(sets["train"]))
     for split, found in sets.items():
         for legal, said in (

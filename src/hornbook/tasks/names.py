@@ -1,4 +1,4 @@
-"""The names of labels: text as it is written, numbers by their value."""
+"""The names of labels: text as written, numbers by value."""
 
 import datetime
 import math
@@ -13,16 +13,16 @@ from hornbook.errors import HornbookError
 from hornbook.machine.tables import Rows
 from hornbook.machine.tables.rows import is_unicode
 
-# An integer in the one way in which programs write it; 007 and +1 are written otherwise, so they are just names.
+# An integer as programs write it; 007 and +1 are just names.
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 _DECIMAL = re.compile(r"[+-]?((?=\.?[0-9])(0|[1-9][0-9]*)?(\.[0-9]*)?(e[+-]?[0-9]{1,6})?|inf(inity)?)", re.IGNORECASE)
 _LEADING_ZEROS = re.compile(r"(?<![0-9.])0+(?=[0-9])")
-# What programs and people write where a value is missing or withheld, in lower case.
+# How programs and people mark a missing or withheld value, in lower case.
 _NO_VALUE = (
     *("nan", "na", "n/a", "#n/a", "<na>", "nat", "none", "null", "?", "-1", "-1.0", "-100", "unk", "unknown"),
     *("unknwn", "unlabeled", "unlabelled"),
 )
-# A number with a currency's sign, a typographic minus, separators of thousands, a decimal comma, or a unit.
+# A number with a currency sign, a typographic minus, separators of thousands, a decimal comma, or a unit.
 _DECORATED = re.compile(
     r"[^\w.,;:]{0,2}\s?[0-9]+([.,'\s][0-9]{3})*([.,][0-9]+)?(\s?[^\w.,;:\s]{1,2}|\s[^\W\d_]{1,8})?"
 )
@@ -31,7 +31,7 @@ _EXACT = 1 << 53  # up to here a float holds every integer
 
 
 def stored_type(value: Any) -> str:
-    """Return what sort of label a stored value is: text, number, boolean, date, or the name of its type."""
+    """Return the type of a label: text, number, boolean, date, or the name of its Python type."""
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, str):
@@ -44,10 +44,10 @@ def stored_type(value: Any) -> str:
 
 
 def one_type(values: Iterable[Any], where: str) -> str:
-    """Return the type that all values have, see `stored_type`; text where there are none.
+    """Return the common type of all values, see `stored_type`; text if there are none.
 
     Raises:
-        HornbookError: they have several, or one that is no label.
+        HornbookError: there are several types, or one that cannot be a label.
     """
     types = sorted({stored_type(value) for value in values})
     if len(types) > 1:
@@ -58,29 +58,29 @@ def one_type(values: Iterable[Any], where: str) -> str:
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether nothing is stored: null, NaN, or blank text. The word "nan" is not looked at here."""
+    """Return whether nothing is stored: null, NaN, or blank text; the word "nan" counts as text."""
     if isinstance(value, str):
         return not value.strip()
     return value is None or (isinstance(value, float | Decimal) and math.isnan(value))
 
 
 def is_nan_word(value: Any) -> bool:
-    """Return whether a value is the word by which some programs write a missing number."""
+    """Return whether a value is the word "nan", which some programs write for a missing number."""
     return isinstance(value, str) and value.strip().lower() == "nan"
 
 
 def marks_no_value(value: Any) -> bool:
-    """Return whether a value may stand for a missing or withheld one: null, nan, NA, ?, -1 and the like."""
+    """Return whether a value may mark a missing or withheld one: null, nan, NA, ?, -1 and the like."""
     return is_missing(value) or str(value).strip().lower() in _NO_VALUE
 
 
 def is_decorated_number(text: str) -> bool:
-    """Return whether text is a number, but not as programs write it: 50%, $5, 1,000, −2 or 3 stars."""
+    """Return whether text is a number, but not in plain notation: 50%, $5, 1,000, −2 or 3 stars."""
     return number_in(text) is None and bool(_DECORATED.fullmatch(text))
 
 
 def stripped(values: Sequence[Any]) -> list[Any]:
-    """Return values, text without white space at its ends."""
+    """Return values, without white space around text."""
     return [value.strip() if isinstance(value, str) else value for value in values]
 
 
@@ -88,8 +88,8 @@ def check_texts(values: Sequence[Any], where: str) -> None:
     """Refuse text that cannot be a label.
 
     Raises:
-        HornbookError: two labels differ only in white space at their ends, so that `stripped` makes them one, or one
-            is not valid Unicode.
+        HornbookError: two labels differ only in white space around them, so that `stripped` would make them one, or
+            a label is not valid Unicode.
     """
     first: dict[str, tuple[int, str]] = {}
     for i, value in enumerate(values):
@@ -105,7 +105,7 @@ def check_texts(values: Sequence[Any], where: str) -> None:
 
 
 def names_of(values: Sequence[Any]) -> list[str]:
-    """Return the names of labels of one type: text as it is, 2.0 as "2", other numbers in their shortest form."""
+    """Return the names of labels of one type: text unchanged, 2.0 as "2", other numbers in their shortest form."""
     floats = np.array([value for value in values if isinstance(value, float)], np.float64)
     with np.errstate(over="ignore"):
         # 0.1 in a column of 32 bits comes as 0.10000000149011612
@@ -127,7 +127,7 @@ def _name(value: Any, short: bool) -> str:
 
 
 def without_zeros(names: Sequence[str]) -> list[str]:
-    """Return names without ".0" where all are integers that were written as floats, as pandas does."""
+    """Return names without ".0" if all are integers written as floats, as pandas does."""
     if all(name.endswith(".0") and _INTEGER.fullmatch(name[:-2]) for name in names):
         return [name[:-2] for name in names]
     return list(names)
@@ -144,12 +144,12 @@ def is_decimal(text: str) -> bool:
 
 
 def number_in(text: str) -> Decimal | None:
-    """Return the number that text spells, also with leading zeros; None if it is none."""
+    """Return the number in a text, possibly with leading zeros; None if it is not a number."""
     return Decimal(text) if is_decimal(_LEADING_ZEROS.sub("", text, count=1)) else None
 
 
 def is_whole(value: Any) -> bool:
-    """Return whether a number, or the text of one, is an integer."""
+    """Return whether a number, or a number written as text, is an integer."""
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         return True
     if isinstance(value, int):
@@ -160,7 +160,7 @@ def is_whole(value: Any) -> bool:
 
 
 def same_number(texts: Collection[str]) -> tuple[str, str] | None:
-    """Return two spellings of one number among texts of numbers, such as 1.1 and 1.10; None if there are none."""
+    """Return two texts that are the same number, such as 1.1 and 1.10; None if there are none."""
     first: dict[Hashable, str] = {}
     for text in sorted(texts):
         earlier = first.setdefault(Decimal(text), text)
@@ -170,9 +170,9 @@ def same_number(texts: Collection[str]) -> tuple[str, str] | None:
 
 
 def uneven_zeros(texts: Collection[str]) -> tuple[str, str] | None:
-    """Return two texts that no program writes together, such as 1.10 and 1.2; None if there are none.
+    """Return two numbers that one program would not write together, such as 1.10 and 1.2; None if there are none.
 
-    Numbers are written in their shortest form or with the same number of decimals.
+    Programs write numbers in their shortest form or with the same number of decimals.
     """
     decimals = {text: text.partition(".")[2] for text in sorted(texts) if "." in text and "e" not in text.lower()}
     padded = next((text for text, digits in decimals.items() if len(digits) > 1 and digits.endswith("0")), None)
@@ -183,20 +183,20 @@ def uneven_zeros(texts: Collection[str]) -> tuple[str, str] | None:
 
 
 def in_order(names: Collection[str], by_size: bool = False) -> list[str]:
-    """Return names sorted: integers, and whatever should go `by_size`, by their value, others as text."""
+    """Return names sorted: by value if all are integers or `by_size` is true, else as text."""
     return sorted(names, key=Decimal) if by_size or are_integers(names) else sorted(names)
 
 
 def places(found: Collection[str], names: Sequence[str], codes: bool = False) -> dict[str, int]:
-    """Return the place in `names` of each label that has one.
+    """Return the index in `names` of each label.
 
     Args:
         found: all labels of a task.
         names: the names that were given.
-        codes: integers are known to be places, even if they are among the names too.
+        codes: whether integers are known to be indices, even if they are among the names too.
 
     Returns:
-        the place of each name; or of "0", "1", "2" … where labels are integers that are not names themselves.
+        the index of each name; or of "0", "1", "2", … if labels are integers that are not names themselves.
     """
     by_name = {name: i for i, name in enumerate(names)}
     if are_integers(found) and (codes or not by_name.keys() >= set(found)):
@@ -205,12 +205,12 @@ def places(found: Collection[str], names: Sequence[str], codes: bool = False) ->
 
 
 def where_of(rows: Rows, column: str) -> str:
-    """Return how messages begin that are about a column."""
+    """Return the beginning of messages about a column."""
     return f"{rows.where}: column {column!r}"
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
-    """Return the first names in one line, long ones cut, and how many more there are."""
+    """Return the first `most` names in one line, long ones shortened, and the number of the others."""
     names = ["".join(c if c.isprintable() else "·" for c in name) for name in names]
     names = [name if len(name) <= _LONG else f"{name[:_LONG]}…" for name in names]
     more = f" and {len(names) - most} more" if len(names) > most else ""
@@ -222,12 +222,12 @@ def refuse_strange(labels: Iterable[tuple[int, str]], legal: Collection[str], wh
 
     Args:
         labels: the row and the name of each label.
-        legal: the names that are.
+        legal: the legal names.
         where: the file and the column.
-        said: what is wrong with a label that is not.
+        said: the message about an illegal label.
 
     Raises:
-        HornbookError: one of them is not; the first is named with its row, then the others.
+        HornbookError: a label is illegal; the message names the first one with its row, then the others.
     """
     strange: dict[str, list[int]] = {}
     for row, label in labels:

@@ -1,4 +1,4 @@
-"""Where a task's rows come from: files, a folder, GLUE by name, or a dataset of the hub."""
+"""The sources of a task: files, a folder, GLUE by name, or a hub dataset."""
 
 import difflib
 import logging
@@ -21,7 +21,7 @@ from hornbook.tasks.names import listed
 
 logger = logging.getLogger("hornbook")
 
-# As the hub names the files of a split, older ones with a checksum: train-00000-of-00002-0a1b2c3d4e5f6789
+# The hub's names for the files of a split, with a checksum in older ones: train-00000-of-00002-0a1b2c3d4e5f6789
 _PART = re.compile(r"(\w+)-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?")
 
 # What the datasets library's save_to_disk writes beside its tables.
@@ -30,13 +30,13 @@ _SAVED_BESIDE = ("dataset_dict.json", "dataset_info.json", "state.json")
 
 @dataclass(frozen=True)
 class Source:
-    """A task's source, found but not read yet.
+    """A task's source, located but not read yet.
 
     Attributes:
         name: the task's name.
-        inputs: the keys of what it consists of.
-        read: reads the rows of each split that is given: train, and dev, test, dev_mismatched if they exist.
-        glue: what is known of it, if it is a GLUE task.
+        inputs: the content keys of its parts, by split.
+        read: returns the rows of each split that exists: train, and perhaps dev, test, dev_mismatched.
+        glue: its description, if it is a GLUE task.
     """
 
     name: str
@@ -46,10 +46,10 @@ class Source:
 
 
 def locate(config: TaskConfig) -> Source:
-    """Find what `config.source` names.
+    """Locate `config.source`.
 
     Raises:
-        HornbookError: there is no such file, folder, GLUE task or hub dataset, or settings that do not apply.
+        HornbookError: no such file, folder, GLUE task or hub dataset, or a setting does not apply to it.
     """
     path = Path(config.source)
     is_glue = config.source.startswith("glue/") and not path.exists()
@@ -79,7 +79,7 @@ def locate(config: TaskConfig) -> Source:
 
 
 def _refuse_missing(path: Path) -> None:
-    """Refuse what was meant as a path: hub names have no format's ending and at most one slash."""
+    """Refuse a path that does not exist: hub names have no suffix of a format and at most one slash."""
     if not path.exists() and (format_of(path) or path.is_absolute() or len(path.parts) > 2):
         raise HornbookError(f"{path}: no such file or folder")
 
@@ -97,7 +97,7 @@ def _local(
 
 
 def _files_in(folder: Path) -> dict[str, list[Path]]:
-    """Return the files of each split in a folder, or in its folder `data`, the parts of a split in order.
+    """Return the files of each split in a folder or in its folder `data`; the parts of a split are in order.
 
     Raises:
         HornbookError: no train file, two files for one split, or a part is missing.
@@ -127,7 +127,7 @@ def _tables_in(folder: Path) -> list[Path]:
 def _splits_in(folder: Path) -> dict[str, list[Path]]:
     splits: dict[str, list[Path]] = {}
     for split, stems in SPLITS.items():
-        # By what a split's files have in common: train.csv is alone, train-00000-of-00002.parquet is not.
+        # Grouped by the common part of their names: train.csv is alone, train-00000-of-00002.parquet is not.
         sets: dict[tuple[str, ...], list[Path]] = {}
         for path in _tables_in(folder):
             part = _PART.fullmatch(stem(path))
@@ -159,7 +159,7 @@ def _refuse_gaps(folder: Path, paths: Sequence[Path], parts: int) -> None:
 
 
 def _elsewhere(folder: Path) -> str:
-    """Return where else the splits may be."""
+    """Return a hint where the splits may be instead."""
     if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
         return "; it is written by save_to_disk: write each split with to_parquet as train.parquet, test.parquet"
     subsets = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and "train" in _splits_in(path)]
@@ -208,7 +208,7 @@ def _read_hub(name: str, repository: str, subset: str | None, glue: GlueTask | N
 
 @contextmanager
 def _hub_errors(name: str) -> Iterator[None]:
-    """Turn whatever the datasets library and the network raise into one line."""
+    """Turn whatever the datasets library or the network raises into one line."""
     try:
         yield
     except Exception as error:
@@ -217,7 +217,7 @@ def _hub_errors(name: str) -> Iterator[None]:
         said = " ".join(str(error).split())
         advice = "name a file or folder" + (f", or {hub.remedy()}" if is_offline_mode() else "")
         kind = Unreachable if hub.is_out_of_reach(error) else HornbookError
-        # What the library says when it asks nobody would name a setting that the user may not have made.
+        # The library's own message names a setting that the user may not have set.
         what = f"the hub dataset could not be read ({said})"
         if is_offline_mode() and "OfflineModeIsEnabled" in said:
             what = "no such dataset in the hub's cache on this machine"

@@ -1,4 +1,4 @@
-"""What in a task's rows is likely a mistake, but may be meant: counted and told, and kept."""
+"""Data-quality warnings: likely mistakes that may be meant. They are counted and reported; the rows are kept."""
 
 import unicodedata
 from collections import Counter
@@ -11,22 +11,23 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hornbook.machine.tables import Rows
+from hornbook.tasks.kinds import KINDS
 from hornbook.tasks.labels import Labels
 from hornbook.tasks.multilabel import looks_like_list, written_list
 from hornbook.tasks.names import is_decorated_number, is_nan_word, listed, marks_no_value, number_in
 from hornbook.terms.plain import folded, has_entities, has_tags
 
 ID_COLUMNS = ("id", "idx")
-_FAR = 100  # times the distance between the quartiles
+_FAR = 100  # times the interquartile range
 
 
 @dataclass(frozen=True)
 class DataWarning:
-    """Something doubtful.
+    """A likely mistake.
 
     Attributes:
-        name: under which it is counted in the task's manifest.
-        rows: how many rows it is about.
+        name: its name among the counts in the task's manifest.
+        rows: the number of rows concerned.
         message: one line for the user.
     """
 
@@ -42,48 +43,56 @@ def data_warnings(
     score_range: tuple[float, float] | None,
     used: Collection[str | None] = (),
 ) -> list[DataWarning]:
-    """Return what is doubtful: repeated ids, quoted texts, HTML, odd labels and scores, contradictions, shared texts.
+    """Return warnings about repeated ids, quoted texts, HTML, odd labels and scores, contradictions, shared texts.
 
-    Texts are compared as they look, without case (see `text_keys`); of pairs both texts count.
+    Texts are compared by how they look, ignoring case (see `text_keys`); both texts of a pair count.
 
     Args:
-        given: the rows as they were stored, by split.
+        given: the rows as stored, by split.
         tables: the splits of the task: text, text_pair, label.
-        labels: those of all splits.
-        score_range: the least and the greatest legal score, where that is known.
-        used: the columns of texts and labels, which are no ids whatever their names.
+        labels: the labels of all splits.
+        score_range: the lowest and the highest legal score, if known.
+        used: the columns of texts and labels; they are not ids, whatever their names.
     """
-    found: list[DataWarning] = []
-    for split, rows in given.items():
-        for column in set(ID_COLUMNS).difference(used):
-            if twice := _repeated(rows.columns.get(column, ())):
-                message = f"{rows.where}: column {column!r}: {twice} rows repeat an id of a row before; they are kept"
-                found.append(DataWarning(f"{split}_repeated_ids", twice, message))
-        if rows.keeps_quotes and (quoted := sum(_quoted(rows.columns.get(str(name), ())) for name in used)):
-            message = (
-                f"{rows.where}: {quoted} fields stand in quotation marks, which are kept; if this is quoting as in"
-                " CSV, set task.delimiter: tab"
-            )
-            found.append(DataWarning(f"{split}_quoted_fields", quoted, message))
+    found = [warning for split, rows in given.items() for warning in _of_columns(split, rows, used)]
     found += _of_names(labels.names)
+    scores = {split: table.column("label").to_pylist() for split, table in tables.items()}
+    if score_range is not None:
+        found += _out_of_range(scores, score_range)
+    if not KINDS[labels.kind].has_classes:
+        found += _of_scores({split: np.array(own, np.float64) for split, own in scores.items()})
+    return found + _of_texts(tables)
+
+
+def _of_columns(split: str, rows: Rows, used: Collection[str | None]) -> list[DataWarning]:
+    """Return warnings about repeated ids and quoted fields."""
+    found = []
+    for column in set(ID_COLUMNS).difference(used):
+        if twice := _repeated(rows.columns.get(column, ())):
+            message = f"{rows.where}: column {column!r}: {twice} rows repeat the id of an earlier row; they are kept"
+            found.append(DataWarning(f"{split}_repeated_ids", twice, message))
+    if rows.keeps_quotes and (quoted := sum(_quoted(rows.columns.get(str(name), ())) for name in used)):
+        message = (
+            f"{rows.where}: {quoted} fields are in quotation marks, which are kept; if this is quoting as in CSV, set"
+            " task.delimiter: tab"
+        )
+        found.append(DataWarning(f"{split}_quoted_fields", quoted, message))
+    return found
+
+
+def _of_texts(tables: Mapping[str, pa.Table]) -> list[DataWarning]:
+    """Return warnings about contradictions, texts that splits share, and HTML."""
+    found = []
     keys = {split: text_keys(table) for split, table in tables.items()}
-    for split, table in tables.items():
-        scores = table.column("label").to_pylist()
-        if score_range is not None and (
-            strange := sum(not score_range[0] <= score <= score_range[1] for score in scores)
-        ):
-            message = f"{split}: {strange} scores lie outside {score_range[0]:g} to {score_range[1]:g}; they are kept"
-            found.append(DataWarning(f"{split}_scores_out_of_range", strange, message))
-    if labels.kind == "regression":
-        found += _of_scores({split: table.column("label").to_numpy() for split, table in tables.items()})
     if against := _contradictions(keys["train"], tables["train"].column("label").to_pylist()):
-        message = f"train: {against} rows have a text that stands there with another label too; they are kept"
+        message = f"train: {against} rows have a text that occurs with another label too; they are kept"
         found.append(DataWarning("train_contradictions", against, message))
     train = set(keys["train"])
     for split in ("dev", "test", "dev_mismatched"):
         if shared := sum(key in train for key in keys.get(split, ())):
             message = (
-                f"{split}: {shared} of {len(keys[split])} texts stand in train too: its scores flatter; they are kept"
+                f"{split}: {shared} of {len(keys[split])} texts are in train too, so its scores are too high;"
+                " they are kept"
             )
             found.append(DataWarning(f"train_in_{split}", shared, message))
     if marked := sum(map(_has_markup, tables.values())):
@@ -96,8 +105,17 @@ def data_warnings(
     return found
 
 
+def _out_of_range(scores: Mapping[str, Sequence[float]], legal: tuple[float, float]) -> list[DataWarning]:
+    found = []
+    for split, own in scores.items():
+        if strange := sum(not legal[0] <= score <= legal[1] for score in own):
+            message = f"{split}: {strange} scores lie outside {legal[0]:g} to {legal[1]:g}; they are kept"
+            found.append(DataWarning(f"{split}_scores_out_of_range", strange, message))
+    return found
+
+
 def _of_scores(scores: Mapping[str, NDArray[np.float64]]) -> list[DataWarning]:
-    """Return what is doubtful about scores: a few far from all others, a split in another unit than train."""
+    """Return warnings about scores: outliers, and splits in another unit than train."""
     found = []
     train = scores["train"]
     low, middle, high = np.quantile(train, [0.25, 0.5, 0.75])
@@ -120,7 +138,7 @@ def _of_scores(scores: Mapping[str, NDArray[np.float64]]) -> list[DataWarning]:
 
 
 def text_keys(table: pa.Table) -> list[tuple[str, ...]]:
-    """Return what rows share whose texts look the same: their texts, without case, see `folded`."""
+    """Return a key for each row; rows with texts that look the same have the same key (see `folded`)."""
     columns = (table[name].to_pylist() for name in ("text", "text_pair"))
     return [
         tuple(" ".join(folded(text).split()) for text in row if text is not None)
@@ -129,7 +147,7 @@ def text_keys(table: pa.Table) -> list[tuple[str, ...]]:
 
 
 def _has_markup(table: pa.Table) -> int:
-    """Return how many rows have a text with a tag or an entity of HTML."""
+    """Return the number of rows with an HTML tag or entity in a text."""
     texts = zip(table["text"].to_pylist(), table["text_pair"].to_pylist(), strict=True)
     return sum(any(has_tags(text) or has_entities(text) for text in row if text is not None) for row in texts)
 
@@ -140,20 +158,20 @@ def _repeated(values: Sequence[Any]) -> int:
 
 
 def _contradictions(keys: list[tuple[str, ...]], labels: list[Any]) -> int:
-    """Return how many rows have a text that occurs with more than one label."""
+    """Return the number of rows with a text that occurs with more than one label."""
     different = Counter(key for key, _ in {(key, str(label)) for key, label in zip(keys, labels, strict=True)})
     return sum(different[key] > 1 for key in keys)
 
 
 def _quoted(texts: Sequence[str]) -> int:
-    """Return how many texts are quoted as in CSV: those with quotation marks doubled inside, or all of them."""
+    """Return the number of texts that are quoted as in CSV: all of them, or those with doubled quotes inside."""
     inside = [text[1:-1] for text in texts if len(text) > 1 and text[0] == text[-1] == '"']
     doubled = sum('""' in text and '"' not in text.replace('""', "") for text in inside)
     return len(inside) if inside and len(inside) == len(texts) else doubled
 
 
 def _of_names(names: Sequence[str]) -> list[DataWarning]:
-    """Return what is doubtful about the names of labels, which are all kept apart."""
+    """Return warnings about the names of labels, which stay separate labels."""
     found = []
 
     def doubt(about: str, labels: Sequence[str], message: str) -> None:
@@ -195,6 +213,6 @@ def _of_names(names: Sequence[str]) -> list[DataWarning]:
 
 
 def _look(name: str) -> str:
-    """Return a name without what the eye hardly sees: case, spaces and underscores, kinds of dashes, see `folded`."""
+    """Return a name without differences that are hard to see: case, spaces, underscores, kinds of dashes."""
     seen = "".join(folded(name).replace("_", " ").split())
     return "".join("-" if unicodedata.category(c) == "Pd" else c for c in seen)
