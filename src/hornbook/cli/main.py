@@ -49,6 +49,7 @@ _LabelNames = Annotated[
 # Every setting of a task but --task itself; three go by longer names than in a recipe, where they stand under task:.
 _TASK_OPTIONS = {"folder": "glue_folder", "kind": "task_kind", "label_names": "task_label_names"}
 _with_task = with_settings(settings_of.TaskConfig, leave_out=("source",), names=_TASK_OPTIONS, into="task_settings")
+_BUILDABLE = {kind: model for kind, model in settings_of.CONFIGS.items() if kind != settings_of.CHAIN}
 
 
 def main() -> None:
@@ -216,9 +217,7 @@ def _corpus_build(
 
 
 @_with_task
-@with_settings(
-    *(model for kind, model in settings_of.CONFIGS.items() if kind != "chain"), leave_out=("kind", "books")
-)
+@with_settings(*_BUILDABLE.values(), leave_out=("kind", "books"))
 def _textbook_build(
     context: typer.Context,
     out: _Out,
@@ -226,8 +225,7 @@ def _textbook_build(
         str,
         typer.Option(
             "--kind",
-            help=f"{', '.join(name for name in settings_of.CONFIGS if name != 'chain')}, or a kind that an installed "
-            "package adds; its settings are options too.",
+            help=f"{', '.join(_BUILDABLE)}, or a kind that an installed package adds; its settings are options too.",
         ),
     ] = "contextualized",
     corpus: Annotated[
@@ -251,14 +249,7 @@ def _textbook_build(
     from hornbook.cluster import executor_on
     from hornbook.store import load
 
-    if kind == "chain":
-        raise HornbookError(
-            "textbook build: a chain is not one textbook: `hornbook distil` takes --textbook several times, and a "
-            "recipe names the textbooks of a chain"
-        )
-    if kind not in settings_of.TEXTBOOKS:
-        raise HornbookError(f"textbook build: {settings_of.TEXTBOOKS.unknown(kind)}")
-    model = settings_of.config_class(kind)
+    model = settings_of.textbook_class(kind, "textbook build")
     parts = [load(book, textbook.STAGE) for book in books or ()]
     named = {"books": tuple(part.key for part in parts)} if parts else {}
     values = {"kind": kind, **named, **settings, **settings_from(context.args, model)}

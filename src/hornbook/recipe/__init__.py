@@ -8,11 +8,13 @@ from hornbook.recipe.load import (
     parse_value,
     read_values,
     set_value,
+    textbook_class,
     validate,
 )
 from hornbook.recipe.recipe import BASELINES, Recipe
 from hornbook.recipe.settings import all_text
 from hornbook.recipe.textbooks import (
+    CHAIN,
     CONFIGS,
     TEXTBOOKS,
     AugmentedConfig,
@@ -42,6 +44,7 @@ from hornbook.recipe.training import (
 
 __all__ = [
     "BASELINES",
+    "CHAIN",
     "CONFIGS",
     "TEXTBOOKS",
     "AdaptConfig",
@@ -75,5 +78,6 @@ __all__ = [
     "parse_value",
     "read_values",
     "set_value",
+    "textbook_class",
     "validate",
 ]

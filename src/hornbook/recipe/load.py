@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from hornbook.errors import HornbookError
 from hornbook.recipe.experiment import Experiment
 from hornbook.recipe.recipe import Recipe
-from hornbook.recipe.textbooks import CONFIGS, TEXTBOOKS, TextbookConfig, config_class
+from hornbook.recipe.textbooks import CHAIN, CONFIGS, TEXTBOOKS, TextbookConfig, config_class
 
 M = TypeVar("M", bound=BaseModel)
 _UNION_BRANCHES = {"constrained-int", "literal['auto']", "function-before"}
@@ -102,6 +102,26 @@ def validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
         return model.model_validate(dict(values))
     except ValidationError as error:
         raise HornbookError(f"{where}: {_explain(model, error)}") from None
+
+
+def textbook_class(kind: str, where: str) -> type[TextbookConfig]:
+    """Return the settings class of a kind of textbook that can be built.
+
+    Args:
+        kind: the name of the kind.
+        where: the command, for messages.
+
+    Raises:
+        HornbookError: the kind is unknown or `chain`, or the package that provides it is broken.
+    """
+    if kind == CHAIN:
+        raise HornbookError(
+            f"{where}: a chain is not one textbook; pass --textbook several times to `hornbook distil`, or name its "
+            "textbooks in a recipe"
+        )
+    if kind not in TEXTBOOKS:
+        raise HornbookError(f"{where}: {TEXTBOOKS.unknown(kind)}")
+    return config_class(kind)
 
 
 def set_value(values: dict[str, Any], name: str, value: Any, where: str) -> None:
