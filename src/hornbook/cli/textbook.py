@@ -54,8 +54,9 @@ def textbook_build_command(
     where = "textbook build"
     parts = [load(book, textbook.STAGE) for book in books or ()]
     named = {"books": tuple(part.key for part in parts)} if parts else {}
-    others = settings_from(context.args, settings_of.textbook_class(kind, where))
-    config = settings_of.textbook_config({"kind": kind, **named, **settings, **others}, where)
+    model = settings_of.textbook_class(kind, where)
+    others = settings_from(context.args, model)
+    config = settings_of.validate(model, {"kind": kind, **named, **settings, **others}, where)
     refuse_unused(task_options(task_settings), "--task", task)
     if isinstance(config, settings_of.AugmentedConfig):
         machine.settle()

@@ -22,7 +22,6 @@ __all__ = [
     "read_values",
     "set_value",
     "textbook_class",
-    "textbook_config",
     "validate",
 ]
 
@@ -164,22 +163,6 @@ def changed(config: DistilConfig, settings: Mapping[str, Any], where: str) -> Di
         return config.changed(settings)
     except ValidationError as error:
         raise HornbookError(f"{where}: {_explain(DistilConfig, error)}") from None
-
-
-def textbook_config(values: Mapping[str, Any], where: str) -> TextbookConfig:
-    """Return the settings of one textbook; `kind` selects their class.
-
-    Args:
-        values: field values by name; the default of `kind` is contextualized.
-        where: the command they come from, for the error message.
-
-    Returns:
-        the settings.
-
-    Raises:
-        HornbookError: the kind is unknown or `chain`, or a value is illegal.
-    """
-    return validate(textbook_class(str(values.get("kind", "contextualized")), where), values, where)
 
 
 def textbook_class(kind: str, where: str) -> type[TextbookConfig]:
