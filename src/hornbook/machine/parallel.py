@@ -79,7 +79,7 @@ class Workers:
 
 def _start(count: int) -> ProcessPoolExecutor:
     # Fork where possible, so that a script that calls a stage needs no `if __name__ == "__main__"`. Not while Ray
-    # runs (an experiment's cell on a cluster): a fork inherits the locks that Ray's threads hold, but not the threads.
+    # runs (an experiment's cell on a cluster): a fork inherits the locks of Ray's threads, but not the threads.
     ray = sys.modules.get("ray")
     forks = "fork" in multiprocessing.get_all_start_methods() and not (ray and ray.is_initialized())
     method = "fork" if forks else "spawn"
