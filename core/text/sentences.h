@@ -105,7 +105,7 @@ class Rules {
     static bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
     static bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 
-    // Skips opening quotes and brackets, also one that stands alone.
+    // Skips opening quotes and brackets, and a space behind them.
     size_t skip_opening(std::string_view text, size_t i) const {
         while (i < text.size() && kind(text, i) & opening) i = next_character(text, i);
         return i < text.size() && text[i] == ' ' ? i + 1 : i;
@@ -204,7 +204,7 @@ class Rules {
         return std::none_of(noun.begin(), noun.end(), is_upper) && lists_of(noun) & labelled;
     }
 
-    // Whether a word can stand before an item of a list: "1", "2.3", "a", "iv".
+    // Whether a word can number an item of a list: "1", "2.3", "a", "iv".
     bool is_item(std::string_view word) const {
         for (size_t start = 0;;) {
             size_t past = start, digits = 0, roman = 0, characters = 0;

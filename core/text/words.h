@@ -112,7 +112,7 @@ class WordScanner {
     bool joined(size_t start, size_t end) const { return ampersand(end) || (start && ampersand(start - 1)); }
 
   private:
-    // Whether character i is an ampersand between two words of which one is a single character.
+    // Whether character i is an ampersand that joins two words, one of them a single character.
     bool ampersand(size_t i) const {
         if (!i || i + 1 >= size_ || (ascii_ ? bytes_[i] : lower_[starts_[i]]) != '&') return false;
         const uint8_t* k = kinds_.data();

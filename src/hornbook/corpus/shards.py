@@ -94,7 +94,7 @@ def write_shard(folder: Path, analysis: Analysis, first: int, job: tuple[int, Sh
 
 
 def add_counts(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Add two arrays of counts, of which one may be longer."""
+    """Add two arrays of counts that may differ in length."""
     total = np.zeros(max(len(one), len(other)), dtype=np.int64)
     total[: len(one)] += one
     total[: len(other)] += other

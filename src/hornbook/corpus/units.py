@@ -181,7 +181,7 @@ def _ends_after(word: str, text: str, start: int, mark: int, after: int) -> bool
     if lower in TITLES:
         return False
     if mark - start == len(word) and _ITEM.fullmatch(word):
-        # "1. Introduction": the number is no sentence.
+        # "1. Introduction": the number is not a sentence.
         return False
     if text[after].isdecimal() and lower in NUMBERED:
         return False

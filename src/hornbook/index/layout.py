@@ -94,7 +94,7 @@ def strips_of(rows: int) -> int:
 
 
 def is_sparse(units: int, strips: int) -> bool:
-    """Tell whether a term in so many units of a block lists its windows, which then takes less room than bits."""
+    """Tell whether a term that occurs in `units` units of a block is sparse: a list takes less room than bits."""
     return 2 * units <= strips + 1
 
 

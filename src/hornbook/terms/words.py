@@ -58,7 +58,7 @@ def tokens(text: str) -> list[str]:
 
 
 def joins(text: str, position: int) -> bool:
-    """Tell whether an ampersand is at `position`, between two words of which one is a single character ("AT&T")."""
+    """Tell whether an ampersand at `position` joins two words, one of them a single character ("AT&T")."""
     before, after = text[max(position - 2, 0) : max(position, 0)], text[position + 1 : position + 3]
     return (
         text[position : position + 1] == "&"
