@@ -104,7 +104,7 @@ def test_code_of_the_models_own_is_never_run_and_never_asked_about(folder, monke
         },
     )
     for load in (load_config, load_encoder, load_tokenizer, load_ready_classifier):
-        assert "wants to run program code of its own (trust_remote_code), which is never" in message_of(
+        assert "needs to run program code of its own (trust_remote_code), which hornbook never" in message_of(
             load, str(folder)
         )
     assert "program code of its own" in message_of(load_classifier, str(folder), ("a", "b"), "classification")
@@ -300,7 +300,7 @@ def test_a_folder_with_a_sentencepiece_model_alone_is_read(kind, name, pieces, t
             patch.setitem(sys.modules, module, None)
             patch.setattr(sys.modules["transformers.convert_slow_tokenizer"], "requires_backends", not_installed)
             said = message_of(lambda: load_tokenizer(str(tmp_path)))
-        assert said.endswith(f"takes the package {package}, which is not installed here: pip install {package}")
+        assert said.endswith(f"needs the package {package}, which is not installed: pip install {package}")
 
 
 @pytest.mark.parametrize(("kind", "name"), SENTENCEPIECE.items())
