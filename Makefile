@@ -29,7 +29,7 @@ quickstart: $(READY) ## Two textbooks, two students and one table from real data
 quickstart-full: $(READY) ## The same with three seeds and twice the tokens (under an hour)
 	$(BIN)/hornbook quickstart --full
 
-test: $(READY) ## Unit tests (under 5 minutes)
+test: $(READY) ## Unit tests (under 4 minutes)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow"
 
 browser: $(READY) ## Install Playwright and Chromium (apt, as root) for the slow test of report pages

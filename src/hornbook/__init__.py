@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hornbook.demo import quickstart
     from hornbook.errors import HornbookError
     from hornbook.evaluation.evaluate import evaluate
+    from hornbook.experiment import run_experiment
     from hornbook.pipeline.run import run
     from hornbook.recipe import load_experiment, load_recipe
     from hornbook.report.page import write_report
@@ -58,7 +59,8 @@ _DEFINED_IN = {
     "prepare_task": "hornbook.tasks:prepare",
     "quickstart": "hornbook.demo:quickstart",
     "retrieve": "hornbook.retrieval:retrieve",
-    "run": "hornbook.pipeline:run",
+    "run": "hornbook.pipeline.run:run",
+    "run_experiment": "hornbook.experiment:run_experiment",
     "teacher_outputs": "hornbook.training.outputs:teacher_outputs",
     "view_textbook": "hornbook.textbook.inspect.view:view",
     "write_recipe": "hornbook.cli.new:write_recipe",

@@ -279,7 +279,7 @@ def test_checkpoints_of_other_settings_are_not_thrown_away(tmp_path, monkeypatch
     config = DistilConfig(tokens=None, steps=45, checkpoint_minutes=1e-9)
     with stopped_at(33, monkeypatch):
         distil(teacher, book, tmp_path / "s", STUDENT, config)
-    with pytest.raises(HornbookError, match="an unfinished run with other settings or inputs left"):
+    with pytest.raises(HornbookError, match="an unfinished run with other settings or inputs"):
         distil(teacher, book, tmp_path / "s", STUDENT, config, seed=1)
     assert distil(teacher, book, tmp_path / "s", STUDENT, config).counts["steps"] == 45
 

@@ -78,8 +78,8 @@ class Workers:
 
 
 def _start(count: int) -> ProcessPoolExecutor:
-    # Fork where that is safe, so that a script that calls a stage needs no `if __name__ == "__main__"`. It is not safe
-    # on macOS, whose system libraries start threads, nor beside Ray: a fork inherits the locks of threads, not the threads.
+    # Fork where that is safe, so that a script that calls a stage needs no `if __name__ == "__main__"`. It is not on
+    # macOS, whose system libraries start threads, nor beside Ray: a fork inherits locks of threads, not the threads.
     ray = sys.modules.get("ray")
     can_fork = "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin"
     forks = can_fork and not (ray and ray.is_initialized())
