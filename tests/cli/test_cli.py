@@ -273,7 +273,7 @@ def test_every_command_has_json_and_debug():
 
 def test_help_shows_defaults_and_legal_values(hornbook):
     shown = " ".join(hornbook("distil", "--help").stdout.replace("│", " ").split())
-    assert "--batch NUMBER Sequences in an optimiser step. [default: 32]" in shown
+    assert "--batch NUMBER Sequences per optimiser step. [default: 32]" in shown
     assert "--precision auto|float32|bfloat16" in shown
     assert "Student settings" in shown
     assert "--k NUMBER|auto" in " ".join(hornbook("textbook", "build", "--help").stdout.split())

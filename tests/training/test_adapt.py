@@ -242,7 +242,7 @@ def test_a_cell_that_diverges_is_noted_and_the_others_count(tmp_path, tiny_teach
         ({"grid": {"batch": []}}, "batch: give at least one value"),
         (
             {"labels": "teacher", "class_weights": "balanced"},
-            "class_weights: weigh gold labels, but labels is teacher",
+            "class_weights: weights gold labels, but labels is teacher",
         ),
         ({"textbook_units": 5}, "a textbook has no gold labels"),
     ],
