@@ -153,7 +153,7 @@ def agreement(setting: Setting, size: tuple[int, int], encoded: Any, peer: bool 
     exact = dataclasses.replace(setting, bfloat16=False, dropout=0.0)
     indices = np.arange(32)
     student, loss = our_loss(exact, size)
-    our_value = ours_step(exact, loss, cut(encoded, indices, max_positions=1024))
+    our_value = ours_step(exact, loss, cut(encoded, indices, max_tokens=1024))
     plain_student, other_loss = plain_loss(exact, size, peer)
     value = other_loss(exact.to_device(encoded.batch(indices)))
     value.backward()

@@ -63,11 +63,11 @@ def ours(setting: Setting, size: tuple[int, int], encoded: Any) -> StageContext:
     return work
 
 
-def cut(encoded: Any, step: Step, max_positions: int = MOST_TOKENS) -> list[Any]:
+def cut(encoded: Any, step: Step, max_tokens: int = MOST_TOKENS) -> list[Any]:
     """Return the micro-batches of a step, as StepDataset does."""
     from hornbook.training.steps import MicroBatch, micro_batches
 
-    parts = micro_batches(step, encoded.lengths, max_positions)
+    parts = micro_batches(step, encoded.lengths, max_tokens)
     return [MicroBatch(len(part) / len(step), encoded.batch(part)) for part in parts]
 
 

@@ -153,7 +153,7 @@ def _ours(setting: Setting, model: Any, steps: Sequence[Step], seed: int) -> Log
         "gold_weight": np.ones(len(setting.labels), np.float32),
     }
     plan = _Given(steps, encoded.lengths)
-    dataset = StepDataset(encoded, plan, columns, max_positions=config.micro_batch_tokens)
+    dataset = StepDataset(encoded, plan, columns, max_tokens=config.micro_batch_tokens)
     with tempfile.TemporaryDirectory() as folder:
         loss = task_loss("classification")
         return train(model, dataset, loss, config, description="ours", folder=Path(folder), seed=seed)

@@ -58,8 +58,8 @@ def obvious_gradients(obvious, teacher, student, indices):
     return loss.item(), dict(student.named_parameters())
 
 
-@pytest.mark.parametrize("max_positions", [1000, 30])
-def test_loss_and_gradient_equal_the_obvious_way(obvious, max_positions):
+@pytest.mark.parametrize("max_tokens", [1000, 30])
+def test_loss_and_gradient_equal_the_obvious_way(obvious, max_tokens):
     teacher, student = freeze(bert(1, 3, 32)), bert(2, 2, 16)
     indices = np.arange(len(LENGTHS))
     expected, wanted = obvious_gradients(obvious, teacher, student, indices)
@@ -69,7 +69,7 @@ def test_loss_and_gradient_equal_the_obvious_way(obvious, max_positions):
     tapped = Learner(student, objectives)
     distillation = Distillation(Tapped(teacher, all_taps(objectives)[0]), objectives, {"relations": 1.0})
     total = 0.0
-    for cut in micro_batches(indices, LENGTHS, max_positions):
+    for cut in micro_batches(indices, LENGTHS, max_tokens):
         loss = sum(distillation(tapped, batch(cut)).values()) * len(cut) / len(indices)
         loss.backward()
         total += loss.item()

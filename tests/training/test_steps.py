@@ -65,7 +65,7 @@ def test_the_shares_of_several_processes_make_up_the_step(lengths, batch, most, 
             encoded,
             plan,
             {"labels": np.arange(len(lengths))},
-            max_positions=most,
+            max_tokens=most,
             process=process,
             processes=processes,
         )

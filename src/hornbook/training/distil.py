@@ -224,7 +224,7 @@ def _train(
     teacher = Tapped(models.teacher, all_taps(models.objectives)[0])
     learner = Learner(models.student, models.objectives)
     index, count = process()
-    max_positions = config.micro_batch_tokens
+    max_tokens = config.micro_batch_tokens
     snapshots = {
         step: partial(models.save, context.resume / _snapshot_name(step), config.max_length)
         for step in config.snapshots
@@ -233,7 +233,7 @@ def _train(
         context.needed = bytes_needed(learner, scored=False, snapshots=len(snapshots))
         return train(
             learner,
-            StepDataset(encoded, plan, max_positions=max_positions, process=index, processes=count),
+            StepDataset(encoded, plan, max_tokens=max_tokens, process=index, processes=count),
             Distillation(teacher, models.objectives, weights, bfloat16),
             config,
             description=f"distil {size.layers}x{size.hidden}",

@@ -221,8 +221,8 @@ def _build(
 
     context.needed = bytes_needed(classifier, scored=True)
     index, count = process()
-    max_positions = config.micro_batch_tokens
-    dataset = StepDataset(learned, plan, columns, max_positions=max_positions, process=index, processes=count)
+    max_tokens = config.micro_batch_tokens
+    dataset = StepDataset(learned, plan, columns, max_tokens=max_tokens, process=index, processes=count)
     adapt_config = config if isinstance(config, AdaptConfig) else None
     log = train(
         classifier,

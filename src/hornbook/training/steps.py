@@ -86,14 +86,14 @@ class MicroBatch(NamedTuple):
 
 
 def micro_batches(
-    indices: NDArray[np.int64], lengths: NDArray[np.int64], max_positions: int
+    indices: NDArray[np.int64], lengths: NDArray[np.int64], max_tokens: int
 ) -> list[NDArray[np.int64]]:
     """Cut a step into micro-batches of sequences of similar length.
 
     Args:
         indices: the sequences of the step, shape (sequences,).
         lengths: tokens of each sequence of the data, shape (all sequences,).
-        max_positions: the most tokens in a micro-batch, padding counted; a longer sequence goes alone.
+        max_tokens: the most tokens in a micro-batch, padding counted; a longer sequence goes alone.
 
     Returns:
         the indices of each micro-batch's sequences, the longest first.
@@ -101,7 +101,7 @@ def micro_batches(
     ordered = indices[np.argsort(-lengths[indices], kind="stable")]
     cuts: list[NDArray[np.int64]] = []
     while len(ordered):
-        count = max(1, max_positions // int(lengths[ordered[0]]))
+        count = max(1, max_tokens // int(lengths[ordered[0]]))
         cuts.append(ordered[:count])
         ordered = ordered[count:]
     return cuts
@@ -116,7 +116,7 @@ class StepDataset(Dataset[list[MicroBatch]]):
         plan: StepPlan,
         columns: Mapping[str, NDArray[Any]] | None = None,
         *,
-        max_positions: int,
+        max_tokens: int,
         process: int = 0,
         processes: int = 1,
     ) -> None:
@@ -126,12 +126,12 @@ class StepDataset(Dataset[list[MicroBatch]]):
             encoded: the sequences.
             plan: which of them make up each step.
             columns: further tensors of a batch, by name; arrays with one row for each sequence.
-            max_positions: the most tokens in a micro-batch, padding counted.
+            max_tokens: the most tokens in a micro-batch, padding counted.
             process: the number of this process, from 0; each takes every `processes`-th sequence of a step.
             processes: the number of processes.
         """
         self.encoded, self.plan, self.columns = encoded, plan, columns or {}
-        self.max_positions, self.process, self.processes = max_positions, process, processes
+        self.max_tokens, self.process, self.processes = max_tokens, process, processes
 
     def __len__(self) -> int:
         """Return the number of steps."""
@@ -147,7 +147,7 @@ class StepDataset(Dataset[list[MicroBatch]]):
             return [MicroBatch(0.0, self._batch(ordered[:1]))]
         return [
             MicroBatch(self.processes * len(part) / len(whole), self._batch(part))
-            for part in micro_batches(share, lengths, self.max_positions)
+            for part in micro_batches(share, lengths, self.max_tokens)
         ]
 
     def tokens(self, step: int) -> int:
