@@ -39,8 +39,8 @@ def evaluate(
         model: a classifier: a folder or a hub name.
         task: a prepared task.
         out: the artefact's folder.
-        config: batch size and lengths. A model that was saved with a shorter length than `max_length` truncates there,
-            as in other programs.
+        config: batch size and lengths. A model that was saved with a shorter length than `max_length` truncates
+            there, as in other programs.
         teacher: a classifier to measure the speed of too; both models take turns.
         label_names: the task's names for the model's labels, if they differ.
 

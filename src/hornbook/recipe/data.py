@@ -28,8 +28,8 @@ class TaskConfig(Settings):
     """The task: labelled text."""
 
     source: PathText
-    """A CSV, TSV, TXT, JSON, JSONL (also .gz, .zst), Parquet or Arrow file; a folder with train/dev/test files (also in
-    parts named as on the hub, or with a folder for each split); `glue/NAME`; or a hub dataset."""
+    """A CSV, TSV, TXT, JSON, JSONL (also .gz, .zst), Parquet or Arrow file; a folder with train/dev/test files (also
+    in parts named as on the hub, or with a folder for each split); `glue/NAME`; or a hub dataset."""
     folder: PathText | None = None
     """For `glue/NAME`: the folder with NAME/train.parquet and NAME/validation*.parquet. Default: the hub."""
     subset: str | None = None
