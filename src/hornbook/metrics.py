@@ -4,12 +4,17 @@ GLUE's metrics (Wang et al. 2019, table 1), macro-F1, micro-F1, and errors in th
 add an entry to `METRICS`: settings, evaluation and reports take their names from there.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+# Imported with the settings, so NumPy and what is heavier is imported when a score is computed.
+from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Metric:
 
 def is_constant(values: NDArray[Any]) -> bool:
     """Return whether all values are the same, so that their correlation with others is undefined."""
-    return len(values) < 2 or bool(np.ptp(values) == 0)
+    return len(values) < 2 or bool(values.max() - values.min() == 0)
 
 
 def _accuracy(gold: NDArray[Any], predicted: NDArray[Any]) -> float:
@@ -60,7 +65,7 @@ def _micro_f1_of_labels(gold: NDArray[Any], predicted: NDArray[Any]) -> float:
 
 def _macro_f1_of_labels(gold: NDArray[Any], predicted: NDArray[Any]) -> float:
     right, named = _counts_of_labels(gold, predicted)
-    return float((2 * right / np.maximum(named, 1)).mean())
+    return float((2 * right / named.clip(1)).mean())
 
 
 def _counts_of_labels(gold: NDArray[Any], predicted: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -87,11 +92,11 @@ def _correlation(name: str) -> Callable[[NDArray[Any], NDArray[Any]], float]:
 
 
 def _mean_absolute_error(gold: NDArray[Any], predicted: NDArray[Any]) -> float:
-    return float(np.abs(predicted - gold).mean())
+    return float(abs(predicted - gold).mean())
 
 
 def _root_mean_square_error(gold: NDArray[Any], predicted: NDArray[Any]) -> float:
-    return float(np.sqrt(((predicted - gold) ** 2).mean()))
+    return math.sqrt(((predicted - gold) ** 2).mean())
 
 
 METRICS: dict[str, dict[str, Metric]] = {

@@ -77,7 +77,7 @@ def test_inputs_that_are_cut_are_told(tmp_path, caplog, model, task):
     longer = [len(text.split()) > 8 - 2 for text in texts]  # words are tokens here; two are special
     assert 0 < np.mean(longer) < 1
     assert evaluation.info["share_cut"]["dev"] == pytest.approx(np.mean(longer))
-    assert any("of dev's inputs are cut at max_length 8" in message for message in caplog.messages)
+    assert any("of dev's inputs are truncated at max_length 8" in message for message in caplog.messages)
 
 
 def test_the_message_names_the_limit_that_cut(tmp_path, caplog, model):
@@ -87,7 +87,7 @@ def test_the_message_names_the_limit_that_cut(tmp_path, caplog, model):
     long = tasks.prepare(TaskConfig(source=str(tmp_path / "rows.jsonl"), label_names=names), tmp_path / "task")
     evaluation = evaluate(model, long, tmp_path / "e", EvaluateConfig(speed_sentences=8, max_length=512))
     assert evaluation.info["share_cut"]["dev"] == 1.0
-    assert any("100.0% of dev's inputs are cut at max_length 64" in message for message in caplog.messages)
+    assert any("100.0% of dev's inputs are truncated at max_length 64" in message for message in caplog.messages)
 
 
 def test_the_floor_leaves_what_a_model_does(tmp_path, model, task):
