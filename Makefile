@@ -30,7 +30,8 @@ quickstart-full: $(READY) ## The same with three seeds and twice the tokens (und
 	$(BIN)/hornbook quickstart --full
 
 test: $(READY) ## Unit tests (under 4 minutes)
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow"
+	@# Two processes of one thread each: the models are too small for more.
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 browser: $(READY) ## Install Playwright and Chromium (apt, as root) for the slow test of report pages
 	$(PIP_INSTALL) --constraint constraints.txt playwright

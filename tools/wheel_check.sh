@@ -21,10 +21,10 @@ else
 	cp "$work"/dist/*.whl dist
 fi
 for needed in py.typed _core; do
-	"$python" -m zipfile --list dist/*.whl | grep -q "hornbook/$needed" || { echo "no $needed in the wheel"; exit 1; }
+	"$python" -m zipfile --list dist/*.whl | grep "hornbook/$needed" >/dev/null || { echo "no $needed in the wheel"; exit 1; }
 done
 for needed in tests/conftest.py docs/log.md core/module.cpp Makefile; do
-	tar -tzf dist/*.tar.gz | grep -q "$needed" || { echo "no $needed in the sdist"; exit 1; }
+	tar -tzf dist/*.tar.gz | grep "$needed" >/dev/null || { echo "no $needed in the sdist"; exit 1; }
 done
 
 "$python" -m venv "$work/empty"
