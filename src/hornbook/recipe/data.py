@@ -6,7 +6,12 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from hornbook.metrics import METRICS
 from hornbook.metrics import NAMES as METRIC_NAMES
-from hornbook.recipe.settings import Count, PathText, Seed, Settings, all_text, name_text
+from hornbook.recipe.settings import Count, PathText, Seed, Settings, name_text, names_as_text
+
+__all__ = [
+    "CorpusConfig",
+    "TaskConfig",
+]
 
 if TYPE_CHECKING:
     KindName: TypeAlias = str
@@ -28,8 +33,8 @@ class TaskConfig(Settings):
     """The task: labelled text."""
 
     source: PathText
-    """A CSV, TSV, TXT, JSON, JSONL (also .gz, .zst), Parquet or Arrow file; a folder with train/dev/test files (also
-    in parts named as on the hub, or with a folder for each split); `glue/NAME`; or a hub dataset."""
+    """A CSV, TSV, TXT, JSON, JSONL (also .gz, .zst), Parquet or Arrow file; a folder with train/dev/test files (in
+    parts too, named as on the hub, or with a folder for each split); `glue/NAME`; or a hub dataset."""
     folder: PathText | None = None
     """For `glue/NAME`: the folder with NAME/train.parquet and NAME/validation*.parquet. Default: the hub."""
     subset: str | None = None
@@ -53,7 +58,7 @@ class TaskConfig(Settings):
     """The kind of labels. `classification`: any labels, named as written (in a CSV in which all labels end in .0,
     without it). `multilabel`: lists, also written as text, or vectors of 0 and 1. `regression`: numbers. `auto`:
     multilabel if rows hold lists, regression if labels are numbers and some have fractions, else classification."""
-    label_names: Annotated[tuple[str, ...], BeforeValidator(all_text)] | None = None
+    label_names: Annotated[tuple[str, ...], BeforeValidator(names_as_text)] | None = None
     """The names of the labels in order, as written in the file; or the names of 0, 1, 2, … if the file holds such
     numbers."""
     positive: Annotated[str, BeforeValidator(name_text)] | None = None
