@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from hornbook.corpus.cutting import Limits, cut_documents
 from hornbook.corpus.deduplicate import HashPartitions, hash_texts
-from hornbook.corpus.sources import CorpusData, Documents, Source, read_documents, resolve, source_key
+from hornbook.corpus.sources import CorpusData, Documents, Source, config_of, read_documents, source_key, sources_of
 from hornbook.corpus.store import (
     ROW_GROUP_UNITS,
     SCHEMA,
@@ -99,7 +99,7 @@ def build(source: CorpusConfig | CorpusData, out: Destination, **settings: Any) 
     cut into other shards. Of the base only the manifest and the hashes of its texts are used.
 
     Args:
-        source: the sources and how they are cut; or texts in memory, see `corpus.sources.resolve`.
+        source: the sources and how they are cut; or texts in memory, see `corpus.sources.config_of`.
         out: the artefact's folder; holds shards `units-NNNNN.parquet` with columns `unit` (id), `text`, `source`, and
             beside each its terms, see `corpus.inverted`, and the hashes of its texts, `hashes-NNNNN.npy`.
         settings: the fields of `CorpusConfig` but `sources`, for texts in memory.
@@ -113,13 +113,13 @@ def build(source: CorpusConfig | CorpusData, out: Destination, **settings: Any) 
     Raises:
         HornbookError: a source is missing, empty or cannot be read, no unit is left, or the base has other settings.
     """
-    config, sources = resolve(source, settings)
+    config = config_of(source, settings)
     if config.unit == "chunk" and config.chunk_words > config.max_words:
         raise HornbookError(
             f"corpus: chunk_words ({config.chunk_words}) is more than max_words ({config.max_words}), "
             "which would drop the chunks; raise max_words"
         )
-    base = _open_base(config)
+    base, sources = _open_base(config), sources_of(source, config)
     # Where the base and the sources lie does not count, only their names and their content.
     names = [f"{source.name}=" if source.named else source.name for source in sources]
     return make(
