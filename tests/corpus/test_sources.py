@@ -6,7 +6,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from hornbook.corpus import build, sources
-from hornbook.corpus.sources import default_name, find_sources, is_source, read_documents, resolve, source_key
+from hornbook.corpus.sources import (
+    config_of,
+    default_name,
+    find_sources,
+    is_source,
+    read_documents,
+    source_key,
+    sources_of,
+)
 from hornbook.errors import HornbookError
 from hornbook.machine import text_files
 from hornbook.machine.tables import rows
@@ -247,10 +255,11 @@ def dataset(columns):
     ids=["iterator", "array", "chunks", "table", "pandas", "dataset", "named"],
 )
 def test_texts_in_memory_are_one_corpus_whatever_holds_them(tmp_path, make):
-    expected, other = (source_key(resolve(texts, {})[1]) for texts in (list(SENTENCES), list(OTHERS)))
-    config, given = resolve(make(SENTENCES), {"unit": "line"})
-    assert (config.unit, [source.name for source in given], source_key(given)) == ("line", ["texts"], expected)
-    assert source_key(resolve(make(OTHERS), {})[1]) == other != expected
+    config = config_of(make(SENTENCES), {"unit": "line"})
+    given = sources_of(make(SENTENCES), config)
+    assert (config.unit, [source.name for source in given]) == ("line", ["texts"])
+    assert source_key(given) == source_key(sources_of(list(SENTENCES), config))
+    assert source_key(given) != source_key(sources_of(make(OTHERS), config))
     (batch,) = read_documents(given[0], config.text_column)
     assert batch.texts.to_pylist() == SENTENCES
 

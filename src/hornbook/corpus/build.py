@@ -21,7 +21,7 @@ from hornbook.corpus.cutting import Limits
 from hornbook.corpus.deduplicate import HashPartitions
 from hornbook.corpus.parts import Part, cut_batch, process_peak
 from hornbook.corpus.shards import add_counts, plan_shards, write_shard
-from hornbook.corpus.sources import CorpusData, Source, read_documents, resolve, source_key
+from hornbook.corpus.sources import CorpusData, Source, config_of, read_documents, source_key
 from hornbook.corpus.store import STAGE, Corpus, hash_name, open_corpus
 from hornbook.errors import HornbookError
 from hornbook.machine.parallel import Workers
@@ -53,7 +53,7 @@ def build(source: CorpusConfig | CorpusData, out: Destination, **settings: Any) 
     Only the manifest of the base and the hashes of its texts are read.
 
     Args:
-        source: the sources and how they are cut; or texts in memory, see `corpus.sources.resolve`.
+        source: the sources and how they are cut; or texts in memory, see `corpus.sources.config_of`.
         out: the artefact's folder. A shard has four files: `units-NNNNN.parquet` with columns `unit` (id), `text` and
             `source`, the two of its inverted index (see `hornbook.index`), and `hashes-NNNNN.npy` of its texts.
         settings: the fields of `CorpusConfig` but `sources`, for texts in memory.
@@ -66,13 +66,13 @@ def build(source: CorpusConfig | CorpusData, out: Destination, **settings: Any) 
     Raises:
         HornbookError: a source is missing, empty or unreadable, no unit is left, or the base has other settings.
     """
-    config, sources = resolve(source, settings)
+    config = config_of(source, settings)
     if config.unit == "chunk" and config.chunk_words > config.max_words:
         raise HornbookError(
             f"corpus: chunk_words ({config.chunk_words}) is more than max_words ({config.max_words}), "
             "which would drop the chunks; raise max_words"
         )
-    base = _open_base(config)
+    base, sources = _open_base(config), sources_of(source, config)
     # The key depends on the names and the content of the sources and the base, not on their paths.
     names = [f"{source.name}=" if source.named else source.name for source in sources]
     return make(

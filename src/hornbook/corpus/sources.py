@@ -55,7 +55,7 @@ class Texts:
 
 
 CorpusData: TypeAlias = Any
-"""Texts, a table of texts, or a mapping from source names to these, see `resolve`."""
+"""Texts, a table of texts, or a mapping from source names to these, see `config_of`."""
 
 
 @dataclass(frozen=True)
@@ -98,24 +98,37 @@ def find_sources(given: Iterable[str]) -> list[Source]:
     return [source for text in given for source in _find(text)]
 
 
-def resolve(source: CorpusConfig | CorpusData, settings: Mapping[str, Any]) -> tuple[CorpusConfig, list[Source]]:
-    """Return the settings and the sources of a corpus.
+def config_of(source: CorpusConfig | CorpusData, settings: Mapping[str, Any]) -> CorpusConfig:
+    """Return the settings of a corpus.
 
     Args:
-        source: settings that name files and datasets; or texts: an iterable of strings, or a pandas DataFrame, an
-            Arrow table or a `datasets.Dataset` with a column of texts; or a mapping from source names to these.
+        source: the settings; or texts: an iterable of strings, or a pandas DataFrame, an Arrow table or a
+            `datasets.Dataset` with a column of texts; or a mapping from source names to these.
         settings: the fields of `CorpusConfig` but `sources`, for texts.
+
+    Raises:
+        HornbookError: a setting is wrong, or they are given twice.
+    """
+    if not isinstance(source, CorpusConfig):
+        return validate(CorpusConfig, {"sources": list(_named(source)), **settings}, "corpus")
+    if settings:
+        raise HornbookError("corpus: the settings are given already; change them with model_copy(update=…)")
+    return source
+
+
+def sources_of(source: CorpusConfig | CorpusData, config: CorpusConfig) -> list[Source]:
+    """Return the sources of a corpus: those that its settings name, or texts in memory, see `config_of`.
 
     Raises:
         HornbookError: as `find_sources`; or a text is not a string, or texts are paths.
     """
     if isinstance(source, CorpusConfig):
-        if settings:
-            raise HornbookError("corpus: the settings are given already; change them with model_copy(update=…)")
-        return source, find_sources(source.sources)
-    named = source if isinstance(source, Mapping) else {"texts": source}
-    config = validate(CorpusConfig, {"sources": list(map(str, named)), **settings}, "corpus")
-    return config, [Source(str(name), True, _in_memory(name, one, config.text_column)) for name, one in named.items()]
+        return find_sources(source.sources)
+    return [Source(name, True, _in_memory(name, data, config.text_column)) for name, data in _named(source).items()]
+
+
+def _named(data: CorpusData) -> dict[str, CorpusData]:
+    return {str(name): one for name, one in data.items()} if isinstance(data, Mapping) else {"texts": data}
 
 
 def _in_memory(name: str, data: CorpusData, column: str) -> Texts:
