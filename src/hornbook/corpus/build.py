@@ -21,7 +21,7 @@ from hornbook.corpus.cutting import Limits
 from hornbook.corpus.deduplicate import HashPartitions
 from hornbook.corpus.parts import Part, cut_batch, process_peak
 from hornbook.corpus.shards import add_counts, plan_shards, write_shard
-from hornbook.corpus.sources import CorpusData, Source, config_of, read_documents, source_key
+from hornbook.corpus.sources import CorpusData, Source, config_of, read_documents, source_key, sources_of
 from hornbook.corpus.store import STAGE, Corpus, hash_name, open_corpus
 from hornbook.errors import HornbookError
 from hornbook.machine.parallel import Workers
