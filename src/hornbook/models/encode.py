@@ -130,7 +130,14 @@ def encode_split(task: Task, split: str, tokenizer: Any, max_length: int) -> tup
 def open_encoded(path: Path, pad: int) -> Encoded:
     """Return the token ids in an Arrow file of `SCHEMA`, memory-mapped, without reading them.
 
-    All record batches are in one map, so one addition finds a sequence of any of them.
+    One memory map holds all record batches, so a sequence of any of them is found by adding offsets.
+
+    Args:
+        path: the file.
+        pad: the id to pad batches with.
+
+    Returns:
+        the sequences; `values` covers the whole file.
 
     Raises:
         HornbookError: hornbook did not write this file.
@@ -143,8 +150,8 @@ def open_encoded(path: Path, pad: int) -> Encoded:
         batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
         starts = [_starts(batch.column("ids"), whole) for batch in batches]
     except (OSError, ValueError) as error:
-        said = " ".join(str(error).split())
-        raise HornbookError(f"{path}: not token ids as hornbook writes them ({said}); make them again") from None
+        reason = " ".join(str(error).split())
+        raise HornbookError(f"{path}: not token ids as hornbook writes them ({reason}); make them again") from None
     return Encoded(
         values=np.frombuffer(whole, np.int32, count=whole.size // 4),
         starts=_joined(starts, np.int64),
@@ -155,7 +162,7 @@ def open_encoded(path: Path, pad: int) -> Encoded:
 
 
 def _starts(ids: pa.ListArray, whole: pa.Buffer) -> NDArray[np.int64]:
-    """Return where in `whole`, as int32, the lists of ids begin that were mapped from it."""
+    """Return where each list of ids begins in the mapped file `whole`, in numbers of int32."""
     offsets: NDArray[np.int64] = ids.offsets.to_numpy().astype(np.int64)
     if not len(ids.values):
         return offsets[:-1]

@@ -21,7 +21,13 @@ def model_path(model: Model) -> str:
 
 
 def model_key(model: Model) -> str:
-    """Return the key of a model: an artefact has its own, a folder its content, a hub name its revision.
+    """Return the content key of a model.
+
+    Args:
+        model: an artefact, a folder or a hub name.
+
+    Returns:
+        the artefact's key, a hash of the folder's files, or the commit of the hub's repository.
 
     Raises:
         HornbookError: the folder holds no model, or the hub has no such name or cannot be reached.
@@ -68,7 +74,13 @@ def refuse_changed(model: str, *, weights: bool) -> None:
 
 
 def a_model(artifact: Artifact) -> Artifact:
-    """Return the artefact if it holds a model.
+    """Return an artefact after checking that it holds a model.
+
+    Args:
+        artifact: any artefact.
+
+    Returns:
+        the same artefact.
 
     Raises:
         HornbookError: it holds something else.
@@ -80,6 +92,12 @@ def a_model(artifact: Artifact) -> Artifact:
 
 def load_config(model: Model) -> Any:
     """Return the Hugging Face configuration of a model.
+
+    Args:
+        model: an artefact, a folder or a hub name.
+
+    Returns:
+        the configuration, with the settings of `FamilyDefaults.settings`.
 
     Raises:
         HornbookError: it cannot be loaded.

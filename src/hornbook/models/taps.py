@@ -1,4 +1,4 @@
-"""Taps: tensors taken from inside a model while it runs. What lies above the last tap does not run."""
+"""Taps: tensors taken from inside a model while it runs. Layers above the last tap do not run."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ class Tap:
             a model whose layers are one module.
         bias: path of a parameter that is added to the output.
         sequence_first: whether the module's output has the shape (length, sequences, width).
-        width: the width of the module's whole output; None where any will do.
+        width: the width of the module's whole output; None if any is accepted.
     """
 
     path: str
@@ -45,7 +45,13 @@ class Tap:
     width: int | None = None
 
     def view(self, output: Any) -> Tensor:
-        """Return the tapped part of a module's output, as a view of shape (sequences, length, heads, width of each).
+        """Return the tapped part of a module's output, as a view.
+
+        Args:
+            output: what the module returned.
+
+        Returns:
+            shape (sequences, length, heads, width of each head).
 
         Raises:
             HornbookError: the output is not a tensor, or cannot be divided into these parts.
@@ -65,7 +71,7 @@ class Tap:
 
 @dataclass(frozen=True)
 class OutputTap:
-    """One of the model's own outputs. To give it, the model runs to its end.
+    """One of the model's own outputs, for which the model must run to its end.
 
     Attributes:
         field: its name in the output of a transformers model, such as "logits" or "hidden_states".
@@ -104,7 +110,10 @@ def projection_taps(config: Any, layer: int, family: FamilyConfig | None = None)
     Args:
         config: the model's Hugging Face configuration.
         layer: the layer, counted from 1.
-        family: where its projections stand, if not as in the table.
+        family: the paths of its projections, if not in the table.
+
+    Returns:
+        a tap for each of `PROJECTIONS`.
 
     Raises:
         HornbookError: the model has no such layer, its layers share several modules, or the family is unknown.
@@ -148,23 +157,21 @@ class _AllTapped(Exception):  # noqa: N818 - a signal, not an error
 
 
 class Tapped(nn.Module):
-    """A model whose forward pass returns what its taps give, and stops at the last of them.
+    """A model whose forward pass returns its tapped tensors, and stops at the last tap.
 
     Forward hooks on the model's own modules take the tensors, so nothing is computed twice, and any attention
-    implementation will do. The hooks do nothing outside this module's own forward pass.
+    implementation works. The hooks do nothing outside this module's own forward pass.
+
+    Args:
+        model: a base encoder (`AutoModel`), or one with a head (`AutoModelForSequenceClassification`).
+        taps: where to take each tensor, by the names of the results.
+
+    Raises:
+        HornbookError: there is no module at a tap's path, its output is not as wide as the tap says, or it has
+            no such bias.
     """
 
     def __init__(self, model: Any, taps: Taps) -> None:
-        """Tap a model.
-
-        Args:
-            model: a base encoder (`AutoModel`), or one with a head (`AutoModelForSequenceClassification`).
-            taps: where to take each tensor, by the names of the results.
-
-        Raises:
-            HornbookError: there is no module at a tap's path, its output is not as wide as the tap says, or it has
-                no such bias.
-        """
         super().__init__()
         self.model = model
         self.taps = dict(taps)
@@ -207,6 +214,9 @@ class Tapped(nn.Module):
 
         Args:
             inputs: the model's inputs: `input_ids`, `attention_mask` of shape (sequences, length), ...
+
+        Returns:
+            a tensor for each tap, by its name.
         """
         caught: dict[str, Tensor] = {}
         self._caught, self._length = caught, inputs["input_ids"].shape[1]
@@ -228,6 +238,9 @@ class Tapped(nn.Module):
 
         Args:
             inputs: the model's inputs; by default a few tokens.
+
+        Returns:
+            these parameters, in the model's order.
         """
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         device = next(self.parameters()).device
