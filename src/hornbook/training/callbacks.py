@@ -61,7 +61,7 @@ class Watch(TrainerCallback):
             _refuse_flat(state, args.learning_rate)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Mark a checkpoint complete; advise once where the machine has changed."""
+        """Mark a checkpoint complete; advise once if the machine's load has changed."""
         wait_for_all()  # each process writes the state of its own random numbers
         if state.is_world_process_zero:
             checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
@@ -72,7 +72,7 @@ class Watch(TrainerCallback):
 
 
 class Patience(EarlyStoppingCallback):
-    """Stops early, also in a resumed run that had already run out of patience."""
+    """Stops early, also in a resumed run whose patience had already run out."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """Stop at once where no patience is left."""
@@ -95,6 +95,9 @@ class CallAfterSteps(TrainerCallback):
 
 def check_report_to(names: Sequence[str]) -> None:
     """Check that the Trainer knows the trackers that a recipe names, and that they are installed.
+
+    Args:
+        names: the trackers, as in `report_to` of the recipe.
 
     Raises:
         HornbookError: one is not.

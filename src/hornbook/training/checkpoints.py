@@ -1,6 +1,6 @@
-"""Checkpoints that a killed run resumes from: which are intact, which are kept, how much disk they take.
+"""Checkpoints that a killed run resumes from: checking, deleting, and the disk space they take.
 
-A checkpoint counts once a list of its files' checksums is written after them.
+A checkpoint is valid once a list of its files' checksums has been written after them.
 """
 
 import json
@@ -41,7 +41,7 @@ def warn_of_space(folder: Path, needed: int) -> None:
 
 
 def mark_complete(checkpoint: Path) -> None:
-    """Write the list of checksums that makes a checkpoint count."""
+    """Write the list of checksums that makes a checkpoint valid."""
     write_json(checkpoint / _COMPLETE, _checksums(checkpoint))
 
 
@@ -70,7 +70,7 @@ def _best_of(checkpoint: Path) -> Path | None:
 def last_checkpoint(folder: Path) -> str | None:
     """Return the newest checkpoint that a run can resume from, None where there is none; delete the others.
 
-    It is intact, and so are the weights with the best score by then, which are kept.
+    It is intact, and so are the weights with the best score up to it, which are kept too.
     """
     if process()[0] == 0:
         _drop_others(folder)

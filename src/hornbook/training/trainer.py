@@ -40,7 +40,7 @@ Loss = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
 
 
 def use_bfloat16(precision: str) -> bool:
-    """Return whether to compute in bfloat16: as requested, or with "auto" where the hardware multiplies it faster.
+    """Return whether to compute in bfloat16: as requested, or with "auto" if the hardware multiplies it faster.
 
     Processors without AMX have instructions for it, but are slower with them than in float32 (docs/log.md).
     """
@@ -164,17 +164,17 @@ def train(
     With `scoring` the weights with the best score are kept, else the last ones.
 
     Args:
-        model: what is trained.
+        model: the module to train.
         dataset: the micro-batches of each step.
         loss: the losses of a model on a batch by name, each averaged over its sequences.
         config: learning rate, warm-up and so on.
-        description: the text of the progress line.
-        folder: where checkpoints are while it trains.
-        seed: of dropout.
+        description: the title of the progress line.
+        folder: the folder of checkpoints during the training.
+        seed: the seed of dropout.
         scoring: how it is scored on dev.
         adam_epsilon: AdamW's epsilon.
         must_fall: stop a long run whose loss has not fallen some time after its warm-up.
-        keep: functions to call after some of the steps, by their numbers from 1; in the first process only.
+        keep: functions to call after some steps, by step number from 1; in the first process only.
 
     Returns:
         the log: rows with "step" and "loss" (with several of them also "loss_NAME"), "learning_rate", "grad_norm",
