@@ -21,8 +21,8 @@ Texts = tuple[Sequence[str], Sequence[str | None] | None]
 """Texts, and second texts or None."""
 
 SCHEMA = pa.schema([("ids", pa.list_(pa.int32())), ("second", pa.int32()), ("cut", pa.bool_())])
-"""Stored token ids, a row for each sequence: its ids, where its second text begins (its length where there is none),
-and whether it was truncated."""
+"""Stored token ids, a row for each sequence: its ids, the start of its second text (its length if it has none), and
+whether it was truncated."""
 _BATCH = 8192
 
 
@@ -32,9 +32,9 @@ class Encoded:
 
     Attributes:
         values: the ids of all sequences; in a mapped file also other bytes between them; shape (any,).
-        starts: where each sequence begins in `values`, shape (sequences,).
+        starts: the start of each sequence in `values`, shape (sequences,).
         lengths: tokens of each sequence, shape (sequences,).
-        second: where the second text of a pair begins in each sequence; its length where there is none; shape
+        second: the start of the second text of a pair in each sequence; its length if it has none; shape
             (sequences,).
         pad: the id to pad with.
         cut: the number of truncated sequences.
@@ -150,8 +150,8 @@ def open_encoded(path: Path, pad: int) -> Encoded:
         batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
         starts = [_starts(batch.column("ids"), whole) for batch in batches]
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise HornbookError(f"{path}: not token ids as hornbook writes them ({reason}); make them again") from None
+        said = " ".join(str(error).split())
+        raise HornbookError(f"{path}: not token ids as hornbook writes them ({said}); make them again") from None
     return Encoded(
         values=np.frombuffer(whole, np.int32, count=whole.size // 4),
         starts=_joined(starts, np.int64),

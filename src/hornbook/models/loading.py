@@ -94,7 +94,7 @@ def load_classifier(
     check_padding(own)
     loaded = _load(AutoModelForSequenceClassification, model, dropout, family, settings)
     if _has_head(own) and not has_head_for(model, labels, kind):
-        # A head trained for other labels, or for these in another order, is no start.
+        # Do not start from a head trained for other labels, or for these in another order.
         fresh: Any = AutoModelForSequenceClassification.from_config(loaded.config, trust_remote_code=False)  # type: ignore[no-untyped-call]
         for name, module in fresh.named_children():
             if name != fresh.base_model_prefix:
@@ -136,7 +136,7 @@ def check_masked_lm(model: str) -> None:
         HornbookError: its configuration cannot be loaded, or it has no such head.
     """
     architectures = load_config(model).architectures or ()
-    # Models saved with their pretraining heads have one, except ELECTRA's, whose head is another.
+    # Models saved with their pretraining heads have one, except ELECTRA's, which is another head.
     if not any("MaskedLM" in name or ("PreTraining" in name and "Electra" not in name) for name in architectures):
         has = ", ".join(architectures) or "no head"
         raise HornbookError(f"{model}: not a masked language model ({has}); name one with its head")

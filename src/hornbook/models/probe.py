@@ -31,7 +31,7 @@ _OF_SIZE = re.compile(r"head_|key_value|window|group|block|kernel|dim$|_dim_|rat
 
 
 def max_positions(config: Any) -> int | None:
-    """Return the number of tokens that a model has positions for; None where its configuration does not say."""
+    """Return the number of tokens that a model has positions for; None if its configuration does not state it."""
     most = getattr(config, "max_position_embeddings", None)
     if most is None or most < 1:
         return None
@@ -67,7 +67,7 @@ def _numbers_after_padding(settings: _Settings) -> bool:
 
 
 def embedding_name(config: Any) -> str | None:
-    """Return the name of the token embeddings' weight inside the base model; None where it is unknown."""
+    """Return the name of the token embeddings' weight inside the base model; None if it is unknown."""
     return _embedding_name(_Settings.of(config))
 
 

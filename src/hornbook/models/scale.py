@@ -187,7 +187,7 @@ def fitted(model: Any, layer: nn.Linear, scale: Scale, probe: Encoded, wanted: N
     centre, middle = (outputs.mean(), expected.mean()) if layer.bias is not None else (0.0, 0.0)
     square = float(((outputs - centre) ** 2).sum())
     slope = float(((outputs - centre) * (expected - middle)).sum()) / square if square else 0.0
-    if slope <= 0:  # its outputs are all the same, or the opposite of what they should be: nothing to fit
+    if slope <= 0:  # the outputs are all the same, or fall as the scores rise: nothing to fit
         return scale
     return Scale(scale.mean + scale.deviation * float(middle - slope * centre), scale.deviation * slope)
 

@@ -124,7 +124,7 @@ def only_pickles(model: str) -> HornbookError:
 
 
 def asking(model: str) -> AbstractContextManager[None]:
-    """Return the context to ask the hub in, if the name is not a path."""
+    """Return the context for requests to the hub; a null context if the name is a path."""
     is_path = Path(model).exists() or model.startswith((".", "/", "~"))
     return nullcontext() if is_path else hub.asking("models", model)
 
@@ -163,7 +163,7 @@ def unloadable(model: str, error: Exception) -> HornbookError:
 
 
 def _missing_package(model: str, error: Exception) -> str | None:
-    """Return the package whose absence kept a tokenizer from loading, if that is the reason."""
+    """Return the missing package that a tokenizer needs, if that is why it could not be loaded."""
     if not any(name in str(error) for name in ("tiktoken", "sentencepiece", "protobuf")):
         return None
     # transformers treats any model file that it cannot read as SentencePiece as one of tiktoken.

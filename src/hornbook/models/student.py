@@ -32,7 +32,7 @@ from hornbook.recipe import FamilyConfig, StudentConfig
 
 HEAD_WIDTH = 32
 RANDOM, LAYERS = "random", "layers"
-# A teacher saved in half precision must not make a student whose weights are in half precision.
+# A teacher saved in half precision must not make a student in half precision.
 _NOT_INHERITED = (
     *("_name_or_path", "architectures", "auto_map", "dtype", "torch_dtype"),
     *("id2label", "label2id", "num_labels", "problem_type"),
@@ -153,7 +153,7 @@ def new_student(
 
 
 def init_key(student: StudentConfig) -> str | None:
-    """Return the key of the model that a student starts from; None where it starts at random or from its teacher.
+    """Return the key of the model that a student starts from; None if it starts from random weights or its teacher.
 
     Args:
         student: its initial weights.

@@ -26,7 +26,7 @@ class Tap:
     Attributes:
         path: the module's path inside the base model.
         part: which part of the last dimension, counted from 0.
-        parts: how many parts there are: 3 where one projection gives query, key and value side by side.
+        parts: the number of parts: 3 if one projection gives query, key and value side by side.
         heads: how many times these parts repeat: once, or once for each attention head.
         call: which call of the module in a forward pass, counted from 1. Calls after the first are further layers of
             a model whose layers are one module.
@@ -192,7 +192,7 @@ class Tapped(nn.Module):
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
             if self._caught is None:
                 return
-            # DeBERTa runs the same projections again, over its embeddings of relative positions: not what is tapped.
+            # DeBERTa runs the same projections again, over its relative position embeddings; these are not tapped.
             self._calls[path] += 1
             for name, tap in mine.items():
                 if tap.call == self._calls[path]:
@@ -266,8 +266,8 @@ class Tapped(nn.Module):
 def only_reached(tapped: Tapped) -> Iterator[None]:
     """Freeze the parameters on which no tap depends, within this context.
 
-    DistributedDataParallel waits for the gradient of every trainable parameter, so what lies above the taps must
-    not be trainable.
+    DistributedDataParallel waits for the gradient of every trainable parameter, so parameters above the taps
+    must not be trainable.
     """
     idle = tapped.unreached()
     for parameter in idle:
@@ -312,7 +312,7 @@ def _check_module(model: Any, tap: Tap) -> None:
 
 
 def _find(model: Any, path: str) -> nn.Module:
-    """Return the module at a path inside the base model, or report how far the path leads and what is there."""
+    """Return the module at a path inside the base model, or report the first missing name and similar ones."""
     module: nn.Module = base_encoder(model)
     passed: list[str] = []
     for name in path.split("."):

@@ -195,7 +195,7 @@ def _as_stored(model: str, tokenizer: Any) -> Any:
 
 
 def _stored_file(model: str) -> str | None:
-    """Return the tokenizer.json of a folder or of a hub name whose tokenizer was loaded; None where it has none."""
+    """Return the tokenizer.json of a folder or of a hub name whose tokenizer was loaded; None if it has none."""
     if Path(model).is_dir():
         file = Path(model) / _FILE
         return str(file) if file.is_file() else None

@@ -26,7 +26,7 @@ def create_objectives(pair: Pair, seed: int = 0) -> dict[str, Objective]:
         an objective for each name.
 
     Raises:
-        HornbookError: teacher and student do not fit an objective, or an option of one is not legal.
+        HornbookError: teacher and student do not fit an objective, or an option of one is invalid.
     """
     objectives: dict[str, Objective] = {}
     with torch.random.fork_rng(devices=[]):

@@ -174,7 +174,7 @@ def _build_grid(
         chosen = {name: getattr(cell, name) for name in config.grid}
         try:
             fitted = _fit(model, task, context.resume / f"{CELL}{i}", cell, outputs, seed, family)
-        except TrainingError as error:  # others may do better
+        except TrainingError as error:  # other combinations may succeed
             rows.append({**chosen, "dev": None, "failed": str(error)})
         else:
             rows.append({**chosen, "dev": fitted.info["best_dev"]})
@@ -245,7 +245,7 @@ def _build(
 
 
 def _record(context: StageContext, log: list[dict[str, float]], dataset: StepDataset, task: Task) -> None:
-    """Record what was read and how it scored."""
+    """Record the counts of steps and tokens, and the best score."""
     plan, steps = dataset.plan, int(log[-1]["step"])
     tokens = sum(dataset.tokens(step) for step in range(steps)) if steps < plan.count else plan.tokens
     context.counts = {"steps": steps, "tokens": tokens}
@@ -260,7 +260,7 @@ def _record(context: StageContext, log: list[dict[str, float]], dataset: StepDat
 
 
 def _scale(task: Task, config: FinetuneConfig, taught: Outputs | None, *, centred: bool) -> Scale:
-    """Return the scale on which scores are learned: of gold scores, or of a teacher's where only these count."""
+    """Return the scale on which scores are learned: of gold scores, or of a teacher's if only these are learned."""
     if taught is not None and isinstance(config, AdaptConfig) and config.labels == TEACHER:
         return scale_of(taught.train, f"{task.name}: the teacher's outputs on train", centred=centred)
     return scale_of(task.gold("train"), f"{task.name}: train", centred=centred)
@@ -303,7 +303,7 @@ def training_data(
     taught = np.concatenate([outputs.train, outputs.units]) if outputs.texts else outputs.train
     columns: dict[str, NDArray[Any]] = {
         TEACHER: taught if scale is None else scale.standardised(taught),
-        # where there is no gold label, the teacher's outputs are all there is
+        # rows without a gold label learn from the teacher's outputs alone
         _TEACHER_WEIGHT: np.repeat([1 - share, 1.0], [len(gold), len(without)]).astype(np.float32),
     }
     if share:

@@ -129,7 +129,7 @@ def _build(
     columns = label_order(model.config.id2label, task.labels, label_names, path)
     train = task.split("train").select(["text", "text_pair"])
     drawn = _drawn(textbook, units, task.pair, seed) if textbook is not None and units else train.slice(0, 0)
-    with progress("ask the teacher", len(train) + len(drawn), "texts") as counter:
+    with progress("label texts with the teacher", len(train) + len(drawn), "texts") as counter:
         for name, table in ((_TRAIN, train), (_UNITS, drawn)):
             found = [np.zeros((0, len(columns)))]
             for start in range(0, len(table), _ROWS):

@@ -117,12 +117,12 @@ class _StepTrainer(Trainer):
         super()._save_checkpoint(*arguments)
 
     def floating_point_ops(self, inputs: Any) -> int:
-        return 0  # counts for one batch, and we have several
+        return 0  # the Trainer's count is for one batch, and a step has several
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         assert self._score is not None
         step, metrics = self._scored
-        if step != self.state.global_step:  # the Trainer asks twice at the end
+        if step != self.state.global_step:  # the Trainer evaluates twice at the end
             metrics = {"eval_score": agreed(self._score())}  # or one might stop early and the others wait
             self._scored = (self.state.global_step, metrics)
             self.log(metrics)
@@ -250,7 +250,7 @@ def _arguments(
         disable_tqdm=True,
         report_to=[name for name in config.report_to if name != TENSORBOARD] or "none",
         remove_unused_columns=False,
-        ddp_find_unused_parameters=not isinstance(model, Tapped),  # in a tapped model, what no tap reaches is frozen
+        ddp_find_unused_parameters=not isinstance(model, Tapped),  # in Tapped, parameters no tap reaches are frozen
         **saving,
     )
     # A step comes whole out of the dataset: several GPUs take part through torchrun, not through DataParallel.
