@@ -233,10 +233,10 @@ def test_a_student_begins_as_one_distilled_before(general, tiny_teacher):
 @pytest.mark.parametrize(
     ("sizes", "says"),
     [
-        ({"layers": 2}, r"student\.layers: 2, but .*, named in student.init, has 1; say 1"),
-        ({"hidden": 64, "heads": 2}, r"student\.hidden: 64, but .* has 16; say 16"),
-        ({"heads": 4}, r"student\.heads: 4, but .* has 2; say 2"),
-        ({"feed_forward": 32}, r"student\.feed_forward: 32, but .* has 64; say 64"),
+        ({"layers": 2}, r"student\.layers: 2, but .*, named in student.init, has 1; set it to 1"),
+        ({"hidden": 64, "heads": 2}, r"student\.hidden: 64, but .* has 16; set it to 16"),
+        ({"heads": 4}, r"student\.heads: 4, but .* has 2; set it to 2"),
+        ({"feed_forward": 32}, r"student\.feed_forward: 32, but .* has 64; set it to 64"),
     ],
 )
 def test_a_student_distilled_before_must_have_the_recipes_sizes(sizes, says, general, tiny_teacher):

@@ -121,7 +121,7 @@ def test_a_recipe_with_it_is_checked_and_planned(toy, reviews, general_text, tin
     recipe = validate(Recipe, values, "here")
     assert recipe.textbooks["mine"] == ToyConfig(every=5)
     assert recipe.model_dump(mode="json")["textbooks"]["mine"]["every"] == 5
-    stages = [stage["stage"] for stage in pipeline.plan(recipe, tmp_path / "runs")]
+    stages = [stage.stage for stage in pipeline.plan(recipe, tmp_path / "runs")]
     assert stages.count("textbook") == 2
     wrong = recipe_values(reviews, general_text, tiny_teacher, evry=5)
     with pytest.raises(HornbookError, match=r"unknown key 'textbooks\.mine\.evry'; the nearest known key is 'every'"):

@@ -405,7 +405,7 @@ def test_token_ids_of_another_version_are_refused(tmp_path, teacher, book):
     tokens = encode_textbook(book, teacher, tmp_path / "tokens")
     manifest = tokens.path / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"stage_version": 2', '"stage_version": 1'))
-    with pytest.raises(HornbookError, match="of another version of hornbook; make them again"):
+    with pytest.raises(HornbookError, match="by another version of hornbook; make them again"):
         distil(teacher, tokens.path, tmp_path / "s", STUDENT, DistilConfig(steps=10))
 
 

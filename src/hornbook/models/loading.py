@@ -18,8 +18,11 @@ WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 def check_rows(model: str) -> None:
     """Check that a folder's weights have as many rows of token embeddings as its configuration says.
 
+    Args:
+        model: a folder; hub names are not checked.
+
     Raises:
-        HornbookError: they do not. Hub names are not checked.
+        HornbookError: they do not, or the weights cannot be read.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -45,8 +48,11 @@ def load_encoder(model: str, *, dropout: float | None = None, family: FamilyConf
 
     Args:
         model: a folder or hub name.
-        dropout: the probability of all its dropout; by default the model's own.
-        family: its family, if not as in the table; needed only to set dropout.
+        dropout: the probability for all dropout layers; by default the model's own.
+        family: its family, if not in the table; needed only to set dropout.
+
+    Returns:
+        the transformers model, as `AutoModel` loads it.
 
     Raises:
         HornbookError: it cannot be loaded, or only pickled weights are there.
@@ -71,9 +77,12 @@ def load_classifier(
     Args:
         model: a folder or hub name.
         labels: the names of the labels, in order; none for a regression.
-        kind: of the task.
-        dropout: the probability of all its dropout; by default the model's own.
-        family: its family, if not as in the table; needed only to set dropout.
+        kind: the kind of the task.
+        dropout: the probability for all dropout layers; by default the model's own.
+        family: its family, if not in the table; needed only to set dropout.
+
+    Returns:
+        the transformers model, as `AutoModelForSequenceClassification` loads it.
 
     Raises:
         HornbookError: it cannot be loaded, or only pickled weights are there.
@@ -85,7 +94,7 @@ def load_classifier(
     check_padding(own)
     loaded = _load(AutoModelForSequenceClassification, model, dropout, family, settings)
     if _has_head(own) and not has_head_for(model, labels, kind):
-        # A head trained for other labels, or for these in another order, is no start.
+        # Do not start from a head trained for other labels, or for these in another order.
         fresh: Any = AutoModelForSequenceClassification.from_config(loaded.config, trust_remote_code=False)  # type: ignore[no-untyped-call]
         for name, module in fresh.named_children():
             if name != fresh.base_model_prefix:
@@ -102,6 +111,12 @@ def has_head_for(model: str, labels: Sequence[str], kind: Kind) -> bool:
 def load_masked_lm(model: str) -> Any:
     """Return a masked language model with its head, in float32.
 
+    Args:
+        model: a folder or hub name.
+
+    Returns:
+        the transformers model, as `AutoModelForMaskedLM` loads it.
+
     Raises:
         HornbookError: it cannot be loaded, only pickled weights are there, or it has no trained head.
     """
@@ -114,11 +129,14 @@ def load_masked_lm(model: str) -> Any:
 def check_masked_lm(model: str) -> None:
     """Check that a model is a masked language model with its head.
 
+    Args:
+        model: a folder or hub name.
+
     Raises:
-        HornbookError: its configuration cannot be loaded, or it names no such head.
+        HornbookError: its configuration cannot be loaded, or it has no such head.
     """
     architectures = load_config(model).architectures or ()
-    # Models saved with their pretraining heads have one, except ELECTRA's, whose head is another.
+    # Models saved with their pretraining heads have one, except ELECTRA's, which is another head.
     if not any("MaskedLM" in name or ("PreTraining" in name and "Electra" not in name) for name in architectures):
         has = ", ".join(architectures) or "no head"
         raise HornbookError(f"{model}: not a masked language model ({has}); name one with its head")
@@ -143,6 +161,12 @@ def kind_of(config: Any) -> Kind:
 def load_ready_classifier(model: str) -> Any:
     """Return a model with its own head as it was saved, in float32.
 
+    Args:
+        model: a folder or hub name.
+
+    Returns:
+        the transformers model, with the labels of its own configuration.
+
     Raises:
         HornbookError: it cannot be loaded, or it has no classification head.
     """
@@ -154,6 +178,12 @@ def load_ready_classifier(model: str) -> Any:
 
 def ready_config(model: str) -> Any:
     """Return the Hugging Face configuration of a ready classifier.
+
+    Args:
+        model: a folder or hub name.
+
+    Returns:
+        its configuration; `id2label` names the outputs.
 
     Raises:
         HornbookError: it cannot be loaded, or it has no classification head.
@@ -183,6 +213,9 @@ def label_order(
         names: maps the teacher's label names to the task's, where they differ.
         where: the teacher, for messages.
 
+    Returns:
+        a column index for each label, in the task's order.
+
     Raises:
         HornbookError: a label of the task is not among the teacher's names (in any letter case, if that is
             unambiguous), or `names` has a label that the teacher lacks.
@@ -202,7 +235,7 @@ def label_order(
             return found
     raise HornbookError(
         f"{where}: its labels {list(own.values())} are not the task's {list(task_labels)}; "
-        "say which is which with label_names, {its name: task's name} (in a recipe: teacher.label_names)"
+        "map them with label_names, {its name: task's name} (in a recipe: teacher.label_names)"
     )
 
 
@@ -276,6 +309,9 @@ def _refuse_missing(model: str, loaded: Any, report: Mapping[str, Any], whole: b
 
 def refuse_pickles(model: str) -> None:
     """Check that a model folder has weights that can be loaded; hub names are not checked.
+
+    Args:
+        model: a folder or hub name.
 
     Raises:
         HornbookError: it has only pickled weights, or none.

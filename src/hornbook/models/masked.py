@@ -14,21 +14,19 @@ from hornbook.models.topk import topk_indices
 
 
 class MaskedModel:
-    """A masked language model of any family, whose head sees the masked positions only.
+    """A masked language model of any family, whose head sees only the masked positions.
 
-    The head multiplies each position by the whole vocabulary, in a small model more than half of the work. Families
-    keep it in different places under different names, but all pass it the output of their base model: so the base
-    model is made to return the hidden state of the masked position alone. After the last layer's attention no
-    position depends on another, so in families built as BERT is the others are dropped there already.
+    The head multiplies each position by the whole vocabulary, which is more than half of the work in a small model.
+    Families store the head under different names, but all pass it the output of their base model. So the base model
+    is made to return the hidden state of the masked position alone. After the last layer's attention no position
+    depends on another, so families built like BERT drop the other positions already there.
+
+    Args:
+        model: a model from `AutoModelForMaskedLM`; it is changed.
+        device: where it computes: on a GPU the base model in bfloat16, the head in float32.
     """
 
     def __init__(self, model: Any, device: torch.device) -> None:
-        """Take over a model from `AutoModelForMaskedLM`; it is changed.
-
-        Args:
-            model: the model.
-            device: where it computes; the base model in bfloat16 on a GPU, all else in float32.
-        """
         self.device = device
         self._model: Any = freeze(model).to(device)
         self._masked = torch.empty(0, dtype=torch.long)
@@ -67,7 +65,7 @@ class MaskedModel:
         return base
 
     def _drop_after(self, model: Any) -> bool:
-        """Drop all but the masked positions after the last layer's attention, where that is known."""
+        """Drop all but the masked positions after the last layer's attention; return whether its path is known."""
         path = attention_end(model.config)
         if path is None:
             return False

@@ -14,7 +14,7 @@ from hornbook.models.encode import Encoded, model_inputs
 def predict(model: Any, encoded: Encoded, batch: int = 64) -> NDArray[np.float64]:
     """Return a classifier's logits, shape (sequences, outputs), in the order of the sequences.
 
-    Sequences of similar length are batched together, to pad little.
+    Sequences of similar length are batched together, to reduce padding.
     """
     was_training = model.training
     model.eval()

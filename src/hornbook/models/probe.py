@@ -1,8 +1,7 @@
 """Checks of an encoder on a few tokens, before anything expensive runs.
 
-A small model is made from the configuration alone: two layers, a small vocabulary, random weights. In a fraction of a
-second it shows whether the settings fit together, whether the taps are the attention's queries, keys and values, and
-whether the outputs for a text depend on the padding beside it.
+Each check builds a small model from the configuration alone (two layers, a small vocabulary, random weights) in a
+fraction of a second.
 """
 
 import copy
@@ -24,17 +23,15 @@ from hornbook.recipe import FamilyConfig
 
 _LAYERS, _ROWS, _WINDOW = 2, 64, 8
 _CHANGED = (0, 1)
-# Equal numbers differ by rounding, some 1e-7; changed ones by 1e-3 or more.
-_SAME = 1e-5
-# A text's outputs may move by this share of what lies between two texts' outputs.
-_MOST_BY_PADDING = 0.01
+_SAME = 1e-5  # rounding changes numbers by some 1e-7, a real change by 1e-3 or more
+_MOST_BY_PADDING = 0.01  # of the difference between the outputs for two texts
 # Endings of settings: of tables with thousands of rows, and of ids of special tokens.
 _ROW_COUNTS, _TOKENS = "vocab_size", "_token_id"
 _OF_SIZE = re.compile(r"head_|key_value|window|group|block|kernel|dim$|_dim_|ratio")
 
 
 def max_positions(config: Any) -> int | None:
-    """Return the number of tokens that a model has positions for; None where its configuration does not say."""
+    """Return the number of tokens that a model has positions for; None if its configuration does not state it."""
     most = getattr(config, "max_position_embeddings", None)
     if most is None or most < 1:
         return None
@@ -70,7 +67,7 @@ def _numbers_after_padding(settings: _Settings) -> bool:
 
 
 def embedding_name(config: Any) -> str | None:
-    """Return the name of the token embeddings' weight inside the base model; None where it is unknown."""
+    """Return the name of the token embeddings' weight inside the base model; None if it is unknown."""
     return _embedding_name(_Settings.of(config))
 
 
@@ -86,7 +83,10 @@ def _embedding_name(settings: _Settings) -> str | None:
 
 
 def check_settings(config: Any) -> None:
-    """Check that a model of these settings can be made at its full depth, without weights.
+    """Check that a model with these settings can be made at its full depth, without weights.
+
+    Args:
+        config: the model's Hugging Face configuration.
 
     Raises:
         HornbookError: it cannot; the message names the settings that a student inherits from its teacher.
@@ -96,12 +96,13 @@ def check_settings(config: Any) -> None:
 
 
 def check_padding(config: Any) -> None:
-    """Check that the outputs of a classifier of these settings for a text do not depend on the padding beside it.
+    """Check that padding does not change a classifier's outputs for a text; families in the table pass untried.
 
-    Families of the table pass; others are tried.
+    Args:
+        config: the model's Hugging Face configuration.
 
     Raises:
-        HornbookError: they do, or there is no such classifier.
+        HornbookError: it does, or the family has no classifier.
     """
     if config.model_type not in FAMILIES:
         _check_padding(_Settings.of(config))
@@ -123,10 +124,14 @@ def _check_padding(settings: _Settings) -> None:
 
 
 def check_taps(config: Any, family: FamilyConfig | None = None) -> None:
-    """Check that the projection taps of a model of these settings are its attention's queries, keys and values.
+    """Check that the projection taps of a model are its attention's queries, keys and values.
 
     If a token's query is changed, only that token's own output may change. If its key or value is changed, outputs of
     other tokens must change. Where all values are equal, or all queries are 0, keys must make no difference.
+
+    Args:
+        config: the model's Hugging Face configuration.
+        family: the model's family, for one that is not in the table.
 
     Raises:
         HornbookError: a module is missing, or its output has another shape or role.
@@ -177,13 +182,15 @@ def _check_taps(settings: _Settings) -> None:
 
 
 def check_attention(config: Any, family: FamilyConfig | None = None) -> None:
-    """Check that the attention of a model of these settings is softmax(q k' / sqrt(width of a head)) alone.
+    """Check that a model's attention is softmax(q k' / sqrt(width of a head)) and nothing else.
 
-    Tried on a small model with random weights. Families that rotate queries and keys by position, add a term for
-    relative positions, or attend to near tokens only, compute something else.
+    Args:
+        config: the model's Hugging Face configuration.
+        family: the model's family, for one that is not in the table.
 
     Raises:
-        HornbookError: it is something else, several queries share a key, or the model does not return its attention.
+        HornbookError: it is something else (rotated queries, a term for relative positions, local attention), several
+            queries share a key, or the model does not return its attention.
     """
     _check_attention(_Settings.of(config, family))
 
@@ -237,6 +244,11 @@ def _advice(found: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 
 class _Changes:
     """The tokens, as (sequence, token) from 0, whose outputs change with a tapped tensor.
+
+    Args:
+        model: an encoder.
+        taps: its projections, by name.
+        batch: its inputs.
 
     Attributes:
         query: with the query of one token, `_CHANGED`.

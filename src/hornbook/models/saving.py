@@ -8,7 +8,7 @@ from hornbook.models.tokenizers import save_tokenizer
 
 
 def save_model(model: Any, tokenizer: Any, folder: Path, max_length: int) -> None:
-    """Save a model and its tokenizer in Hugging Face format; the tokenizer cuts texts at `max_length` tokens."""
+    """Save a model and its tokenizer in Hugging Face format; the tokenizer truncates texts at `max_length` tokens."""
     quiet_transformers()
     model.save_pretrained(folder)
     save_tokenizer(tokenizer, folder, max_length)

@@ -50,10 +50,13 @@ def scale_of(scores: NDArray[Any], whose: str, *, centred: bool = True) -> Scale
     """Return the mean and the standard deviation of scores.
 
     Args:
-        scores: of any shape.
-        whose: a name for them in messages.
+        scores: the scores, of any shape.
+        whose: a name for the scores in messages.
         centred: False for a head without a bias, which cannot hold a mean: the mean is 0, and the deviation is
             measured from 0.
+
+    Returns:
+        mean and standard deviation, in the unit of the scores.
 
     Raises:
         HornbookError: they are all the same, or 32-bit floats cannot hold them: too large, too small, or too close
@@ -85,6 +88,9 @@ def output_layer(model: Any, probe: Encoded) -> nn.Linear:
     Args:
         model: a classifier with one output.
         probe: some inputs.
+
+    Returns:
+        the layer, with one output.
 
     Raises:
         HornbookError: no layer of the head does this.
@@ -136,16 +142,16 @@ def in_unit(layer: nn.Linear | None, scale: Scale | None) -> Iterator[None]:
 def take_up(model: Any, layer: nn.Linear, scale: Scale, probe: Encoded, wanted: NDArray[Any], where: str) -> None:
     """Bring an already trained head to the scale that its training continues on.
 
-    Where its outputs are further from the scores than the scores' mean is, it learned another unit: then its own
-    outputs are standardised.
+    If its outputs are further from the scores than the scores' mean is, it learned another unit: then its own outputs
+    are standardised.
 
     Args:
         model: the classifier.
         layer: its output layer.
-        scale: of the scores to learn.
+        scale: the scale of the scores to learn.
         probe: inputs; a sample of those with scores is used.
         wanted: their scores, standardised, shape (sequences,).
-        where: the model, for messages.
+        where: the model's name, for messages.
     """
     outputs, expected = _outputs(model, probe, wanted)
     if worse_than_the_mean(scale.in_unit(expected), outputs):
@@ -163,8 +169,9 @@ def take_up(model: Any, layer: nn.Linear, scale: Scale, probe: Encoded, wanted: 
 def fitted(model: Any, layer: nn.Linear, scale: Scale, probe: Encoded, wanted: NDArray[Any]) -> Scale:
     """Return the scale to save a head with: the one with which its outputs on a sample of train fit best.
 
-    A linear least-squares fit, so correlations do not change. Weights are chosen by a correlation on dev, and those
-    of an early step may rank texts well though their outputs hardly differ; the scores' own scale would keep that.
+    A linear least-squares fit, so correlations do not change. Weights are selected by a correlation on dev, and those
+    of an early step may rank texts well although their outputs hardly differ; the scale of the scores would keep
+    that.
 
     Args:
         model: the classifier, trained on `scale`.
@@ -172,12 +179,15 @@ def fitted(model: Any, layer: nn.Linear, scale: Scale, probe: Encoded, wanted: N
         scale: the one it was trained on.
         probe: inputs; a sample of those with scores is used.
         wanted: their scores, standardised, shape (sequences,).
+
+    Returns:
+        mean and standard deviation; `scale` itself if the outputs do not rise with the scores.
     """
     outputs, expected = _outputs(model, probe, wanted)
     centre, middle = (outputs.mean(), expected.mean()) if layer.bias is not None else (0.0, 0.0)
     square = float(((outputs - centre) ** 2).sum())
     slope = float(((outputs - centre) * (expected - middle)).sum()) / square if square else 0.0
-    if slope <= 0:  # its outputs are all the same, or the opposite of what they should be: nothing to fit
+    if slope <= 0:  # the outputs are all the same, or fall as the scores rise: nothing to fit
         return scale
     return Scale(scale.mean + scale.deviation * float(middle - slope * centre), scale.deviation * slope)
 

@@ -21,7 +21,13 @@ def model_path(model: Model) -> str:
 
 
 def model_key(model: Model) -> str:
-    """Return the key of a model: an artefact has its own, a folder its content, a hub name its revision.
+    """Return the content key of a model.
+
+    Args:
+        model: an artefact, a folder or a hub name.
+
+    Returns:
+        the artefact's key, a hash of the folder's files, or the commit of the hub's repository.
 
     Raises:
         HornbookError: the folder holds no model, or the hub has no such name or cannot be reached.
@@ -68,7 +74,13 @@ def refuse_changed(model: str, *, weights: bool) -> None:
 
 
 def a_model(artifact: Artifact) -> Artifact:
-    """Return the artefact if it holds a model.
+    """Return an artefact after checking that it holds a model.
+
+    Args:
+        artifact: any artefact.
+
+    Returns:
+        the same artefact.
 
     Raises:
         HornbookError: it holds something else.
@@ -80,6 +92,12 @@ def a_model(artifact: Artifact) -> Artifact:
 
 def load_config(model: Model) -> Any:
     """Return the Hugging Face configuration of a model.
+
+    Args:
+        model: an artefact, a folder or a hub name.
+
+    Returns:
+        the configuration, with the settings of `FamilyDefaults.settings`.
 
     Raises:
         HornbookError: it cannot be loaded.
@@ -106,7 +124,7 @@ def only_pickles(model: str) -> HornbookError:
 
 
 def asking(model: str) -> AbstractContextManager[None]:
-    """Return the context to ask the hub in, if the name is not a path."""
+    """Return the context for requests to the hub; a null context if the name is a path."""
     is_path = Path(model).exists() or model.startswith((".", "/", "~"))
     return nullcontext() if is_path else hub.asking("models", model)
 
@@ -145,7 +163,7 @@ def unloadable(model: str, error: Exception) -> HornbookError:
 
 
 def _missing_package(model: str, error: Exception) -> str | None:
-    """Return the package whose absence kept a tokenizer from loading, if that is the reason."""
+    """Return the missing package that a tokenizer needs, if that is why it could not be loaded."""
     if not any(name in str(error) for name in ("tiktoken", "sentencepiece", "protobuf")):
         return None
     # transformers treats any model file that it cannot read as SentencePiece as one of tiktoken.

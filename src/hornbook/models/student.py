@@ -32,7 +32,7 @@ from hornbook.recipe import FamilyConfig, StudentConfig
 
 HEAD_WIDTH = 32
 RANDOM, LAYERS = "random", "layers"
-# A teacher saved in half precision must not make a student whose weights are in half precision.
+# A teacher saved in half precision must not make a student in half precision.
 _NOT_INHERITED = (
     *("_name_or_path", "architectures", "auto_map", "dtype", "torch_dtype"),
     *("id2label", "label2id", "num_labels", "problem_type"),
@@ -42,14 +42,17 @@ _NOT_INHERITED = (
 def student_config(teacher_config: Any, student: StudentConfig, family: FamilyConfig | None = None) -> Any:
     """Return the Hugging Face configuration of a student for this teacher.
 
-    The heads of a random student default to hidden / 32 (as MiniLM's: 384 has 12), or the next lower number that
-    divides the width; its feed-forward width to the family's multiple (see `FamilyDefaults.feed_forward`). A student
-    of the teacher's layers has the teacher's widths. One that starts from another model has its sizes.
+    By default a random student has hidden / 32 heads (as MiniLM: 12 for 384), or the next lower number that divides
+    the width, and the family's multiple as feed-forward width (see `FamilyDefaults.feed_forward`). A student made
+    from the teacher's layers has the teacher's widths. One that starts from another model has that model's sizes.
 
     Args:
         teacher_config: the teacher's configuration.
         student: its sizes and initial weights.
-        family: the teacher's, if not as in the table.
+        family: the teacher's, if not in the table.
+
+    Returns:
+        the student's configuration, of the teacher's class.
 
     Raises:
         HornbookError: the sizes do not fit together, the family is unknown, or the model to start from cannot be
@@ -78,8 +81,16 @@ def student_config(teacher_config: Any, student: StudentConfig, family: FamilyCo
 def check_student(teacher: Model, student: StudentConfig, family: FamilyConfig | None = None) -> Any:
     """Check, before anything expensive runs, that a student can be made for this teacher; return its configuration.
 
-    Beyond `student_config`: that the models' folders have weights, that a model to start from has the teacher's
-    tokenizer, and, on small models of these settings, that the taps are queries, keys and values.
+    Beyond `student_config`: the folders of the models have weights, a model to start from has the teacher's
+    tokenizer, and on small models with these settings the taps are queries, keys and values.
+
+    Args:
+        teacher: an artefact, a folder or a hub name.
+        student: its sizes and initial weights.
+        family: the teacher's, if not in the table.
+
+    Returns:
+        the student's Hugging Face configuration.
 
     Raises:
         HornbookError: it cannot.
@@ -118,10 +129,13 @@ def new_student(
     Args:
         teacher_config: the teacher's configuration.
         student: its sizes and initial weights.
-        seed: of its random weights.
-        family: the teacher's, if not as in the table.
+        seed: the seed of its random weights.
+        family: the teacher's, if not in the table.
         head: the labels (`label_settings`) of a head with random weights; by default it is a base encoder.
         encoder: the teacher, from which `init: layers` copies, with or without a head.
+
+    Returns:
+        a base encoder, or a classifier if `head` is given, in float32.
 
     Raises:
         HornbookError: see `student_config`.
@@ -139,7 +153,13 @@ def new_student(
 
 
 def init_key(student: StudentConfig) -> str | None:
-    """Return the key of the model that a student starts from; None where it starts at random or from its teacher.
+    """Return the key of the model that a student starts from; None if it starts from random weights or its teacher.
+
+    Args:
+        student: its initial weights.
+
+    Returns:
+        a content key (see `model_key`).
 
     Raises:
         HornbookError: there is no such model.
@@ -150,8 +170,8 @@ def init_key(student: StudentConfig) -> str | None:
 def even_layers(wanted: int, of: int) -> list[int]:
     """Return which of a teacher's layers to copy, counted from 0: first, last, and the rest at even spacing.
 
-    Student layer i is teacher layer i (of - 1) / (wanted - 1), rounded, halves up: of 12 into 4: 0, 4, 7, 11;
-    into 6 the 0, 2, 4, 7, 9, 11 of DistilBERT (Sanh et al. 2019). A single layer is the first.
+    Student layer i is teacher layer i (of - 1) / (wanted - 1), rounded, halves up: 4 of 12 are 0, 4, 7, 11; 6 of 12
+    are 0, 2, 4, 7, 9, 11, as in DistilBERT (Sanh et al. 2019). A single layer is the first.
     """
     if wanted == 1:
         return [0]
@@ -234,7 +254,7 @@ def _check_agreement(student: StudentConfig, has: Sizes, where: str) -> None:
     for field, size in asdict(has).items():
         wanted = getattr(student, field)
         if wanted is not None and wanted != size:
-            raise HornbookError(f"student.{field}: {wanted}, but {where} has {size}; say {size} in the recipe")
+            raise HornbookError(f"student.{field}: {wanted}, but {where} has {size}; set it to {size} in the recipe")
 
 
 def _divides(heads: int, hidden: int, rotary: bool) -> bool:
@@ -242,7 +262,7 @@ def _divides(heads: int, hidden: int, rotary: bool) -> bool:
 
 
 def _begin(load: Any, init: str) -> Any:
-    """Load something of the model that a student starts from; name the setting in errors."""
+    """Load part of the model that a student starts from; name the setting in errors."""
     try:
         return load(init)
     except HornbookError as error:

@@ -1,4 +1,4 @@
-"""Taps: tensors taken from inside a model while it runs. What lies above the last tap does not run."""
+"""Taps: tensors taken from inside a model while it runs. Layers above the last tap do not run."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -26,13 +26,13 @@ class Tap:
     Attributes:
         path: the module's path inside the base model.
         part: which part of the last dimension, counted from 0.
-        parts: how many parts there are: 3 where one projection gives query, key and value side by side.
+        parts: the number of parts: 3 if one projection gives query, key and value side by side.
         heads: how many times these parts repeat: once, or once for each attention head.
         call: which call of the module in a forward pass, counted from 1. Calls after the first are further layers of
             a model whose layers are one module.
         bias: path of a parameter that is added to the output.
         sequence_first: whether the module's output has the shape (length, sequences, width).
-        width: the width of the module's whole output; None where any will do.
+        width: the width of the module's whole output; None if any is accepted.
     """
 
     path: str
@@ -45,7 +45,13 @@ class Tap:
     width: int | None = None
 
     def view(self, output: Any) -> Tensor:
-        """Return the tapped part of a module's output, as a view of shape (sequences, length, heads, width of each).
+        """Return the tapped part of a module's output, as a view.
+
+        Args:
+            output: what the module returned.
+
+        Returns:
+            shape (sequences, length, heads, width of each head).
 
         Raises:
             HornbookError: the output is not a tensor, or cannot be divided into these parts.
@@ -65,7 +71,7 @@ class Tap:
 
 @dataclass(frozen=True)
 class OutputTap:
-    """One of the model's own outputs. To give it, the model runs to its end.
+    """One of the model's own outputs, for which the model must run to its end.
 
     Attributes:
         field: its name in the output of a transformers model, such as "logits" or "hidden_states".
@@ -104,7 +110,10 @@ def projection_taps(config: Any, layer: int, family: FamilyConfig | None = None)
     Args:
         config: the model's Hugging Face configuration.
         layer: the layer, counted from 1.
-        family: where its projections stand, if not as in the table.
+        family: the paths of its projections, if not in the table.
+
+    Returns:
+        a tap for each of `PROJECTIONS`.
 
     Raises:
         HornbookError: the model has no such layer, its layers share several modules, or the family is unknown.
@@ -148,23 +157,21 @@ class _AllTapped(Exception):  # noqa: N818 - a signal, not an error
 
 
 class Tapped(nn.Module):
-    """A model whose forward pass returns what its taps give, and stops at the last of them.
+    """A model whose forward pass returns its tapped tensors, and stops at the last tap.
 
     Forward hooks on the model's own modules take the tensors, so nothing is computed twice, and any attention
-    implementation will do. The hooks do nothing outside this module's own forward pass.
+    implementation works. The hooks do nothing outside this module's own forward pass.
+
+    Args:
+        model: a base encoder (`AutoModel`), or one with a head (`AutoModelForSequenceClassification`).
+        taps: where to take each tensor, by the names of the results.
+
+    Raises:
+        HornbookError: there is no module at a tap's path, its output is not as wide as the tap says, or it has
+            no such bias.
     """
 
     def __init__(self, model: Any, taps: Taps) -> None:
-        """Tap a model.
-
-        Args:
-            model: a base encoder (`AutoModel`), or one with a head (`AutoModelForSequenceClassification`).
-            taps: where to take each tensor, by the names of the results.
-
-        Raises:
-            HornbookError: there is no module at a tap's path, its output is not as wide as the tap says, or it has
-                no such bias.
-        """
         super().__init__()
         self.model = model
         self.taps = dict(taps)
@@ -185,7 +192,7 @@ class Tapped(nn.Module):
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
             if self._caught is None:
                 return
-            # DeBERTa runs the same projections again, over its embeddings of relative positions: not what is tapped.
+            # DeBERTa runs the same projections again, over its relative position embeddings; these are not tapped.
             self._calls[path] += 1
             for name, tap in mine.items():
                 if tap.call == self._calls[path]:
@@ -207,6 +214,9 @@ class Tapped(nn.Module):
 
         Args:
             inputs: the model's inputs: `input_ids`, `attention_mask` of shape (sequences, length), ...
+
+        Returns:
+            a tensor for each tap, by its name.
         """
         caught: dict[str, Tensor] = {}
         self._caught, self._length = caught, inputs["input_ids"].shape[1]
@@ -228,6 +238,9 @@ class Tapped(nn.Module):
 
         Args:
             inputs: the model's inputs; by default a few tokens.
+
+        Returns:
+            these parameters, in the model's order.
         """
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         device = next(self.parameters()).device
@@ -253,8 +266,8 @@ class Tapped(nn.Module):
 def only_reached(tapped: Tapped) -> Iterator[None]:
     """Freeze the parameters on which no tap depends, within this context.
 
-    DistributedDataParallel waits for the gradient of every trainable parameter, so what lies above the taps must
-    not be trainable.
+    DistributedDataParallel waits for the gradient of every trainable parameter, so parameters above the taps
+    must not be trainable.
     """
     idle = tapped.unreached()
     for parameter in idle:
@@ -299,7 +312,7 @@ def _check_module(model: Any, tap: Tap) -> None:
 
 
 def _find(model: Any, path: str) -> nn.Module:
-    """Return the module at a path inside the base model, or report how far the path leads and what is there."""
+    """Return the module at a path inside the base model, or report the first missing name and similar ones."""
     module: nn.Module = base_encoder(model)
     passed: list[str] = []
     for name in path.split("."):

@@ -1,4 +1,4 @@
-"""Load and save tokenizers so that they read as their files say, and every loader truncates at the same length."""
+"""Load and save tokenizers so that they follow their files, and every loader truncates at the same length."""
 
 import copy
 import json
@@ -25,12 +25,12 @@ from hornbook.store import MANIFEST, Artifact, load, write_json
 
 logger = logging.getLogger("hornbook")
 
-# The key in tokenizer_config.json for the tokens that a model takes, where it is saved to truncate at fewer.
+# The key in tokenizer_config.json for the tokens that a model takes, if it is saved to truncate at fewer.
 _LONGEST = "longest_input"
 _ANY = 1 << 30
 _FILE = "tokenizer.json"
 _FEWEST = 4
-# Arguments of loading and calling a tokenizer that transformers saves, and that no loader obeys.
+# Arguments of loading and calling a tokenizer that transformers saves, and that every loader ignores.
 _OF_A_CALL = (
     *("max_length", "stride", "truncation", "truncation_strategy", "padding", "pad_to_multiple_of"),
     *("is_local", "local_files_only"),
@@ -81,10 +81,16 @@ def warn_of_length(setting: str, max_length: int, model: Model) -> None:
 
 
 def load_tokenizer(model: str) -> Any:
-    """Return the fast tokenizer of a model, whose `model_max_length` is not more than the model has positions for.
+    """Return the fast tokenizer of a model; its `model_max_length` is at most the number of the model's positions.
+
+    Args:
+        model: a folder or hub name.
+
+    Returns:
+        the tokenizer, which normalises and splits text as its tokenizer.json defines.
 
     Raises:
-        HornbookError: there is none, it is not a fast one, it knows no words, it has no token to pad with, or it
+        HornbookError: there is none, it is not a fast one, it has only special tokens, it has no padding token, or it
             gives ids that the model has no embedding for.
     """
     from transformers import AutoTokenizer
@@ -120,9 +126,9 @@ def save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
     `load_tokenizer`: the model may be trained on longer inputs later. Plain `tokenizers` does not truncate.
 
     Args:
-        tokenizer: as `load_tokenizer` returns it; the same afterwards.
-        folder: where to.
-        max_length: tokens of an input.
+        tokenizer: as `load_tokenizer` returns it; not changed.
+        folder: the folder to save to.
+        max_length: maximum tokens per input.
     """
     saved = copy.deepcopy(tokenizer)
     saved.backend_tokenizer.no_truncation()
@@ -161,10 +167,10 @@ def learned_length(model: Model) -> int | None:
 def _as_stored(model: str, tokenizer: Any) -> Any:
     """Return a tokenizer that reads text as the files of its model define.
 
-    transformers 5 builds the tokenizers of most families anew from the vocabulary: what tokenizer.json says of
-    normalisation and of where words end does not count (a cased BERT reads lower case where tokenizer_config.json has
-    no do_lower_case). Every other program goes by tokenizer.json, and so does this. Of a SentencePiece file alone,
-    DeBERTa's normalisation is left out; it is put back.
+    transformers 5 rebuilds the tokenizers of most families from the vocabulary, and ignores the normalisation and the
+    word splitting in tokenizer.json (a cased BERT lower-cases if tokenizer_config.json has no do_lower_case). Every
+    other program follows tokenizer.json, and so does this. When it reads a SentencePiece file alone, transformers
+    leaves out DeBERTa's normalisation; it is restored.
     """
     from tokenizers import Tokenizer
 
@@ -182,14 +188,14 @@ def _as_stored(model: str, tokenizer: Any) -> Any:
     longest = {_LONGEST: tokenizer.init_kwargs[_LONGEST]} if _LONGEST in tokenizer.init_kwargs else {}
     build: Any = PreTrainedTokenizerFast
     verbatim = build(tokenizer_object=stored, **names, **kept, **longest)
-    # What tokenizer_config.json adds to the file, in the order of the ids.
+    # Tokens that tokenizer_config.json adds to the file, in the order of their ids.
     added = sorted(tokenizer.get_added_vocab().items(), key=lambda one: one[1])
     verbatim.add_tokens([token for token, _ in added if token not in verbatim.get_vocab()])
     return verbatim
 
 
 def _stored_file(model: str) -> str | None:
-    """Return the tokenizer.json of a folder or of a hub name whose tokenizer was loaded; None where it has none."""
+    """Return the tokenizer.json of a folder or of a hub name whose tokenizer was loaded; None if it has none."""
     if Path(model).is_dir():
         file = Path(model) / _FILE
         return str(file) if file.is_file() else None
@@ -207,7 +213,7 @@ def _ways(backend: Any) -> tuple[bytes | None, bytes | None]:
 
 
 def _restore_normalisation(tokenizer: Any) -> None:
-    """Put back the Unicode normalisation of a SentencePiece model where it was left out."""
+    """Restore the Unicode normalisation of a SentencePiece model if it was left out."""
     path, backend = Path(getattr(tokenizer, "vocab_file", None) or ""), tokenizer.backend_tokenizer
     if path.suffix != ".model" or '"Precompiled"' in backend.to_str():
         return

@@ -64,7 +64,7 @@ def retrieve_for_anchors(
 ) -> Hits:
     """Return the hits of each anchor that has a keyword.
 
-    What each shard answers is kept under `resume/` until the textbook is finished. Counts: k, anchors,
+    The results of each shard are kept under `resume/` until the textbook is finished. Counts: k, anchors,
     anchors_without_keywords, anchors_with_unseen_keywords (without a hit), anchors_with_fewer_hits (than k, including
     those without a hit), retrieved.
 
@@ -73,6 +73,9 @@ def retrieve_for_anchors(
         materials: the corpus and the task.
         context: the stage.
         min_k: the smallest k that `auto` may pick.
+
+    Returns:
+        Units and BM25 scores: a row for each anchor with a keyword, in the anchors' order, k columns.
 
     Raises:
         HornbookError: the task has no text, k is larger than the corpus, no anchor has a keyword, or no unit contains
@@ -137,7 +140,7 @@ def _retrieve(
         return config.k, search(corpus, queries, config.k, config.k1, config.b)
     target = min(max(math.ceil(config.share * corpus.units), config.min_units), corpus.units)
     max_k = max(1, min(corpus.units, MAX_HITS // len(queries)))
-    # In nearly every task at least a quarter of the hits is distinct; where it is less, the guess is doubled.
+    # In nearly every task at least a quarter of the hits is distinct; otherwise the guess is doubled.
     guess = min(max_k, max(10, math.ceil(4 * target / len(queries))))
     while True:
         hits = search(corpus, queries, guess, config.k1, config.b)

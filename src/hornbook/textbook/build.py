@@ -144,7 +144,7 @@ def _write(context: StageContext, tables: Iterator[pa.Table], finder: Finder | N
 
 
 def _location(artifact: Artifact) -> str:
-    """Return where an artefact lies, to be found again by `inspect`."""
+    """Return the location of an artefact, so that `inspect` can find it again."""
     return artifact.address or str(artifact.path.resolve())
 
 

@@ -102,6 +102,9 @@ def screened(
         finder: finds the texts.
         counts: the counts of the stage.
         remove: drop these units.
+
+    Yields:
+        The tables, without these units if `remove`.
     """
     counts["contaminated"] = 0
     for table in tables:

@@ -1,4 +1,4 @@
-"""What a kind of textbook is: its settings, what it needs, and how its units are made."""
+"""The interface of a kind of textbook: its settings, its inputs, and the function that builds its units."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ C = TypeVar("C", bound=TextbookConfig)
 
 @dataclass(frozen=True)
 class Materials:
-    """What a textbook is built from: what its kind needs, opened when it is first used.
+    """The inputs of a textbook, opened when first used.
 
     Attributes:
         artifacts: the corpus, the task, a textbook whose size a sample gets (`like`), and what
@@ -58,8 +58,14 @@ class Materials:
     def artifact(self, role: str) -> Artifact:
         """Return the artefact with a role.
 
+        Args:
+            role: `corpus`, `task`, `like` or a role that `TextbookKind.prepare` returned.
+
+        Returns:
+            The artefact.
+
         Raises:
-            HornbookError: the kind does not need one. It would be missing in the textbook's key.
+            HornbookError: the kind does not need it, so it would be missing in the textbook's key.
         """
         if role not in self.artifacts:
             raise HornbookError(f"this kind of textbook does not name {role!r} among its needs; add it there")
@@ -80,7 +86,7 @@ class TextbookKind(Generic[C]):
         needs: `corpus`, `task`, `books`. Their keys enter the textbook's key.
         prepare: makes further artefacts first, from the settings and the needed artefacts; returns them by role.
         files: the files that its settings name, by role. Their checksums enter the textbook's key.
-        finish: adds what is known only when the units are counted.
+        finish: adds counts and info that depend on the number of units.
         version: for kinds of other packages. Raise it when equal settings give another textbook than before.
     """
 
@@ -109,6 +115,9 @@ def register_textbook(kind: TextbookKind[C]) -> TextbookKind[C]:
     Args:
         kind: the kind; its name is the default of the field `kind` of its settings.
 
+    Returns:
+        The kind itself.
+
     Raises:
         HornbookError: hornbook has a kind of this name.
     """
@@ -121,8 +130,14 @@ def register_textbook(kind: TextbookKind[C]) -> TextbookKind[C]:
 def kind_of(config: TextbookConfig) -> TextbookKind[Any]:
     """Return the kind of textbook that these settings describe.
 
+    Args:
+        config: settings of a textbook.
+
+    Returns:
+        The kind with the name `config.kind`.
+
     Raises:
-        HornbookError: it cannot be built, as a chain, or the package that provides it is broken.
+        HornbookError: it cannot be built (a chain, for instance), or the package that provides it is broken.
     """
     kind = TEXTBOOKS[config.kind]
     if not isinstance(kind, TextbookKind):

@@ -25,6 +25,9 @@ def take_until(order: NDArray[np.int64], sizes: NDArray[np.int64], target: int) 
         order: a permutation of the rows, [rows].
         sizes: the size of each row, [rows].
         target: the total size to reach, at most the sum of `sizes`.
+
+    Returns:
+        Row numbers, int64, [taken rows].
     """
     return np.sort(order[: np.searchsorted(np.cumsum(sizes[order]), target) + 1])
 
@@ -37,6 +40,9 @@ def sample_size(config: SampleConfig, corpus: Corpus, sizes: NDArray[np.int64], 
         corpus: the corpus, for messages.
         sizes: the size of each candidate, [candidates].
         units: the number of units where the settings set no size.
+
+    Returns:
+        The size: units, tokens or bytes.
 
     Raises:
         HornbookError: the candidates are fewer than that.
@@ -57,7 +63,14 @@ def size_unit(config: SampleConfig) -> str | None:
 
 
 def candidate_units(corpus: Corpus, config: SampleConfig) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the ids and sizes of the units that can be sampled, both int64, [candidates].
+    """Return the ids and sizes of the units that can be sampled.
+
+    Args:
+        corpus: the corpus.
+        config: the sources, and the unit of the size.
+
+    Returns:
+        (ids, sizes), both int64, [candidates]; a size is 1, tokens or bytes (see `size_unit`).
 
     Raises:
         HornbookError: the corpus lacks one of the sources.

@@ -63,6 +63,9 @@ class Textbook:
             columns: names from `SCHEMA`; default: all.
             batch_units: maximum units per batch; a batch does not span two shards.
 
+        Yields:
+            Batches of these columns.
+
         Raises:
             HornbookError: a shard is missing or changed.
         """
@@ -84,6 +87,9 @@ def open_textbook(textbook: Artifact | Path | str) -> Textbook:
     Args:
         textbook: the artefact or its folder.
 
+    Returns:
+        The textbook; its shards are read by `batches`.
+
     Raises:
         HornbookError: there is no finished textbook.
     """
@@ -96,12 +102,15 @@ class NothingLeftError(HornbookError):
 
 
 def write(folder: Path, tables: Iterable[pa.Table], shard_units: int = SHARD_UNITS) -> int:
-    """Write tables into shards and return the number of units.
+    """Write tables into shards.
 
     Args:
         folder: where the shards go.
         tables: tables of `SCHEMA`.
         shard_units: units per shard.
+
+    Returns:
+        The number of units.
 
     Raises:
         NothingLeftError: there are no units.
@@ -127,11 +136,14 @@ def write(folder: Path, tables: Iterable[pa.Table], shard_units: int = SHARD_UNI
 
 
 def table_of(units: pa.Table, **columns: pa.Array) -> pa.Table:
-    """Return units as a table of `SCHEMA`.
+    """Convert units to a table of `SCHEMA`.
 
     Args:
         units: a table with some of the columns, such as `unit`, `text` and `source` of a corpus.
         columns: further columns, [units]; columns not given are null.
+
+    Returns:
+        The table, [units].
     """
     given = {name: units.column(name) for name in units.column_names} | columns
     nulls = {field.name: pa.nulls(units.num_rows, field.type) for field in SCHEMA}

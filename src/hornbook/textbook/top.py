@@ -40,8 +40,11 @@ def top(book: Textbook, proportion: float) -> Iterator[pa.Table]:
     """Yield the best units in their order: best ranks first, ties by higher score, then by lower unit id.
 
     Args:
-        book: the whole.
+        book: the whole textbook.
         proportion: the fraction of its units, rounded up.
+
+    Yields:
+        Tables of `store.SCHEMA`.
     """
     keys = pa.Table.from_batches(book.batches(["rank", "score", "unit"]))
     rank, score, unit = (keys.column(name).to_numpy() for name in ("rank", "score", "unit"))

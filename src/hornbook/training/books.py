@@ -13,6 +13,12 @@ from hornbook.training.tokens import VERSION, max_tokens_read
 def open_book(textbook: Artifact | Path | str) -> Artifact:
     """Return a finished textbook, or its token ids.
 
+    Args:
+        textbook: an artefact or its folder; stage "textbook" or "tokens".
+
+    Returns:
+        the artefact, finished.
+
     Raises:
         HornbookError: the artefact is something else, or not finished.
     """
@@ -23,11 +29,14 @@ def open_book(textbook: Artifact | Path | str) -> Artifact:
 
 
 def common_task(book: Artifact, init: str) -> str | None:
-    """Return the key of the task that a student learns about, None where its textbooks are about none.
+    """Return the key of the task that a student's textbooks are about; None if they are about none.
 
     Args:
         book: the textbook.
-        init: `StudentConfig.init`: the student may begin as one that was distilled earlier.
+        init: `StudentConfig.init`: the student may start from one that was distilled earlier.
+
+    Returns:
+        a content key, or None.
 
     Raises:
         HornbookError: the textbook of that earlier student is about another task.
@@ -37,7 +46,7 @@ def common_task(book: Artifact, init: str) -> str | None:
     earlier: str | None = before.info.get("task") if before else None
     if before and about and earlier and about != earlier:
         raise HornbookError(
-            f"{book.path}: is about another task than the textbook of {before.path}, as which the student begins; "
+            f"{book.path}: is about another task than the textbook of {before.path}, from which the student starts; "
             "a chain's textbooks must be about one task"
         )
     return about or earlier
@@ -46,13 +55,20 @@ def common_task(book: Artifact, init: str) -> str | None:
 def check_tokens(tokens: Artifact, teacher: Model, config: DistilConfig) -> None:
     """Check that token ids were made for this teacher and these settings.
 
+    Args:
+        tokens: token ids of a textbook (see `encode_textbook`).
+        teacher: the teacher, whose tokenizer they must be from.
+        config: `max_length` and `pack`.
+
     Raises:
         HornbookError: they were not.
     """
     if tokens.manifest["inputs"]["tokenizer"] != tokenizer_key(teacher):
         raise HornbookError(f"{tokens.path}: these token ids were made with another tokenizer than the teacher's")
     if tokens.manifest["stage_version"] != VERSION:
-        raise HornbookError(f"{tokens.path}: these token ids are of another version of hornbook; make them again")
+        raise HornbookError(
+            f"{tokens.path}: these token ids were made by another version of hornbook; make them again"
+        )
     made = tokens.manifest["config"]
     for name, wanted in (("max_length", config.max_length), ("pack", config.pack)):
         if made[name] != wanted:

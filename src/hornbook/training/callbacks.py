@@ -1,4 +1,4 @@
-"""Callbacks of the Trainer: progress, checkpoints by the clock, early stopping, trackers."""
+"""Callbacks of the Trainer: progress, timed checkpoints, early stopping, trackers."""
 
 import difflib
 import time
@@ -24,7 +24,7 @@ _JUDGED_RUN, _JUDGED_AFTER, _JUDGED_OVER = 500, 200, 20
 
 
 class Watch(TrainerCallback):
-    """Shows progress, stops a run that does not learn, requests checkpoints by the clock and marks them complete."""
+    """Shows progress, stops a run that does not learn, requests checkpoints at intervals and marks them complete."""
 
     def __init__(self, counter: Counter, dataset: StepDataset, minutes: float, must_fall: bool) -> None:
         self.counter, self.dataset, self.seconds, self.must_fall = counter, dataset, minutes * 60, must_fall
@@ -37,7 +37,7 @@ class Watch(TrainerCallback):
             self.counter.skip(sum(self.dataset.tokens(step) for step in range(state.global_step)))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Advance the progress line; request a log, a score or a checkpoint where one is due."""
+        """Advance the progress line; request a log, a score or a checkpoint if one is due."""
         self.counter.advance(self.dataset.tokens(state.global_step - 1), _note(state.log_history))
         if args.eval_steps and state.global_step % args.eval_steps == 0:
             control.should_log = True  # a checkpoint is taken here
@@ -50,7 +50,7 @@ class Watch(TrainerCallback):
             control.should_save = True
 
     def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Stop the run where the loss is not finite or does not fall."""
+        """Stop the run if the loss is not finite or does not fall."""
         last = state.log_history[-1]
         if "loss" not in last:
             return
@@ -61,7 +61,7 @@ class Watch(TrainerCallback):
             _refuse_flat(state, args.learning_rate)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Mark a checkpoint complete; advise once where the machine has changed."""
+        """Mark a checkpoint complete; advise once if the machine's load has changed."""
         wait_for_all()  # each process writes the state of its own random numbers
         if state.is_world_process_zero:
             checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
@@ -72,10 +72,10 @@ class Watch(TrainerCallback):
 
 
 class Patience(EarlyStoppingCallback):
-    """Stops early, also in a resumed run that had already run out of patience."""
+    """Stops early, also in a resumed run whose patience had already run out."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        """Stop at once where no patience is left."""
+        """Stop at once if no patience is left."""
         super().on_train_begin(args, state, control, **more)  # type: ignore[no-untyped-call]
         if self.early_stopping_patience_counter >= self.early_stopping_patience:
             control.should_training_stop = True
@@ -95,6 +95,9 @@ class CallAfterSteps(TrainerCallback):
 
 def check_report_to(names: Sequence[str]) -> None:
     """Check that the Trainer knows the trackers that a recipe names, and that they are installed.
+
+    Args:
+        names: the trackers, as in `report_to` of the recipe.
 
     Raises:
         HornbookError: one is not.

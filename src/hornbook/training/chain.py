@@ -29,7 +29,7 @@ def distil_chain(
     Args:
         teacher: a model folder or hub name.
         textbooks: finished textbooks, or their token ids; one alone is `distil`.
-        out: the last student's folder; earlier students stand beside it with a number. Or a store.
+        out: the last student's folder; earlier students are put beside it, numbered. Or a store.
         student: the student's size and initial weights.
         config: settings of the first distillation.
         then: settings of the later ones where they differ; a budget replaces that of the first.

@@ -1,6 +1,6 @@
-"""Checkpoints that a killed run resumes from: which are intact, which are kept, how much disk they take.
+"""Checkpoints that a killed run resumes from: checking, deleting, and the disk space they take.
 
-A checkpoint counts once a list of its files' checksums is written after them.
+A checkpoint is valid once a list of its files' checksums has been written after them.
 """
 
 import json
@@ -32,16 +32,16 @@ def bytes_needed(model: nn.Module, *, scored: bool, snapshots: int = 0) -> int:
 
 
 def warn_of_space(folder: Path, needed: int) -> None:
-    """Warn where the disk of `folder` has fewer than `needed` bytes free, what the folder already takes included."""
+    """Warn if the disk of `folder` has fewer than `needed` bytes free, counting those that the folder takes."""
     if process()[0] == 0 and (room := disk.free(folder) + disk.size_of(folder)) < needed:
         logger.warning(
-            *("%s: %s are free; checkpoints take up to %s while it trains", folder),
+            *("%s: %s are free; checkpoints take up to %s during training", folder),
             *(disk.megabytes(room), disk.megabytes(needed)),
         )
 
 
 def mark_complete(checkpoint: Path) -> None:
-    """Write the list of checksums that makes a checkpoint count."""
+    """Write the list of checksums that makes a checkpoint valid."""
     write_json(checkpoint / _COMPLETE, _checksums(checkpoint))
 
 
@@ -51,7 +51,7 @@ def _checksums(checkpoint: Path) -> dict[str, str]:
 
 
 def _is_intact(checkpoint: Path, *, but: str | None = None) -> bool:
-    """Return whether a checkpoint is as it was written, ignoring one of its files."""
+    """Return whether a checkpoint is unchanged, ignoring one of its files."""
     try:
         listed: dict[str, str] = json.loads((checkpoint / _COMPLETE).read_text("utf-8"))
         found = _checksums(checkpoint)
@@ -62,15 +62,15 @@ def _is_intact(checkpoint: Path, *, but: str | None = None) -> bool:
 
 
 def _best_of(checkpoint: Path) -> Path | None:
-    """Return the checkpoint with the best score when this one was taken, None where nothing was scored."""
+    """Return the checkpoint with the best score when this one was taken, None if nothing was scored."""
     best = json.loads((checkpoint / TRAINER_STATE_NAME).read_text("utf-8")).get("best_global_step")
     return checkpoint.with_name(f"checkpoint-{best}") if best else None
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """Return the newest checkpoint that a run can resume from, None where there is none; delete the others.
+    """Return the newest checkpoint that a run can resume from, or None; delete the others.
 
-    It is intact, and so are the weights with the best score by then, which are kept.
+    It is intact, and so are the weights with the best score up to it, which are kept too.
     """
     if process()[0] == 0:
         _drop_others(folder)

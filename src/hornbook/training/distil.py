@@ -65,7 +65,7 @@ def distil(
         out: the artefact's folder: the student's encoder in Hugging Face format, `log.csv`, the manifest.
         student: the student's size and initial weights.
         config: objectives, budget, learning rate and so on.
-        seed: of the student's initial weights, the order of the units and dropout.
+        seed: the seed of the student's initial weights, the order of the units and dropout.
         family: where the teacher keeps its projections, for a family that is not in the table.
         start: a student distilled earlier to begin from, in place of `student.init`.
 
@@ -121,7 +121,7 @@ def distil(
 
 @dataclass(frozen=True)
 class _Models:
-    """What a distillation works with, loaded.
+    """The loaded models of a distillation.
 
     Attributes:
         teacher: frozen.
@@ -240,7 +240,7 @@ def _train(
             folder=context.resume,
             seed=seed,
             adam_epsilon=config.adam_epsilon,
-            # A student that has learned before begins low, and its loss rises with the learning rate before it falls.
+            # The loss of a student that has learned before starts low, and rises with the learning rate at first.
             must_fall=size.init == RANDOM,
             keep=snapshots,
         )
@@ -306,6 +306,13 @@ def undistilled_student(
 ) -> Artifact:
     """Make a student that was never distilled, as a baseline: its initial weights, the teacher's tokenizer.
 
+    Args:
+        teacher: an artefact, a folder or a hub name.
+        out: the artefact's folder, or a store.
+        student: its sizes and initial weights.
+        seed: the seed of its random weights.
+        family: the teacher's, if not in the table.
+
     Returns:
         the artefact, stage "student".
     """
@@ -333,6 +340,12 @@ def check_sizes(
     teacher: Model, student: StudentConfig, config: DistilConfig, family: FamilyConfig | None = None
 ) -> dict[str, Objective]:
     """Check, before anything expensive runs, that teacher, student and objectives fit together.
+
+    Args:
+        teacher: an artefact, a folder or a hub name.
+        student: its sizes and initial weights.
+        config: the objectives and the teacher's layer.
+        family: the teacher's, if not in the table.
 
     Returns:
         the objectives by name.

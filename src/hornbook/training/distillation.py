@@ -20,10 +20,13 @@ def create_objectives(pair: Pair, seed: int = 0) -> dict[str, Objective]:
 
     Args:
         pair: teacher, student and settings.
-        seed: of the random weights that objectives of their own begin with.
+        seed: the seed of the random weights that some objectives have.
+
+    Returns:
+        an objective for each name.
 
     Raises:
-        HornbookError: teacher and student do not fit an objective, or an option of one is not legal.
+        HornbookError: teacher and student do not fit an objective, or an option of one is invalid.
     """
     objectives: dict[str, Objective] = {}
     with torch.random.fork_rng(devices=[]):
@@ -63,16 +66,27 @@ def needs_head(objectives: Mapping[str, Objective]) -> bool:
 
 
 class Learner(Tapped):
-    """What is trained: a tapped student, and the parameters of the objectives."""
+    """The module that is trained: a tapped student, and the parameters of the objectives.
+
+    Args:
+        student: the student, with a head if an objective taps the logits.
+        objectives: the objectives by name; their taps are set on the student.
+    """
 
     def __init__(self, student: Any, objectives: Mapping[str, Objective]) -> None:
-        """Tap the student as the objectives need."""
         super().__init__(student, all_taps(objectives)[1])
         self.objectives = nn.ModuleList(objectives.values())
 
 
 class Distillation:
-    """The loss of a tapped student on a batch, against a tapped teacher."""
+    """The loss of a tapped student on a batch, against a tapped teacher.
+
+    Args:
+        teacher: a frozen model, with the taps of `all_taps`.
+        objectives: the objectives by name.
+        weights: their weights by name.
+        bfloat16: whether the teacher runs in bfloat16.
+    """
 
     def __init__(
         self,
@@ -81,20 +95,13 @@ class Distillation:
         weights: Mapping[str, float],
         bfloat16: bool = False,
     ) -> None:
-        """Follow a teacher.
-
-        Args:
-            teacher: frozen, with the taps of `all_taps`.
-            objectives: by name.
-            weights: of the objectives.
-            bfloat16: whether the teacher runs in bfloat16.
-        """
         self.teacher, self.objectives, self.weights, self.bfloat16 = teacher, objectives, weights, bfloat16
 
     def __call__(self, student: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted losses by name, each averaged over the sequences of the batch.
 
-        Each has the name that its objective gives it; of two with one name the second gets its objective's in front.
+        Names come from the objectives; if two losses have the same name, the second gets its objective's name as
+        prefix.
         """
         device = batch["input_ids"].device
         if next(self.teacher.parameters()).device != device:

@@ -60,12 +60,12 @@ def finetune(
         task: a prepared task.
         out: the artefact's folder: a model in Hugging Face format, `log.csv` and the manifest.
         config: learning rate, passes and so on.
-        seed: of the new head, the order of the data and dropout.
+        seed: the seed of the new head, the order of the data and dropout.
         family: the names of the model's dropout settings, for a family that is not in the table.
 
     Returns:
         the artefact, stage "model". Its info: `best_dev`, at `best_step`; `share_cut`, the share of train texts that
-        were cut; with a grid `grid`, the scores of all combinations, and `chosen`.
+        were truncated; with a grid `grid`, the scores of all combinations, and `chosen`.
 
     Raises:
         HornbookError: the model cannot be loaded or the task has no dev split.
@@ -91,9 +91,9 @@ def adapt(
         student: a distilled student, or any model folder or hub name.
         task: a prepared task.
         out: the artefact's folder.
-        config: settings; `labels` says what the student is fitted to.
+        config: settings; `labels` selects what the student is fitted to.
         outputs: a teacher's outputs on the task's texts (see `teacher_outputs`), unless `labels` is gold.
-        seed: of the new head, the order of the data and dropout.
+        seed: the seed of the new head, the order of the data and dropout.
         family: as for `finetune`.
 
     Returns:
@@ -174,7 +174,7 @@ def _build_grid(
         chosen = {name: getattr(cell, name) for name in config.grid}
         try:
             fitted = _fit(model, task, context.resume / f"{CELL}{i}", cell, outputs, seed, family)
-        except TrainingError as error:  # others may do better
+        except TrainingError as error:  # other combinations may succeed
             rows.append({**chosen, "dev": None, "failed": str(error)})
         else:
             rows.append({**chosen, "dev": fitted.info["best_dev"]})
@@ -245,7 +245,7 @@ def _build(
 
 
 def _record(context: StageContext, log: list[dict[str, float]], dataset: StepDataset, task: Task) -> None:
-    """Record what was read and how it scored."""
+    """Record the counts of steps and tokens, and the best score."""
     plan, steps = dataset.plan, int(log[-1]["step"])
     tokens = sum(dataset.tokens(step) for step in range(steps)) if steps < plan.count else plan.tokens
     context.counts = {"steps": steps, "tokens": tokens}
@@ -260,7 +260,7 @@ def _record(context: StageContext, log: list[dict[str, float]], dataset: StepDat
 
 
 def _scale(task: Task, config: FinetuneConfig, taught: Outputs | None, *, centred: bool) -> Scale:
-    """Return the scale on which scores are learned: of gold scores, or of a teacher's where only these count."""
+    """Return the scale on which scores are learned: of gold scores, or of a teacher's if only these are learned."""
     if taught is not None and isinstance(config, AdaptConfig) and config.labels == TEACHER:
         return scale_of(taught.train, f"{task.name}: the teacher's outputs on train", centred=centred)
     return scale_of(task.gold("train"), f"{task.name}: train", centred=centred)
@@ -277,11 +277,14 @@ def training_data(
     """Return the training data of a classifier: token ids, and the columns of `task_loss`.
 
     Args:
-        task: gives the train split and its gold labels.
+        task: the task, for the train split and its gold labels.
         tokenizer: the classifier's.
         config: lengths, class weights, and the weights of gold labels and teacher's outputs.
-        outputs: a teacher's; units of a textbook among them come after the train split, without gold labels.
-        scale: for a regression: standardises all scores, the teacher's too.
+        outputs: a teacher's outputs; its units of a textbook follow the train split, without gold labels.
+        scale: for a regression, the scale that standardises all scores, the teacher's too.
+
+    Returns:
+        the sequences; and arrays by name, one row for each sequence: labels or outputs, and their weights.
     """
     train, gold = task.split("train"), task.gold("train")
     texts = train["text"].to_pylist()
@@ -300,7 +303,7 @@ def training_data(
     taught = np.concatenate([outputs.train, outputs.units]) if outputs.texts else outputs.train
     columns: dict[str, NDArray[Any]] = {
         TEACHER: taught if scale is None else scale.standardised(taught),
-        # where there is no gold label, the teacher's outputs are all there is
+        # rows without a gold label learn from the teacher's outputs alone
         _TEACHER_WEIGHT: np.repeat([1 - share, 1.0], [len(gold), len(without)]).astype(np.float32),
     }
     if share:
@@ -316,6 +319,13 @@ def task_loss(kind: Kind, temperature: float = 1.0) -> Loss:
 
     The batch's columns, one pair or both: "gold" and "gold_weight", labels and their weights; "teacher" and
     "teacher_weight", another classifier's outputs and a weight for each row.
+
+    Args:
+        kind: the kind of the task.
+        temperature: the temperature of `soft_loss`.
+
+    Returns:
+        a function of model and batch; its losses are named "gold" and "teacher".
     """
 
     def loss(model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:

@@ -66,10 +66,10 @@ def teacher_outputs(
         task: a prepared task.
         out: the artefact's folder.
         textbook: a finished textbook, where `units` is not 0.
-        units: how many of its units to label; all of a smaller textbook.
+        units: the number of its units to label; a smaller textbook is labelled whole.
         max_length: truncate texts to this many tokens.
         label_names: maps the teacher's label names to the task's, where they differ.
-        seed: of the sample of units.
+        seed: the seed of the sample of units.
 
     Returns:
         the artefact, stage "outputs".
@@ -100,6 +100,12 @@ def teacher_outputs(
 def open_outputs(artifact: Artifact) -> Outputs:
     """Return a teacher's outputs.
 
+    Args:
+        artifact: made by `teacher_outputs`.
+
+    Returns:
+        the outputs, read into memory.
+
     Raises:
         HornbookError: a file is missing or changed.
     """
@@ -123,7 +129,7 @@ def _build(
     columns = label_order(model.config.id2label, task.labels, label_names, path)
     train = task.split("train").select(["text", "text_pair"])
     drawn = _drawn(textbook, units, task.pair, seed) if textbook is not None and units else train.slice(0, 0)
-    with progress("ask the teacher", len(train) + len(drawn), "texts") as counter:
+    with progress("label texts with the teacher", len(train) + len(drawn), "texts") as counter:
         for name, table in ((_TRAIN, train), (_UNITS, drawn)):
             found = [np.zeros((0, len(columns)))]
             for start in range(0, len(table), _ROWS):

@@ -20,7 +20,7 @@ CELL = "cell-"
 
 
 def process() -> tuple[int, int]:
-    """Return the number of this process, from 0, and how many there are; (0, 1) outside torchrun."""
+    """Return this process's number, from 0, and the number of processes; (0, 1) outside torchrun."""
     if not torch.distributed.is_torchelastic_launched():
         return 0, 1
     state = _joined()
@@ -60,6 +60,14 @@ def make_together(out: Destination, *, build: Callable[[StageContext], None], **
 
     The first process locks, writes and publishes. The others compute with it from the same checkpoints, write to
     temporary folders of their own, and then find the artefact finished. All processes must share a file system.
+
+    Args:
+        out: the artefact's folder, or a store.
+        build: computes the artefact into the folder of its context.
+        identity: stage, version, config, inputs and seed; see `store.make`.
+
+    Returns:
+        the artefact.
     """
     index, count = process()
 

@@ -1,4 +1,4 @@
-"""Which sequences make an optimiser step, and its micro-batches: a function of lengths, settings, seed and step."""
+"""The sequences and micro-batches of each optimiser step: a function of lengths, settings, seed and step."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -11,8 +11,8 @@ from torch.utils.data import Dataset
 
 from hornbook.models.encode import Batch, Encoded
 
-# Sequences are sorted by length within windows of this many steps: long enough that little is padded,
-# short enough that steps of all lengths follow each other in random order.
+# Sequences are sorted by length within windows of this many steps: long enough for little padding, short enough to
+# mix steps of all lengths in random order.
 WINDOW_STEPS = 256
 
 
@@ -24,8 +24,11 @@ def epoch_steps(lengths: NDArray[np.int64], batch: int, seed: int, epoch: int) -
     Args:
         lengths: tokens of each sequence, shape (sequences,).
         batch: sequences in a step; the last step may have fewer.
-        seed: of the order.
-        epoch: which pass, from 0.
+        seed: the seed of the order.
+        epoch: the number of the pass, from 0.
+
+    Returns:
+        an int64 array for each step, shape (sequences in the step,).
     """
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(len(lengths))
@@ -39,7 +42,15 @@ def epoch_steps(lengths: NDArray[np.int64], batch: int, seed: int, epoch: int) -
 
 
 class StepPlan:
-    """The steps of a whole training.
+    """The steps of a whole training, up to a budget in passes, steps or tokens.
+
+    Args:
+        lengths: tokens of each sequence, shape (sequences,).
+        batch: sequences in a step.
+        seed: the seed of the order.
+        epochs: passes over the data; takes precedence over `steps`.
+        tokens: stop after the step that reaches this many tokens, padding not counted.
+        steps: the number of steps; takes precedence over `tokens`.
 
     Attributes:
         count: the number of steps.
@@ -57,7 +68,6 @@ class StepPlan:
         tokens: int | None = None,
         steps: int | None = None,
     ) -> None:
-        """Plan the steps up to the first budget given: `epochs`, `steps` or `tokens` (the step that reaches it)."""
         self.per_epoch = -(-len(lengths) // batch)
         self._epoch = lru_cache(maxsize=2)(lambda epoch: epoch_steps(lengths, batch, seed, epoch))
         if epochs is not None:
@@ -77,7 +87,7 @@ class MicroBatch(NamedTuple):
     """The part of a step that one forward and backward pass computes.
 
     Attributes:
-        weight: its share of the step's sequences (times the number of processes, whose gradients are averaged).
+        weight: its fraction of the step's sequences (times the number of processes, whose gradients are averaged).
         batch: its tensors, padded to its own longest sequence.
     """
 
@@ -106,7 +116,16 @@ def micro_batches(indices: NDArray[np.int64], lengths: NDArray[np.int64], max_to
 
 
 class StepDataset(Dataset[list[MicroBatch]]):
-    """One item is one optimiser step, cut into micro-batches."""
+    """A dataset with one item per optimiser step, cut into micro-batches.
+
+    Args:
+        encoded: the sequences.
+        plan: the sequences of each step.
+        columns: further tensors of a batch, by name; arrays with one row for each sequence.
+        max_tokens: the most tokens in a micro-batch, padding counted.
+        process: the number of this process, from 0; it takes every `processes`-th sequence of a step.
+        processes: the number of processes.
+    """
 
     def __init__(
         self,
@@ -118,16 +137,6 @@ class StepDataset(Dataset[list[MicroBatch]]):
         process: int = 0,
         processes: int = 1,
     ) -> None:
-        """Cut steps from `encoded` by `plan`.
-
-        Args:
-            encoded: the sequences.
-            plan: which of them make up each step.
-            columns: further tensors of a batch, by name; arrays with one row for each sequence.
-            max_tokens: the most tokens in a micro-batch, padding counted.
-            process: the number of this process, from 0; each takes every `processes`-th sequence of a step.
-            processes: the number of processes.
-        """
         self.encoded, self.plan, self.columns = encoded, plan, columns or {}
         self.max_tokens, self.process, self.processes = max_tokens, process, processes
 
@@ -141,7 +150,7 @@ class StepDataset(Dataset[list[MicroBatch]]):
         whole = self.plan.indices(step)
         ordered = whole[np.argsort(-lengths[whole], kind="stable")]
         share = ordered[self.process :: self.processes]
-        if not len(share):  # fewer sequences than processes: take part, and count for nothing
+        if not len(share):  # fewer sequences than processes: take part with weight 0
             return [MicroBatch(0.0, self._batch(ordered[:1]))]
         return [
             MicroBatch(self.processes * len(part) / len(whole), self._batch(part))

@@ -76,7 +76,14 @@ def encode_textbook(
 
 
 def open_tokens(tokens: Artifact, pad: int) -> Encoded:
-    """Return the token ids of a textbook, memory-mapped, with `pad` for padding.
+    """Return the token ids of a textbook, memory-mapped.
+
+    Args:
+        tokens: made by `encode_textbook`.
+        pad: the id to pad batches with.
+
+    Returns:
+        the sequences.
 
     Raises:
         HornbookError: the file is missing or changed.
@@ -90,8 +97,11 @@ def packed(texts: Iterable[Texts], tokenizer: Any, max_length: int, pack: Pack) 
     Args:
         texts: batches of units, without second texts if they are to be joined.
         tokenizer: a fast tokenizer.
-        max_length: tokens of a sequence, special tokens included.
+        max_length: maximum tokens per sequence, special tokens included.
         pack: how to join them.
+
+    Yields:
+        batches of (texts, second texts or None), one text or pair for each sequence.
     """
     if pack == "none":
         yield from texts
@@ -155,9 +165,9 @@ def _texts(book: Textbook, pack: Pack, counter: Counter) -> Iterator[Texts]:
 
 
 def max_tokens_read(model: Model, max_length: int) -> int:
-    """Return the most tokens of a sequence that the model takes, at most `max_length`.
+    """Return the maximum number of tokens per sequence that the model takes, at most `max_length`.
 
-    A model that is not made yet counts as taking `max_length`.
+    A model that is not made yet is assumed to take `max_length`.
     """
     if isinstance(model, Artifact) and model.planned:
         return max_length

@@ -40,7 +40,7 @@ Loss = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
 
 
 def use_bfloat16(precision: str) -> bool:
-    """Return whether to compute in bfloat16: as requested, or with "auto" where the hardware multiplies it faster.
+    """Return whether to compute in bfloat16: as requested, or with "auto" if the hardware multiplies it faster.
 
     Processors without AMX have instructions for it, but are slower with them than in float32 (docs/log.md).
     """
@@ -117,12 +117,12 @@ class _StepTrainer(Trainer):
         super()._save_checkpoint(*arguments)
 
     def floating_point_ops(self, inputs: Any) -> int:
-        return 0  # counts for one batch, and we have several
+        return 0  # the Trainer's count is for one batch, and a step has several
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         assert self._score is not None
         step, metrics = self._scored
-        if step != self.state.global_step:  # the Trainer asks twice at the end
+        if step != self.state.global_step:  # the Trainer evaluates twice at the end
             metrics = {"eval_score": agreed(self._score())}  # or one might stop early and the others wait
             self._scored = (self.state.global_step, metrics)
             self.log(metrics)
@@ -164,17 +164,17 @@ def train(
     With `scoring` the weights with the best score are kept, else the last ones.
 
     Args:
-        model: what is trained.
+        model: the module to train.
         dataset: the micro-batches of each step.
         loss: the losses of a model on a batch by name, each averaged over its sequences.
         config: learning rate, warm-up and so on.
-        description: the text of the progress line.
-        folder: where checkpoints are while it trains.
-        seed: of dropout.
+        description: the title of the progress line.
+        folder: the folder of checkpoints during the training.
+        seed: the seed of dropout.
         scoring: how it is scored on dev.
         adam_epsilon: AdamW's epsilon.
         must_fall: stop a long run whose loss has not fallen some time after its warm-up.
-        keep: functions to call after some of the steps, by their numbers from 1; in the first process only.
+        keep: functions to call after some steps, by step number from 1; in the first process only.
 
     Returns:
         the log: rows with "step" and "loss" (with several of them also "loss_NAME"), "learning_rate", "grad_norm",
@@ -250,7 +250,7 @@ def _arguments(
         disable_tqdm=True,
         report_to=[name for name in config.report_to if name != TENSORBOARD] or "none",
         remove_unused_columns=False,
-        ddp_find_unused_parameters=not isinstance(model, Tapped),  # in a tapped model, what no tap reaches is frozen
+        ddp_find_unused_parameters=not isinstance(model, Tapped),  # in Tapped, parameters no tap reaches are frozen
         **saving,
     )
     # A step comes whole out of the dataset: several GPUs take part through torchrun, not through DataParallel.

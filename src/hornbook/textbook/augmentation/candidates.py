@@ -122,6 +122,12 @@ class Candidates:
 def open_candidates(artifact: Artifact) -> Candidates:
     """Open finished candidates.
 
+    Args:
+        artifact: made by `propose`.
+
+    Returns:
+        The candidates; the batches are memory-mapped.
+
     Raises:
         HornbookError: a file is missing or changed.
     """
@@ -144,7 +150,7 @@ def predict_tokens(
     count: int,
     advance: Callable[[float], None] = lambda _: None,
 ) -> list[NDArray[np.int32]]:
-    """Return the most likely tokens for each masked word, one array per text, [masked words, count], best first.
+    """Return the most likely tokens for each masked word, best first.
 
     Inputs are batched by length, across texts.
 
@@ -155,6 +161,9 @@ def predict_tokens(
         pad: the id of the padding token.
         count: tokens per word.
         advance: called with the fraction done.
+
+    Returns:
+        An array of token ids for each text, int32, [masked words, count].
     """
     from hornbook.models.encode import Encoded
 

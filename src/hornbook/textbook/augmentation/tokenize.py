@@ -37,7 +37,7 @@ class TokenizedText:
 
 
 def is_replaceable(word: str) -> bool:
-    """Return whether a word may be replaced: it has only letters a to z and is no stop word, ignoring case."""
+    """Return whether a word may be replaced: it has only letters a to z and is not a stop word, ignoring case."""
     lower = word.lower()
     return _LETTERS.fullmatch(lower) is not None and lower not in STOP_WORDS
 
@@ -48,16 +48,14 @@ class MaskedLMTokenizer:
     Words are split as by BERT's basic tokenizer, lower-cased and without accents if the model's own tokenizer does
     that. Each word is then tokenized by itself with a space before it. For BERT's tokenizers that equals tokenizing
     the text; others (byte-level BPE, SentencePiece) see every word and punctuation mark after a space.
+
+    Args:
+        tokenizer: a fast tokenizer with a mask token.
+        max_length: maximum tokens per text.
+        positions: maximum tokens per input, special tokens included.
     """
 
     def __init__(self, tokenizer: Any, max_length: int, positions: int) -> None:
-        """Wrap a tokenizer.
-
-        Args:
-            tokenizer: a fast tokenizer with a mask token.
-            max_length: maximum tokens per text.
-            positions: maximum tokens per input, special tokens included.
-        """
         from tokenizers.normalizers import BertNormalizer
         from tokenizers.pre_tokenizers import BertPreTokenizer
 
@@ -136,6 +134,9 @@ def check_mask(tokenizer: Any, where: str) -> int:
     Args:
         tokenizer: the tokenizer; the model has an embedding for each of its ids (see `load_tokenizer`).
         where: the model, for messages.
+
+    Returns:
+        The token id, which replaces a word to predict.
 
     Raises:
         HornbookError: there is no mask token.

@@ -46,6 +46,9 @@ class Vectors:
         Args:
             words: words that have a vector.
             count: neighbours per word; fewer if there are not as many.
+
+        Returns:
+            For each word up to `count` words.
         """
         import torch
 
@@ -72,12 +75,15 @@ def read_vectors(path: Path | str, max_rows: int) -> Vectors:
     """Read the first vectors of a text file in GloVe or word2vec format: a word and its numbers on each line.
 
     The file may be compressed (.gz, .zst). A first line of two integers is word2vec's header. A word may contain
-    spaces, as some of GloVe's do; the last row of a word counts. Zero vectors and rows that are no words (`<unk>`)
-    are dropped.
+    spaces, as some of GloVe's do; the last row of a word counts. Zero vectors and the rows `<unk>` and `</s>` are
+    dropped.
 
     Args:
         path: the file.
         max_rows: vectors to read.
+
+    Returns:
+        The vectors, scaled to length 1, in the order of the file.
 
     Raises:
         HornbookError: the file cannot be read or has no vectors, or lines of it are broken: of another width than the

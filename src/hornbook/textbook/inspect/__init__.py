@@ -1,1 +1,1 @@
-"""What textbooks hold: statistics, diversity, vocabulary, what anchors retrieve."""
+"""Reports on the contents of textbooks: statistics, diversity, vocabulary, units retrieved by anchors."""

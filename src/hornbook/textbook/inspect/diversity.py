@@ -43,6 +43,9 @@ def distinct(words: Words, unigrams: int, largest: int = 2, samples: int = SAMPL
         largest: the largest n, at most 3.
         samples: the number of samples.
         seed: the random seed.
+
+    Returns:
+        One result for each n from 1.
     """
     if unigrams >= words.words:
         samples = 1
@@ -61,7 +64,7 @@ def distinct(words: Words, unigrams: int, largest: int = 2, samples: int = SAMPL
 
 
 def overlap(all_words: Sequence[Words], vocabulary: Vocabulary, top: int = TOP_WORDS) -> NDArray[np.float64]:
-    """Return the percentage of the most frequent words that each two texts share, [texts, texts].
+    """Return the percentage of the most frequent words that each two texts share.
 
     As Gururangan et al. 2020, without stop words. A text with fewer words is compared with as many of the other's.
 
@@ -69,6 +72,9 @@ def overlap(all_words: Sequence[Words], vocabulary: Vocabulary, top: int = TOP_W
         all_words: the words of each text, numbered by one vocabulary.
         vocabulary: the vocabulary.
         top: the number of most frequent words.
+
+    Returns:
+        Percentages from 0 to 100, float64, [texts, texts]; symmetric.
     """
     stop = vocabulary.numbers(STOP_WORDS)
     hashes = vocabulary.hashes()

@@ -86,12 +86,15 @@ def statistics(books: Books | Mapping[str, Artifact], task: Artifact | None = No
 
 
 def measured(books: Mapping[str, Artifact], task: Artifact, out: Destination) -> Artifact:
-    """Make the statistics of textbooks, as an artefact for `read_statistics`.
+    """Compute the statistics of textbooks, as an artefact for `read_statistics`.
 
     Args:
         books: finished textbooks by name; planned ones with a dry store.
-        task: the task they are about.
+        task: the task that they are about.
         out: the artefact's folder, or a store.
+
+    Returns:
+        The artefact, stage "statistics".
     """
 
     def build(context: StageContext) -> None:

@@ -1,4 +1,4 @@
-"""A view into a textbook: what anchors retrieve and which of these units it contains, or a sample of its units."""
+"""A view into a textbook: the units that anchors retrieve and which of them it contains, or a sample of its units."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -109,6 +109,9 @@ def view(
         corpus: the corpus, if it was moved since the textbook was built.
         task: the prepared task, if it was moved.
 
+    Returns:
+        The anchors or units to show.
+
     Raises:
         HornbookError: both an anchor and a number are given, the anchor has no keyword, the kind has no anchors, or
             the corpus or the task is not found.
@@ -133,13 +136,16 @@ def view(
 
 
 def hits_of(textbook: Textbook, corpus: Corpus, anchors: Sequence[str], units: int) -> tuple[Anchor, ...]:
-    """Return what anchors retrieve with the settings of a contextualized textbook.
+    """Return the units that anchors retrieve with the settings of a contextualized textbook.
 
     Args:
         textbook: a textbook built from this corpus.
         corpus: the corpus.
         anchors: any texts.
         units: the maximum number of units to return per anchor.
+
+    Returns:
+        One for each anchor; without hits if it has no keyword.
     """
     config = ContextualizedConfig.model_validate(textbook.artifact.manifest["config"])
     queries = keywords_of_all(anchors, config.keywords, config.phrases)

@@ -75,6 +75,9 @@ def read_words(
         vocabulary: the vocabulary; new words are added.
         file: the file for the numbers; memory holds those of one batch.
         counter: the progress counter, in units.
+
+    Returns:
+        The words as numbers; the ids are mapped from `file`.
     """
     starts, counts = [np.zeros(1, np.int64)], np.zeros(0, np.int64)
     with file.open("wb") as out:

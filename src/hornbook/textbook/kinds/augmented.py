@@ -33,6 +33,14 @@ def build(config: AugmentedConfig, materials: Materials, context: StageContext) 
     Counts: cases (rows of train), variants (further units), and over the distinct texts cut, words_replaceable,
     words_masked (predicted by the model) and words_by_vectors.
 
+    Args:
+        config: the settings.
+        materials: the task, and its `candidates`.
+        context: the stage; gets the counts.
+
+    Yields:
+        Tables of `store.SCHEMA`.
+
     Raises:
         HornbookError: the vectors cannot be read.
     """
@@ -83,6 +91,9 @@ def variants(
         slots: the replaceable words.
         config: the number of variants, the probability and the mode.
         random: the random generator.
+
+    Returns:
+        The text itself, then its variants, at most `config.variants`.
     """
     seen = {text, " ".join(words)} if config.mode == "clean" else {text}
     texts = [text]

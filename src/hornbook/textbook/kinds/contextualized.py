@@ -20,12 +20,20 @@ PAGE_UNITS = 100_000
 def build(config: ContextualizedConfig, materials: Materials, context: StageContext) -> Iterator[pa.Table]:
     """Retrieve, merge, and yield the units by ascending id, each text once.
 
-    `proportion` is ignored here: `top` takes it of the finished whole.
+    `proportion` is ignored here: `top` applies it to the finished whole.
 
     Counts: those of `retrieve_for_anchors`, and `duplicates`: distinct units dropped because of their text.
 
-    Only the first of units with the same text is kept, and nothing of the others has to be merged into it: they have
-    the same score for every query, so a query that retrieved another one retrieved the first too, at a better rank.
+    Only the first of units with the same text is kept. Nothing of the others has to be merged into it: they have the
+    same score for every query, so a query that retrieved another one retrieved the first too, at a better rank.
+
+    Args:
+        config: the settings.
+        materials: the corpus and the task.
+        context: the stage; gets the counts.
+
+    Yields:
+        Tables of `store.SCHEMA`.
 
     Raises:
         HornbookError: see `retrieve_for_anchors`.

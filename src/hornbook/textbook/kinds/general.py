@@ -17,6 +17,14 @@ def build(config: GeneralConfig, materials: Materials, context: StageContext) ->
 
     Counts: `tokens` or `bytes` if the size is set in these.
 
+    Args:
+        config: the settings.
+        materials: the corpus, and a textbook to match in size.
+        context: the stage; gets the counts.
+
+    Yields:
+        Tables of `store.SCHEMA`.
+
     Raises:
         HornbookError: the corpus lacks one of the sources, or has too few units.
     """
@@ -37,6 +45,9 @@ def draw(sizes: NDArray[np.int64], target: int, seed: int) -> NDArray[np.int64]:
         sizes: the size of each row, [rows].
         target: the total size to reach, at most the sum of `sizes`.
         seed: the random seed.
+
+    Returns:
+        Row numbers, int64, [drawn rows].
     """
     return take_until(np.random.default_rng(seed).permutation(len(sizes)), sizes, target)
 

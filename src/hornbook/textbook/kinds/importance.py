@@ -54,6 +54,14 @@ def build(config: ImportanceConfig, materials: Materials, context: StageContext)
     Counts: `task_texts`; `tokens` or `bytes` if the size is set in these. Info: `kl_reduction`, in nats: the KL
     divergence of the corpus's distribution over buckets from the task's, minus that of the sample (Xie et al. 2023).
 
+    Args:
+        config: the settings.
+        materials: the corpus, the task, and a textbook to match in size.
+        context: the stage; gets the counts.
+
+    Yields:
+        Tables of `store.SCHEMA`.
+
     Raises:
         HornbookError: the task's texts have no word, the corpus lacks one of the sources, or it has too few units.
     """
@@ -118,6 +126,9 @@ def draw(weights: NDArray[np.float64], sizes: NDArray[np.int64], target: int, se
         sizes: the size of each row, [rows].
         target: the total size to reach, at most the sum of `sizes`.
         seed: the random seed of the noise.
+
+    Returns:
+        Row numbers, int64, [drawn rows].
     """
     perturbed = weights + np.random.default_rng(seed).gumbel(size=len(weights))
     return take_until(np.argsort(-perturbed, kind="stable"), sizes, target)

@@ -1,7 +1,7 @@
 """Pairs of units that the same anchor retrieves: a contextualized textbook for sentence-pair tasks.
 
-The paper retrieves single sentences for these tasks too. A student of those never sees two texts at once; one of
-random pairs learns that the two texts are unrelated (docs/results/laptop-table2.md).
+The paper retrieves single sentences for these tasks too. A student distilled on those never sees two texts
+at once; one distilled on random pairs learns that the two texts are unrelated (docs/results/laptop-table2.md).
 """
 
 import logging
@@ -66,6 +66,14 @@ def build(config: RelatedConfig, materials: Materials, context: StageContext) ->
 
     Counts: those of `retrieve_for_anchors`, and `duplicates`: distinct pairs dropped because of their texts, or
     because both texts are equal. Info: `share`: the fraction of the corpus that is in a pair.
+
+    Args:
+        config: the settings.
+        materials: the corpus and the task.
+        context: the stage; gets the counts.
+
+    Yields:
+        Tables of `store.SCHEMA`.
 
     Raises:
         HornbookError: see `retrieve_for_anchors`.

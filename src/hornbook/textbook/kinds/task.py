@@ -11,7 +11,16 @@ from hornbook.textbook.store import table_of_task
 
 
 def build(config: TaskTextConfig, materials: Materials, context: StageContext) -> Iterator[pa.Table]:
-    """Yield the rows of train in their order, duplicates included."""
+    """Yield the rows of train in their order, duplicates included.
+
+    Args:
+        config: no settings.
+        materials: the task.
+        context: the stage, not used.
+
+    Yields:
+        One table of `store.SCHEMA`.
+    """
     yield table_of_task(materials.task, materials.task.split("train"))
 
 

@@ -29,8 +29,16 @@ _PAGE = SCHEMA.append(pa.field("position", pa.int64()))
 def build(config: UnionConfig, materials: Materials, context: StageContext) -> Iterator[pa.Table]:
     """Yield the units of all textbooks in a random order.
 
-    Of units with the same texts only the first is kept, in the order of the textbooks. Counts: `duplicates`: the
-    others.
+    Only the first of units with the same texts is kept, in the order of the textbooks. Counts: `duplicates`: the
+    units dropped.
+
+    Args:
+        config: the settings.
+        materials: the textbooks.
+        context: the stage; gets the counts.
+
+    Yields:
+        Tables of `store.SCHEMA`.
     """
     books = materials.books
     kept = _first_of_equals(np.concatenate([_hashes(batch) for book in books for batch in book.batches(_TEXTS)]))

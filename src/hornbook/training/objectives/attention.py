@@ -18,13 +18,16 @@ ATTENTION, VALUE_RELATION = "attention", "value_relation"
 class Attention(Objective):
     """Attention distributions and value relation of the last layer (Wang et al. 2020, sections 3.1 and 3.2).
 
-    Teacher and student must have as many attention heads; the widths of the heads may differ. The attention is
-    softmax(q k' / sqrt(width of a head)), which must be what the models compute: families that rotate queries and
-    keys, add a bias for relative positions or attend locally are refused, found by `check_attention`.
+    Teacher and student must have the same number of attention heads; the widths of the heads may differ. The
+    attention must be softmax(q k' / sqrt(width of a head)): `check_attention` refuses families that rotate queries
+    and keys, add a bias for relative positions or attend locally.
+
+    Args:
+        heads: attention heads, the same number in both models.
+        pair: teacher and student; needed for `taps` only.
     """
 
     def __init__(self, heads: int, pair: Pair | None = None) -> None:
-        """Compare attentions of `heads` heads; `pair` is needed for `taps` only."""
         super().__init__()
         self.heads, self.pair = heads, pair
 
@@ -32,9 +35,16 @@ class Attention(Objective):
     def create(cls, pair: Pair, options: Any) -> Self:
         """Return the objective on `distil.teacher_layer`, by default the teacher's last, and the student's last.
 
+        Args:
+            pair: the configurations of teacher and student, and the settings.
+            options: none.
+
+        Returns:
+            the objective.
+
         Raises:
-            HornbookError: the numbers of heads differ, or the attention of the family is not that of queries and keys
-                alone (see `check_attention`).
+            HornbookError: the numbers of heads differ, or the family's attention depends on more than queries and
+                keys (see `check_attention`).
         """
         own, its = pair.student_sizes, pair.teacher_sizes
         if own.heads != its.heads:

@@ -1,4 +1,4 @@
-"""What an objective is: the tensors it takes from teacher and student, and a loss between them."""
+"""The interface of objectives: the tensors they take from teacher and student, and a loss between them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Pair:
         teacher: the teacher's Hugging Face configuration.
         student: the student's.
         config: the settings of the distillation.
-        family: the family of both, if not as in the table.
+        family: the family of both, if not in the table.
     """
 
     teacher: Any
@@ -45,7 +45,7 @@ class Pair:
 
 
 class Objective(nn.Module):
-    """A loss between what is tapped from the teacher and from the student.
+    """A loss between tensors tapped from the teacher and from the student.
 
     Its parameters, if it has any, are trained with the student, and are not part of the finished student.
 
@@ -66,6 +66,9 @@ class Objective(nn.Module):
             pair: teacher and student.
             options: an `Options` of this class.
 
+        Returns:
+            the objective.
+
         Raises:
             HornbookError: they do not fit together.
         """
@@ -81,9 +84,12 @@ class Objective(nn.Module):
         """Return its losses by name, each a float32 scalar averaged over the sequences.
 
         Args:
-            teacher: the tapped tensors of the teacher.
-            student: the tapped tensors of the student.
+            teacher: the tapped tensors of the teacher, by the names of `taps`.
+            student: the tapped tensors of the student, by the names of `taps`.
             mask: 1 for tokens, 0 for padding, shape (sequences, length).
+
+        Returns:
+            at least one loss; the distillation multiplies them by the objective's weight.
         """
         raise NotImplementedError
 

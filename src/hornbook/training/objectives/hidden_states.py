@@ -15,8 +15,8 @@ HIDDEN_STATES = "hidden_states"
 def mapped_layers(student: int, teacher: int) -> list[int]:
     """Return the teacher's layer for the student's embeddings and each of its layers; 0 is the embeddings.
 
-    TinyBERT's uniform mapping (section 4.1): student layer m follows teacher layer m x teacher / student. Where that
-    is no whole number, the nearest one, the higher of two equally near.
+    TinyBERT's uniform mapping (section 4.1): student layer m follows teacher layer m x teacher / student. It is
+    rounded to the nearest layer, halves up.
 
     Args:
         student: the number of the student's layers.
@@ -31,21 +31,19 @@ def mapped_layers(student: int, teacher: int) -> list[int]:
 class HiddenStates(Objective):
     """Mean squared error of the embeddings' output and of each layer's (Jiao et al. 2020, equations 8 and 9).
 
-    Where the widths differ, learned linear maps without a bias bring the student's states to the teacher's width: one
-    for the embeddings, one for all layers. Of equal widths the states are compared as they are.
+    If the widths differ, learned linear maps without a bias project the student's states to the teacher's width: one
+    for the embeddings, one for all layers. States of equal width are compared directly.
 
-    Differences to TinyBERT: padding does not count, each sequence counts the same, and attention matrices are not
+    Differences from TinyBERT: padding does not count, each sequence counts the same, and attention matrices are not
     compared (see the objective `attention`).
+
+    Args:
+        layers: the teacher's layer for each of the student's; see `mapped_layers`.
+        student_hidden: the student's width.
+        teacher_hidden: the teacher's width.
     """
 
     def __init__(self, layers: list[int], student_hidden: int, teacher_hidden: int) -> None:
-        """Compare layers.
-
-        Args:
-            layers: the teacher's layer for each of the student's; see `mapped_layers`.
-            student_hidden: the student's width.
-            teacher_hidden: the teacher's width.
-        """
         super().__init__()
         self.layers = layers
         same = student_hidden == teacher_hidden

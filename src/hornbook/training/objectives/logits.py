@@ -13,10 +13,16 @@ from hornbook.training.objectives.base import Objective, Pair
 
 
 class Logits(Objective):
-    """A classifier's outputs; see `soft_loss`. The teacher must be a classifier, and the student becomes one."""
+    """Divergence of a classifier's outputs; see `soft_loss`.
+
+    The teacher must be a classifier, and the student becomes one.
+
+    Args:
+        temperature: divides both models' logits.
+        kind: the kind of the teacher's task.
+    """
 
     def __init__(self, temperature: float, kind: Kind = "classification") -> None:
-        """Divide both models' logits by `temperature`; `kind` is that of the teacher's task."""
         super().__init__()
         self.temperature, self.kind = temperature, kind
 

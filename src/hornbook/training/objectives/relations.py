@@ -13,7 +13,7 @@ from hornbook.models.families import key_widths
 from hornbook.models.taps import PROJECTIONS, Taps, projection_taps
 from hornbook.training.objectives.base import Objective, Pair
 
-RELATIONS = PROJECTIONS  # of each projection with itself
+RELATIONS = PROJECTIONS  # each projection with itself
 MOST_RELATION_HEADS = 64
 # Entries of a relation that are computed at once: a processor's second-level cache holds the few matrices of a chunk
 # (docs/log.md has the timings); a GPU is fastest with large pieces.
@@ -25,16 +25,27 @@ _VANISHING = -80.0
 
 
 class Relations(Objective):
-    """The relations of queries, of keys and of values among themselves (Wang et al. 2021, section 3.1)."""
+    """The relations of queries, of keys and of values among themselves (Wang et al. 2021, section 3.1).
+
+    Args:
+        heads: relation heads, into which the projections are split.
+        pair: teacher and student; needed for `taps` only.
+    """
 
     def __init__(self, heads: int, pair: Pair | None = None) -> None:
-        """Cut the projections into `heads` relation heads; `pair` is needed for `taps` only."""
         super().__init__()
         self.heads, self.pair = heads, pair
 
     @classmethod
     def create(cls, pair: Pair, options: Any) -> Self:
         """Return the objective with `distil.relation_heads`.
+
+        Args:
+            pair: the configurations of teacher and student, and the settings.
+            options: none.
+
+        Returns:
+            the objective.
 
         Raises:
             HornbookError: the number of relation heads does not divide both widths.
@@ -75,14 +86,17 @@ def relation_heads(requested: int | None, teacher_hidden: int, student_hidden: i
     """Return the number of relation heads: the requested one, else the paper's for the teacher's size.
 
     The defaults (Wang et al. 2021, section 4.1): 48 for base-size teachers, 64 for large and other ones, or the
-    largest legal number below.
+    largest valid number below.
 
     Args:
-        requested: the recipe's number.
+        requested: the recipe's number; None for the default.
         teacher_hidden: the teacher's width.
         student_hidden: the student's width.
-        keys: the greatest common divisor of the widths of both models' keys and values, where several queries share
+        keys: the greatest common divisor of the widths of both models' keys and values, if several queries share
             them.
+
+    Returns:
+        a divisor of all widths.
 
     Raises:
         HornbookError: the requested number does not divide both widths.
@@ -129,7 +143,7 @@ def relation_divergence(
 ) -> Tensor:
     """Return how far a relation of the student is from the teacher's, averaged over the sequences.
 
-    Everything is cut into `heads` heads. The relation of a position to the others is softmax(x y' / sqrt(width of a
+    Everything is split into `heads` heads. The relation of a position to the others is softmax(x y' / sqrt(width of a
     head)) over the real tokens, where y is x itself or the keys. The loss is KL(teacher || student), averaged over
     heads and a sequence's own positions (Wang et al. 2020, section 3.1; Wang et al. 2021, section 3.1).
 
