@@ -83,6 +83,9 @@ def cut_documents(documents: pa.StringArray, limits: Limits) -> Units:
     Args:
         documents: text as it is in the source, null for an empty one; see `units.cut`.
         limits: how to cut.
+
+    Returns:
+        the units of legal length in the order of the documents, and the counts of what was dropped.
     """
     if documents.null_count:
         documents = documents.fill_null("")

@@ -94,6 +94,9 @@ def cut(document: str, unit: Unit, chunk_words: int) -> list[str]:
         document: text as it is in the source; blank lines separate paragraphs.
         unit: `line` (a paragraph), `sentence`, or `chunk` (see `join_chunks`).
         chunk_words: maximum words in a chunk.
+
+    Returns:
+        the units; those that are too short or too long are not yet dropped.
     """
     if "\n" in document:
         paragraphs = [normalise(paragraph) for paragraph in _PARAGRAPH.split(document)]
@@ -112,6 +115,9 @@ def split_sentences(text: str) -> list[str]:
     can begin a sentence, unless a title, an initial, an abbreviation or a bare number precedes the mark. In a text
     where no sentence begins with a capital, a lower-case letter after a single `.`, `!` or `?` can begin one. A
     missing space before a pronoun or the like is inserted: "good.This is".
+
+    Args:
+        text: one paragraph, see `normalise`.
 
     Returns:
         The sentences; joined by single spaces they are the text again.

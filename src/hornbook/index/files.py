@@ -54,6 +54,13 @@ def write(index: InvertedIndex, terms_path: Path, blocks_path: Path) -> None:
 def read(terms_path: Path, blocks_path: Path) -> InvertedIndex:
     """Map the two files of a shard into memory.
 
+    Args:
+        terms_path: `terms-NNNNN.arrow`.
+        blocks_path: `blocks-NNNNN.arrow` of the same shard.
+
+    Returns:
+        the index; its arrays are views of the mapped files.
+
     Raises:
         HornbookError: a file was not made by `write`.
     """
@@ -120,6 +127,9 @@ class ShardFiles:
 
     def open(self) -> InvertedIndex:
         """Map the index into memory; files at an address are first copied to a temporary folder.
+
+        Returns:
+            the index; its arrays are views of the mapped files.
 
         Raises:
             HornbookError: a file is missing, belongs to another corpus, or was not made by `write`.

@@ -57,6 +57,9 @@ class Queries:
             queries: the words of each query.
             k: number of hits for each, [queries] uint32.
             analysis: turns words into terms.
+
+        Returns:
+            the queries; words without a term, such as stop words, are left out.
         """
         sizes = np.array([len(query) for query in queries], np.int64)
         words = pa.array(list(chain.from_iterable(queries)), pa.string()).dictionary_encode()

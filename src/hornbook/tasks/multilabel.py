@@ -49,6 +49,9 @@ def read_label_sets(
         names: the names of the labels in order, if they are stated; integers are indices into them.
         codes: whether the source states that integers are indices into names, so that lists are never vectors.
 
+    Returns:
+        the names, [labels]; by split, 0 or 1 for each label, [rows][labels]; and a phrase for messages.
+
     Raises:
         HornbookError: labels are missing or not as described, not among `names`, the same in all rows of train,
             or not in train.

@@ -32,6 +32,9 @@ def table_rows(where: str, table: pa.Table) -> Rows:
         where: its file or name, for messages.
         table: any columns; values become Python's.
 
+    Returns:
+        the rows; columns that Python cannot hold are refused when used.
+
     Raises:
         HornbookError: a text is not UTF-8; the message names its column and row.
     """
