@@ -1,4 +1,4 @@
-// The second half of a worker: the rows of candidate windows are bounded one by one, and those that suffice are scored.
+// The second half of a worker: bounds the rows of candidate windows one by one, and scores those whose bounds suffice.
 #include <algorithm>
 #include <cassert>
 

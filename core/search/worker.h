@@ -92,8 +92,8 @@ class Worker {
     double max_weight_ = 0, next_max_weight_ = 0;
 
     // Windows. Arrays that are read at a window from a file have room for every 16-bit number.
-    size_t strips_ = 0;  // in which the threshold can be reached: the first of the block
-    float scale_ = 0;    // of the quantised bounds: a weight of 1 counts as much
+    size_t strips_ = 0;  // the first strips of the block, in which the threshold can be reached
+    float scale_ = 0;    // of the quantised bounds: the value of a weight of 1
     std::vector<QuantisedTerm> quantised_terms_;
     std::vector<uint8_t> window_upper_bounds_;  // [max_windows]
     std::vector<uint8_t> required_bound_;       // of each strip: what the bound of a candidate must reach
@@ -121,8 +121,8 @@ class Worker {
     std::vector<Hit> found_;                   // those that pass the threshold
 };
 
-// A weight as a whole number from 1 to 255, rounded up by more than float arithmetic can lose: so a sum of these is never
-// below the sum of the weights. Not a number becomes 255.
+// A weight as a whole number from 1 to 255, rounded up by more than float arithmetic can lose, so a sum of these is
+// never below the sum of the weights. NaN becomes 255.
 inline uint32_t quantise_up(float scaled_weight) {
     return static_cast<uint32_t>(std::min(254.f, scaled_weight * 1.000001f)) + 1;
 }

@@ -20,7 +20,7 @@ from hornbook.machine.places import copy_from, is_address
 from hornbook.store import known_checksum
 
 _TERMS = pa.schema([("term", pa.string()), ("units", pa.int64())])
-# For each field of `Block`, in order, the name of its column, by which finished corpora have it, and its type.
+# For each field of `Block`, in order: the name of its column in finished corpora, and its type.
 _COLUMNS = {
     "units": ("units", "i8"),
     "lengths": ("lengths", "u4"),
@@ -156,6 +156,6 @@ class ShardFiles:
         if known_checksum(path) != file.checksum:
             raise HornbookError(
                 f"{file.place}: changed since it was made, as {platform.node()} has it; remove the corpus "
-                f"{self.corpus[:16]} there and build it again, or copy it anew"
+                f"{self.corpus[:16]} there and build it again, or copy it again"
             )
         return path

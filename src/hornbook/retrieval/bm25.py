@@ -97,7 +97,7 @@ class Queries:
         return Queries(terms, starts, indices.astype(np.uint32), self.counts[mask], self.k[chosen]), used
 
     def with_k(self, k: NDArray[np.uint32]) -> "Queries":
-        """Return the same queries with another number of hits for each, [queries] uint32."""
+        """Return the same queries with a new number of hits for each, [queries] uint32."""
         return replace(self, k=k)
 
 
@@ -139,7 +139,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class RaggedHits:
-    """Hits of many queries, query after query; each may have another number of them.
+    """Hits of many queries, query after query; their number may differ by query.
 
     After a merge they are ordered: score descending, equal scores by unit id ascending. Padded, each query has k of
     them, the missing ones with unit -1 and score -inf.

@@ -124,7 +124,7 @@ def length_counts(block: Block) -> NDArray[np.int64]:
         the counts, parallel to `block.lengths`; they add up to its rows.
 
     Raises:
-        ValueError: they are not those of its rows.
+        ValueError: they contradict its rows.
     """
     ends = block.length_ends.astype(np.int64)
     counts = np.diff(ends, prepend=0)
@@ -161,7 +161,7 @@ def merge(k: NDArray[np.uint32], parts: Sequence[HitArrays], padded: bool, threa
 
 
 def _frequencies(block: Block, term: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how often a term stands in each of its rows."""
+    """Return how often a term occurs in each of its rows."""
     frequencies = np.ones(len(rows), np.int64)
     number = np.searchsorted(block.repeat_terms, term)
     if number < len(block.repeat_terms) and block.repeat_terms[number] == term:

@@ -107,7 +107,7 @@ class TaskKind(ABC):
         return {name: score_of(self.name, name, gold, found) for name in metrics_of(self.name, outputs.shape[1])}
 
     def calibration_error(self, gold: NDArray[Any], outputs: NDArray[Any]) -> float | None:
-        """Return the expected calibration error; None where outputs are no probabilities.
+        """Return the expected calibration error; None where outputs are not probabilities.
 
         With several labels every label of every example is a prediction.
         """

@@ -31,7 +31,7 @@ def score_doubt(gold: NDArray[np.float64], predicted: NDArray[np.float64]) -> st
     if worse_than_the_mean(gold, predicted):
         return (
             f"predicts {np.mean(predicted):.4g} ± {np.std(predicted):.3g}, but {around}: its mean absolute error "
-            f"({score_of('regression', 'mae', gold, predicted):.4g}) is larger than that of always saying the "
+            f"({score_of('regression', 'mae', gold, predicted):.4g}) is larger than that of always predicting the "
             "mean; are its scores in another unit, or was it trained too little?"
         )
     return None

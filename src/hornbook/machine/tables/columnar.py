@@ -154,7 +154,7 @@ def _sliced(batches: Any) -> Iterator[pa.RecordBatch]:
 
 
 def _check_structure(table: pa.Table | pa.RecordBatch) -> None:
-    """Raise pa.ArrowInvalid if offsets or indices point out of their buffers; text may still be no UTF-8."""
+    """Raise pa.ArrowInvalid if offsets or indices point out of their buffers; text may still not be valid UTF-8."""
     try:
         table.validate(full=True)
     except pa.ArrowInvalid as error:
