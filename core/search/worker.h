@@ -5,7 +5,7 @@
 // them. They walk the posting lists of one query in step and skip along them; here nothing is skipped in a list. All
 // bounds of a block are added up first, term by term, 64 windows per instruction, in arrays that stay in the cache.
 // And their bounds come from the largest score in a list or a part of one; ours comes from the weights of the terms that
-// a window of 8 rows holds, and from its length: rows stand by rising length, so a strip's rows are about equally long,
+// a window of 8 rows holds, and from its length: rows are sorted by length, so a strip's rows are about equally long,
 // and the bound a row must reach is known for the strip.
 //
 // Bounds are quantised: whole numbers below 256, added with saturation, as quantised impacts are (Anh and Moffat 2002;
@@ -100,7 +100,7 @@ class Worker {
     std::vector<uint64_t> candidate_bits_;      // [max_strips] words; no bits beyond the block
     std::vector<uint64_t> searched_bits_;       // candidates that were searched already
     std::vector<uint32_t> candidate_strips_;    // those with candidates
-    std::vector<uint32_t> candidates_before_;   // [max_strips] how many candidates stand before each of these
+    std::vector<uint32_t> candidates_before_;   // [max_strips] number of candidates before each of these
     uint32_t candidates_ = 0;
 
     // Rows of the candidate windows, word_windows in a word.

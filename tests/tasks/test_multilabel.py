@@ -118,7 +118,7 @@ def test_the_stratum_is_the_rarest_label_of_a_row(rows):
         ),
         ([["a", "b"]] * 20, {}, "all rows have the same labels; there is nothing to learn"),
         ([["a"], None] * 10, {}, r"row 2: nothing is there; a text without any label has the list \[\]"),
-        ([["a"], [""]] * 10, {}, r"row 2: '' is no label"),
+        ([["a"], [""]] * 10, {}, r"row 2: '' is not a label"),
         ([["a"], {"b": 1}] * 10, {}, r"row 2: \{'b': 1\} is not a list of labels"),
         ([[True, False], [False]] * 10, {}, "not all for the same number of labels"),
         ([[0, 1, 0], [1, 0]] * 10, {}, "row 1: a list with a number twice; .* or 0 or 1 for each label"),

@@ -64,14 +64,10 @@ def build(source: CorpusConfig | CorpusData, out: Destination, **settings: Any) 
         `units_by_words` (by number of words) and `length_histogram`, see `histogram`.
 
     Raises:
-        HornbookError: a source is missing, empty or unreadable, no unit is left, or the base has other settings.
+        HornbookError: a source is missing, empty or unreadable, no unit is left, the base has other settings, or
+            settings contradict each other.
     """
     config, sources = resolve(source, settings)
-    if config.unit == "chunk" and config.chunk_words > config.max_words:
-        raise HornbookError(
-            f"corpus: chunk_words ({config.chunk_words}) is more than max_words ({config.max_words}), "
-            "which would drop the chunks; raise max_words"
-        )
     base = _open_base(config)
     # The key depends on the names and the content of the sources and the base, not on their paths.
     names = [f"{source.name}=" if source.named else source.name for source in sources]

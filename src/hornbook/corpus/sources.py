@@ -113,15 +113,25 @@ def resolve(source: CorpusConfig | CorpusData, settings: Mapping[str, Any]) -> t
         the validated settings, and the sources in order.
 
     Raises:
-        HornbookError: as `find_sources`; or a text is not a string, or texts are paths.
+        HornbookError: as `find_sources`; settings contradict each other, a text is not a string, or texts are paths.
     """
     if isinstance(source, CorpusConfig):
         if settings:
             raise HornbookError("corpus: the settings are given already; change them with model_copy(update=…)")
+        _check_chunks(source)  # before the sources, which may be out of reach
         return source, find_sources(source.sources)
     named = source if isinstance(source, Mapping) else {"texts": source}
     config = validate(CorpusConfig, {"sources": list(map(str, named)), **settings}, "corpus")
+    _check_chunks(config)
     return config, [Source(str(name), True, _in_memory(name, one, config.text_column)) for name, one in named.items()]
+
+
+def _check_chunks(config: CorpusConfig) -> None:
+    if config.unit == "chunk" and config.chunk_words > config.max_words:
+        raise HornbookError(
+            f"corpus: chunk_words ({config.chunk_words}) is more than max_words ({config.max_words}), "
+            "which would drop the chunks; raise max_words"
+        )
 
 
 def _in_memory(name: str, data: CorpusData, column: str) -> Texts:

@@ -135,7 +135,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def _is_lower_case(text: str) -> bool:
-    """Tell whether no sentence of a text begins with a capital, apart from the pronoun "I".
+    """Return whether no sentence of a text begins with a capital, apart from the pronoun "I".
 
     Neither its first cased letter nor any letter after an end mark and a space is a capital.
     """
@@ -153,7 +153,7 @@ def _past_opening(text: str, start: int) -> int:
 
 
 def _is_end(text: str, start: int, mark: int, after: int, lower: bool) -> bool:
-    """Tell whether a sentence ends at an end mark.
+    """Return whether a sentence ends at an end mark.
 
     Args:
         text: the normalised text.
@@ -182,7 +182,7 @@ def _is_end(text: str, start: int, mark: int, after: int, lower: bool) -> bool:
 
 
 def _ends_after(word: str, text: str, start: int, mark: int, after: int) -> bool:
-    """Tell whether a full stop after `word` ends a sentence, given that the next word could begin one."""
+    """Return whether a full stop after `word` ends a sentence, given that the next word could begin one."""
     lower = word.lower()
     if lower in TITLES:
         return False

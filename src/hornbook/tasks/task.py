@@ -1,4 +1,4 @@
-"""The task artefact: labelled text in Parquet files, one a split, and what is known about it."""
+"""The task artefact: labelled text in Parquet files, one per split, and what is known about it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
