@@ -77,7 +77,7 @@ class Interner {
         return value;
     }
 
-    // The bytes of a word of up to 8, some in the middle perhaps twice; a hash of a longer one.
+    // The bytes of a word of up to 8 bytes (some may occur twice), a hash of a longer one.
     static uint64_t key_of(std::string_view word) {
         const char* p = word.data();
         size_t left = word.size();

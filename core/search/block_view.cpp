@@ -11,10 +11,10 @@ void check(bool consistent) {
     if (!consistent) throw std::invalid_argument("a damaged block: its sizes or offsets contradict each other");
 }
 
-// How much more tf / (tf + s) is than 1 / (1 + s), in units of 1 / (1 + s).
+// By how much tf / (tf + s) exceeds 1 / (1 + s), in units of 1 / (1 + s).
 float extra_of(double s, double tf) { return static_cast<float>(s * (tf - 1) / (tf + s)); }
 
-// Calls task(i, index) where the i-th of rising ids is that of a term of the queries.
+// Calls task(i, index) for each i at which the ascending ids hold a term of the queries.
 template <class Task>
 void for_each_shared(const In<uint32_t>& ids, const std::vector<ShardTerm>& shard_terms, Task task) {
     const uint32_t *const start = ids.data(), *const end = start + ids.size(), *at = start;

@@ -52,13 +52,13 @@ struct Bm25 {
 
 class BlockView {
   public:
-    // Prepares a block for `terms` distinct terms of the queries, those of them that the shard has given by rising id.
-    // Throws std::invalid_argument where the block's sizes or offsets contradict each other.
+    // Prepares a block for queries with `terms` distinct terms; `shard_terms` are those that the shard has, by
+    // ascending id. Throws std::invalid_argument where the block's sizes or offsets contradict each other.
     void open(const Block& block, const std::vector<ShardTerm>& shard_terms, size_t terms, const Bm25& bm25);
 
     const uint64_t* bitmap(const PostingList& list) const { return window_bits + list.number * bitmap_words(strips); }
 
-    // Asks memory for what a query reads first.
+    // Prefetches what a query reads first.
     void prefetch(const PostingList& list) const;
 
     size_t rows = 0, strips = 0;

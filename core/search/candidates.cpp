@@ -1,4 +1,4 @@
-// The second half of a worker: the rows of candidate windows are bounded one by one, and those that suffice are scored.
+// The second half of a worker: bounds the rows of candidate windows one by one, and scores those whose bounds suffice.
 #include <algorithm>
 #include <cassert>
 
@@ -122,7 +122,7 @@ const uint32_t* Worker::choose(const uint64_t* words, const Place* places, uint3
     return end;
 }
 
-// The slot of a candidate window: how many candidates stand before it.
+// The slot of a candidate window: the number of candidates before it.
 uint32_t Worker::slot_of(uint32_t window) const {
     const size_t s = window / strip_windows;
     const uint32_t slot = candidates_before_[s] + count_ones(candidate_bits_[s] & low_bits(window % strip_windows));

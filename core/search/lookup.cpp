@@ -9,7 +9,8 @@
 namespace hornbook {
 namespace {
 
-// Returns the first of rising texts, from `first` on, that is not below a text. Galloping search: most are passed over.
+// Returns the first of the ascending texts, from `first` on, that is not below `text`. A galloping search, as most
+// texts are skipped.
 size_t seek(const Texts& texts, size_t first, std::string_view text) {
     size_t step = 1;
     while (first + step <= texts.size && texts[first + step - 1] < text) {

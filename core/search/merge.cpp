@@ -22,7 +22,7 @@ struct Buffers {
 };
 
 // Sorts the k best of some hits to the front. A bucket sort: few scores are equal, so hits are spread by score over as
-// many buckets as there are hits, and the few in a bucket are sorted, as far as they are wanted.
+// many buckets as there are hits, and the few in a bucket are sorted, as far as needed.
 void sort_best(Buffers& buffers, size_t k) {
     auto& [hits, spread, ends] = buffers;
     const size_t size = hits.size();

@@ -37,14 +37,14 @@ Search::Search(const In<uint64_t>& starts, const In<uint32_t>& indices, const In
                double mean_length, size_t threads)
     : idf_(idf.data(), idf.data() + idf.size()), bm25_{k1, b, mean_length}, threads_(threads) {
     check(threads > 0, "no thread");
-    check(k1 >= 0 && std::isfinite(k1) && b >= 0 && b <= 1 && positive(mean_length), "no parameters of BM25");
+    check(k1 >= 0 && std::isfinite(k1) && b >= 0 && b <= 1 && positive(mean_length), "BM25 parameters out of range");
     check(std::all_of(idf_.begin(), idf_.end(), positive), "an idf that is not positive");
     const char* const sizes = "queries whose arrays contradict each other";
     check(starts.size() == k.size() + 1 && thresholds.size() == k.size() && indices.size() == counts.size(), sizes);
     check(starts(0) == 0 && starts(k.size()) == indices.size(), sizes);
     for (size_t i = 0; i < k.size(); ++i) {
         check(k(i) && starts(i) <= starts(i + 1) && !std::isnan(thresholds(i)), sizes);
-        // A score passes that equals the given threshold.
+        // A score equal to the given threshold passes.
         queries_.push_back({starts(i), starts(i + 1), k(i), std::nextafter(thresholds(i), 0.0), {}, {}});
     }
     for (size_t i = 0; i < indices.size(); ++i) {

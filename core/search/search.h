@@ -15,7 +15,7 @@ namespace hornbook {
 class Search {
   public:
     // The queries as a sparse matrix: query i has the terms indices[starts[i]:starts[i + 1]] with their counts. Throws
-    // std::invalid_argument where the arrays contradict each other, or a number is none that BM25 can have.
+    // std::invalid_argument where the arrays contradict each other, or a number is out of BM25's range.
     Search(const In<uint64_t>& starts, const In<uint32_t>& indices, const In<uint32_t>& counts, const In<double>& idf,
            const In<uint32_t>& k, const In<double>& thresholds, double k1, double b, double mean_length,
            size_t threads);

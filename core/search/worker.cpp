@@ -8,13 +8,14 @@
 namespace hornbook {
 namespace {
 
-// Candidates beyond twice those that give a threshold, from which seeking one pays. Tuned; any value gives the same hits.
+// Searching for a better threshold pays off with this many more candidates than twice those that yield one. Tuned; any
+// value gives the same hits.
 constexpr size_t min_candidates_to_raise = 256;
 // A threshold is lowered by more than float arithmetic can add to a bound.
 constexpr double threshold_slack = 1 - 1e-6, weight_slack = 1 + 1e-6;
 constexpr int bisections = 8;
 
-// How many windows to search for a first threshold: so many mostly hold k good hits.
+// How many windows to search for a first threshold: usually enough to hold k good hits.
 size_t windows_to_search_first(const Query& query) { return 2 * query.k + 4; }
 
 float lowered(double threshold) { return static_cast<float>(threshold * threshold_slack); }

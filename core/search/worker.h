@@ -5,7 +5,7 @@
 // them. They walk the posting lists of one query in step and skip along them; here nothing is skipped in a list. All
 // bounds of a block are added up first, term by term, 64 windows per instruction, in arrays that stay in the cache.
 // And their bounds come from the largest score in a list or a part of one; ours comes from the weights of the terms that
-// a window of 8 rows holds, and from its length: rows stand by rising length, so a strip's rows are about equally long,
+// a window of 8 rows holds, and from its length: rows are sorted by length, so a strip's rows are about equally long,
 // and the bound a row must reach is known for the strip.
 //
 // Bounds are quantised: whole numbers below 256, added with saturation, as quantised impacts are (Anh and Moffat 2002;
@@ -92,15 +92,15 @@ class Worker {
     double max_weight_ = 0, next_max_weight_ = 0;
 
     // Windows. Arrays that are read at a window from a file have room for every 16-bit number.
-    size_t strips_ = 0;  // in which the threshold can be reached: the first of the block
-    float scale_ = 0;    // of the quantised bounds: a weight of 1 counts as much
+    size_t strips_ = 0;  // the first strips of the block, in which the threshold can be reached
+    float scale_ = 0;    // of the quantised bounds: the value of a weight of 1
     std::vector<QuantisedTerm> quantised_terms_;
     std::vector<uint8_t> window_upper_bounds_;  // [max_windows]
     std::vector<uint8_t> required_bound_;       // of each strip: what the bound of a candidate must reach
     std::vector<uint64_t> candidate_bits_;      // [max_strips] words; no bits beyond the block
     std::vector<uint64_t> searched_bits_;       // candidates that were searched already
     std::vector<uint32_t> candidate_strips_;    // those with candidates
-    std::vector<uint32_t> candidates_before_;   // [max_strips] how many candidates stand before each of these
+    std::vector<uint32_t> candidates_before_;   // [max_strips] number of candidates before each of these
     uint32_t candidates_ = 0;
 
     // Rows of the candidate windows, word_windows in a word.
@@ -121,8 +121,8 @@ class Worker {
     std::vector<Hit> found_;                   // those that pass the threshold
 };
 
-// A weight as a whole number from 1 to 255, rounded up by more than float arithmetic can lose: so a sum of these is never
-// below the sum of the weights. Not a number becomes 255.
+// A weight as a whole number from 1 to 255, rounded up by more than float arithmetic can lose, so a sum of these is
+// never below the sum of the weights. NaN becomes 255.
 inline uint32_t quantise_up(float scaled_weight) {
     return static_cast<uint32_t>(std::min(254.f, scaled_weight * 1.000001f)) + 1;
 }

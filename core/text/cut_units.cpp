@@ -99,7 +99,7 @@ class Cutter {
             gap = false;
             std::copy(in.begin() + start, in.begin() + i, text_.begin() + size_);
             size_ += i - start;
-            // The common case once more, for speed: plain characters with single spaces between words.
+            // A fast path for the common case: plain characters with single spaces between words.
             for (;;) {
                 for (; i < in.size() && plain(in[i]); ++i) text_[size_++] = in[i];
                 if (i + 1 >= in.size() || in[i] != ' ' || !plain(in[i + 1])) break;

@@ -28,7 +28,7 @@ from hornbook.retrieval.executor import Item, Result
 ATTEMPTS = 2
 # Results that are joined to one where they were found; the rest is merged on the machine that asked.
 JOIN_SIZE = 8
-# Parts that are on their way for each core: what is finished early waits no longer than for so many others.
+# Parts that are on their way for each core: what is finished early waits for at most this many others.
 AHEAD = 4
 _PATIENCE_SECONDS = 10
 
@@ -38,7 +38,7 @@ class Cluster:
 
     Args:
         address: of a running cluster as Ray writes it, HOST:PORT or ray://HOST:PORT; `auto` for the one this machine
-            belongs to, `local` to start one here. It is connected to when something is first asked of it.
+            belongs to, `local` to start one here. The connection is made when it is first needed.
 
     Raises:
         HornbookError: Ray is not installed.
@@ -96,7 +96,7 @@ class Cluster:
 
         Raises:
             OSError: nobody does.
-            ValueError: it is no address.
+            ValueError: it is not an address.
         """
         host, colon, port = self.address.removeprefix("ray://").rpartition(":")
         if colon:
@@ -218,7 +218,7 @@ class _Work:
             return self._alone(item, error)
 
     def _alone(self, item: Any, error: Exception) -> Any:
-        """Try an item again with all cores of a node, if what happened to it may be for want of memory."""
+        """Try an item again with all cores of a node, if it may have failed for lack of memory."""
         self._refuse(error)
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         cores = max((resources.get("CPU", 0) for resources in nodes), default=1)
@@ -234,7 +234,7 @@ class _Work:
             ) from None
 
     def _refuse(self, error: Exception) -> None:
-        """Raise what the work itself raised, unless that was for want of memory."""
+        """Raise what the work itself raised, unless memory ran out."""
         cause: BaseException | None = error
         while isinstance(cause, self._ray.exceptions.RayTaskError):
             cause = cause.cause

@@ -76,8 +76,8 @@ def refused(data, *, out, **settings):
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_equal_data_is_one_task(tmp_path, way):
-    first = hornbook.prepare(COLUMNS, tmp_path / "task", **NAMES)
-    again = hornbook.prepare(way(COLUMNS), tmp_path / "task", **NAMES)
+    first = hornbook.prepare_task(COLUMNS, tmp_path / "task", **NAMES)
+    again = hornbook.prepare_task(way(COLUMNS), tmp_path / "task", **NAMES)
     assert (first.reused, again.reused) == (False, True)
     task = open_task(again)
     assert (task.name, task.kind, task.labels, task.splits) == (
@@ -88,7 +88,7 @@ def test_equal_data_is_one_task(tmp_path, way):
     )
     changed = {**COLUMNS, "stars": [*STARS[:-1], 9 - STARS[-1]]}
     with pytest.raises(HornbookError, match="other settings or inputs"):
-        hornbook.prepare(way(changed), tmp_path / "task", **NAMES)
+        hornbook.prepare_task(way(changed), tmp_path / "task", **NAMES)
 
 
 def test_data_is_split_as_a_file_is(tmp_path):
@@ -216,7 +216,7 @@ def test_it_works_without_pandas_and_imports_neither_datasets_nor_torch(tmp_path
         "        if name == 'pandas': raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Blocked())\n"
         "import hornbook\n"
-        f"hornbook.prepare(([str(i) + ' text' for i in range(40)], [0, 1] * 20), {str(tmp_path / 'task')!r})\n"
+        f"hornbook.prepare_task(([str(i) + ' text' for i in range(40)], [0, 1] * 20), {str(tmp_path / 'task')!r})\n"
         "print([name for name in ('datasets', 'torch') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

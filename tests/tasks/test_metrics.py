@@ -214,7 +214,7 @@ def test_errors_of_scores_are_in_their_unit():
     [
         ([1.5, 1.5, 1.5, 1.5], "predicts 1.5 for every text (the scores are 662.5 ± 129)"),
         ([1.5, 1.4, 1.6, 1.5], "predicts nearly 1.5 for every text"),
-        ([5.0, 300.0, 7.0, 8.5], "is larger than that of always saying the mean; are its scores in another unit"),
+        ([5.0, 300.0, 7.0, 8.5], "is larger than that of always predicting the mean; are its scores in another unit"),
         ([600.0, 600.0, 700.0, 700.0], None),
     ],
 )

@@ -64,7 +64,8 @@ def build(source: CorpusConfig | CorpusData, out: Destination, **settings: Any) 
         `units_by_words` (by number of words) and `length_histogram`, see `histogram`.
 
     Raises:
-        HornbookError: a source is missing, empty or unreadable, no unit is left, or the base has other settings.
+        HornbookError: a source is missing, empty or unreadable, no unit is left, the base has other settings, or
+            settings contradict each other.
     """
     config = config_of(source, settings)
     if config.unit == "chunk" and config.chunk_words > config.max_words:

@@ -18,7 +18,7 @@ from hornbook.terms.plain import UNSEEN
 
 # The core knows the characters below; documents with others are cut by the reference.
 _SIZE = 0x20000
-# Bits of a character's kind, as in core/text/characters.h.
+# Bits of a character's kind, as in core/text/sentences.h.
 _SPACE, _UNSEEN, _UNUSUAL, _END, _CLOSING, _OPENING, _BEGINS, _LETTER, _DIGIT, _JOINT, _CAPITAL = (
     1 << i for i in range(11)
 )
@@ -83,6 +83,9 @@ def cut_documents(documents: pa.StringArray, limits: Limits) -> Units:
     Args:
         documents: text as it is in the source, null for an empty one; see `units.cut`.
         limits: how to cut.
+
+    Returns:
+        the units of legal length in the order of the documents, and the counts of what was dropped.
     """
     if documents.null_count:
         documents = documents.fill_null("")
@@ -127,7 +130,7 @@ def rules() -> dict[str, int]:
 
 @cache
 def kinds() -> NDArray[np.uint16]:
-    """Return the kind of every character, as bits of core/text/characters.h, [`_SIZE`] uint16.
+    """Return the kind of every character, as bits of core/text/sentences.h, [`_SIZE`] uint16.
 
     A character is unusual if text that contains it may not be in composed form (NFC): if a normal form changes it, or
     it can move behind or combine with the character before it (Unicode Standard Annex 15, section 9).

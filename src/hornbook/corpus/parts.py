@@ -1,4 +1,4 @@
-"""The first pass of a build: batches of documents are cut to units, which are set aside in files, the parts."""
+"""The first pass of a build: batches of documents are cut to units, stored in temporary files, the parts."""
 
 import os
 from collections import Counter

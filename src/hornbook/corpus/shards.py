@@ -43,6 +43,9 @@ def plan_shards(parts: Iterable[Part], keep: npt.NDArray[np.bool_], shard_units:
         parts: all parts, in order.
         keep: whether a unit survives de-duplication, [units of all parts].
         shard_units: units in a shard; the last one may have fewer.
+
+    Yields:
+        for each shard, its parts with the positions of the rows to keep.
     """
     shard: list[tuple[Part, npt.NDArray[np.int64]]] = []
     room = shard_units
@@ -67,6 +70,9 @@ def write_shard(folder: Path, analysis: Analysis, first: int, job: tuple[int, Sh
         analysis: how words become terms.
         first: the id of the first unit of all parts.
         job: the shard's number, and its rows.
+
+    Returns:
+        counts by source and by length, and the peak memory of the process.
     """
     number, rows = job
     units: list[pa.RecordBatch] = []

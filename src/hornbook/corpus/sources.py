@@ -92,6 +92,9 @@ def find_sources(given: Iterable[str]) -> list[Source]:
     Args:
         given: paths of files or folders, globs, `hub:NAME[:CONFIG]`; `NAME=…` names a source.
 
+    Returns:
+        the sources; none is opened yet.
+
     Raises:
         HornbookError: a file or folder is missing or empty, a format is unknown, or a dataset cannot be reached.
     """
@@ -105,6 +108,9 @@ def config_of(source: CorpusConfig | CorpusData, settings: Mapping[str, Any]) ->
         source: the settings; or texts: an iterable of strings, or a pandas DataFrame, an Arrow table or a
             `datasets.Dataset` with a column of texts; or a mapping from source names to these.
         settings: the fields of `CorpusConfig` but `sources`, for texts.
+
+    Returns:
+        the validated settings.
 
     Raises:
         HornbookError: a setting is wrong, or they are given twice.
@@ -181,6 +187,9 @@ def read_documents(source: Source, text_column: str) -> Iterator[Documents]:
     Args:
         source: what to read.
         text_column: the column with the text; text files have none.
+
+    Yields:
+        batches of documents with the names of their sources.
 
     Raises:
         HornbookError: unknown column, text that is not UTF-8, a damaged file, or no document at all.

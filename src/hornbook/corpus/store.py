@@ -81,6 +81,9 @@ class Corpus:
     def shards(self) -> list[Path]:
         """Return the files of the shards, in the order of unit ids.
 
+        Returns:
+            Parquet files, [shards].
+
         Raises:
             HornbookError: a shard is missing or changed.
         """
@@ -106,6 +109,9 @@ class Corpus:
 
         Args:
             keep_open: open this many of the first shards, and keep them open as long as this corpus exists.
+
+        Returns:
+            the shards: the first `keep_open` open, the others closed.
 
         Raises:
             HornbookError: a file is missing or changed.
@@ -135,6 +141,9 @@ class Corpus:
         Args:
             columns: some of `unit`, `text`, `source`; default: all.
             batch_units: the maximum number of units in a batch; no batch spans two shards.
+
+        Yields:
+            Arrow record batches of at most `batch_units` rows.
 
         Raises:
             HornbookError: a shard is missing or changed.
@@ -206,6 +215,9 @@ def open_corpus(corpus: Artifact | Path | str) -> Corpus:
 
     Args:
         corpus: the artefact, its folder, or its address (such as s3://bucket/corpus).
+
+    Returns:
+        the corpus; its files are opened when needed.
 
     Raises:
         HornbookError: there is no finished corpus.

@@ -94,6 +94,9 @@ def cut(document: str, unit: Unit, chunk_words: int) -> list[str]:
         document: text as it is in the source; blank lines separate paragraphs.
         unit: `line` (a paragraph), `sentence`, or `chunk` (see `join_chunks`).
         chunk_words: maximum words in a chunk.
+
+    Returns:
+        the units; those that are too short or too long are not yet dropped.
     """
     if "\n" in document:
         paragraphs = [normalise(paragraph) for paragraph in _PARAGRAPH.split(document)]
@@ -113,6 +116,9 @@ def split_sentences(text: str) -> list[str]:
     where no sentence begins with a capital, a lower-case letter after a single `.`, `!` or `?` can begin one. A
     missing space before a pronoun or the like is inserted: "good.This is".
 
+    Args:
+        text: one paragraph, see `normalise`.
+
     Returns:
         The sentences; joined by single spaces they are the text again.
     """
@@ -129,7 +135,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def _is_lower_case(text: str) -> bool:
-    """Tell whether no sentence of a text begins with a capital, apart from the pronoun "I".
+    """Return whether no sentence of a text begins with a capital, apart from the pronoun "I".
 
     Neither its first cased letter nor any letter after an end mark and a space is a capital.
     """
@@ -147,7 +153,7 @@ def _past_opening(text: str, start: int) -> int:
 
 
 def _is_end(text: str, start: int, mark: int, after: int, lower: bool) -> bool:
-    """Tell whether a sentence ends at an end mark.
+    """Return whether a sentence ends at an end mark.
 
     Args:
         text: the normalised text.
@@ -176,7 +182,7 @@ def _is_end(text: str, start: int, mark: int, after: int, lower: bool) -> bool:
 
 
 def _ends_after(word: str, text: str, start: int, mark: int, after: int) -> bool:
-    """Tell whether a full stop after `word` ends a sentence, given that the next word could begin one."""
+    """Return whether a full stop after `word` ends a sentence, given that the next word could begin one."""
     lower = word.lower()
     if lower in TITLES:
         return False

@@ -24,6 +24,9 @@ def invert(batches: Iterable[pa.RecordBatch], analysis: Analysis, block_units: i
         batches: its units, with the columns `unit` (int64, rising) and `text` (string).
         analysis: how words become terms.
         block_units: maximum number of units in a block.
+
+    Returns:
+        the dictionary, the document frequencies, and the blocks of postings.
     """
     unit_terms = kernel(reference.UnitTerms)(*tables())
     ids, count = [np.empty(0, np.int64)], 0

@@ -20,7 +20,7 @@ from hornbook.machine.places import copy_from, is_address
 from hornbook.store import known_checksum
 
 _TERMS = pa.schema([("term", pa.string()), ("units", pa.int64())])
-# For each field of `Block`, in order, the name of its column, by which finished corpora have it, and its type.
+# For each field of `Block`, in order: the name of its column in finished corpora, and its type.
 _COLUMNS = {
     "units": ("units", "i8"),
     "lengths": ("lengths", "u4"),
@@ -53,6 +53,13 @@ def write(index: InvertedIndex, terms_path: Path, blocks_path: Path) -> None:
 
 def read(terms_path: Path, blocks_path: Path) -> InvertedIndex:
     """Map the two files of a shard into memory.
+
+    Args:
+        terms_path: `terms-NNNNN.arrow`.
+        blocks_path: `blocks-NNNNN.arrow` of the same shard.
+
+    Returns:
+        the index; its arrays are views of the mapped files.
 
     Raises:
         HornbookError: a file was not made by `write`.
@@ -121,6 +128,9 @@ class ShardFiles:
     def open(self) -> InvertedIndex:
         """Map the index into memory; files at an address are first copied to a temporary folder.
 
+        Returns:
+            the index; its arrays are views of the mapped files.
+
         Raises:
             HornbookError: a file is missing, belongs to another corpus, or was not made by `write`.
         """
@@ -146,6 +156,6 @@ class ShardFiles:
         if known_checksum(path) != file.checksum:
             raise HornbookError(
                 f"{file.place}: changed since it was made, as {platform.node()} has it; remove the corpus "
-                f"{self.corpus[:16]} there and build it again, or copy it anew"
+                f"{self.corpus[:16]} there and build it again, or copy it again"
             )
         return path

@@ -94,7 +94,7 @@ def strips_of(rows: int) -> int:
 
 
 def is_sparse(units: int, strips: int) -> bool:
-    """Tell whether a term that occurs in `units` units of a block is sparse: a list takes less room than bits."""
+    """Return whether a term that occurs in `units` units of a block is sparse: a list takes less room than bits."""
     return 2 * units <= strips + 1
 
 

@@ -1,1 +1,1 @@
-"""What hornbook asks of the machine: load, memory, disk, worker processes, addresses, the hub."""
+"""What hornbook needs from the machine: load, memory, disk, worker processes, addresses, the hub."""

@@ -1,4 +1,4 @@
-"""Free space, and errors that mean a full disk, from whatever library."""
+"""Free space, and errors of any library that mean a full disk."""
 
 import errno
 import os

@@ -1,8 +1,8 @@
-"""The model hub when it cannot be reached: found out once in a process, within seconds.
+"""Detect that the model hub cannot be reached: once per process, within seconds.
 
 The hub's clients retry every file of every name several times, with growing waits. So the first look-up is preceded
 by one request. If that fails, the process goes on as with HF_HUB_OFFLINE=1: files in the cache are used, and all
-others are refused at once.
+others fail at once.
 """
 
 import logging
@@ -72,7 +72,7 @@ def asking(kind: str, name: str, part: str = "") -> Iterator[None]:
     try:
         yield
     except Unreachable as error:
-        if _known.answers:  # offline a repetition takes no time
+        if _known.answers:  # a retry takes no time offline
             _known.missed[lookup] = str(error)
         raise
 

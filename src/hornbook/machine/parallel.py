@@ -73,7 +73,7 @@ class Workers:
             while waiting:
                 yield waiting.popleft().result()
         except BrokenProcessPool:
-            message = "the system ended a worker process, most often for want of memory; free some and run again"
+            message = "the system ended a worker process, most often because memory ran out; free some and run again"
             raise HornbookError(message) from None
 
 

@@ -16,7 +16,7 @@ def is_address(place: Path | str) -> bool:
 
 @contextmanager
 def opened(address: str) -> Iterator[IO[bytes]]:
-    """Open the file at an address for reading; it can be sought.
+    """Open the file at an address for reading; it is seekable.
 
     Args:
         address: the file, such as s3://bucket/corpus/manifest.json.

@@ -95,7 +95,7 @@ class Counter:
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Show units a second and the note."""
+        """Show units per second and the note."""
         rate = f"{task.speed:,.0f} {task.fields['unit']}/s" if task.speed else ""
         return Text(f"{rate}  {task.fields['note']}".strip(), style="cyan")
 

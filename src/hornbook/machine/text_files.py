@@ -27,6 +27,12 @@ COMPRESSIONS: dict[str, tuple[str, Callable[[Path], Any]]] = {
 def read_text(path: Path) -> str:
     """Return the text of a UTF-8 file, without a byte order mark.
 
+    Args:
+        path: the file; a suffix of `COMPRESSIONS` says that it is compressed.
+
+    Returns:
+        the text, with its line ends unchanged.
+
     Raises:
         HornbookError: the file cannot be read, is not complete, or is not UTF-8 (the message names the line).
     """
@@ -35,6 +41,12 @@ def read_text(path: Path) -> str:
 
 def read_lines(path: Path) -> Iterator[str]:
     """Yield the lines of a UTF-8 file without their ends, reading it in blocks.
+
+    Args:
+        path: as `read_text`.
+
+    Yields:
+        each line without its newline; a carriage return stays.
 
     Raises:
         HornbookError: as `read_text`.

@@ -57,6 +57,9 @@ class Queries:
             queries: the words of each query.
             k: number of hits for each, [queries] uint32.
             analysis: turns words into terms.
+
+        Returns:
+            the queries; words without a term, such as stop words, are left out.
         """
         sizes = np.array([len(query) for query in queries], np.int64)
         words = pa.array(list(chain.from_iterable(queries)), pa.string()).dictionary_encode()
@@ -94,7 +97,7 @@ class Queries:
         return Queries(terms, starts, indices.astype(np.uint32), self.counts[mask], self.k[chosen]), used
 
     def with_k(self, k: NDArray[np.uint32]) -> "Queries":
-        """Return the same queries with another number of hits for each, [queries] uint32."""
+        """Return the same queries with a new number of hits for each, [queries] uint32."""
         return replace(self, k=k)
 
 
@@ -136,7 +139,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class RaggedHits:
-    """Hits of many queries, query after query; each may have another number of them.
+    """Hits of many queries, query after query; their number may differ by query.
 
     After a merge they are ordered: score descending, equal scores by unit id ascending. Padded, each query has k of
     them, the missing ones with unit -1 and score -inf.

@@ -13,8 +13,8 @@ class Executor(Protocol):
     Attributes:
         parallelism: parts that run at the same time.
         threads: threads per part; None for as many as the caller asks for.
-        join_size: results that are joined where they were made, before they come here.
-        keep_open: shards, the first, that stay open from call to call.
+        join_size: number of results that are joined where they were computed, before they are sent here.
+        keep_open: how many of the first shards stay open from call to call.
     """
 
     @property

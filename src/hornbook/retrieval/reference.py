@@ -31,6 +31,9 @@ def look_up(
         dictionary_offsets: the same of the dictionary.
         dictionary_data: the same of the dictionary.
 
+    Returns:
+        the positions; all texts of a sorted dictionary are distinct.
+
     Raises:
         ValueError: the offsets do not fit the data.
     """
@@ -114,8 +117,14 @@ class Search:
 def length_counts(block: Block) -> NDArray[np.int64]:
     """Return how many rows of a block have each length, [lengths].
 
+    Args:
+        block: any block.
+
+    Returns:
+        the counts, parallel to `block.lengths`; they add up to its rows.
+
     Raises:
-        ValueError: they are not those of its rows.
+        ValueError: they contradict its rows.
     """
     ends = block.length_ends.astype(np.int64)
     counts = np.diff(ends, prepend=0)
@@ -136,6 +145,9 @@ def merge(k: NDArray[np.uint32], parts: Sequence[HitArrays], padded: bool, threa
         parts: the hits of each part, as the arrays of `bm25.RaggedHits`.
         padded: return k hits for each query, the missing ones with unit -1 and score -inf.
         threads: not used here.
+
+    Returns:
+        the merged hits; ties are in order of unit id.
     """
     merged = []
     for query, best in enumerate(k.tolist()):
@@ -149,7 +161,7 @@ def merge(k: NDArray[np.uint32], parts: Sequence[HitArrays], padded: bool, threa
 
 
 def _frequencies(block: Block, term: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how often a term stands in each of its rows."""
+    """Return how often a term occurs in each of its rows."""
     frequencies = np.ones(len(rows), np.int64)
     number = np.searchsorted(block.repeat_terms, term)
     if number < len(block.repeat_terms) and block.repeat_terms[number] == term:

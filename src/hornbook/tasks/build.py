@@ -88,6 +88,12 @@ def prepare(
 def check(config: TaskConfig) -> Labels:
     """Read labelled data and check it as `prepare` does, but store nothing; return its labels.
 
+    Args:
+        config: the settings that name the data.
+
+    Returns:
+        the labels of all splits.
+
     Raises:
         HornbookError: as `prepare`.
     """

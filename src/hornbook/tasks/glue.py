@@ -47,6 +47,9 @@ def glue_average(scores: Mapping[str, float]) -> float:
     Args:
         scores: the headline score of each task, by name.
 
+    Returns:
+        the mean, on the scale of the scores.
+
     Raises:
         HornbookError: a task is missing or unknown.
     """

@@ -107,7 +107,7 @@ class TaskKind(ABC):
         return {name: score_of(self.name, name, gold, found) for name in metrics_of(self.name, outputs.shape[1])}
 
     def calibration_error(self, gold: NDArray[Any], outputs: NDArray[Any]) -> float | None:
-        """Return the expected calibration error; None where outputs are no probabilities.
+        """Return the expected calibration error; None where outputs are not probabilities.
 
         With several labels every label of every example is a prediction.
         """
@@ -130,6 +130,9 @@ class TaskKind(ABC):
             gold: see the class.
             outputs: see the class.
             metric: the task's metric.
+
+        Returns:
+            the model's score with its 95% interval, and the score of that answer.
         """
 
     def majority_share(self, gold: NDArray[Any]) -> float:
@@ -322,6 +325,9 @@ def kind_of_problem(problem_type: str | None, outputs: int) -> TaskKind:
     Args:
         problem_type: from its configuration, None if it states none.
         outputs: the number of its outputs.
+
+    Returns:
+        the kind that states this problem type; without one, regression for one output, else classification.
     """
     stated = next((kind for kind in KINDS.values() if kind.problem_type == problem_type), None)
     return stated or KINDS["regression" if outputs == 1 else "classification"]

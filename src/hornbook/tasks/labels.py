@@ -87,6 +87,9 @@ def read_labels(
         codes: whether the source states that integers are indices into names, so that they are never names.
         positive: the class to put last if there are two; its F1 is reported.
 
+    Returns:
+        the kind, the names of the labels, the values by split, and why they are read so.
+
     Raises:
         HornbookError: labels are missing, of mixed types, not finite, all the same, not in train, or two different
             ones would become one.
@@ -131,6 +134,9 @@ def without_labels(rows: Rows, column: str | Sequence[str], train: Rows) -> str 
         rows: the rows of the split.
         column: the column of the labels, or several.
         train: the rows of train; -1, ? and the like are labels if they occur there.
+
+    Returns:
+        the reason, for messages; None if any row has a label.
     """
     names = (column,) if isinstance(column, str) else tuple(column)
     which = " or ".join(map(repr, names))

@@ -39,6 +39,9 @@ def rows_by_split(name: str, data: TaskData, others: Mapping[str, TaskData]) -> 
         data: train, or all splits in a mapping with the key "train".
         others: the other splits, by name.
 
+    Returns:
+        the rows, by split.
+
     Raises:
         HornbookError: the data is of an unknown type, has columns of different lengths, has no rows, or a split is
             given twice.
@@ -69,6 +72,9 @@ def rows_key(rows: Rows, columns: Sequence[str | None]) -> str:
     Args:
         rows: a split.
         columns: the names of the columns that count, in a fixed order; missing ones (or None) count as such.
+
+    Returns:
+        a 128-bit hash in hexadecimal.
     """
     digest = xxhash.xxh3_128()
     for name in columns:

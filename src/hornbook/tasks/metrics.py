@@ -31,7 +31,7 @@ def score_doubt(gold: NDArray[np.float64], predicted: NDArray[np.float64]) -> st
     if worse_than_the_mean(gold, predicted):
         return (
             f"predicts {np.mean(predicted):.4g} ± {np.std(predicted):.3g}, but {around}: its mean absolute error "
-            f"({score_of('regression', 'mae', gold, predicted):.4g}) is larger than that of always saying the "
+            f"({score_of('regression', 'mae', gold, predicted):.4g}) is larger than that of always predicting the "
             "mean; are its scores in another unit, or was it trained too little?"
         )
     return None
@@ -58,6 +58,9 @@ def expected_calibration_error(confidence: NDArray[Any], right: NDArray[Any], bi
         confidence: the probability of each prediction, shape (predictions,).
         right: whether each is right, shape (predictions,).
         bins: the number of bins.
+
+    Returns:
+        the error, 0 to 1.
     """
     place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
     distance = np.bincount(place, weights=right - confidence, minlength=bins)
@@ -95,6 +98,9 @@ def accuracy_check(gold: NDArray[Any], predicted: NDArray[Any]) -> ChanceCheck:
     Args:
         gold: class indices, shape (examples,).
         predicted: the same shape.
+
+    Returns:
+        accuracy, and the majority class's share as chance.
     """
     score = float((predicted == gold).mean())
     _, counts = np.unique(gold, return_counts=True)
@@ -111,6 +117,9 @@ def balanced_check(gold: NDArray[Any], predicted: NDArray[Any]) -> ChanceCheck:
     Args:
         gold: class indices, shape (examples,).
         predicted: the same shape.
+
+    Returns:
+        balanced accuracy, and 1 / classes as chance.
     """
     classes, counts = np.unique(gold, return_counts=True)
     recall = np.array([(predicted[gold == one] == one).mean() for one in classes])
@@ -126,6 +135,9 @@ def labels_check(gold: NDArray[Any], predicted: NDArray[Any]) -> ChanceCheck:
     Args:
         gold: 0 or 1, shape (examples, labels).
         predicted: the same shape.
+
+    Returns:
+        micro-F1, and that of the best constant set as chance.
     """
     gold = gold.astype(np.int64)
     # For each example: the labels that are right, and the denominator of F1: labels predicted plus labels given.
@@ -147,6 +159,9 @@ def correlation_check(gold: NDArray[Any], predicted: NDArray[Any]) -> ChanceChec
     Args:
         gold: scores, shape (examples,).
         predicted: the same shape.
+
+    Returns:
+        the correlation, and 0 as chance.
     """
     score = score_of("regression", "spearman", gold, predicted)
     centre = math.atanh(min(max(score, -0.999999), 0.999999))

@@ -1,4 +1,4 @@
-"""Multi-label tasks: from what is stored to 0 and 1 for each label."""
+"""Multi-label tasks: from stored labels to 0 and 1 for each label."""
 
 import ast
 import json
@@ -48,6 +48,9 @@ def read_label_sets(
         separator: separates the labels in a column of text.
         names: the names of the labels in order, if they are stated; integers are indices into them.
         codes: whether the source states that integers are indices into names, so that lists are never vectors.
+
+    Returns:
+        the names, [labels]; by split, 0 or 1 for each label, [rows][labels]; and a phrase for messages.
 
     Raises:
         HornbookError: labels are missing or not as described, not among `names`, the same in all rows of train,
@@ -130,12 +133,12 @@ def _lists(rows: Rows, column: str, separator: str | None) -> list[list[Any]]:
             raise HornbookError(f"{where}, row {i + 1}: nothing is there; a text without any label has the list []")
         if not isinstance(parts, list):
             raise HornbookError(
-                f"{where}, row {i + 1}: {repr(value)[:60]} is no list of labels"
+                f"{where}, row {i + 1}: {repr(value)[:60]} is not a list of labels"
                 f"{'' if separator is not None else '; write it as [one, two] in JSON, or set label_separator'}"
             )
         for label in parts:
             if is_missing(label) or stored_type(label) not in ("text", "number", "boolean"):
-                raise HornbookError(f"{where}, row {i + 1}: {label!r} is no label")
+                raise HornbookError(f"{where}, row {i + 1}: {label!r} is not a label")
         found.append(parts)
     if any(map(_is_share, chain.from_iterable(found))) and len(set(map(len, found))) == 1:
         shares = next(i for i, row in enumerate(found) if any(map(_is_share, row)))

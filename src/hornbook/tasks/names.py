@@ -46,6 +46,13 @@ def stored_type(value: Any) -> str:
 def one_type(values: Iterable[Any], where: str) -> str:
     """Return the common type of all values, see `stored_type`; text if there are none.
 
+    Args:
+        values: the values of a column of labels.
+        where: the file and column, for messages.
+
+    Returns:
+        text, number, boolean or date.
+
     Raises:
         HornbookError: there are several types, or one that cannot be a label.
     """
@@ -86,6 +93,10 @@ def stripped(values: Sequence[Any]) -> list[Any]:
 
 def check_texts(values: Sequence[Any], where: str) -> None:
     """Refuse text that cannot be a label.
+
+    Args:
+        values: the values of a column of labels; only text is checked.
+        where: the file and column, for messages.
 
     Raises:
         HornbookError: two labels differ only in white space around them, so that `stripped` would make them one, or

@@ -48,6 +48,12 @@ class Source:
 def locate(config: TaskConfig) -> Source:
     """Locate `config.source`.
 
+    Args:
+        config: the task's settings.
+
+    Returns:
+        the source, not yet read.
+
     Raises:
         HornbookError: no such file, folder, GLUE task or hub dataset, or a setting does not apply to it.
     """

@@ -71,6 +71,9 @@ def sample(train: pa.Table, labels: Labels, rows: int, seed: int, where: str) ->
         seed: of the sample.
         where: the source of train, for messages.
 
+    Returns:
+        the sampled rows, in their order in train.
+
     Raises:
         HornbookError: the sample has lost a label.
     """
@@ -103,6 +106,9 @@ def split_rows(groups: Indices, seed: int, with_test: bool) -> dict[str, Indices
         groups: the stratum of each row, see `TaskKind.strata`; shape (rows,).
         seed: of the shuffle within the strata.
         with_test: whether a test split is cut off too.
+
+    Returns:
+        the row numbers by split.
     """
     order = shuffled_by_stratum(groups, seed)
     place = np.arange(len(order)) % _PERIOD
@@ -120,6 +126,9 @@ def sample_rows(groups: Indices, rows: int, seed: int) -> Indices:
         groups: the stratum of each row, shape (rows,).
         rows: how many to keep, at most all.
         seed: of the shuffle within the strata and of where the spacing begins.
+
+    Returns:
+        the row numbers, shape (min(rows, all),).
     """
     order = shuffled_by_stratum(groups, seed)
     rows = min(rows, len(order))

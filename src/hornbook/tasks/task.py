@@ -1,4 +1,4 @@
-"""The task artefact: labelled text in Parquet files, one a split, and what is known about it."""
+"""The task artefact: labelled text in Parquet files, one per split, and what is known about it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,6 +52,12 @@ class Task:
 
         The label is the class index (int64), a list of 0 or 1 for each label (float32), or the score (float64).
 
+        Args:
+            name: one of `splits`.
+
+        Returns:
+            the table, a row for each example.
+
         Raises:
             HornbookError: the task has no such split.
         """
@@ -64,6 +70,12 @@ class Task:
 
         Class indices (int64) or scores (float64), shape (rows,); in a multi-label task 0 or 1 (float32), shape (rows,
         labels).
+
+        Args:
+            name: one of `splits`.
+
+        Returns:
+            the labels, in row order.
 
         Raises:
             HornbookError: the task has no such split.
@@ -84,6 +96,12 @@ class Task:
 
 def open_task(task: Artifact | Path | str) -> Task:
     """Open a finished task artefact.
+
+    Args:
+        task: the artefact or its folder.
+
+    Returns:
+        the task; its splits are read when asked for.
 
     Raises:
         HornbookError: there is no finished task.

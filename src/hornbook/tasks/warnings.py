@@ -53,6 +53,9 @@ def data_warnings(
         labels: the labels of all splits.
         score_range: the lowest and the highest legal score, if known.
         used: the columns of texts and labels; they are not ids, whatever their names.
+
+    Returns:
+        the warnings, none for a clean task.
     """
     found = [warning for split, rows in given.items() for warning in _of_columns(split, rows, used)]
     found += _of_names(labels.names)

@@ -122,12 +122,12 @@ def without_entities(text: str) -> str:
 
 
 def has_tags(text: str) -> bool:
-    """Tell whether `text` contains an HTML tag."""
+    """Return whether `text` contains an HTML tag."""
     return "<" in text and _TAG.search(text) is not None
 
 
 def has_entities(text: str) -> bool:
-    """Tell whether `text` contains an HTML character reference."""
+    """Return whether `text` contains an HTML character reference."""
     return ";" in text and any(_character(match) != match.group() for match in _ENTITY.finditer(text))
 
 

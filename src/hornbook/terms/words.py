@@ -58,7 +58,7 @@ def tokens(text: str) -> list[str]:
 
 
 def joins(text: str, position: int) -> bool:
-    """Tell whether an ampersand at `position` joins two words, one of them a single character ("AT&T")."""
+    """Return whether an ampersand at `position` joins two words, one of them a single character ("AT&T")."""
     before, after = text[max(position - 2, 0) : max(position, 0)], text[position + 1 : position + 3]
     return (
         text[position : position + 1] == "&"
@@ -73,5 +73,5 @@ def _in_word(character: str) -> bool:
 
 
 def is_term(token: str) -> bool:
-    """Tell whether one of the `tokens` of a text is a term rather than punctuation or another symbol."""
+    """Return whether one of the `tokens` of a text is a term rather than punctuation or another symbol."""
     return len(token) > 1 or token.isalnum()

@@ -261,7 +261,7 @@ def _arguments(
 def write_log(rows: list[dict[str, float]], path: Path) -> None:
     """Write a training log as CSV, with empty cells where a column does not apply.
 
-    Tokens a second, which vary from run to run, are left out.
+    Tokens per second, which vary from run to run, are left out.
     """
     parts = sorted({name for row in rows for name in row if name.startswith("loss_")})
     names = ("step", "loss", *parts, "learning_rate", "grad_norm", "padding", "score")

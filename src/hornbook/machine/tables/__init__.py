@@ -58,6 +58,9 @@ def read_rows(path: Path, delimiter: str | None = None) -> Rows:
         delimiter: separates the fields of a text table, which may then be quoted as in CSV. Default: a comma in CSV;
             a tab in TSV, where quotation marks are plain characters.
 
+    Returns:
+        the rows, column by column.
+
     Raises:
         HornbookError: the file is missing, empty, of an unknown format, not UTF-8, or malformed (the message names
             the row).
@@ -83,6 +86,9 @@ def stream_texts(path: Path, column: str, names: str | None = None) -> Iterator[
         path: a file of a format that can be streamed.
         column: the column with the texts.
         names: a second column to read, if the file has it and it holds text.
+
+    Returns:
+        an iterator over the batches.
 
     Raises:
         HornbookError: the column is missing or holds no text, or the file is damaged or not UTF-8.

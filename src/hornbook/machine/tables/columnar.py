@@ -32,6 +32,9 @@ def table_rows(where: str, table: pa.Table) -> Rows:
         where: its file or name, for messages.
         table: any columns; values become Python's.
 
+    Returns:
+        the rows; columns that Python cannot hold are refused when used.
+
     Raises:
         HornbookError: a text is not UTF-8; the message names its column and row.
     """
@@ -151,7 +154,7 @@ def _sliced(batches: Any) -> Iterator[pa.RecordBatch]:
 
 
 def _check_structure(table: pa.Table | pa.RecordBatch) -> None:
-    """Raise pa.ArrowInvalid if offsets or indices point out of their buffers; text may still be no UTF-8."""
+    """Raise pa.ArrowInvalid if offsets or indices point out of their buffers; text may still not be valid UTF-8."""
     try:
         table.validate(full=True)
     except pa.ArrowInvalid as error:

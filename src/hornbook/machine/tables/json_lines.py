@@ -1,4 +1,4 @@
-"""JSON: one object a line; or, read as a whole, one list of objects or one object of columns."""
+"""JSON: one object per line; or, read as a whole, one list of objects or one object of columns."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -56,7 +56,7 @@ def _parsed(lines: Iterable[str]) -> Iterator[tuple[int, Any]]:
 
 
 def _no_object(path: Path, number: int) -> str:
-    return f"{path}: line {number} is not a JSON object; JSONL has one object a line"
+    return f"{path}: line {number} is not a JSON object; JSONL has one object per line"
 
 
 def _integer(text: str) -> int | Decimal:

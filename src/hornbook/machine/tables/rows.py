@@ -40,6 +40,12 @@ class Rows:
     def column(self, name: str) -> list[Any]:
         """Return the values of a column.
 
+        Args:
+            name: the column's name, in exact case.
+
+        Returns:
+            the stored values, a list of one per row.
+
         Raises:
             HornbookError: the column is missing (the message names the nearest one) or must not be used.
         """
@@ -55,6 +61,12 @@ class Rows:
 
     def texts(self, name: str) -> list[str]:
         """Return the values of a column of text.
+
+        Args:
+            name: the column's name, in exact case.
+
+        Returns:
+            the texts, one per row.
 
         Raises:
             HornbookError: the column is missing, or a value is empty, not text, or not valid Unicode.
