@@ -20,7 +20,7 @@ from hornbook.experiment.plan import key_of
 from hornbook.recipe import load_experiment
 from hornbook.report.tables.textbooks import comparison_markdown
 from hornbook.results import read_results
-from hornbook.results.files import as_json
+from hornbook.results.plain import as_json
 from hornbook.store import Store, make
 from hornbook.training import chain
 from hornbook.training import finetune as finetune_module

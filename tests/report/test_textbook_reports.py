@@ -4,8 +4,8 @@ from rich.console import Console
 
 from hornbook.report.charts.textbooks import textbook_charts, write_charts
 from hornbook.report.tables.textbooks import middle, statistics_tables
-from hornbook.results.files import from_json
 from hornbook.results.inspection import TextbookComparison
+from hornbook.results.plain import from_json
 
 UNIT = {"text": "a film [bold]not a mark[/bold]" + " and more" * 20, "source": "web", "unit": 1, "rank": 1}
 BOOK = {

@@ -7,10 +7,10 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from hornbook.cli.textbook_view import view_table
 from hornbook.corpus import build as build_corpus
 from hornbook.errors import HornbookError
 from hornbook.recipe import ContextualizedConfig, CorpusConfig, GeneralConfig, ImportanceConfig, TaskTextConfig
-from hornbook.report.tables.view import view_table
 from hornbook.textbook import build, open_textbook
 from hornbook.textbook.inspect.view import view
 

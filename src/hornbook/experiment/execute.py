@@ -17,8 +17,9 @@ from hornbook.experiment.plan import key_of, unfinished
 from hornbook.recipe import Experiment, load_experiment
 from hornbook.report.tables.grids import experiment_markdown
 from hornbook.results import CellResult, ExperimentResult, GoldLabels, TextbookCellResult
-from hornbook.results.files import from_json, write_experiment
+from hornbook.results.files import write_experiment
 from hornbook.results.inspection import TextbookComparison
+from hornbook.results.plain import from_json
 from hornbook.results.predictions import compact
 from hornbook.results.rows import FinishedCell, TeacherScore
 from hornbook.store import Artifact, Store, write_text

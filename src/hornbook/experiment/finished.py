@@ -9,9 +9,9 @@ from types import MappingProxyType
 from filelock import FileLock
 
 from hornbook.errors import HornbookError
-from hornbook.results import GoldLabels
-from hornbook.results.files import as_json, from_json
-from hornbook.results.rows import AxisValue, ExperimentResult, FinishedCell
+from hornbook.results import ExperimentResult, GoldLabels
+from hornbook.results.plain import as_json, from_json
+from hornbook.results.rows import AxisValue, FinishedCell
 from hornbook.store import write_text
 
 

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from hornbook.pipeline.models import ScoredModel
 from hornbook.pipeline.stages import RunArtifacts
 from hornbook.results import INSPECTION, TEACHER, Inspection
-from hornbook.results.files import as_json, from_json
 from hornbook.results.inspection import Anchor, CalibrationBin, CurvePoint, Mistake, TextbookComparison
+from hornbook.results.plain import as_json, from_json
 from hornbook.results.summary import best_student
 from hornbook.store import Artifact, StageContext, Store, make, write_json
 

@@ -3,40 +3,20 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from hornbook.errors import HornbookError
+from hornbook.results.experiment import ExperimentResult
 from hornbook.results.inspection import Inspection
 from hornbook.results.names import EXPERIMENT, INSPECTION, REPORT
-from hornbook.results.rows import ExperimentResult, RunResult
+from hornbook.results.plain import as_json, from_json
+from hornbook.results.run import RunResult
 from hornbook.store import load, write_json
 
 T = TypeVar("T")
-
-
-@cache
-def _adapter(of: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(of)
-
-
-def as_json(result: object) -> Any:
-    """Return a result as plain data, ready for JSON."""
-    of: Any = type(result)
-    return _adapter(of).dump_python(result, mode="json")
-
-
-def from_json(of: type[T], values: Any) -> T:
-    """Return plain data as a result.
-
-    Raises:
-        pydantic.ValidationError: it is of another form.
-    """
-    adapter: TypeAdapter[T] = _adapter(cast(Any, of))
-    return adapter.validate_python(values)
 
 
 def write_run(run: RunResult) -> Path:

@@ -1,13 +1,12 @@
-"""Results of runs and experiments: what is written as JSON and read back, field by field."""
+"""Parts of the results of runs and experiments: rows, summaries, stages. Each is written to JSON and read back."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Tag
 
-from hornbook.results.inspection import Inspection, TextbookComparison
+from hornbook.results.inspection import TextbookComparison
 
 AxisValue = str | int | float | bool
 Compact = str | list[Any]
@@ -225,90 +224,3 @@ class ModelArtifacts:
     distilled: tuple[str, ...]
     model: str | None
     evaluation: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunResult:
-    """The results of a finished run.
-
-    Attributes:
-        rows: one for each model and seed.
-        summary: one for each model, its seeds together.
-        remarks: what a reader must not overlook.
-        stages: one for each artefact that the run asked for.
-        recipe: all settings.
-        task: what was learned.
-        models: what was made for each of the rows.
-        inspection: curves, textbooks, anchors, mistakes and calibration, for the page; None while they are not read.
-        folder: where the results and links to the artefacts stand.
-    """
-
-    rows: tuple[ModelResult, ...]
-    summary: tuple[ModelSummary, ...]
-    remarks: tuple[str, ...]
-    stages: tuple[StageResult, ...]
-    recipe: dict[str, Any]
-    task: TaskResult
-    models: tuple[ModelArtifacts, ...]
-    inspection: Annotated[Inspection | None, Field(exclude=True)] = None
-    folder: Annotated[Path, Field(exclude=True)] = Path()
-
-    @property
-    def name(self) -> str:
-        """The run's name: that of its folder."""
-        return self.folder.name
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the content of `report.json`."""
-        from hornbook.results.files import as_json
-
-        content: dict[str, Any] = as_json(self)
-        return content
-
-    def _repr_html_(self) -> str:
-        from hornbook.results.notebook import run_html
-
-        return run_html(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExperimentResult:
-    """The results of an experiment, as far as it is finished.
-
-    Attributes:
-        name: of the experiment.
-        axes: their names, in order.
-        rows: one for each finished cell.
-        gold: the gold labels of each task, by the key of the task.
-        failed: what went wrong, by the names of cells.
-        folder: where the results stand.
-    """
-
-    name: str = ""
-    axes: tuple[str, ...] = ()
-    rows: tuple[AnyCell, ...]
-    gold: dict[str, GoldLabels] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-    folder: Annotated[Path, Field(exclude=True)] = Path()
-
-    @property
-    def scored(self) -> tuple[CellResult, ...]:
-        """The cells with a student's score."""
-        return tuple(row for row in self.rows if isinstance(row, CellResult))
-
-    @property
-    def measured(self) -> tuple[TextbookCellResult, ...]:
-        """The cells with statistics of textbooks."""
-        return tuple(row for row in self.rows if isinstance(row, TextbookCellResult))
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the content of `experiment.json`."""
-        from hornbook.results.files import as_json
-
-        content: dict[str, Any] = as_json(self)
-        return content
-
-    def _repr_html_(self) -> str:
-        from hornbook.results.notebook import experiment_html
-
-        return experiment_html(self)

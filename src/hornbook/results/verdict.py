@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from hornbook.results.cells import CellSummary, summarise_cells, tasks_of
 from hornbook.results.differences import SEED, TASK, TEXTBOOK, Difference, Resampled, difference
+from hornbook.results.inspection import Inspection
 from hornbook.results.names import LOGITS, RELEASED, TEACHER, TF_IDF, UNDISTILLED
-from hornbook.results.rows import AxisValue, CellResult, ModelSummary, RunResult
+from hornbook.results.rows import AxisValue, CellResult, ModelResult, ModelSummary
 from hornbook.results.summary import best_student, summarise
 from hornbook.results.words import amount, listed, percent
 
@@ -26,18 +27,25 @@ _NAMES = {_NO_TEXTBOOK: "no distillation"}
 _NAMED_TIES = 3
 
 
-def verdict(run: RunResult) -> str:
-    """Return in one sentence how good the best student is, beside its teacher and what is cheaper."""
-    models = {model.name: model for model in summarise(run.rows)}
-    metric = run.task.metric
-    best, teacher = best_student(run.rows), models.get(TEACHER)
+def verdict(rows: Sequence[ModelResult], metric: str) -> str:
+    """Return one sentence that compares the best student with its teacher and with cheaper models.
+
+    Args:
+        rows: of one run.
+        metric: the name of the headline score.
+
+    Returns:
+        the sentence.
+    """
+    models = {model.name: model for model in summarise(rows)}
+    best, teacher = best_student(rows), models.get(TEACHER)
     if best is None:
         return f"No student was distilled; {max(models, key=lambda name: models[name].dev.mean)} is the best on dev."
     text = (
         f"The student of the textbook {best.name} has {_article(metric)} {metric} of {percent(best.dev.mean)}% on dev"
     )
     if teacher is not None:
-        text += _beside(best, teacher, max(row.dev for row in run.rows if row.name == TEACHER))
+        text += _beside(best, teacher, max(row.dev for row in rows if row.name == TEACHER))
     if (errors := best.errors.get("dev")) is not None:
         text += f"; its mean absolute error is {amount(errors['mae'].mean)}"
     below = [name for name in _CHEAPER if name in models and models[name].dev.mean >= best.dev.mean]
@@ -63,16 +71,25 @@ def _with_scores(names: Sequence[str], models: Mapping[str, ModelSummary]) -> st
     return listed([f"{_CHEAPER[name]} ({percent(models[name].dev.mean)})" for name in names])
 
 
-def next_steps(run: RunResult) -> list[str]:
-    """Return what to try next, by simple rules; each says from which figure it follows."""
-    return list(_next_steps(run))
+def next_steps(rows: Sequence[ModelResult], inspection: Inspection, dev_examples: int) -> list[str]:
+    """Return what to try next, by simple rules; each names the figure that it follows from.
+
+    Args:
+        rows: of one run.
+        inspection: its training curves and its textbooks.
+        dev_examples: the number of examples in the dev split.
+
+    Returns:
+        one sentence for each rule that applies.
+    """
+    return list(_next_steps(rows, inspection, dev_examples))
 
 
-def _next_steps(run: RunResult) -> Iterator[str]:
-    best = best_student(run.rows)
+def _next_steps(rows: Sequence[ModelResult], inspection: Inspection, dev_examples: int) -> Iterator[str]:
+    best = best_student(rows)
     if best is None:
         return
-    if any(_still_falls(losses) for losses in _losses(run, best.name)):
+    if any(_still_falls(losses) for losses in _losses(inspection, best.name)):
         yield "Distil longer (distil.tokens): the loss still falls at the end."
     share = best.share_of_teacher
     if share is not None and share >= _NEAR:
@@ -85,26 +102,23 @@ def _next_steps(run: RunResult) -> Iterator[str]:
             "Adapt for fewer passes, or to the teacher's outputs too (adapt.labels: both): its confidence is "
             f"{percent(error)} points off."
         )
-    if (near := _overlaps(run)) is not None and near[0] <= near[1]:
+    if (near := _overlaps(inspection)) is not None and near[0] <= near[1]:
         yield (
             f"Add general text that is nearer to the task: the contextualized textbook's words are no nearer to it "
             f"({near[0]:.0f}%) than a general one's ({near[1]:.0f}%)."
         )
-    examples = run.task.examples.get("dev", 0)
-    if 0 < examples < _FEW_EXAMPLES:
+    if 0 < dev_examples < _FEW_EXAMPLES:
         yield (
-            f"Do not trust small differences: dev has {examples} examples, on which one student's score is "
-            f"sure to some {200 * (0.25 / examples) ** 0.5:.0f} points."
+            f"Do not trust small differences: dev has {dev_examples} examples, so the 95% interval of one score is "
+            f"about ±{200 * (0.25 / dev_examples) ** 0.5:.0f} points."
         )
     if len(best.seeds) == 1:
         yield "Run three seeds (seeds: [0, 1, 2]) before you decide between textbooks."
 
 
-def _losses(run: RunResult, name: str) -> Iterator[list[float]]:
-    """Yield the losses of each seed's distillation, of a chain those of the last link."""
-    if run.inspection is None:
-        return
-    points = [point for point in run.inspection.curves if point.stage == "distil" and point.model == name]
+def _losses(inspection: Inspection, name: str) -> Iterator[list[float]]:
+    """Yield the losses of each seed's distillation; for a chain, those of the last link."""
+    points = [point for point in inspection.curves if point.stage == "distil" and point.model == name]
     last = max((point.link for point in points), default=1)
     for seed in dict.fromkeys(point.seed for point in points):
         losses = [
@@ -120,12 +134,12 @@ def _still_falls(losses: Sequence[float]) -> bool:
     return last < (1 - _STILL_FALLS) * before
 
 
-def _overlaps(run: RunResult) -> tuple[float, float] | None:
+def _overlaps(inspection: Inspection) -> tuple[float, float] | None:
     """Return the words that the contextualized and the general textbook share with the task's text, percent."""
-    if run.inspection is None or run.inspection.statistics is None:
+    if inspection.statistics is None:
         return None
-    kinds = {book.kind: book.name for book in run.inspection.statistics.books}
-    overlap = run.inspection.statistics.overlap
+    kinds = {book.kind: book.name for book in inspection.statistics.books}
+    overlap = inspection.statistics.overlap
     own = kinds.get("task", "task")
     if not {"contextualized", "general"} <= kinds.keys() or own not in overlap.names:
         return None

@@ -85,9 +85,7 @@ class MicroBatch(NamedTuple):
     batch: Batch
 
 
-def micro_batches(
-    indices: NDArray[np.int64], lengths: NDArray[np.int64], max_tokens: int
-) -> list[NDArray[np.int64]]:
+def micro_batches(indices: NDArray[np.int64], lengths: NDArray[np.int64], max_tokens: int) -> list[NDArray[np.int64]]:
     """Cut a step into micro-batches of sequences of similar length.
 
     Args:

@@ -44,7 +44,7 @@ def runs_report(runs: Mapping[str, RunResult]) -> Report:
         Section("results", "Results", [Text(title(every)), _results(runs)]),
         *(section for name, run in runs.items() for section in _sections(name, run, several)),
     ]
-    verdicts = [f"{name}: {verdict(run)}" if several else verdict(run) for name, run in runs.items()]
+    verdicts = [(f"{name}: " if several else "") + verdict(run.rows, run.task.metric) for name, run in runs.items()]
     about = f"Task {task.name} ({task.kind}): {examples}."
     return Report(", ".join(runs), about, verdicts, sections)
 
@@ -68,7 +68,7 @@ def _sections(name: str, run: RunResult, several: bool) -> Iterator[Section]:
     def section(name: str, heading: str, parts: Sequence[Part]) -> Section:
         return Section(f"{before}{name}", f"{of}{heading}" if of else heading[0].upper() + heading[1:], parts)
 
-    if advice := [*next_steps(run), *run.remarks]:
+    if advice := [*next_steps(run.rows, found, run.task.examples.get("dev", 0)), *run.remarks]:
         yield section("next", "what to try next, and what to know", [Lines(advice)])
     plots = [plot_of(chart, before) for chart in run_charts(run)]
     yield section("training", "score, size, training", [Plots(plots)])
