@@ -33,10 +33,16 @@ class FinishedCells:
 
     @classmethod
     def read(cls, path: Path | None) -> "FinishedCells":
-        """Return what a file holds, nothing where there is none.
+        """Read finished cells.
+
+        Args:
+            path: the file; None keeps the cells in memory only.
+
+        Returns:
+            its cells; none if the file does not exist.
 
         Raises:
-            HornbookError: the file holds something else.
+            HornbookError: the file is not a file of results.
         """
         if path is None or not path.exists():
             return cls(path)

@@ -1,4 +1,4 @@
-"""The stages of a recipe before it runs: what is finished, and how long the rest will take."""
+"""The plan of a run: which stages are finished, and how long the others will take."""
 
 import math
 import time
@@ -19,10 +19,18 @@ STORE = "artifacts"
 
 
 def plan(recipe: Recipe, runs: Path | str = "runs") -> tuple[PlannedStage, ...]:
-    """Return the stages of a recipe, whether they are finished, and an estimate of the rest.
+    """Plan a recipe without running it.
 
-    Seconds and bytes are those of the finished artefact in the same store that is most like it (a distillation's
-    scaled by its budget, a grid's by its combinations), else rough figures for a small task and model on two cores.
+    Estimates come from the most similar finished artefact in the same store (for a distillation scaled by its budget,
+    for a grid by the number of combinations). If there is none, they are rough figures for a small task and model on
+    two cores.
+
+    Args:
+        recipe: the whole run.
+        runs: the folder of runs, whose finished artefacts are reused.
+
+    Returns:
+        the stages in order, with whether each is finished, and the estimated seconds and megabytes (10⁶ bytes).
 
     Raises:
         Unreachable: sources of the recipe are on the hub, which is out of reach.
@@ -34,9 +42,7 @@ def plan(recipe: Recipe, runs: Path | str = "runs") -> tuple[PlannedStage, ...]:
     except Unreachable:
         if len(names := out_of_reach(recipe)) < 2:
             raise
-        raise Unreachable(
-            f"{', '.join(names)}: out of reach ({hub.why_not()}); without them nothing is done"
-        ) from None
+        raise Unreachable(f"{', '.join(names)}: out of reach ({hub.why_not()}); the run needs them") from None
     return estimates(store)
 
 
@@ -59,7 +65,7 @@ def out_of_reach(recipe: Recipe) -> list[str]:
         except Unreachable:
             missed[name] = None
         except HornbookError:
-            pass  # another fault, told elsewhere
+            pass  # another fault, reported elsewhere
     return list(missed)
 
 

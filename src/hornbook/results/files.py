@@ -35,10 +35,13 @@ def write_experiment(result: ExperimentResult) -> Path:
 
 
 def read_results(place: Path) -> RunResult | ExperimentResult:
-    """Return the results of a run or an experiment.
+    """Read the results of a run or an experiment.
 
     Args:
         place: a run's folder, an experiment's folder, or the file of an experiment's results.
+
+    Returns:
+        the results, with `folder` set to where they were read from.
 
     Raises:
         HornbookError: it is none of these, is not finished, or was written by an earlier version.
@@ -59,10 +62,16 @@ def read_results(place: Path) -> RunResult | ExperimentResult:
 
 
 def read_inspection(folder: Path) -> Inspection:
-    """Return what the stage `inspection` found, from its folder.
+    """Read what the stage `inspection` wrote.
+
+    Args:
+        folder: the folder of its artefact.
+
+    Returns:
+        curves, textbooks, anchors, mistakes and calibration of a run.
 
     Raises:
-        HornbookError: the folder does not hold it, it was changed since, or it is of another version.
+        HornbookError: the folder has no inspection, its files were changed, or another version wrote it.
     """
     path = load(folder, INSPECTION).file(f"{INSPECTION}.json")
     return _read(Inspection, path, _object(path))
@@ -75,8 +84,7 @@ def _run(folder: Path) -> RunResult:
         raise HornbookError(f"{path}: has no model in it; run it again")
     if not (folder / INSPECTION).exists():
         raise HornbookError(
-            f"{folder / INSPECTION}: what the run made is not there any more; run it again, or report where it was "
-            "made"
+            f"{folder / INSPECTION}: the run's artefacts are missing; run it again, or make the report where they are"
         )
     return replace(run, folder=folder, inspection=read_inspection(folder / INSPECTION))
 

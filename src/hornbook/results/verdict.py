@@ -152,12 +152,15 @@ def _article(word: str) -> str:
 
 
 def task_verdicts(rows: Sequence[CellResult], axes: Sequence[str], scores: Resampled) -> list[str]:
-    """Return one sentence for each task of an experiment: what taught best, by how much, and how sure that is.
+    """Return one sentence for each task of an experiment: the best textbook, its lead, and whether the lead is clear.
 
     Args:
         rows: of the experiment.
         axes: those that vary.
-        scores: of the rows, see `differences.resampled_cells`.
+        scores: resampled scores by row number, see `differences.resampled_cells`.
+
+    Returns:
+        sentences in the order of the tasks; none for a task with a single cell.
     """
     cells = summarise_cells(rows, axes)
     named = [axis for axis in axes if axis not in {SEED, TASK}]

@@ -174,13 +174,15 @@ def _model_colour(models: Sequence[str], points: Points) -> alt.Color:
 
 
 def grid_chart(cells: Sequence[CellSummary], axes: Sequence[str]) -> Chart:
-    """Return the scores of an experiment's cells: every seed a tick, means as points, a row for each combination.
-
-    Where an axis has numbers (steps, a proportion), lines over that axis instead.
+    """Return a chart of the scores of an experiment's cells.
 
     Args:
-        cells: seeds together.
+        cells: one summary for each combination of the axes but the seed.
         axes: those that vary.
+
+    Returns:
+        lines over the last axis of numbers (steps, a proportion). If there is none, a row for each combination
+        with a tick for each seed and a point for the mean.
     """
     metric, caption = "score on dev, %", "The dev score of every cell, and of every seed."
     numeric = [axis for axis in axes if axis != SEED and _is_numeric(cells, axis)]

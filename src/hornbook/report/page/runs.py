@@ -34,7 +34,10 @@ def runs_report(runs: Mapping[str, RunResult]) -> Report:
     """Return the report of runs of one task.
 
     Args:
-        runs: one or more by name; of several, each has its own sections behind a common table.
+        runs: one or more by name. Several share one table of results; the other sections follow for each run.
+
+    Returns:
+        the report.
     """
     several = len(runs) > 1
     every = [row for run in runs.values() for row in run.rows]

@@ -26,11 +26,14 @@ def headings(rows: Sequence[ModelResult]) -> tuple[str, ...]:
 
 
 def lines(rows: Sequence[ModelResult], beside: Sequence[ModelResult] = ()) -> list[tuple[str, ...]]:
-    """Return the lines of the results: one for each model's name, the mean and spread over its seeds.
+    """Return the lines of the table of results.
 
     Args:
         rows: of one run.
-        beside: all rows of a table in which these stand with others.
+        beside: the rows of all runs that share the table, if there are several.
+
+    Returns:
+        a line for each model with mean and spread over its seeds; the columns are those of `headings`.
     """
     errors = _errors(beside or rows)
     return [

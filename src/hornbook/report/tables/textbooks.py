@@ -40,11 +40,14 @@ Comparison = tuple[str, list[str], list[list[str]]]
 
 
 def comparison(rows: Sequence[TextbookCellResult], axes: Sequence[str]) -> list[Comparison]:
-    """Return what an experiment measured of textbooks: the paper's Table 1, Table 3 and Figure 3.
+    """Return tables of an experiment that measures textbooks: the paper's Table 1, Table 3 and Figure 3.
 
     Args:
-        rows: of the cells.
-        axes: the experiment's.
+        rows: one for each cell.
+        axes: the axes of the experiment.
+
+    Returns:
+        three tables: contents, lexical diversity, and words in common with the task's own text.
     """
     near, nearness = _near(rows)
     return [
