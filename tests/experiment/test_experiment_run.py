@@ -198,7 +198,7 @@ def test_an_experiment_from_python_leaves_the_files_of_the_command(finished, fol
     assert read_results(result.folder) == result
     table = (result.folder / experiment.TABLE).read_text("utf-8")
     assert table.splitlines()[0].split(" ")[-1].endswith(".")
-    assert "| textbook | dev | spread | of each seed | metric | minutes |" in table
+    assert "| textbook | dev | spread | by seed | metric | minutes |" in table
     settings = load_experiment(folder / "grid.yaml")
     assert experiment.run_experiment(settings, folder / "runs", beside=folder) == result
     with pytest.raises(HornbookError, match=r"8 cells are more than most_cells \(4\)"):

@@ -23,7 +23,7 @@ def steps_of(run):
 def test_the_verdict_is_one_sentence_about_the_best_student():
     run = run_of(TEACHER, row("general", 0.80, "9 units"), row("drawn", 0.855, "9 units"), row("undistilled", 0.75))
     assert verdict_of(run) == (
-        "The student of the textbook drawn has an accuracy of 85.5% on dev, 95.0% of what its teacher has (90.0); "
+        "The student of the textbook drawn has an accuracy of 85.5% on dev, 95.0% of its teacher's (90.0); "
         "it is 4.0 times smaller and 5.0 times as fast; it beats the same student without distillation (75.0)."
     )
 
@@ -31,7 +31,7 @@ def test_the_verdict_is_one_sentence_about_the_best_student():
 def test_of_several_teachers_the_best_is_the_one_that_taught():
     teachers = [replace(TEACHER, dev=dev, seed=seed) for seed, dev in enumerate((0.7, 0.9, 0.8))]
     said = verdict_of(run_of(*teachers, row("drawn", 0.8, "9 units")))
-    assert "88.9% of what its teacher has (90.0)" in said
+    assert "88.9% of its teacher's (90.0)" in said
 
 
 def test_the_verdict_names_what_the_student_does_not_beat():
@@ -55,8 +55,8 @@ def test_without_a_teachers_score_the_verdict_leaves_it_out():
     ("changed", "said"),
     [
         ({"dev": 0.89}, "Try a smaller student"),
-        ({"dev": 0.80}, "Give it more tokens"),
-        ({"dev": 0.87, "calibration_error": 0.2}, "its confidence is 20.0 points off"),
+        ({"dev": 0.80}, "Use more tokens"),
+        ({"dev": 0.87, "calibration_error": 0.2}, "the calibration error is 20.0 points"),
         ({"dev": 0.87}, "Run three seeds"),
     ],
 )

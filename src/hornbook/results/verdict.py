@@ -1,4 +1,4 @@
-"""A run in one sentence and what to try next; an experiment in one sentence a task."""
+"""The verdict on a run and what to try next; the verdict on each task of an experiment."""
 
 import statistics
 from collections import Counter
@@ -62,7 +62,7 @@ def _beside(best: ModelSummary, teacher: ModelSummary, score: float) -> str:
     smaller = teacher.parameters / best.parameters
     faster = best.sentences_per_second / teacher.sentences_per_second
     return (
-        f", {percent(best.share_of_teacher)}% of what its teacher has ({percent(score)}); "
+        f", {percent(best.share_of_teacher)}% of its teacher's ({percent(score)}); "
         f"it is {smaller:.1f} times smaller and {faster:.1f} times as fast"
     )
 
@@ -93,19 +93,25 @@ def _next_steps(rows: Sequence[ModelResult], inspection: Inspection, dev_example
         yield "Distil longer (distil.tokens): the loss still falls at the end."
     share = best.share_of_teacher
     if share is not None and share >= _NEAR:
-        yield f"Try a smaller student (student.layers, student.hidden): this one keeps {percent(share)}%."
+        yield (
+            "Try a smaller student (student.layers, student.hidden): this one keeps "
+            f"{percent(share)}% of the teacher's score."
+        )
     elif share is not None and share < _FAR:
-        yield f"Give it more tokens, a larger corpus or more layers: it keeps {percent(share)}%."
+        yield (
+            "Use more tokens, a larger corpus or more layers: the student keeps only "
+            f"{percent(share)}% of the teacher's score."
+        )
     error = best.calibration_error
     if error is not None and error > _MISCALIBRATED:
         yield (
-            "Adapt for fewer passes, or to the teacher's outputs too (adapt.labels: both): its confidence is "
-            f"{percent(error)} points off."
+            "Adapt for fewer epochs (adapt.epochs), or on the teacher's outputs too (adapt.labels: both): the "
+            f"calibration error is {percent(error)} points."
         )
     if (near := _overlaps(inspection)) is not None and near[0] <= near[1]:
         yield (
-            f"Add general text that is nearer to the task: the contextualized textbook's words are no nearer to it "
-            f"({near[0]:.0f}%) than a general one's ({near[1]:.0f}%)."
+            f"Add general text that is closer to the task: the contextualized textbook shares {near[0]:.0f}% of the "
+            f"task's frequent words, the general one {near[1]:.0f}%."
         )
     if 0 < dev_examples < _FEW_EXAMPLES:
         yield (
@@ -177,7 +183,7 @@ def _task_verdict(
     rows: Sequence[CellResult], cells: Sequence[CellSummary], axes: Sequence[str], scores: Resampled
 ) -> str:
     if len({frozenset(cell.seeds) for cell in cells}) > 1:
-        return "not all cells have the same seeds yet, so none is called the best."
+        return "the cells do not all have the same seeds yet, so there is no verdict."
     best, *others = sorted(cells, key=lambda cell: -cell.dev.mean)
     names = {id(cell): name for cell, name in zip(cells, _names(cells, axes), strict=True)}
     ahead = [(cell, _between(rows, best, cell, scores)) for cell in others]
@@ -199,7 +205,7 @@ def _task_verdict(
 
 
 def _is_floor_of(cell: CellSummary, best: CellSummary) -> bool:
-    """Tell whether a cell is the best one's student without distillation."""
+    """Return whether a cell is the best cell without distillation."""
     others = [axis for axis in best.at if axis != TEXTBOOK]
     return cell.at.get(TEXTBOOK) == _NO_TEXTBOOK and all(cell.at[axis] == best.at[axis] for axis in others)
 
@@ -214,7 +220,7 @@ def _points(between: Difference) -> str:
 
 
 def _names(cells: Sequence[CellSummary], axes: Sequence[str]) -> list[str]:
-    """Return short names of cells: the textbook, and what differs from most cells of the task."""
+    """Return short names of cells: the textbook, and the values that most cells of the task do not have."""
     usual = {axis: _most_common([cell.at[axis] for cell in cells]) for axis in axes}
     names = []
     for cell in cells:
@@ -228,7 +234,7 @@ def _names(cells: Sequence[CellSummary], axes: Sequence[str]) -> list[str]:
 
 
 def _most_common(values: Sequence[AxisValue]) -> AxisValue | None:
-    """Return the one text that most cells have; None where there is no such."""
+    """Return the most common text of the cells; None if it is a tie or a number."""
     (value, count), *others = Counter(values).most_common(2)
     if not isinstance(value, str) or (others and others[0][1] == count):
         return None
