@@ -130,7 +130,7 @@ def test_where_nothing_is_clear_there_is_no_winner():
 def test_where_seeds_are_missing_none_is_called_the_best():
     result = experiment_of({"textbook": BOOKS[:2]})
     (line,) = sentences(replace(result, rows=result.rows[:-1]))
-    assert line == "Not all cells have the same seeds yet, so none is called the best."
+    assert line == "The cells do not all have the same seeds yet, so there is no verdict."
 
 
 def test_cells_are_named_by_what_sets_them_apart():
