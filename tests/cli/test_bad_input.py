@@ -326,7 +326,7 @@ def test_folders_of_runs_that_cannot_be(refused, reviews, tiny_teacher, general_
         ("--labels both --teacher {model}", "not a classifier (BertModel): fine-tune it first"),
         (
             "--labels both --teacher {teacher} --textbook-units 5",
-            "adapt.textbook_units: no textbook is given to draw units from",
+            "adapt.textbook_units: no textbook is given to sample units from",
         ),
         (
             "--labels both --teacher {teacher} --textbook {at}/general",

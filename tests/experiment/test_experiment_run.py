@@ -238,7 +238,7 @@ def test_a_stage_that_fails_is_not_tried_again_for_every_cell(folder, tmp_path, 
 
 def test_other_content_in_the_results_file_is_refused(tmp_path):
     (tmp_path / "rows.json").write_text("[1]")
-    with pytest.raises(HornbookError, match=r"rows\.json: holds no results of an experiment"):
+    with pytest.raises(HornbookError, match=r"rows\.json: is not a file of an experiment's results"):
         FinishedCells.read(tmp_path / "rows.json")
 
 
@@ -280,12 +280,12 @@ def test_textbooks_are_measured_without_training_and_without_their_text(folder, 
 
 
 def test_what_cannot_be_measured_is_refused(folder):
-    with pytest.raises(HornbookError, match="name them under `textbooks`"):
+    with pytest.raises(HornbookError, match="list them under `textbooks`"):
         cells_of(folder, measure="textbooks")
     axes = {"distil.tokens": [5]}
     with pytest.raises(HornbookError, match="no textbook 'chain' in the recipe that can be measured"):
         cells_of(folder, measure="textbooks", axes=axes, textbooks=["chain"])
-    with pytest.raises(HornbookError, match="scores are of one textbook a cell"):
+    with pytest.raises(HornbookError, match="textbooks: only for `measure: textbooks`"):
         cells_of(folder, axes=axes, textbooks=["general"])
 
 

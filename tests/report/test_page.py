@@ -252,7 +252,7 @@ def test_a_file_of_results_has_its_axes_in_its_rows(tmp_path):
 
 def test_an_experiment_is_reported_alone(tmp_path):
     path = grid(tmp_path / "grid", {"textbook": BOOKS[:2]})
-    with pytest.raises(HornbookError, match="report it alone"):
+    with pytest.raises(HornbookError, match="make its report alone"):
         write_report([path, run_of(TEACHER)], tmp_path / "page.html")
 
 

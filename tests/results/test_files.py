@@ -90,7 +90,7 @@ def test_a_run_of_an_earlier_version_is_refused_in_one_line_that_says_what_to_do
         read_results(OLD_RUN)
     said = str(refused.value)
     assert said.endswith(
-        "report.json: was written by an earlier version, without 'task'; run it again, nothing is trained anew"
+        "report.json: was written by an earlier version, without 'task'; run it again, finished stages are reused"
     )
     assert "\n" not in said
 

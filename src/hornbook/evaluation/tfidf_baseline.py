@@ -44,7 +44,7 @@ def tfidf_baseline(task: Artifact | Path | str, out: Destination, config: Evalua
         `info["strength"]` is the best of `STRENGTHS` on dev.
 
     Raises:
-        HornbookError: the texts of train hold no words to count.
+        HornbookError: the texts of train have no words to count.
     """
     config = config or EvaluateConfig()
     task = task if isinstance(task, Artifact) else load(task, "task")
@@ -118,7 +118,7 @@ def features(task: Task) -> Callable[[str, int | None], Any]:
         words.fit(texts)
     except ValueError:  # scikit-learn's for an empty vocabulary
         raise HornbookError(
-            f"{task.artifact.path}: the texts of train hold no words to count, or none that two of them share; "
+            f"{task.artifact.path}: the texts of train have no words to count, or none that occurs in two of them; "
             "leave out the baseline tf-idf"
         ) from None
 

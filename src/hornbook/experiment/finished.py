@@ -51,7 +51,7 @@ class FinishedCells:
             return cls(path, list(found.rows), dict(found.gold))
         except (OSError, ValueError):
             raise HornbookError(
-                f"{path}: holds no results of an experiment; name another file, or remove it"
+                f"{path}: is not a file of an experiment's results; name another file or remove it"
             ) from None
 
     def of(self, key: str, at: Mapping[str, AxisValue]) -> FinishedCell | None:

@@ -71,9 +71,7 @@ def cells(experiment: Experiment, where: Path) -> list[Cell]:
             continue
         if textbook is None and len(recipe.textbooks) > 1 and "textbook" not in at:
             many = len(recipe.textbooks)
-            raise HornbookError(
-                f"{where}: the recipe has {many} textbooks; an axis `textbook` must say which is meant"
-            )
+            raise HornbookError(f"{where}: the recipe has {many} textbooks; add an axis `textbook`")
         if textbook not in {None, NONE, *recipe.textbooks}:
             known = ", ".join([*recipe.textbooks, NONE])
             raise HornbookError(f"{where}: axes.textbook: no textbook {textbook!r} in the recipe; it has {known}")

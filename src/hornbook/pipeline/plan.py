@@ -47,7 +47,7 @@ def plan(recipe: Recipe, runs: Path | str = "runs") -> tuple[PlannedStage, ...]:
 
 
 def out_of_reach(recipe: Recipe) -> list[str]:
-    """Return the sources that a recipe names and that are not here, while the hub cannot be asked."""
+    """Return the sources of a recipe that are not on this machine while the hub is out of reach."""
     from hornbook.corpus.sources import find_sources
     from hornbook.models.source import model_key
     from hornbook.tasks.sources import locate
@@ -55,13 +55,13 @@ def out_of_reach(recipe: Recipe) -> list[str]:
     student = recipe.student.init
     models = [recipe.teacher.model, recipe.released, None if student in ("random", "layers") else student]
     models += [config.model for config in recipe.textbooks.values() if isinstance(config, AugmentedConfig)]
-    asked: list[tuple[str, Callable[[], object]]] = [(recipe.task.source, partial(locate, recipe.task))]
-    asked += [(source, partial(find_sources, [source])) for source in recipe.corpus.sources if "hub:" in source]
-    asked += [(model, partial(model_key, model)) for model in models if model is not None]
+    sources: list[tuple[str, Callable[[], object]]] = [(recipe.task.source, partial(locate, recipe.task))]
+    sources += [(source, partial(find_sources, [source])) for source in recipe.corpus.sources if "hub:" in source]
+    sources += [(model, partial(model_key, model)) for model in models if model is not None]
     missed: dict[str, None] = {}
-    for name, ask in asked:
+    for name, look_up in sources:
         try:
-            ask()
+            look_up()
         except Unreachable:
             missed[name] = None
         except HornbookError:
@@ -70,12 +70,12 @@ def out_of_reach(recipe: Recipe) -> list[str]:
 
 
 def stage_results(store: Store) -> tuple[StageResult, ...]:
-    """Return one row for each artefact that a store was asked for."""
+    """Return one row for each artefact that was requested from a store."""
     return tuple(_result(artifact) for artifact in _distinct(store))
 
 
 def estimates(store: Store) -> tuple[PlannedStage, ...]:
-    """Return one row for each artefact that a dry store was asked for, with an estimate of what is missing."""
+    """Return one row for each artefact that was requested from a dry store, with estimates."""
     return tuple(_estimated(artifact, store) for artifact in _distinct(store))
 
 
@@ -141,7 +141,7 @@ def _estimated(artifact: Artifact, store: Store) -> PlannedStage:
 
 
 def _most_like(artifact: Artifact, store: Store) -> Artifact | None:
-    """Return the finished artefact of the same stage and kinds of inputs that agrees most, the newest of equals."""
+    """Return the most similar finished artefact of the same stage, the newest one if several are equal."""
     found: list[tuple[int, float, Artifact]] = []
     for run_file in (store.root / artifact.stage).glob(f"*/{RUN}"):
         other = load(run_file.parent)

@@ -57,8 +57,8 @@ def read_results(place: Path) -> RunResult | ExperimentResult:
     if (place / REPORT).is_file():
         return _run(place)
     if place.is_dir() and any(path.is_symlink() for path in place.iterdir()):
-        raise HornbookError(f"{place}: holds a run that is not finished: no {REPORT}; run it again, it goes on")
-    raise HornbookError(f"{place}: holds neither a run ({REPORT}) nor an experiment ({EXPERIMENT})")
+        raise HornbookError(f"{place}: the run is not finished (no {REPORT}); run it again, it resumes")
+    raise HornbookError(f"{place}: is neither a run (no {REPORT}) nor an experiment (no {EXPERIMENT})")
 
 
 def read_inspection(folder: Path) -> Inspection:
@@ -81,7 +81,7 @@ def _run(folder: Path) -> RunResult:
     path = folder / REPORT
     run = _read(RunResult, path, _object(path))
     if not run.rows:
-        raise HornbookError(f"{path}: has no model in it; run it again")
+        raise HornbookError(f"{path}: contains no model; run it again")
     if not (folder / INSPECTION).exists():
         raise HornbookError(
             f"{folder / INSPECTION}: the run's artefacts are missing; run it again, or make the report where they are"
@@ -92,13 +92,13 @@ def _run(folder: Path) -> RunResult:
 def _experiment(path: Path, name: str) -> ExperimentResult:
     values = _object(path)
     if not isinstance(values, dict) or not isinstance(values.get("rows"), list):
-        raise HornbookError(f"{path}: holds no results of an experiment")
+        raise HornbookError(f"{path}: is not a file of an experiment's results")
     found = _read(ExperimentResult, path, {"name": name, **values})
-    # A file of results may hold rows of an earlier recipe: of the same cell the last one counts.
+    # A file of results may contain rows of an earlier recipe; the last row of a cell counts.
     rows = tuple({json.dumps(row.at, sort_keys=True): row for row in found.rows}.values())
     axes = found.axes or tuple(dict.fromkeys(axis for row in rows for axis in row.at))
     if any(row.at.keys() < set(axes) for row in rows):
-        raise HornbookError(f"{path}: its rows are of different axes; report the experiment's folder instead")
+        raise HornbookError(f"{path}: its rows have different axes; report the experiment's folder instead")
     if missing := {row.task for row in found.scored} - found.gold.keys():
         raise HornbookError(
             f"{path}: was written by an earlier version, without the gold labels of task {min(missing)!r}; "
@@ -118,7 +118,9 @@ def _read(of: type[T], path: Path, values: Any) -> T:
     try:
         return from_json(of, values)
     except ValidationError as error:
-        raise HornbookError(f"{path}: {_earlier(error.errors()[0])}; run it again, nothing is trained anew") from None
+        raise HornbookError(
+            f"{path}: {_earlier(error.errors()[0])}; run it again, finished stages are reused"
+        ) from None
 
 
 def _earlier(first: Mapping[str, Any]) -> str:

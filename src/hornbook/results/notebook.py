@@ -59,7 +59,7 @@ def scores_html(
 
 
 def score(found: Spread | None) -> str:
-    """Return a mean score in percent, ± the standard deviation over seeds; `none` where there is none."""
+    """Return a mean score in percent, ± the standard deviation over seeds; `none` if it is missing."""
     if found is None:
         return "none"
     return percent(found.mean) + ("" if found.spread is None else f" ± {percent(found.spread)}")

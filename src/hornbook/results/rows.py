@@ -21,20 +21,20 @@ class ModelResult:
         name: of its textbook, of a baseline, or `teacher`.
         seed: of its training.
         dev: the headline score on dev, 0 to 1.
-        metric: what the headline score is called.
-        textbook: the size of what it was distilled on, in words; None for a model that was not distilled here.
-        parameters: how many, embeddings included.
-        parameters_without_embeddings: how many beside its token and position embeddings.
-        megabytes: size of its weights.
+        metric: the name of the headline score.
+        textbook: the size of its textbook as text, such as `9 units`; None for a model that was not distilled.
+        parameters: the number of parameters, embeddings included.
+        parameters_without_embeddings: the same without token and position embeddings.
+        megabytes: size of its weights, 10⁶ bytes.
         test: the headline score on test; None without test labels.
         scores: all scores, by split and name.
-        doubt: what is wrong with a regression's predictions as a whole; None where nothing is.
+        doubt: a warning about all predictions of a regression; None if they look sound.
         calibration_error: on dev, 0 to 1; None for a regression.
-        share_cut: share of dev's inputs that were cut at the longest length.
+        share_cut: share of the dev inputs that were truncated, 0 to 1.
         grid: the settings that were tried, each with its dev score; None without a grid.
-        sentences_per_second: how fast it is.
-        teacher_sentences_per_second: how fast the teacher was, measured in turns with it.
-        seconds: how long all its training took.
+        sentences_per_second: inference speed.
+        teacher_sentences_per_second: speed of the teacher, measured alternately with it.
+        seconds: time of all its training.
     """
 
     name: str
@@ -83,7 +83,7 @@ class CellResult(ModelResult):
     minutes: float
     predicted: Compact
     teachers: tuple[TeacherScore, ...] = ()
-    # What a row of an earlier version may lack; no table of an experiment shows it.
+    # Defaults for rows of earlier versions; no table of an experiment shows these fields.
     name: str = ""
     textbook: str | None = None
     parameters: int = 0
@@ -96,7 +96,7 @@ class CellResult(ModelResult):
 
 @dataclass(frozen=True, kw_only=True)
 class TextbookCellResult:
-    """A finished cell of an experiment that measures textbooks; `statistics` holds none of their text."""
+    """A finished cell of an experiment that measures textbooks; `statistics` contains none of their text."""
 
     key: str = ""
     at: dict[str, AxisValue]
@@ -131,7 +131,7 @@ class GoldLabels:
 
 @dataclass(frozen=True, kw_only=True)
 class StageResult:
-    """A stage that a run asked for: its name, key and folder, how long it took, and whether it was finished before.
+    """A stage of a run: its name, key and folder, how long it took, and whether it was reused.
 
     `seconds` is None while it is only planned.
     """
@@ -150,8 +150,8 @@ class PlannedStage(StageResult):
     Attributes:
         estimated_seconds: 0 where it is finished.
         estimated_megabytes: of disk, when it is finished.
-        checkpoint_megabytes: of disk beside that, while a model is trained.
-        rough: whether nothing like it was run before, so that the estimates are those of a small task.
+        checkpoint_megabytes: additional disk space during training.
+        rough: whether no similar stage was run, so that the estimates are those of a small task.
     """
 
     estimated_seconds: int
@@ -199,7 +199,7 @@ class ModelSummary:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """The task of a run: key, name, kind, what its headline score is called, and how many examples a split has."""
+    """The task of a run: key, name, kind, name of its headline score, and the number of examples by split."""
 
     key: str
     name: str
@@ -215,7 +215,7 @@ class ModelArtifacts:
     Attributes:
         name, seed: of its row.
         distilled: one for each distillation, in order: several for a chain, none for a model that was not distilled.
-        model: the classifier; None where there is none in the store.
+        model: the classifier; None if it is not in the store.
         evaluation: its predictions and scores.
     """
 

@@ -20,7 +20,7 @@ class RunResult:
         rows: one for each model and seed.
         summary: one for each model, its seeds together.
         remarks: what a reader must not overlook.
-        stages: one for each artefact that the run asked for.
+        stages: one for each artefact of the run.
         recipe: all settings.
         task: what was learned.
         models: what was made for each of the rows.

@@ -96,7 +96,7 @@ def remarks(rows: Sequence[ModelResult]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-# The remark on a distilled student whose dev score is not above the baseline's.
+# The remark if the dev score of a distilled student is not above the baseline's.
 _BASELINES = {
     TF_IDF: (
         "its dev score ({own}) does not beat the TF-IDF baseline: logistic regression on word counts scores {other} "

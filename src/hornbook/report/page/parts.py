@@ -212,5 +212,5 @@ def _escaped(text: str) -> str:
     return _MARKS.sub(r"\\\g<0>", shown)
 
 
-# An underscore within a word is no mark.
+# An underscore within a word does not mark emphasis.
 _MARKS = re.compile(r"[\\`*\[\]|]|(?<!\w)_|_(?!\w)")

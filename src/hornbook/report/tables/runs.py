@@ -13,7 +13,7 @@ from hornbook.results.summary import summarise
 from hornbook.results.words import amount, percent
 
 LABELS = 2
-"""How many columns of the table of results hold no figures."""
+"""The number of columns of text in the table of results; the others are numbers."""
 
 
 def headings(rows: Sequence[ModelResult]) -> tuple[str, ...]:
