@@ -112,7 +112,7 @@ def test_the_rows_of_two_runs_are_told_apart_by_the_teacher_of_each(finished_run
 def test_runs_of_different_tasks_are_refused(tmp_path):
     run = run_of(TEACHER)
     other = replace(run, task=replace(TASK, key="another", name="songs"), folder=Path("runs/songs"))
-    with pytest.raises(HornbookError, match=r"of the task films, .* of songs") as refused:
+    with pytest.raises(HornbookError, match=r"has the task films, .* the task songs") as refused:
         write_report([run, other], tmp_path / "page.html")
     assert "\n" not in str(refused.value)
 

@@ -1,4 +1,4 @@
-"""A look inside textbooks: what anchors draw, what of it is there, and where corpus and task are looked for."""
+"""`textbook show`: what anchors retrieve, what of it is in the textbook, and where corpus and task are looked for."""
 
 import json
 import shutil
