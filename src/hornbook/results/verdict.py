@@ -115,7 +115,7 @@ def _next_steps(rows: Sequence[ModelResult], inspection: Inspection, dev_example
         )
     if 0 < dev_examples < _FEW_EXAMPLES:
         yield (
-            f"Do not trust small differences: dev has {dev_examples} examples, so the 95% interval of one score is "
+            f"Do not trust small differences: dev has {dev_examples} examples, so one score is uncertain by "
             f"about ±{200 * (0.25 / dev_examples) ** 0.5:.0f} points."
         )
     if len(best.seeds) == 1:
