@@ -13,7 +13,7 @@ from hornbook import recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 # Bases of settings classes, whose fields the reference shows with each class.
-ABSTRACT = {"RetrievedConfig", "SampleConfig", "TrainingConfig"}
+ABSTRACT = {"CombinedConfig", "RetrievedConfig", "SampleConfig", "TextbookConfig", "TrainingConfig"}
 
 
 def test_the_names_for_type_checkers_are_the_public_names():

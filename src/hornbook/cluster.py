@@ -24,11 +24,11 @@ from hornbook.errors import HornbookError
 from hornbook.retrieval import LOCAL, Executor
 from hornbook.retrieval.executor import Item, Result
 
-# How often Ray gives a part to another worker when one died.
+# How often Ray repeats a part whose worker died.
 ATTEMPTS = 2
-# Results that are joined to one where they were found; the rest is merged on the machine that asked.
+# Results that are joined on the cluster; the calling machine merges the joined ones.
 JOIN_SIZE = 8
-# Parts that are on their way for each core: what is finished early waits for at most this many others.
+# Parts in flight for each core.
 AHEAD = 4
 _PATIENCE_SECONDS = 10
 
@@ -37,8 +37,8 @@ class Cluster:
     """A map over parts of a corpus on the nodes of a Ray cluster; a context manager that leaves the cluster.
 
     Args:
-        address: of a running cluster as Ray writes it, HOST:PORT or ray://HOST:PORT; `auto` for the one this machine
-            belongs to, `local` to start one here. The connection is made when it is first needed.
+        address: of a running cluster as Ray writes it, HOST:PORT or ray://HOST:PORT; `auto` for the cluster of this
+            machine, `local` to start one here. The connection is made at first use.
 
     Raises:
         HornbookError: Ray is not installed.
@@ -49,8 +49,8 @@ class Cluster:
     keep_open = 0
 
     def __init__(self, address: str) -> None:
-        # A worker out of memory comes back to us at once: by default Ray would try it again beside the same others,
-        # without end. Both are read when Ray is loaded.
+        # A worker that runs out of memory fails at once: by default Ray repeats it beside the same other workers,
+        # without end. Ray reads both variables when it is loaded.
         os.environ.setdefault("RAY_task_oom_retries", "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
@@ -72,10 +72,10 @@ class Cluster:
             self._connected = False
 
     def connect(self) -> None:
-        """Connect to the cluster; where this process is connected to one already, that one is used.
+        """Connect to the cluster, or keep the connection that this process has.
 
         Raises:
-            HornbookError: there is none at this address.
+            HornbookError: no cluster answers at this address.
         """
         if self._ray.is_initialized():
             return
@@ -87,16 +87,16 @@ class Cluster:
             said = " ".join(str(error).split())
             raise HornbookError(
                 f"{self.address}: no Ray cluster answers here ({said[:200]}); "
-                "start one with `ray start --head`, or say --cluster local"
+                "start one with `ray start --head`, or use --cluster local"
             ) from None
         self._connected = True
 
     def check_reachable(self) -> None:
-        """Refuse an address where nobody listens: Ray would try for minutes, and then end this process.
+        """Refuse an address that does not answer: Ray would try for minutes and then end this process.
 
         Raises:
-            OSError: nobody does.
-            ValueError: it is not an address.
+            OSError: nothing answers there.
+            ValueError: the address has no valid port.
         """
         host, colon, port = self.address.removeprefix("ray://").rpartition(":")
         if colon:
@@ -105,7 +105,7 @@ class Cluster:
 
     @property
     def parallelism(self) -> int:
-        """How many cores the cluster has now."""
+        """The number of CPU cores in the cluster."""
         self.connect()
         return max(1, int(self._ray.cluster_resources().get("CPU", 0)))
 
@@ -116,7 +116,16 @@ class Cluster:
         items: Sequence[Item],
         join: Callable[[Any, Sequence[Result]], Result] | None = None,
     ) -> Iterator[Result]:
-        """Yield `work(shared)(item)` for each item, in the order of the items; joined, those of each `JOIN_SIZE`.
+        """Compute `work(shared)(item)` for each item on the nodes of the cluster.
+
+        Args:
+            work: takes `shared` and returns a function of one item.
+            shared: sent to each node once.
+            items: what the function is called with.
+            join: takes `shared` and the results of `join_size` items, and returns one result for all of them.
+
+        Yields:
+            one result for each item, in the order of the items; with `join`, one for each `join_size` items.
 
         Raises:
             HornbookError: an item could not be finished on any node; or the work raises it.
@@ -134,13 +143,16 @@ class Cluster:
     def side_by_side(
         self, function: Callable[[Item], Result], items: Sequence[Item]
     ) -> Iterator[tuple[int, Result | HornbookError]]:
-        """Yield the number of each item and `function(item)`, or the error it raised, as they are finished.
+        """Call a function with each item, side by side on the nodes of the cluster.
 
-        Each has a GPU to itself, on a cluster without any a core. One whose worker dies is given to another.
+        Each call has a GPU to itself; on a cluster without GPUs, a core. If its worker dies, another one repeats it.
 
         Args:
             function: runs in the folder of this process, which every node must see.
             items: what it is called with.
+
+        Yields:
+            the number of an item and the result, or the error it raised, in the order in which they finish.
         """
         self.connect()
         needs = {"num_gpus": 1} if self._ray.cluster_resources().get("GPU", 0) else {"num_cpus": 1}
@@ -166,7 +178,7 @@ class Cluster:
 
 @contextmanager
 def executor_on(address: str | None) -> Iterator[Executor]:
-    """Yield the map over parts of a corpus on the cluster at this address, or on this machine where there is none."""
+    """Yield an executor on the cluster at this address; on this machine if the address is None."""
     if address is None:
         yield LOCAL
         return
@@ -174,12 +186,12 @@ def executor_on(address: str | None) -> Iterator[Executor]:
         yield cluster
 
 
-# Some items, what becomes of each, and what becomes of them together.
+# Some items, the Ray reference to each result, and the reference to the joined result.
 _Started = tuple[Sequence[Any], list[Any], Any]
 
 
 class _Work:
-    """One map: what all its items share, and how they are started and waited for."""
+    """One map over items: starts Ray tasks and waits for their results."""
 
     def __init__(
         self,
@@ -207,7 +219,7 @@ class _Work:
             return self._ray.get(together)
         except self._ray.exceptions.RayError:
             pass
-        # One of them, or what should join them, died: then it is done here.
+        # The worker of an item or of the join died: join here.
         assert self._join is not None
         return self._join(self._given, [self._single(item, one) for item, one in zip(items, found, strict=True)])
 
@@ -218,7 +230,7 @@ class _Work:
             return self._alone(item, error)
 
     def _alone(self, item: Any, error: Exception) -> Any:
-        """Try an item again with all cores of a node, if it may have failed for lack of memory."""
+        """Repeat an item with all cores of a node to itself, if its worker may have run out of memory."""
         self._refuse(error)
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         cores = max((resources.get("CPU", 0) for resources in nodes), default=1)
@@ -234,7 +246,7 @@ class _Work:
             ) from None
 
     def _refuse(self, error: Exception) -> None:
-        """Raise what the work itself raised, unless memory ran out."""
+        """Raise the error of the work itself, unless memory ran out."""
         cause: BaseException | None = error
         while isinstance(cause, self._ray.exceptions.RayTaskError):
             cause = cause.cause

@@ -31,6 +31,9 @@ def kernel(reference: Kernel) -> Kernel:
     Args:
         reference: a function or class of Python whose name the compiled core has too.
 
+    Returns:
+        a function or class with the same arguments and results.
+
     Raises:
         HornbookError: see `compiled`.
     """
@@ -39,7 +42,10 @@ def kernel(reference: Kernel) -> Kernel:
 
 
 def compiled() -> ModuleType | None:
-    """Return the compiled core, or None where the references are to run.
+    """Select the implementation.
+
+    Returns:
+        the compiled core, or None to run the references.
 
     Raises:
         HornbookError: HORNBOOK_KERNELS has an unknown value, or asks for a core that could not be built.

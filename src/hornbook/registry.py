@@ -17,25 +17,30 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """A table from names to things, which `register` extends."""
+    """A table from names to things, which `register` and installed packages extend.
+
+    Args:
+        kind: what one of the things is called in messages, such as "objective".
+        group: the entry-point group in which installed packages name theirs.
+        builtin: hornbook's own things by name, each as "module:attribute".
+    """
 
     def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
-        """Make a table.
-
-        Args:
-            kind: what one of the things is called in messages, such as "objective".
-            group: the entry-point group in which installed packages name theirs.
-            builtin: hornbook's own things by name, each as "module:attribute".
-        """
         self.kind, self.group = kind, group
         self._builtin = {name: EntryPoint(name, where, group) for name, where in builtin.items()}
         self._loaded: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Return a decorator that adds a thing under a name, in place of an earlier one that was added so.
+        """Add a thing under a name, in place of an earlier registered one.
+
+        Args:
+            name: the name that recipes use.
+
+        Returns:
+            a decorator that adds what it decorates, and returns it unchanged.
 
         Raises:
-            HornbookError: hornbook itself has one of this name.
+            HornbookError: hornbook itself has a thing of this name.
         """
         if name in self._builtin:
             raise HornbookError(f"{self.kind} {name!r}: hornbook has one of this name; choose another name")
@@ -47,10 +52,16 @@ class Registry(Generic[T]):
         return add
 
     def __getitem__(self, name: str) -> T:
-        """Return the thing of a name.
+        """Return a thing by its name.
+
+        Args:
+            name: the name that recipes use.
+
+        Returns:
+            the thing; imported at the first look-up.
 
         Raises:
-            HornbookError: there is none, or the package that provides it cannot be imported.
+            HornbookError: the name is unknown, or the package that provides the thing cannot be imported.
         """
         if name not in self._loaded:
             if name not in self._named:

@@ -20,7 +20,7 @@ from hornbook.experiment.plan import key_of
 from hornbook.recipe import load_experiment
 from hornbook.report.tables.textbooks import comparison_markdown
 from hornbook.results import read_results
-from hornbook.results.files import as_json
+from hornbook.results.plain import as_json
 from hornbook.store import Store, make
 from hornbook.training import chain
 from hornbook.training import finetune as finetune_module
@@ -198,7 +198,7 @@ def test_an_experiment_from_python_leaves_the_files_of_the_command(finished, fol
     assert read_results(result.folder) == result
     table = (result.folder / experiment.TABLE).read_text("utf-8")
     assert table.splitlines()[0].split(" ")[-1].endswith(".")
-    assert "| textbook | dev | spread | of each seed | metric | minutes |" in table
+    assert "| textbook | dev | spread | by seed | metric | minutes |" in table
     settings = load_experiment(folder / "grid.yaml")
     assert experiment.run_experiment(settings, folder / "runs", beside=folder) == result
     with pytest.raises(HornbookError, match=r"8 cells are more than most_cells \(4\)"):
@@ -238,7 +238,7 @@ def test_a_stage_that_fails_is_not_tried_again_for_every_cell(folder, tmp_path, 
 
 def test_other_content_in_the_results_file_is_refused(tmp_path):
     (tmp_path / "rows.json").write_text("[1]")
-    with pytest.raises(HornbookError, match=r"rows\.json: holds no results of an experiment"):
+    with pytest.raises(HornbookError, match=r"rows\.json: is not a file of an experiment's results"):
         FinishedCells.read(tmp_path / "rows.json")
 
 
@@ -280,12 +280,12 @@ def test_textbooks_are_measured_without_training_and_without_their_text(folder, 
 
 
 def test_what_cannot_be_measured_is_refused(folder):
-    with pytest.raises(HornbookError, match="name them under `textbooks`"):
+    with pytest.raises(HornbookError, match="list them under `textbooks`"):
         cells_of(folder, measure="textbooks")
     axes = {"distil.tokens": [5]}
     with pytest.raises(HornbookError, match="no textbook 'chain' in the recipe that can be measured"):
         cells_of(folder, measure="textbooks", axes=axes, textbooks=["chain"])
-    with pytest.raises(HornbookError, match="scores are of one textbook a cell"):
+    with pytest.raises(HornbookError, match="textbooks: only for `measure: textbooks`"):
         cells_of(folder, axes=axes, textbooks=["general"])
 
 

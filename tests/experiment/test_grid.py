@@ -122,7 +122,7 @@ def test_combinations_that_are_left_out(grid):
             "the recipe has no textbook 'contextualised'; the nearest is 'contextualized'",
         ),
         ({"axes": {"textbook": ["genral"]}}, "no textbook 'genral' in the recipe; it has general, contextualized"),
-        ({"axes": {"seed": [0]}}, "the recipe has 4 textbooks; an axis `textbook` must say"),
+        ({"axes": {"seed": [0]}}, "the recipe has 4 textbooks; add an axis `textbook`"),
         ({"axes": {"seed": [-1], "textbook": ["task"]}}, "seed -1, textbook task: seeds.0: input should be greater"),
         ({"axes": {"name.x": [0], "textbook": ["task"]}}, "axes.name.x: name has no settings of its own"),
         ({"axes": {"textbook": ["task"]}, "exclude": [{"textbook": "task"}]}, "exclude leaves no cell"),

@@ -112,7 +112,7 @@ def test_the_rows_of_two_runs_are_told_apart_by_the_teacher_of_each(finished_run
 def test_runs_of_different_tasks_are_refused(tmp_path):
     run = run_of(TEACHER)
     other = replace(run, task=replace(TASK, key="another", name="songs"), folder=Path("runs/songs"))
-    with pytest.raises(HornbookError, match=r"of the task films, .* of songs") as refused:
+    with pytest.raises(HornbookError, match=r"has the task films, .* the task songs") as refused:
         write_report([run, other], tmp_path / "page.html")
     assert "\n" not in str(refused.value)
 
@@ -252,7 +252,7 @@ def test_a_file_of_results_has_its_axes_in_its_rows(tmp_path):
 
 def test_an_experiment_is_reported_alone(tmp_path):
     path = grid(tmp_path / "grid", {"textbook": BOOKS[:2]})
-    with pytest.raises(HornbookError, match="report it alone"):
+    with pytest.raises(HornbookError, match="make its report alone"):
         write_report([path, run_of(TEACHER)], tmp_path / "page.html")
 
 

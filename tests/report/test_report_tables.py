@@ -52,10 +52,13 @@ def test_tables_name_the_metric_and_what_is_left():
     console.print(plan_table([stage, replace(stage, reused=True, estimated_seconds=0, estimated_megabytes=0)], 5000))
     console.print(plan_table([stage, model], 5000))
     text = console.export_text()
-    assert "(5,000 MB free); checkpoints take up to 630 MB besides, while a model is trained; ~" in text
+    assert "(5,000 MB free); during training checkpoints take up to 630 MB more; ~" in text
     assert "accuracy, %, mean ± standard deviation over seeds" in text
     assert "82.0 ± 2.0" in text
-    assert "2 stages, 1 finished; about 2 min and 2 MB to go (5,000 MB free); ~: nothing like it was run" in text
+    assert (
+        "2 stages, 1 finished; the others take about 2 min and 2 MB of disk (5,000 MB free); ~: rough estimate"
+        in text
+    )
     assert "~90" in text
 
 

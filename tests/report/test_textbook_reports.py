@@ -4,8 +4,8 @@ from rich.console import Console
 
 from hornbook.report.charts.textbooks import textbook_charts, write_charts
 from hornbook.report.tables.textbooks import middle, statistics_tables
-from hornbook.results.files import from_json
 from hornbook.results.inspection import TextbookComparison
+from hornbook.results.plain import from_json
 
 UNIT = {"text": "a film [bold]not a mark[/bold]" + " and more" * 20, "source": "web", "unit": 1, "rank": 1}
 BOOK = {
@@ -39,27 +39,27 @@ FOUND = from_json(
 )
 
 
-def said() -> str:
+def printed() -> str:
     console = Console(file=io.StringIO(), width=160)
     console.print(statistics_tables(FOUND))
     return " ".join(console.file.getvalue().split())
 
 
 def test_tables_hold_the_figures():
-    text = said()
+    text = printed()
     for part in ("2.5", "3.0", "3 words", "web 67%, books 33%", "1 of 50, in 2 units", "0.50", "20.0%", "4.0%"):
         assert part in text
     for part in (
-        "in samples of 1,000 words, as many as task has",
+        "in samples of 1,000 words, the size of task",
         "60.0 ± 1.5",
         "64.5",
-        "Retrieved most often into drawn",
+        "Most retrieved units of drawn",
     ):
         assert part in text
 
 
 def test_text_of_the_data_is_shown_as_it_is_and_shortened():
-    text = said()
+    text = printed()
     assert "[bold]not a mark[/bold]" in text
     assert "…" in text
 

@@ -13,8 +13,9 @@ from hornbook.errors import HornbookError
 from hornbook.recipe import BASELINES
 from hornbook.results import LOGITS, RELEASED, TF_IDF, UNDISTILLED, read_results
 from hornbook.results.cells import average_name, configurations, varying
-from hornbook.results.files import as_json, from_json, write_experiment, write_run
+from hornbook.results.files import write_experiment, write_run
 from hornbook.results.inspection import Anchor, CalibrationBin, CurvePoint, DrawnUnit, Inspection, Mistake
+from hornbook.results.plain import as_json, from_json
 from hornbook.store import make, write_json
 from hornbook.tasks.glue import GLUE
 from made_up import TEACHER, experiment_of, row, run_of
@@ -89,7 +90,7 @@ def test_a_run_of_an_earlier_version_is_refused_in_one_line_that_says_what_to_do
         read_results(OLD_RUN)
     said = str(refused.value)
     assert said.endswith(
-        "report.json: was written by an earlier version, without 'task'; run it again, nothing is trained anew"
+        "report.json: was written by an earlier version, without 'task'; run it again, finished stages are reused"
     )
     assert "\n" not in said
 
@@ -132,7 +133,7 @@ def test_a_run_whose_artefacts_are_gone_or_damaged_is_refused(tmp_path):
     with pytest.raises(HornbookError, match=r"inspection\.json: missing or changed since it was made; remove"):
         read_results(folder)
     shutil.rmtree(folder / "made")
-    with pytest.raises(HornbookError, match="not there any more"):
+    with pytest.raises(HornbookError, match="artefacts are missing"):
         read_results(folder)
 
 
@@ -201,7 +202,7 @@ def test_the_notebook_shows_text_of_the_data_as_text():
 
 def test_results_and_reports_load_nothing_that_makes_them():
     code = (
-        "import sys, hornbook.report.page, hornbook.report.tables.grids, hornbook.report.tables.view\n"
+        "import sys, hornbook.report.page, hornbook.report.tables.grids\n"
         "rooms = ('corpus', 'index', 'retrieval', 'textbook', 'training', 'models', 'pipeline')\n"
         "heavy = {'torch', 'transformers', *(f'hornbook.{room}' for room in rooms)}\n"
         "print(sorted(heavy & set(sys.modules)))"

@@ -31,19 +31,19 @@ def test_without_a_teachers_score_there_is_no_share_of_it():
     ("dev", "said"),
     [
         (0.9, []),
-        (0.85, ["gained nothing over the teacher's outputs on the task's own texts: these alone give 85.0 on dev"]),
+        (0.85, ["gained nothing over the teacher's outputs on the task's own texts: these alone score 85.0 on dev"]),
         (
             0.8,
             [
-                "logistic regression on word counts has 80.0",
-                "these alone give 85.0",
+                "logistic regression on word counts scores 80.0",
+                "these alone score 85.0",
             ],
         ),
         (
             0.6,
             [
                 "the TF-IDF baseline",
-                "gained nothing: the same student has 70.0 on dev without it",
+                "gained nothing: the same student scores 70.0 on dev without it",
                 "these alone",
             ],
         ),
@@ -67,8 +67,8 @@ def test_grids_and_inputs_that_are_cut_are_told():
     grid = ({"batch": 16, "dev": 0.75}, {"batch": 32, "dev": None, "failed": "the loss is nan"})
     rows = [row("teacher", 3, 0.9, share_cut=0.25, grid=grid)]
     assert list(remarks(rows)) == [
-        "teacher: 25.0% of dev's inputs are longer than max_length and are cut",
-        "teacher, seed 3: the grid's dev scores: batch 16: 75.0; batch 32: failed",
+        "teacher: 25.0% of the dev inputs are longer than max_length and are truncated",
+        "teacher, seed 3: dev scores of the grid: batch 16: 75.0; batch 32: failed",
     ]
 
 

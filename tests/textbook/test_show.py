@@ -1,4 +1,4 @@
-"""A look inside textbooks: what anchors draw, what of it is there, and where corpus and task are looked for."""
+"""`textbook show`: what anchors retrieve, what of it is in the textbook, and where corpus and task are looked for."""
 
 import json
 import shutil
@@ -7,10 +7,10 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from hornbook.cli.textbook_view import view_table
 from hornbook.corpus import build as build_corpus
 from hornbook.errors import HornbookError
 from hornbook.recipe import ContextualizedConfig, CorpusConfig, GeneralConfig, ImportanceConfig, TaskTextConfig
-from hornbook.report.tables.view import view_table
 from hornbook.textbook import build, open_textbook
 from hornbook.textbook.inspect.view import view
 
@@ -57,7 +57,7 @@ def printed(found, width=120):
     return console.export_text()
 
 
-def test_an_anchor_its_keywords_and_what_it_draws(book):
+def test_an_anchor_its_keywords_and_what_it_retrieves(book):
     (anchor,) = view(book, anchor="music of a film", units=2).anchors
     assert (anchor.text, sorted(anchor.keywords), anchor.hits) == ("music of a film", ["film", "music"], 3)
     first, second = anchor.units
@@ -91,9 +91,9 @@ def test_anchors_at_random_are_the_tasks_and_the_seed_decides(book):
     assert len({view(book, random=1, seed=seed).anchors[0].text for seed in range(20)}) > 1
     assert len(view(book).anchors) == 4, "of the five by default as many as there are"
     text = printed(every)
-    assert "no keyword left without stop words, so it draws nothing" in text
+    assert "no keywords: every word is a stop word" in text
     assert "none of them is in the corpus" in text
-    assert "× not in the textbook: removed, for it holds a dev or test text\n" in text
+    assert "× not in the textbook: removed because it contains a dev or test text\n" in text
 
 
 def test_the_corpus_and_the_settings_are_those_of_the_textbook(task, tmp_path):
@@ -121,8 +121,8 @@ def test_of_a_part_what_is_beyond_it_is_marked(corpus, task, tmp_path):
     found = view(book, anchor="film music", corpus=None)
     assert [unit.in_textbook for unit in found.anchors[0].units].count(True) < 2
     assert (
-        "× not in the textbook: no anchor of the task drew it, or removed, for it holds a dev or test text, "
-        "or beyond the top 50%\n" in printed(found, width=200)
+        "× not in the textbook: no anchor of the task retrieves it, or removed because it contains a dev or test text"
+        ", or beyond the top 50%\n" in printed(found, width=200)
     )
 
 
@@ -141,7 +141,7 @@ def test_the_table_marks_the_terms(book):
     console.print(view_table(view(book, anchor="film music", units=2)))
     styled = console.export_text(styles=True)
     assert "\x1b[1;33mfilm\x1b[0m with \x1b[1;33mmusic\x1b[0m, a \x1b[1;33mfilm\x1b[0m!" in styled
-    assert "draws 3 units, the best 2:" in styled
+    assert "retrieves 3 units, the best 2:" in styled
 
 
 @pytest.mark.parametrize("kind", ["general", "importance", "task"])

@@ -176,8 +176,16 @@ def overrides(extra: list[str]) -> dict[str, str]:
 def settings_from(extra: list[str], model: type[BaseModel]) -> dict[str, Any]:
     """Return settings of a model from options that the command does not declare.
 
+    Args:
+        extra: the words of the command line that were not parsed, such as `["--k", "5"]`.
+        model: the class of the settings.
+
+    Returns:
+        values by setting, parsed by the type of its field. Unknown settings keep their text;
+        `validate` refuses them.
+
     Raises:
-        HornbookError: something other than options stands there. Names that are no settings are returned as they are.
+        HornbookError: a word is not an option.
     """
     found = {}
     for name, text in overrides(extra).items():

@@ -64,8 +64,8 @@ def _show_plan(plan: "ExperimentPlan", quiet: bool) -> Answer:
     )
     if plan.waiting:
         say(
-            f"{plan.waiting} cells are not in the plan, for {hub.why_not()}; out of reach: "
-            f"{', '.join(plan.unreachable)}",
+            f"{plan.waiting} cells are not in the plan; out of reach: {', '.join(plan.unreachable)} "
+            f"({hub.why_not()})",
             quiet,
         )
     _say_failed("cannot run", plan.failed, quiet)

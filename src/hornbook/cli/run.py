@@ -84,7 +84,7 @@ def _run_or_plan(
     from hornbook import pipeline
     from hornbook.report.tables.runs import plan_table, results_table
     from hornbook.results import REPORT
-    from hornbook.results.files import as_json
+    from hornbook.results.plain import as_json
 
     if dry_run:
         with hub.briefly():

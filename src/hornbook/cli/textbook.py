@@ -83,8 +83,8 @@ def textbook_stats_command(
     """Report size, lexical diversity and vocabulary overlap of textbooks."""
     from hornbook.pipeline import STORE
     from hornbook.report.tables.textbooks import statistics_tables
-    from hornbook.results.files import from_json
     from hornbook.results.inspection import TextbookComparison
+    from hornbook.results.plain import from_json
     from hornbook.textbook.inspect.statistics import statistics
 
     refuse_unused(task_options(task_settings), "--task", task)
@@ -122,7 +122,7 @@ def textbook_show_command(
     quiet: bool = False,
 ) -> Answer:
     """Show what anchors retrieve, with matching terms marked, or some units of a textbook."""
-    from hornbook.report.tables.view import view_table
+    from hornbook.cli.textbook_view import view_table
     from hornbook.textbook import open_textbook
     from hornbook.textbook.inspect.view import view
 

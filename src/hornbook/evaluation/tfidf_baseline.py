@@ -44,7 +44,7 @@ def tfidf_baseline(task: Artifact | Path | str, out: Destination, config: Evalua
         `info["strength"]` is the best of `STRENGTHS` on dev.
 
     Raises:
-        HornbookError: the texts of train hold no words to count.
+        HornbookError: the texts of train have no words to count.
     """
     config = config or EvaluateConfig()
     task = task if isinstance(task, Artifact) else load(task, "task")
@@ -89,10 +89,16 @@ def _build(context: StageContext, task: Task, config: EvaluateConfig) -> None:
 
 
 def features(task: Task) -> Callable[[str, int | None], Any]:
-    """Return a function from a split and a number of rows (None: all) to a sparse matrix, shape (rows, features).
+    """Fit TF-IDF to the words and word pairs of train.
+
+    Args:
+        task: the task, with one or two texts in a row.
+
+    Returns:
+        a function from a split and a number of rows (None: all) to a sparse matrix, shape (rows, features).
 
     Raises:
-        HornbookError: the texts of train hold no words to count.
+        HornbookError: the texts of train contain no word that can be counted.
     """
     from scipy.sparse import hstack
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -112,7 +118,7 @@ def features(task: Task) -> Callable[[str, int | None], Any]:
         words.fit(texts)
     except ValueError:  # scikit-learn's for an empty vocabulary
         raise HornbookError(
-            f"{task.artifact.path}: the texts of train hold no words to count, or none that two of them share; "
+            f"{task.artifact.path}: the texts of train have no words to count, or none that occurs in two of them; "
             "leave out the baseline tf-idf"
         ) from None
 
@@ -135,6 +141,9 @@ def outputs_of(task: Task, model: Any, found: Any) -> NDArray[np.float64]:
         task: the task.
         model: a fitted estimator of `_ESTIMATORS`.
         found: features, shape (rows, features).
+
+    Returns:
+        float64, shape (rows, labels); for a regression (rows, 1).
     """
     return np.asarray(_ESTIMATORS[KINDS[task.kind].loss].outputs(model, found, len(task.labels)), np.float64)
 

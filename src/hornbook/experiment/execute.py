@@ -17,8 +17,9 @@ from hornbook.experiment.plan import key_of, unfinished
 from hornbook.recipe import Experiment, load_experiment
 from hornbook.report.tables.grids import experiment_markdown
 from hornbook.results import CellResult, ExperimentResult, GoldLabels, TextbookCellResult
-from hornbook.results.files import from_json, write_experiment
+from hornbook.results.files import write_experiment
 from hornbook.results.inspection import TextbookComparison
+from hornbook.results.plain import from_json
 from hornbook.results.predictions import compact
 from hornbook.results.rows import FinishedCell, TeacherScore
 from hornbook.store import Artifact, Store, write_text
@@ -40,16 +41,16 @@ def run_experiment(
     beside: Path | str = ".",
     allow_many: bool = False,
 ) -> ExperimentResult:
-    """Run an experiment; what is finished, or shared by cells, is not computed again.
+    """Run an experiment; stages that are finished or shared by cells are reused.
 
-    The results stand in RUNS/NAME: `experiment.json` and `experiment.md`; finished rows also in the experiment's own
+    The results are in RUNS/NAME: `experiment.json` and `experiment.md`; finished rows also in the experiment's own
     file `results`, each as soon as its cell is finished.
 
     Args:
         experiment: its file, or its settings.
         runs: the folder of runs and shared artefacts.
         cluster: the address of a Ray cluster on which cells run side by side.
-        beside: for settings that come from no file: the folder of the base recipe and of `results`.
+        beside: for settings that are not from a file: the folder of the base recipe and of `results`.
         allow_many: run more cells than the setting `most_cells`.
 
     Returns:
@@ -66,7 +67,9 @@ def run_experiment(
     grid = cells(settings, file)
     if len(grid) > settings.most_cells and not allow_many:
         most = settings.most_cells
-        raise HornbookError(f"{file}: {len(grid)} cells are more than most_cells ({most}); see --dry-run, say --yes")
+        raise HornbookError(
+            f"{file}: {len(grid)} cells are more than most_cells ({most}); check with --dry-run, then pass --yes"
+        )
     finished = FinishedCells.read(file.parent / settings.results if settings.results else None)
     rows = run_cells(grid, runs, finished, cluster=cluster)
     result = ExperimentResult(
@@ -91,7 +94,7 @@ def run_cells(
     Args:
         cells: of one experiment.
         runs: the folder of runs, whose artefacts they share.
-        finished: what is finished; every further row is added at once.
+        finished: finished cells; every new row is added and written at once.
         cluster: the address of a Ray cluster on which cells run side by side, each with a GPU to itself (without
             GPUs: a core); every node must see `runs` and this folder at the same place. None: one after another here.
 
@@ -146,7 +149,7 @@ def _compute(
             outcomes = there.side_by_side(partial(_row, runs=runs), [cells[number] for number in missing])
             yield from ((missing[number], outcome) for number, outcome in outcomes)
         return
-    broken: dict[str, HornbookError] = {}  # what is wrong with stages, by their keys: other cells may need them too
+    broken: dict[str, HornbookError] = {}  # errors by the key of the stage: other cells may need it too
     for number in missing:
         cell = cells[number]
         if broken and (known := [broken[key] for key in unfinished(cell, runs) if key in broken]):

@@ -9,9 +9,9 @@ from types import MappingProxyType
 from filelock import FileLock
 
 from hornbook.errors import HornbookError
-from hornbook.results import GoldLabels
-from hornbook.results.files import as_json, from_json
-from hornbook.results.rows import AxisValue, ExperimentResult, FinishedCell
+from hornbook.results import ExperimentResult, GoldLabels
+from hornbook.results.plain import as_json, from_json
+from hornbook.results.rows import AxisValue, FinishedCell
 from hornbook.store import write_text
 
 
@@ -33,10 +33,16 @@ class FinishedCells:
 
     @classmethod
     def read(cls, path: Path | None) -> "FinishedCells":
-        """Return what a file holds, nothing where there is none.
+        """Read finished cells.
+
+        Args:
+            path: the file; None keeps the cells in memory only.
+
+        Returns:
+            its cells; none if the file does not exist.
 
         Raises:
-            HornbookError: the file holds something else.
+            HornbookError: the file is not a file of results.
         """
         if path is None or not path.exists():
             return cls(path)
@@ -45,7 +51,7 @@ class FinishedCells:
             return cls(path, list(found.rows), dict(found.gold))
         except (OSError, ValueError):
             raise HornbookError(
-                f"{path}: holds no results of an experiment; name another file, or remove it"
+                f"{path}: is not a file of an experiment's results; name another file or remove it"
             ) from None
 
     def of(self, key: str, at: Mapping[str, AxisValue]) -> FinishedCell | None:

@@ -45,15 +45,18 @@ class Cell:
 
 
 def cells(experiment: Experiment, where: Path) -> list[Cell]:
-    """Return the cells of an experiment, the last axis running fastest.
+    """Return the cells of an experiment.
 
     Args:
         experiment: its settings.
-        where: its file, beside which the base recipe lies.
+        where: its file; the path of the base recipe is relative to its folder.
+
+    Returns:
+        one cell for each combination of the axes that is not excluded; the last axis changes fastest.
 
     Raises:
-        HornbookError: the base recipe is not there, an axis is no setting of it (the nearest is named), or a value
-            is not legal.
+        HornbookError: the base recipe is missing, an axis is not a setting (the message names the nearest
+            setting), or a value is invalid.
     """
     base = read_values(where.parent / experiment.recipe)
     for path, value in experiment.change.items():
@@ -68,9 +71,7 @@ def cells(experiment: Experiment, where: Path) -> list[Cell]:
             continue
         if textbook is None and len(recipe.textbooks) > 1 and "textbook" not in at:
             many = len(recipe.textbooks)
-            raise HornbookError(
-                f"{where}: the recipe has {many} textbooks; an axis `textbook` must say which is meant"
-            )
+            raise HornbookError(f"{where}: the recipe has {many} textbooks; add an axis `textbook`")
         if textbook not in {None, NONE, *recipe.textbooks}:
             known = ", ".join([*recipe.textbooks, NONE])
             raise HornbookError(f"{where}: axes.textbook: no textbook {textbook!r} in the recipe; it has {known}")

@@ -21,15 +21,15 @@ class ExperimentPlan:
     """What a run of an experiment would do.
 
     Attributes:
-        cells: how many.
-        finished: how many of them.
-        stages: distinct artefacts that all cells need.
-        shared: how many of these two cells or more need.
-        missing: how many of them are not finished.
-        seconds: estimated, of the missing.
-        failed: what is wrong with cells that cannot run, by their names.
+        cells: the number of cells.
+        finished: the number of finished cells.
+        stages: the number of distinct artefacts of all cells.
+        shared: the number of stages that several cells need.
+        missing: the number of stages that are not finished.
+        seconds: the estimated time of the missing stages.
+        failed: errors of cells that cannot run, by their names.
         unreachable: the sources that are on the hub, while it is out of reach.
-        waiting: how many cells need one of these; they are not in the other figures.
+        waiting: the number of cells that need one of these; the other figures leave them out.
     """
 
     cells: int

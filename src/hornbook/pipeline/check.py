@@ -16,13 +16,16 @@ from hornbook.store import Store
 
 @hub.briefly()
 def check(recipe: Recipe) -> list[str]:
-    """Check a recipe without running anything: the task is sound, sources are there, sizes and labels fit together.
+    """Check a recipe without running anything: the task is valid, sources exist, sizes and labels fit together.
+
+    Args:
+        recipe: the recipe to check.
 
     Returns:
-        what could not be checked because the hub is out of reach, a line for each name.
+        what could not be checked because the hub is out of reach: one line for each source.
 
     Raises:
-        HornbookError: what is wrong first.
+        HornbookError: the first fault.
     """
     from hornbook import corpus, tasks
     from hornbook.models.loading import label_order, ready_config

@@ -1,4 +1,4 @@
-"""The last stage of a run: what its page shows beyond scores, found once and kept with the run."""
+"""The last stage of a run: curves, textbooks, anchors, mistakes and calibration for its page."""
 
 import csv
 from collections import defaultdict
@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from hornbook.pipeline.models import ScoredModel
 from hornbook.pipeline.stages import RunArtifacts
 from hornbook.results import INSPECTION, TEACHER, Inspection
-from hornbook.results.files import as_json, from_json
 from hornbook.results.inspection import Anchor, CalibrationBin, CurvePoint, Mistake, TextbookComparison
+from hornbook.results.plain import as_json, from_json
 from hornbook.results.summary import best_student
 from hornbook.store import Artifact, StageContext, Store, make, write_json
 
@@ -60,7 +60,7 @@ def inspect(made: RunArtifacts, store: Store) -> Artifact:
 
 
 def _parts(model: ScoredModel) -> Iterator[tuple[str, Artifact]]:
-    """Yield the artefacts of a model that are read, by what they are."""
+    """Yield the artefacts of a model that the inspection reads, by role."""
     yield "evaluation", model.evaluation
     if model.model is not None:
         yield "model", model.model
@@ -101,7 +101,7 @@ def _points(trained: Artifact) -> Iterator[tuple[int, float | None, float | None
 
 
 def _anchors(made: RunArtifacts) -> dict[str, tuple[Anchor, ...]]:
-    """Return anchors at random and what they retrieve, for each contextualized textbook."""
+    """Return random anchors and the units that they retrieve, for each contextualized textbook."""
     from hornbook.textbook import open_textbook
     from hornbook.textbook.inspect.view import CONTEXTUALIZED, view
 
@@ -122,7 +122,7 @@ def _predictions(model: ScoredModel) -> Predictions:
 
 
 def _mistakes(made: RunArtifacts, models: Sequence[ScoredModel]) -> list[Mistake]:
-    """Return dev examples that the best student gets wrong and its teacher right, the surest first."""
+    """Return dev examples that the best student gets wrong and its teacher right, the most confident first."""
     best = best_student([model.result() for model in models])
     if best is None or made.teacher is None or made.task.info["kind"] == "multilabel":
         return []
@@ -142,7 +142,7 @@ def _mistakes(made: RunArtifacts, models: Sequence[ScoredModel]) -> list[Mistake
 
 
 def _calibration(task: Artifact, models: Sequence[ScoredModel]) -> Iterator[CalibrationBin]:
-    """Yield how often models are right where they are so sure, in bins of equal width, the seeds of each together."""
+    """Yield accuracy and confidence in bins of equal width, all seeds of a model together."""
     if task.info["kind"] != "classification":
         return
     by_name: dict[str, Predictions] = defaultdict(list)

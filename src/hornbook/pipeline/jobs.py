@@ -32,12 +32,17 @@ Student = tuple[str, int]
 
 
 def side_by_side(recipe: Recipe, store: Store, jobs: int) -> None:
-    """Make the missing students of a recipe, `jobs` at a time; the artefacts they share must be finished.
+    """Train the missing students of a recipe, several at a time.
 
-    They are not evaluated: their speed is measured when nothing runs beside.
+    They are not evaluated: speed must be measured while nothing else runs.
+
+    Args:
+        recipe: the whole run.
+        store: where artefacts are kept; those that students share must be finished.
+        jobs: the number of processes; each has an equal share of the cores.
 
     Raises:
-        HornbookError: one cannot be made; the others are stopped.
+        HornbookError: a student failed; the others are stopped.
     """
     dry = Store(store.root, dry=True)
     missing = [one for one in students(recipe) if not _is_finished(recipe, dry, one)]
@@ -93,10 +98,13 @@ class _Worker:
         self._send({"recipe": recipe.model_dump(mode="json"), "store": str(store)})
 
     def work(self, waiting: deque[Student]) -> None:
-        """Make students until none is left.
+        """Train students until none is left.
+
+        Args:
+            waiting: names and seeds of the students; shared with the other workers, each takes the next one.
 
         Raises:
-            HornbookError: one cannot be made.
+            HornbookError: a student failed, or the process ended.
         """
         assert self._process.stdout is not None
         while waiting:
@@ -108,9 +116,9 @@ class _Worker:
             answer = self._process.stdout.readline()
             if not answer:
                 code = self._process.wait()
-                ended = f"by signal {-code}, most often for want of memory" if code < 0 else f"with exit code {code}"
+                ended = f"by signal {-code}, most often out of memory" if code < 0 else f"with exit code {code}"
                 raise HornbookError(
-                    f"{_named(name, seed)}: its process ended {ended}; run again, with fewer --jobs perhaps"
+                    f"{_named(name, seed)}: its process ended {ended}; run again, perhaps with fewer --jobs"
                 )
             if error := json.loads(answer).get("error"):
                 raise HornbookError(f"{_named(name, seed)}: {error}")

@@ -1,4 +1,4 @@
-"""A model of a run with all that was made for it, and the row of results that follows from it."""
+"""A model of a run with its artefacts, and its row of results."""
 
 from dataclasses import dataclass
 

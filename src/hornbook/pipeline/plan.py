@@ -1,4 +1,4 @@
-"""The stages of a recipe before it runs: what is finished, and how long the rest will take."""
+"""The plan of a run: which stages are finished, and how long the others will take."""
 
 import math
 import time
@@ -19,10 +19,18 @@ STORE = "artifacts"
 
 
 def plan(recipe: Recipe, runs: Path | str = "runs") -> tuple[PlannedStage, ...]:
-    """Return the stages of a recipe, whether they are finished, and an estimate of the rest.
+    """Plan a recipe without running it.
 
-    Seconds and bytes are those of the finished artefact in the same store that is most like it (a distillation's
-    scaled by its budget, a grid's by its combinations), else rough figures for a small task and model on two cores.
+    Estimates come from the most similar finished artefact in the same store (for a distillation scaled by its budget,
+    for a grid by the number of combinations). If there is none, they are rough figures for a small task and model on
+    two cores.
+
+    Args:
+        recipe: the whole run.
+        runs: the folder of runs, whose finished artefacts are reused.
+
+    Returns:
+        the stages in order, with whether each is finished, and the estimated seconds and megabytes (10⁶ bytes).
 
     Raises:
         Unreachable: sources of the recipe are on the hub, which is out of reach.
@@ -34,14 +42,12 @@ def plan(recipe: Recipe, runs: Path | str = "runs") -> tuple[PlannedStage, ...]:
     except Unreachable:
         if len(names := out_of_reach(recipe)) < 2:
             raise
-        raise Unreachable(
-            f"{', '.join(names)}: out of reach ({hub.why_not()}); without them nothing is done"
-        ) from None
+        raise Unreachable(f"{', '.join(names)}: out of reach ({hub.why_not()}); the run needs them") from None
     return estimates(store)
 
 
 def out_of_reach(recipe: Recipe) -> list[str]:
-    """Return the sources that a recipe names and that are not here, while the hub cannot be asked."""
+    """Return the sources of a recipe that are not on this machine while the hub is out of reach."""
     from hornbook.corpus.sources import find_sources
     from hornbook.models.source import model_key
     from hornbook.tasks.sources import locate
@@ -49,27 +55,27 @@ def out_of_reach(recipe: Recipe) -> list[str]:
     student = recipe.student.init
     models = [recipe.teacher.model, recipe.released, None if student in ("random", "layers") else student]
     models += [config.model for config in recipe.textbooks.values() if isinstance(config, AugmentedConfig)]
-    asked: list[tuple[str, Callable[[], object]]] = [(recipe.task.source, partial(locate, recipe.task))]
-    asked += [(source, partial(find_sources, [source])) for source in recipe.corpus.sources if "hub:" in source]
-    asked += [(model, partial(model_key, model)) for model in models if model is not None]
+    sources: list[tuple[str, Callable[[], object]]] = [(recipe.task.source, partial(locate, recipe.task))]
+    sources += [(source, partial(find_sources, [source])) for source in recipe.corpus.sources if "hub:" in source]
+    sources += [(model, partial(model_key, model)) for model in models if model is not None]
     missed: dict[str, None] = {}
-    for name, ask in asked:
+    for name, look_up in sources:
         try:
-            ask()
+            look_up()
         except Unreachable:
             missed[name] = None
         except HornbookError:
-            pass  # another fault, told elsewhere
+            pass  # another fault, reported elsewhere
     return list(missed)
 
 
 def stage_results(store: Store) -> tuple[StageResult, ...]:
-    """Return one row for each artefact that a store was asked for."""
+    """Return one row for each artefact that was requested from a store."""
     return tuple(_result(artifact) for artifact in _distinct(store))
 
 
 def estimates(store: Store) -> tuple[PlannedStage, ...]:
-    """Return one row for each artefact that a dry store was asked for, with an estimate of what is missing."""
+    """Return one row for each artefact that was requested from a dry store, with estimates."""
     return tuple(_estimated(artifact, store) for artifact in _distinct(store))
 
 
@@ -135,7 +141,7 @@ def _estimated(artifact: Artifact, store: Store) -> PlannedStage:
 
 
 def _most_like(artifact: Artifact, store: Store) -> Artifact | None:
-    """Return the finished artefact of the same stage and kinds of inputs that agrees most, the newest of equals."""
+    """Return the most similar finished artefact of the same stage, the newest one if several are equal."""
     found: list[tuple[int, float, Artifact]] = []
     for run_file in (store.root / artifact.stage).glob(f"*/{RUN}"):
         other = load(run_file.parent)

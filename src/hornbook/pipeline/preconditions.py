@@ -29,7 +29,7 @@ def check_kind(recipe: Recipe, kind: str) -> None:
 
 
 def refuse_chance_level(scored: Artifact, model: str) -> None:
-    """Refuse a teacher whose dev score does not differ from knowing nothing."""
+    """Refuse a teacher at or below chance level on dev."""
     from hornbook.evaluation.evaluate import chance_check
 
     found = chance_check(scored)
@@ -41,6 +41,6 @@ def refuse_chance_level(scored: Artifact, model: str) -> None:
         raise HornbookError(
             f"{model}: the teacher is {'below' if below else 'at'} chance level on dev: {found.metric} "
             f"{found.score:.3f}, 95% interval {found.low:.3f} to {found.high:.3f}, which "
-            f"{'lies below' if below else 'holds'} {found.chance:.3f}; a student would learn nothing from it: "
+            f"{'lies below' if below else 'contains'} {found.chance:.3f}; a student would learn nothing from it: "
             f"{'are its labels swapped?' if below else advice}"
         )

@@ -25,24 +25,24 @@ PAGE = "report.html"
 
 
 def run(recipe: Recipe, runs: Path | str = "runs", *, cluster: str | None = None, jobs: int = 1) -> RunResult:
-    """Run a recipe; what is finished is not made again.
+    """Run a recipe; finished stages are reused.
 
     Started by torchrun in several processes, all train together, and the first one writes the results.
 
     Args:
         recipe: the whole run.
-        runs: the folder of runs; artefacts are shared in RUNS/artifacts, the results stand in RUNS/NAME.
+        runs: the folder of runs; artefacts are shared in RUNS/artifacts, the results are in RUNS/NAME.
         cluster: the address of a Ray cluster on which the corpus is searched; does not change the results.
         jobs: students that are distilled and adapted at a time, in processes that share the cores; more than one
             changes the results as fewer threads do, by rounding.
 
     Returns:
-        what stands in RUNS/NAME/report.json.
+        the results, as in RUNS/NAME/report.json.
 
     Raises:
         HornbookError: something in the recipe or the data is wrong, or the teacher is at chance level.
     """
-    plan(recipe, Path(os.devnull))  # what is missing shows now, not after an hour of training
+    plan(recipe, Path(os.devnull))  # a missing source shows now, not after an hour of training
     if cluster is not None:
         _reach(cluster)
     store = Store(Path(runs) / STORE)
@@ -115,7 +115,7 @@ def _own_run_folder(folder: Path) -> None:
             raise HornbookError(f"{folder}: holds something else ({foreign[0]}); choose another name or remove it")
         for path in folder.iterdir():
             if path.is_symlink() or path.name in (REPORT, TABLE):
-                path.unlink()  # of an earlier recipe, perhaps; this run makes its own
+                path.unlink()  # perhaps from an earlier recipe
     folder.mkdir(parents=True, exist_ok=True)
 
 

@@ -58,19 +58,27 @@ def run_student(recipe: Recipe, store: Store, name: str, seed: int) -> None:
 
 
 def run_cell(recipe: Recipe, store: Store, textbook: str | None) -> RunArtifacts:
-    """Make everything that one student needs, and its evaluation, which is the last of the models.
+    """Train and evaluate one student with everything it needs.
 
     Args:
         recipe: with one seed and no baselines.
-        store: where artefacts are found and put; with a dry one nothing is made.
-        textbook: the student's, of the recipe's; None for a student that was never distilled.
+        store: where artefacts are found and put; a dry store only plans them.
+        textbook: the name of the student's textbook in the recipe; None for a student that is not distilled.
+
+    Returns:
+        the artefacts; the student is the last of `models`, after its teachers.
     """
     baselines = () if textbook else (UNDISTILLED,)
     return run_stages(recipe.model_copy(update={"baselines": baselines}), store, names=(textbook,))
 
 
 def build_textbooks(recipe: Recipe, store: Store, names: Sequence[str]) -> tuple[Artifact, dict[str, Artifact]]:
-    """Prepare the task and build textbooks of a recipe; nothing is trained.
+    """Prepare the task and build textbooks of a recipe; train nothing.
+
+    Args:
+        recipe: the whole run.
+        store: where artefacts are found and put; a dry store only plans them.
+        names: the textbooks to build, as the recipe names them.
 
     Returns:
         the task, and each textbook by its name.
@@ -98,12 +106,15 @@ def run_stages(
     Args:
         recipe: the whole run.
         store: where artefacts are found and put.
-        folder: where they get readable names.
+        folder: the run's folder, in which links with readable names point to them.
         cluster: the address of a Ray cluster on which the corpus is searched.
         names: only the students of these textbooks.
         scored: evaluate the students, or stop when they are adapted.
         before_students: called once all that students share is made, before the first of them.
         on_model: called with each model as soon as it is scored.
+
+    Returns:
+        the artefacts of all stages.
     """
     from hornbook import tasks
 
@@ -334,14 +345,14 @@ def _in_order(recipe: Recipe, chosen: dict[str, TextbookConfig]) -> list[tuple[s
     if any(isinstance(c := recipe.textbooks[name], SampleConfig) and not c.sized for name in needed):
         whole = [name for name, config in recipe.textbooks.items() if _is_whole(config)]
         needed |= dict.fromkeys(whole[:1])
-    # in the recipe's order, but for what is made of others or as large as another
+    # In the recipe's order; then the textbooks that are made from others or are as large as another.
     books = [(name, config) for name, config in recipe.textbooks.items() if name in needed]
     single = [(name, config) for name, config in books if not isinstance(config, ChainConfig)]
     return sorted(single, key=lambda item: (isinstance(item[1], CombinedConfig), isinstance(item[1], SampleConfig)))
 
 
 def _is_whole(config: TextbookConfig) -> bool:
-    """Tell whether a textbook can say how large others are."""
+    """Return whether other textbooks can be built to the size of this one."""
     return isinstance(config, ContextualizedConfig) and config.proportion == 1
 
 

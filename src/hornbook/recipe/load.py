@@ -172,6 +172,9 @@ def textbook_class(kind: str, where: str) -> type[TextbookConfig]:
         kind: the kind's name.
         where: the command it comes from, for the error message.
 
+    Returns:
+        a subclass of `TextbookConfig`.
+
     Raises:
         HornbookError: the kind is unknown or `chain`.
     """

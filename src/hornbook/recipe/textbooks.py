@@ -225,8 +225,14 @@ TEXTBOOKS: Registry[Any] = Registry(
 def config_class(kind: str) -> type[TextbookConfig]:
     """Return the settings class of a kind.
 
+    Args:
+        kind: a kind of hornbook or one that an installed package adds.
+
+    Returns:
+        a subclass of `TextbookConfig`.
+
     Raises:
-        HornbookError: there is no such kind, or the package that provides it is broken.
+        HornbookError: the kind is unknown, or the package that provides it is broken.
     """
     if kind in CONFIGS:
         return CONFIGS[kind]

@@ -88,10 +88,13 @@ class FinetuneConfig(TrainingConfig):
         return self
 
     def cells(self) -> list[Self]:
-        """Return the settings of every combination in the grid; these settings where there is no grid.
+        """Return the settings of every combination in the grid.
+
+        Returns:
+            settings without a grid, the last setting of the grid changing fastest; one element if there is no grid.
 
         Raises:
-            pydantic.ValidationError: a value is not legal.
+            ValidationError: a value is invalid (pydantic's error).
         """
         own = self.model_dump(exclude={"grid"})
         combinations = itertools.product(*self.grid.values())
@@ -258,10 +261,16 @@ class DistilConfig(TrainingConfig):
         return next((name for name in BUDGETS if getattr(self, name) is not None), None)
 
     def changed(self, settings: Mapping[str, Any]) -> Self:
-        """Return a copy with some settings changed; a new budget replaces the old one.
+        """Return a copy with some settings changed.
+
+        Args:
+            settings: new values by name. A budget (tokens, steps or epochs) replaces the old budget.
+
+        Returns:
+            the changed copy.
 
         Raises:
-            pydantic.ValidationError: a setting is unknown, or a value is not legal.
+            ValidationError: a setting is unknown or a value is invalid (pydantic's error).
         """
         budgets = dict.fromkeys(BUDGETS) if settings.keys() & set(BUDGETS) else {}
         return type(self)(**{**self.model_dump(), **budgets, **settings})

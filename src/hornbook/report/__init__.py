@@ -1,4 +1,4 @@
-"""Results for people: tables, charts and pages, drawn from `results`; nothing is computed here.
+"""Results for people: tables, charts and pages of `results`; nothing is computed here.
 
 The package can be called: `hornbook.report(places, out)` is `write_report`.
 """

@@ -4,23 +4,23 @@
 """
 
 from hornbook.results.differences import Difference, PairedDifference
+from hornbook.results.experiment import ExperimentResult
 from hornbook.results.files import read_results
 from hornbook.results.inspection import Inspection
 from hornbook.results.names import EXPERIMENT, INSPECTION, LOGITS, RELEASED, REPORT, TEACHER, TF_IDF, UNDISTILLED
 from hornbook.results.rows import (
     CellResult,
-    ExperimentResult,
     GoldLabels,
     ModelArtifacts,
     ModelResult,
     ModelSummary,
     PlannedStage,
-    RunResult,
     Spread,
     StageResult,
     TaskResult,
     TextbookCellResult,
 )
+from hornbook.results.run import RunResult
 
 __all__ = [
     "EXPERIMENT",

@@ -16,7 +16,7 @@ class CellSummary:
 
     Attributes:
         at: the values of the axes but the seed.
-        metric: what the headline score is called.
+        metric: the name of the headline score.
         dev: the headline score on dev.
         by_seed: the score of each seed.
         seeds: in the same order.
@@ -34,7 +34,7 @@ class CellSummary:
 
     @property
     def task(self) -> str:
-        """The value of the axis `task`; `dev` where there is none."""
+        """The value of the axis `task`; `dev` without this axis."""
         return str(self.at.get(TASK, "dev"))
 
 
@@ -95,7 +95,7 @@ def tasks_of(cells: Sequence[CellSummary]) -> tuple[str, ...]:
 
 
 def average_name(tasks: Sequence[str]) -> str:
-    """Return what the average over tasks is called: AVG for the eight of GLUE, as in the paper."""
+    """Return the name of the average over tasks: AVG for the eight of GLUE, as in the paper."""
     return "AVG" if set(tasks) == set(GLUE) else f"mean of {len(tasks)} tasks"
 
 

@@ -89,12 +89,15 @@ def resampled_cells(rows: Sequence[CellResult], gold: Mapping[str, GoldLabels]) 
 
 
 def differences(rows: Sequence[CellResult], axes: Sequence[str], scores: Resampled) -> list[PairedDifference]:
-    """Return every pair of values of an axis between which all other axes agree, textbooks first.
+    """Compare every two values of an axis while all other axes are equal.
 
     Args:
         rows: of an experiment.
         axes: those that vary.
         scores: see `resampled_cells`.
+
+    Returns:
+        one difference for each pair of values, those of the axis `textbook` first.
     """
     compared = sorted((axis for axis in axes if axis not in {SEED, TASK}), key=lambda axis: axis != TEXTBOOK)
     return [pair for axis in compared for pair in _differences(rows, axes, axis, scores)]

@@ -3,40 +3,20 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from hornbook.errors import HornbookError
+from hornbook.results.experiment import ExperimentResult
 from hornbook.results.inspection import Inspection
 from hornbook.results.names import EXPERIMENT, INSPECTION, REPORT
-from hornbook.results.rows import ExperimentResult, RunResult
+from hornbook.results.plain import as_json, from_json
+from hornbook.results.run import RunResult
 from hornbook.store import load, write_json
 
 T = TypeVar("T")
-
-
-@cache
-def _adapter(of: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(of)
-
-
-def as_json(result: object) -> Any:
-    """Return a result as plain data, ready for JSON."""
-    of: Any = type(result)
-    return _adapter(of).dump_python(result, mode="json")
-
-
-def from_json(of: type[T], values: Any) -> T:
-    """Return plain data as a result.
-
-    Raises:
-        pydantic.ValidationError: it is of another form.
-    """
-    adapter: TypeAdapter[T] = _adapter(cast(Any, of))
-    return adapter.validate_python(values)
 
 
 def write_run(run: RunResult) -> Path:
@@ -55,10 +35,13 @@ def write_experiment(result: ExperimentResult) -> Path:
 
 
 def read_results(place: Path) -> RunResult | ExperimentResult:
-    """Return the results of a run or an experiment.
+    """Read the results of a run or an experiment.
 
     Args:
         place: a run's folder, an experiment's folder, or the file of an experiment's results.
+
+    Returns:
+        the results, with `folder` set to where they were read from.
 
     Raises:
         HornbookError: it is none of these, is not finished, or was written by an earlier version.
@@ -74,15 +57,21 @@ def read_results(place: Path) -> RunResult | ExperimentResult:
     if (place / REPORT).is_file():
         return _run(place)
     if place.is_dir() and any(path.is_symlink() for path in place.iterdir()):
-        raise HornbookError(f"{place}: holds a run that is not finished: no {REPORT}; run it again, it goes on")
-    raise HornbookError(f"{place}: holds neither a run ({REPORT}) nor an experiment ({EXPERIMENT})")
+        raise HornbookError(f"{place}: the run is not finished (no {REPORT}); run it again, it resumes")
+    raise HornbookError(f"{place}: is neither a run (no {REPORT}) nor an experiment (no {EXPERIMENT})")
 
 
 def read_inspection(folder: Path) -> Inspection:
-    """Return what the stage `inspection` found, from its folder.
+    """Read what the stage `inspection` wrote.
+
+    Args:
+        folder: the folder of its artefact.
+
+    Returns:
+        curves, textbooks, anchors, mistakes and calibration of a run.
 
     Raises:
-        HornbookError: the folder does not hold it, it was changed since, or it is of another version.
+        HornbookError: the folder has no inspection, its files were changed, or another version wrote it.
     """
     path = load(folder, INSPECTION).file(f"{INSPECTION}.json")
     return _read(Inspection, path, _object(path))
@@ -92,11 +81,10 @@ def _run(folder: Path) -> RunResult:
     path = folder / REPORT
     run = _read(RunResult, path, _object(path))
     if not run.rows:
-        raise HornbookError(f"{path}: has no model in it; run it again")
+        raise HornbookError(f"{path}: contains no model; run it again")
     if not (folder / INSPECTION).exists():
         raise HornbookError(
-            f"{folder / INSPECTION}: what the run made is not there any more; run it again, or report where it was "
-            "made"
+            f"{folder / INSPECTION}: the run's artefacts are missing; run it again, or make the report where they are"
         )
     return replace(run, folder=folder, inspection=read_inspection(folder / INSPECTION))
 
@@ -104,13 +92,13 @@ def _run(folder: Path) -> RunResult:
 def _experiment(path: Path, name: str) -> ExperimentResult:
     values = _object(path)
     if not isinstance(values, dict) or not isinstance(values.get("rows"), list):
-        raise HornbookError(f"{path}: holds no results of an experiment")
+        raise HornbookError(f"{path}: is not a file of an experiment's results")
     found = _read(ExperimentResult, path, {"name": name, **values})
-    # A file of results may hold rows of an earlier recipe: of the same cell the last one counts.
+    # A file of results may contain rows of an earlier recipe; the last row of a cell counts.
     rows = tuple({json.dumps(row.at, sort_keys=True): row for row in found.rows}.values())
     axes = found.axes or tuple(dict.fromkeys(axis for row in rows for axis in row.at))
     if any(row.at.keys() < set(axes) for row in rows):
-        raise HornbookError(f"{path}: its rows are of different axes; report the experiment's folder instead")
+        raise HornbookError(f"{path}: its rows have different axes; report the experiment's folder instead")
     if missing := {row.task for row in found.scored} - found.gold.keys():
         raise HornbookError(
             f"{path}: was written by an earlier version, without the gold labels of task {min(missing)!r}; "
@@ -130,7 +118,9 @@ def _read(of: type[T], path: Path, values: Any) -> T:
     try:
         return from_json(of, values)
     except ValidationError as error:
-        raise HornbookError(f"{path}: {_earlier(error.errors()[0])}; run it again, nothing is trained anew") from None
+        raise HornbookError(
+            f"{path}: {_earlier(error.errors()[0])}; run it again, finished stages are reused"
+        ) from None
 
 
 def _earlier(first: Mapping[str, Any]) -> str:

@@ -34,7 +34,7 @@ class Mistake:
     Attributes:
         text, text_pair: the example.
         gold, teacher, student: the label, or the score of a regression.
-        sure: the student's probability of its answer; of a regression how much farther off it is than the teacher.
+        sure: the student's probability of its answer; for a regression its absolute error minus the teacher's.
     """
 
     text: str
@@ -47,7 +47,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """How often a model is right where it is about as sure; all seeds together.
+    """Accuracy of a model on the dev examples with similar confidence; all seeds together.
 
     Attributes:
         model: its name.
@@ -66,7 +66,7 @@ class CalibrationBin:
 class DrawnUnit:
     """A unit that an anchor retrieves; `matches` are the character ranges of the anchor's terms in it.
 
-    `anchors` says how many of the task's anchors retrieve it; None where the textbook does not hold it.
+    `anchors` is the number of the task's anchors that retrieve it; None if the textbook does not contain it.
     """
 
     unit: int
@@ -103,7 +103,7 @@ class MostDrawn:
 
 @dataclass(frozen=True)
 class Contamination:
-    """How many units hold a dev or test text, and how many of these texts are held."""
+    """Number of units that contain a dev or test text, number of texts found, number of texts looked for."""
 
     units: int
     found: int
@@ -112,7 +112,7 @@ class Contamination:
 
 @dataclass(frozen=True)
 class TextbookContents:
-    """What a textbook holds.
+    """The contents of a textbook.
 
     Attributes:
         name, kind: of the textbook; `task` for the task's own text.
@@ -180,7 +180,7 @@ class Inspection:
         curves: of every distillation and fine-tuning.
         statistics: of the textbooks; None where no textbook was built.
         anchors: some anchors and what they retrieve, by the name of the contextualized textbook.
-        mistakes: of the best student, the surest first.
+        mistakes: of the best student, the most confident first.
         calibration: of every classifier.
     """
 

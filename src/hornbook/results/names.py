@@ -1,4 +1,4 @@
-"""Names that the models of a run go by when they are no textbook's student, and the files that hold results."""
+"""Names of the models of a run that have no textbook, and of the files of results."""
 
 from hornbook.recipe import BASELINES
 

@@ -1,13 +1,12 @@
-"""Results of runs and experiments: what is written as JSON and read back, field by field."""
+"""Parts of the results of runs and experiments: rows, summaries, stages. Each is written to JSON and read back."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Tag
 
-from hornbook.results.inspection import Inspection, TextbookComparison
+from hornbook.results.inspection import TextbookComparison
 
 AxisValue = str | int | float | bool
 Compact = str | list[Any]
@@ -22,20 +21,20 @@ class ModelResult:
         name: of its textbook, of a baseline, or `teacher`.
         seed: of its training.
         dev: the headline score on dev, 0 to 1.
-        metric: what the headline score is called.
-        textbook: the size of what it was distilled on, in words; None for a model that was not distilled here.
-        parameters: how many, embeddings included.
-        parameters_without_embeddings: how many beside its token and position embeddings.
-        megabytes: size of its weights.
+        metric: the name of the headline score.
+        textbook: the size of its textbook as text, such as `9 units`; None for a model that was not distilled.
+        parameters: the number of parameters, embeddings included.
+        parameters_without_embeddings: the same without token and position embeddings.
+        megabytes: size of its weights, 10⁶ bytes.
         test: the headline score on test; None without test labels.
         scores: all scores, by split and name.
-        doubt: what is wrong with a regression's predictions as a whole; None where nothing is.
+        doubt: a warning about all predictions of a regression; None if they look sound.
         calibration_error: on dev, 0 to 1; None for a regression.
-        share_cut: share of dev's inputs that were cut at the longest length.
+        share_cut: share of the dev inputs that were truncated, 0 to 1.
         grid: the settings that were tried, each with its dev score; None without a grid.
-        sentences_per_second: how fast it is.
-        teacher_sentences_per_second: how fast the teacher was, measured in turns with it.
-        seconds: how long all its training took.
+        sentences_per_second: inference speed.
+        teacher_sentences_per_second: speed of the teacher, measured alternately with it.
+        seconds: time of all its training.
     """
 
     name: str
@@ -84,7 +83,7 @@ class CellResult(ModelResult):
     minutes: float
     predicted: Compact
     teachers: tuple[TeacherScore, ...] = ()
-    # What a row of an earlier version may lack; no table of an experiment shows it.
+    # Defaults for rows of earlier versions; no table of an experiment shows these fields.
     name: str = ""
     textbook: str | None = None
     parameters: int = 0
@@ -97,7 +96,7 @@ class CellResult(ModelResult):
 
 @dataclass(frozen=True, kw_only=True)
 class TextbookCellResult:
-    """A finished cell of an experiment that measures textbooks; `statistics` holds none of their text."""
+    """A finished cell of an experiment that measures textbooks; `statistics` contains none of their text."""
 
     key: str = ""
     at: dict[str, AxisValue]
@@ -132,7 +131,7 @@ class GoldLabels:
 
 @dataclass(frozen=True, kw_only=True)
 class StageResult:
-    """A stage that a run asked for: its name, key and folder, how long it took, and whether it was finished before.
+    """A stage of a run: its name, key and folder, how long it took, and whether it was reused.
 
     `seconds` is None while it is only planned.
     """
@@ -151,8 +150,8 @@ class PlannedStage(StageResult):
     Attributes:
         estimated_seconds: 0 where it is finished.
         estimated_megabytes: of disk, when it is finished.
-        checkpoint_megabytes: of disk beside that, while a model is trained.
-        rough: whether nothing like it was run before, so that the estimates are those of a small task.
+        checkpoint_megabytes: additional disk space during training.
+        rough: whether no similar stage was run, so that the estimates are those of a small task.
     """
 
     estimated_seconds: int
@@ -200,7 +199,7 @@ class ModelSummary:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """The task of a run: key, name, kind, what its headline score is called, and how many examples a split has."""
+    """The task of a run: key, name, kind, name of its headline score, and the number of examples by split."""
 
     key: str
     name: str
@@ -216,7 +215,7 @@ class ModelArtifacts:
     Attributes:
         name, seed: of its row.
         distilled: one for each distillation, in order: several for a chain, none for a model that was not distilled.
-        model: the classifier; None where there is none in the store.
+        model: the classifier; None if it is not in the store.
         evaluation: its predictions and scores.
     """
 
@@ -225,90 +224,3 @@ class ModelArtifacts:
     distilled: tuple[str, ...]
     model: str | None
     evaluation: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunResult:
-    """The results of a finished run.
-
-    Attributes:
-        rows: one for each model and seed.
-        summary: one for each model, its seeds together.
-        remarks: what a reader must not overlook.
-        stages: one for each artefact that the run asked for.
-        recipe: all settings.
-        task: what was learned.
-        models: what was made for each of the rows.
-        inspection: curves, textbooks, anchors, mistakes and calibration, for the page; None while they are not read.
-        folder: where the results and links to the artefacts stand.
-    """
-
-    rows: tuple[ModelResult, ...]
-    summary: tuple[ModelSummary, ...]
-    remarks: tuple[str, ...]
-    stages: tuple[StageResult, ...]
-    recipe: dict[str, Any]
-    task: TaskResult
-    models: tuple[ModelArtifacts, ...]
-    inspection: Annotated[Inspection | None, Field(exclude=True)] = None
-    folder: Annotated[Path, Field(exclude=True)] = Path()
-
-    @property
-    def name(self) -> str:
-        """The run's name: that of its folder."""
-        return self.folder.name
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the content of `report.json`."""
-        from hornbook.results.files import as_json
-
-        content: dict[str, Any] = as_json(self)
-        return content
-
-    def _repr_html_(self) -> str:
-        from hornbook.results.notebook import run_html
-
-        return run_html(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExperimentResult:
-    """The results of an experiment, as far as it is finished.
-
-    Attributes:
-        name: of the experiment.
-        axes: their names, in order.
-        rows: one for each finished cell.
-        gold: the gold labels of each task, by the key of the task.
-        failed: what went wrong, by the names of cells.
-        folder: where the results stand.
-    """
-
-    name: str = ""
-    axes: tuple[str, ...] = ()
-    rows: tuple[AnyCell, ...]
-    gold: dict[str, GoldLabels] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-    folder: Annotated[Path, Field(exclude=True)] = Path()
-
-    @property
-    def scored(self) -> tuple[CellResult, ...]:
-        """The cells with a student's score."""
-        return tuple(row for row in self.rows if isinstance(row, CellResult))
-
-    @property
-    def measured(self) -> tuple[TextbookCellResult, ...]:
-        """The cells with statistics of textbooks."""
-        return tuple(row for row in self.rows if isinstance(row, TextbookCellResult))
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the content of `experiment.json`."""
-        from hornbook.results.files import as_json
-
-        content: dict[str, Any] = as_json(self)
-        return content
-
-    def _repr_html_(self) -> str:
-        from hornbook.results.notebook import experiment_html
-
-        return experiment_html(self)

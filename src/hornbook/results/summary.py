@@ -22,7 +22,7 @@ def summarise(rows: Sequence[ModelResult]) -> tuple[ModelSummary, ...]:
 
 
 def _summary(same: Sequence[ModelResult], teacher: float | None) -> ModelSummary:
-    """Return the seeds of one model together; of several teachers the best on dev is the one that taught."""
+    """Return the seeds of one model together; the teacher's score is the best on dev of its seeds."""
     return ModelSummary(
         name=same[0].name,
         textbook=same[0].textbook,
@@ -71,10 +71,9 @@ def _errors(same: Sequence[ModelResult]) -> dict[str, dict[str, Spread]]:
 
 
 def remarks(rows: Sequence[ModelResult]) -> tuple[str, ...]:
-    """Return what a reader of the rows must not overlook.
+    """Return warnings about the rows, and the scores of all combinations of a grid.
 
-    Distilled students that do not beat a cheaper model, inputs that were cut, doubtful predictions, and the scores of
-    a grid's combinations.
+    Warnings name students that do not beat a cheaper model, truncated inputs and doubtful predictions.
     """
     by_name = {model.name: model for model in summarise(rows)}
     lines = []
@@ -86,30 +85,30 @@ def remarks(rows: Sequence[ModelResult]) -> tuple[str, ...]:
                     lines.append(f"{name}: {words.format(own=percent(score), other=percent(other))}")
         if model.share_cut > _MUCH_CUT:
             lines.append(
-                f"{name}: {percent(model.share_cut)}% of dev's inputs are longer than max_length and are cut"
+                f"{name}: {percent(model.share_cut)}% of the dev inputs are longer than max_length and are truncated"
             )
     for row in rows:
         if row.doubt:
             lines.append(f"{row.name}, seed {row.seed}: {row.doubt}")
         if row.grid:
             tried = "; ".join(_tried(settings) for settings in row.grid)
-            lines.append(f"{row.name}, seed {row.seed}: the grid's dev scores: {tried}")
+            lines.append(f"{row.name}, seed {row.seed}: dev scores of the grid: {tried}")
     return tuple(lines)
 
 
-# The remark on a distilled student whose dev score is not above the baseline's.
+# The remark if the dev score of a distilled student is not above the baseline's.
 _BASELINES = {
     TF_IDF: (
-        "its dev score ({own}) does not beat the TF-IDF baseline: logistic regression on word counts has {other} and "
-        "costs next to nothing; do not deploy this student"
+        "its dev score ({own}) does not beat the TF-IDF baseline: logistic regression on word counts scores {other} "
+        "and costs almost nothing; do not deploy this student"
     ),
     UNDISTILLED: (
-        "distillation gained nothing: the same student has {other} on dev without it, {own} with it; give it more "
+        "distillation gained nothing: the same student scores {other} on dev without it, {own} with it; use more "
         "tokens or a larger corpus"
     ),
     LOGITS: (
-        "the textbook gained nothing over the teacher's outputs on the task's own texts: these alone give {other} on "
-        "dev, the textbook {own}"
+        "the textbook gained nothing over the teacher's outputs on the task's own texts: these alone score {other} "
+        "on dev, the textbook {own}"
     ),
     RELEASED: "its dev score ({own}) does not beat the released model ({other}), which needs no distillation",
 }

@@ -1,4 +1,4 @@
-"""A run in one sentence and what to try next; an experiment in one sentence a task."""
+"""The verdict on a run and what to try next; the verdict on each task of an experiment."""
 
 import statistics
 from collections import Counter
@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from hornbook.results.cells import CellSummary, summarise_cells, tasks_of
 from hornbook.results.differences import SEED, TASK, TEXTBOOK, Difference, Resampled, difference
+from hornbook.results.inspection import Inspection
 from hornbook.results.names import LOGITS, RELEASED, TEACHER, TF_IDF, UNDISTILLED
-from hornbook.results.rows import AxisValue, CellResult, ModelSummary, RunResult
+from hornbook.results.rows import AxisValue, CellResult, ModelResult, ModelSummary
 from hornbook.results.summary import best_student, summarise
 from hornbook.results.words import amount, listed, percent
 
@@ -26,18 +27,25 @@ _NAMES = {_NO_TEXTBOOK: "no distillation"}
 _NAMED_TIES = 3
 
 
-def verdict(run: RunResult) -> str:
-    """Return in one sentence how good the best student is, beside its teacher and what is cheaper."""
-    models = {model.name: model for model in summarise(run.rows)}
-    metric = run.task.metric
-    best, teacher = best_student(run.rows), models.get(TEACHER)
+def verdict(rows: Sequence[ModelResult], metric: str) -> str:
+    """Return one sentence that compares the best student with its teacher and with cheaper models.
+
+    Args:
+        rows: of one run.
+        metric: the name of the headline score.
+
+    Returns:
+        the sentence.
+    """
+    models = {model.name: model for model in summarise(rows)}
+    best, teacher = best_student(rows), models.get(TEACHER)
     if best is None:
         return f"No student was distilled; {max(models, key=lambda name: models[name].dev.mean)} is the best on dev."
     text = (
         f"The student of the textbook {best.name} has {_article(metric)} {metric} of {percent(best.dev.mean)}% on dev"
     )
     if teacher is not None:
-        text += _beside(best, teacher, max(row.dev for row in run.rows if row.name == TEACHER))
+        text += _beside(best, teacher, max(row.dev for row in rows if row.name == TEACHER))
     if (errors := best.errors.get("dev")) is not None:
         text += f"; its mean absolute error is {amount(errors['mae'].mean)}"
     below = [name for name in _CHEAPER if name in models and models[name].dev.mean >= best.dev.mean]
@@ -54,7 +62,7 @@ def _beside(best: ModelSummary, teacher: ModelSummary, score: float) -> str:
     smaller = teacher.parameters / best.parameters
     faster = best.sentences_per_second / teacher.sentences_per_second
     return (
-        f", {percent(best.share_of_teacher)}% of what its teacher has ({percent(score)}); "
+        f", {percent(best.share_of_teacher)}% of its teacher's ({percent(score)}); "
         f"it is {smaller:.1f} times smaller and {faster:.1f} times as fast"
     )
 
@@ -63,48 +71,60 @@ def _with_scores(names: Sequence[str], models: Mapping[str, ModelSummary]) -> st
     return listed([f"{_CHEAPER[name]} ({percent(models[name].dev.mean)})" for name in names])
 
 
-def next_steps(run: RunResult) -> list[str]:
-    """Return what to try next, by simple rules; each says from which figure it follows."""
-    return list(_next_steps(run))
+def next_steps(rows: Sequence[ModelResult], inspection: Inspection, dev_examples: int) -> list[str]:
+    """Return what to try next, by simple rules; each names the figure that it follows from.
+
+    Args:
+        rows: of one run.
+        inspection: its training curves and its textbooks.
+        dev_examples: the number of examples in the dev split.
+
+    Returns:
+        one sentence for each rule that applies.
+    """
+    return list(_next_steps(rows, inspection, dev_examples))
 
 
-def _next_steps(run: RunResult) -> Iterator[str]:
-    best = best_student(run.rows)
+def _next_steps(rows: Sequence[ModelResult], inspection: Inspection, dev_examples: int) -> Iterator[str]:
+    best = best_student(rows)
     if best is None:
         return
-    if any(_still_falls(losses) for losses in _losses(run, best.name)):
+    if any(_still_falls(losses) for losses in _losses(inspection, best.name)):
         yield "Distil longer (distil.tokens): the loss still falls at the end."
     share = best.share_of_teacher
     if share is not None and share >= _NEAR:
-        yield f"Try a smaller student (student.layers, student.hidden): this one keeps {percent(share)}%."
+        yield (
+            "Try a smaller student (student.layers, student.hidden): this one keeps "
+            f"{percent(share)}% of the teacher's score."
+        )
     elif share is not None and share < _FAR:
-        yield f"Give it more tokens, a larger corpus or more layers: it keeps {percent(share)}%."
+        yield (
+            "Use more tokens, a larger corpus or more layers: the student keeps only "
+            f"{percent(share)}% of the teacher's score."
+        )
     error = best.calibration_error
     if error is not None and error > _MISCALIBRATED:
         yield (
-            "Adapt for fewer passes, or to the teacher's outputs too (adapt.labels: both): its confidence is "
-            f"{percent(error)} points off."
+            "Adapt for fewer epochs (adapt.epochs), or on the teacher's outputs too (adapt.labels: both): the "
+            f"calibration error is {percent(error)} points."
         )
-    if (near := _overlaps(run)) is not None and near[0] <= near[1]:
+    if (near := _overlaps(inspection)) is not None and near[0] <= near[1]:
         yield (
-            f"Add general text that is nearer to the task: the contextualized textbook's words are no nearer to it "
-            f"({near[0]:.0f}%) than a general one's ({near[1]:.0f}%)."
+            f"Add general text that is closer to the task: the contextualized textbook shares {near[0]:.0f}% of the "
+            f"task's frequent words, the general one {near[1]:.0f}%."
         )
-    examples = run.task.examples.get("dev", 0)
-    if 0 < examples < _FEW_EXAMPLES:
+    if 0 < dev_examples < _FEW_EXAMPLES:
         yield (
-            f"Do not trust small differences: dev has {examples} examples, on which one student's score is "
-            f"sure to some {200 * (0.25 / examples) ** 0.5:.0f} points."
+            f"Do not trust small differences: dev has {dev_examples} examples, so one score is uncertain by "
+            f"about ±{200 * (0.25 / dev_examples) ** 0.5:.0f} points."
         )
     if len(best.seeds) == 1:
         yield "Run three seeds (seeds: [0, 1, 2]) before you decide between textbooks."
 
 
-def _losses(run: RunResult, name: str) -> Iterator[list[float]]:
-    """Yield the losses of each seed's distillation, of a chain those of the last link."""
-    if run.inspection is None:
-        return
-    points = [point for point in run.inspection.curves if point.stage == "distil" and point.model == name]
+def _losses(inspection: Inspection, name: str) -> Iterator[list[float]]:
+    """Yield the losses of each seed's distillation; for a chain, those of the last link."""
+    points = [point for point in inspection.curves if point.stage == "distil" and point.model == name]
     last = max((point.link for point in points), default=1)
     for seed in dict.fromkeys(point.seed for point in points):
         losses = [
@@ -120,12 +140,12 @@ def _still_falls(losses: Sequence[float]) -> bool:
     return last < (1 - _STILL_FALLS) * before
 
 
-def _overlaps(run: RunResult) -> tuple[float, float] | None:
+def _overlaps(inspection: Inspection) -> tuple[float, float] | None:
     """Return the words that the contextualized and the general textbook share with the task's text, percent."""
-    if run.inspection is None or run.inspection.statistics is None:
+    if inspection.statistics is None:
         return None
-    kinds = {book.kind: book.name for book in run.inspection.statistics.books}
-    overlap = run.inspection.statistics.overlap
+    kinds = {book.kind: book.name for book in inspection.statistics.books}
+    overlap = inspection.statistics.overlap
     own = kinds.get("task", "task")
     if not {"contextualized", "general"} <= kinds.keys() or own not in overlap.names:
         return None
@@ -138,12 +158,15 @@ def _article(word: str) -> str:
 
 
 def task_verdicts(rows: Sequence[CellResult], axes: Sequence[str], scores: Resampled) -> list[str]:
-    """Return one sentence for each task of an experiment: what taught best, by how much, and how sure that is.
+    """Return one sentence for each task of an experiment: the best textbook, its lead, and whether the lead is clear.
 
     Args:
         rows: of the experiment.
         axes: those that vary.
-        scores: of the rows, see `differences.resampled_cells`.
+        scores: resampled scores by row number, see `differences.resampled_cells`.
+
+    Returns:
+        sentences in the order of the tasks; none for a task with a single cell.
     """
     cells = summarise_cells(rows, axes)
     named = [axis for axis in axes if axis not in {SEED, TASK}]
@@ -160,7 +183,7 @@ def _task_verdict(
     rows: Sequence[CellResult], cells: Sequence[CellSummary], axes: Sequence[str], scores: Resampled
 ) -> str:
     if len({frozenset(cell.seeds) for cell in cells}) > 1:
-        return "not all cells have the same seeds yet, so none is called the best."
+        return "the cells do not all have the same seeds yet, so there is no verdict."
     best, *others = sorted(cells, key=lambda cell: -cell.dev.mean)
     names = {id(cell): name for cell, name in zip(cells, _names(cells, axes), strict=True)}
     ahead = [(cell, _between(rows, best, cell, scores)) for cell in others]
@@ -182,7 +205,7 @@ def _task_verdict(
 
 
 def _is_floor_of(cell: CellSummary, best: CellSummary) -> bool:
-    """Tell whether a cell is the best one's student without distillation."""
+    """Return whether a cell is the best cell without distillation."""
     others = [axis for axis in best.at if axis != TEXTBOOK]
     return cell.at.get(TEXTBOOK) == _NO_TEXTBOOK and all(cell.at[axis] == best.at[axis] for axis in others)
 
@@ -197,7 +220,7 @@ def _points(between: Difference) -> str:
 
 
 def _names(cells: Sequence[CellSummary], axes: Sequence[str]) -> list[str]:
-    """Return short names of cells: the textbook, and what differs from most cells of the task."""
+    """Return short names of cells: the textbook, and the values that most cells of the task do not have."""
     usual = {axis: _most_common([cell.at[axis] for cell in cells]) for axis in axes}
     names = []
     for cell in cells:
@@ -211,7 +234,7 @@ def _names(cells: Sequence[CellSummary], axes: Sequence[str]) -> list[str]:
 
 
 def _most_common(values: Sequence[AxisValue]) -> AxisValue | None:
-    """Return the one text that most cells have; None where there is no such."""
+    """Return the most common text of the cells; None if it is a tie or a number."""
     (value, count), *others = Counter(values).most_common(2)
     if not isinstance(value, str) or (others and others[0][1] == count):
         return None

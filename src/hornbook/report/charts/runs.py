@@ -27,13 +27,13 @@ def run_charts(run: RunResult) -> Iterator[Chart]:
 
 
 def size_chart(rows: Sequence[ModelResult], metric: str) -> Chart:
-    """Return the dev score of every model against its parameters, the size of a point being its speed."""
+    """Return the dev score of each model by its number of parameters; the size of a point is its speed."""
     points: Points = [
         {
             "model": model.name,
             "parameters": model.parameters / 1e6,
             "dev": 100 * model.dev.mean,
-            "sentences a second": round(model.sentences_per_second),
+            "sentences per second": round(model.sentences_per_second),
         }
         for model in summarise(rows)
         if model.parameters
@@ -45,27 +45,25 @@ def size_chart(rows: Sequence[ModelResult], metric: str) -> Chart:
             alt.Tooltip("model:N"),
             alt.Tooltip("parameters:Q", format=".1f"),
             alt.Tooltip("dev:Q", format=".1f"),
-            alt.Tooltip("sentences a second:Q", format=","),
+            alt.Tooltip("sentences per second:Q", format=","),
         ],
     )
     marks = base.mark_point(filled=True, opacity=0.85).encode(
         colour("model", [point["model"] for point in points]),
-        alt.Size("sentences a second:Q", scale=alt.Scale(range=[80, 700]), legend=None),
+        alt.Size("sentences per second:Q", scale=alt.Scale(range=[80, 700]), legend=None),
     )
     spec = marks.properties(width=WIDTH, height=HEIGHT, title="Score, size and speed")
-    return Chart(
-        "size", spec, "Dev score of each model against its parameters; the larger the point, the faster the model."
-    )
+    return Chart("size", spec, "Dev score by number of parameters. A larger point is a faster model.")
 
 
 def loss_chart(curves: Sequence[CurvePoint], models: Sequence[str]) -> Chart:
-    """Return the losses of the distillations over their steps, a line for each seed and link of a chain."""
+    """Return the distillation losses by step, a line for each seed and link of a chain."""
     losses = _in_a_row([point for point in curves if point.stage == "distil" and point.loss is not None])
     points = [{**_where(point), "step": step, "loss": point.loss} for step, point in losses]
     return Chart(
         "loss",
-        _lines_over_steps(points, models, "loss", "relation loss", "Distillation"),
-        "Loss of each distillation over its steps, a line for each seed; of a chain the links one after another.",
+        _lines_over_steps(points, models, "loss", "training loss", "Distillation"),
+        "Distillation loss by step, a line for each seed. The links of a chain follow one another.",
     )
 
 
@@ -83,7 +81,7 @@ def _in_a_row(curves: Sequence[CurvePoint]) -> list[tuple[int, CurvePoint]]:
 
 
 def dev_chart(curves: Sequence[CurvePoint], models: Sequence[str], metric: str) -> Chart:
-    """Return dev scores over the steps of fine-tuning, teacher and students, a line for each seed."""
+    """Return the dev scores of teacher and students by step of fine-tuning, a line for each seed."""
     scored = _thinned([point for point in curves if point.stage == "adapt" and point.score is not None])
     points = [
         {**_where(point), "step": point.step, "score": 100 * point.score}
@@ -93,7 +91,7 @@ def dev_chart(curves: Sequence[CurvePoint], models: Sequence[str], metric: str) 
     return Chart(
         "dev",
         _lines_over_steps(points, models, "score", f"{metric} on dev, %", "Fine-tuning and adaptation"),
-        "Dev score of teacher and students while they are fitted to the labels, a line for each seed.",
+        "Dev score by step of fine-tuning, a line for each seed of the teacher and the students.",
     )
 
 
@@ -121,7 +119,7 @@ _POINTS = 60
 
 
 def _thinned(curves: Sequence[CurvePoint]) -> list[CurvePoint]:
-    """Return about `_POINTS` points of each line, the last of them always."""
+    """Return about `_POINTS` points of each line, always with the last one."""
     lines: dict[tuple[str, int, int], list[CurvePoint]] = {}
     for point in curves:
         lines.setdefault((point.model, point.seed, point.link), []).append(point)
@@ -133,7 +131,7 @@ def _thinned(curves: Sequence[CurvePoint]) -> list[CurvePoint]:
 
 
 def calibration_chart(bins: Sequence[CalibrationBin], models: Sequence[str]) -> Chart:
-    """Return how often models are right against how sure they are; on the diagonal they are as right as sure."""
+    """Return the reliability diagram: accuracy by confidence; a calibrated model follows the diagonal."""
     points: Points = [
         {"model": one.model, "confidence": one.confidence, "accuracy": one.accuracy, "share": 100 * one.share}
         for one in bins
@@ -163,7 +161,7 @@ def calibration_chart(bins: Sequence[CalibrationBin], models: Sequence[str]) -> 
     return Chart(
         "calibration",
         spec,
-        "How often models are right against how sure they are; on the dashed line they are equal.",
+        "Accuracy by confidence. On the dashed line both are equal, as for a perfectly calibrated model.",
     )
 
 
@@ -174,18 +172,20 @@ def _model_colour(models: Sequence[str], points: Points) -> alt.Color:
 
 
 def grid_chart(cells: Sequence[CellSummary], axes: Sequence[str]) -> Chart:
-    """Return the scores of an experiment's cells: every seed a tick, means as points, a row for each combination.
-
-    Where an axis has numbers (steps, a proportion), lines over that axis instead.
+    """Return a chart of the scores of an experiment's cells.
 
     Args:
-        cells: seeds together.
+        cells: one summary for each combination of the axes but the seed.
         axes: those that vary.
+
+    Returns:
+        lines over the last axis of numbers (steps, a proportion). If there is none, a row for each combination
+        with a tick for each seed and a point for the mean.
     """
-    metric, caption = "score on dev, %", "The dev score of every cell, and of every seed."
+    metric = "score on dev, %"
     numeric = [axis for axis in axes if axis != SEED and _is_numeric(cells, axis)]
     if numeric:
-        return Chart("scores", _lines_over(cells, axes, numeric[-1], metric), caption)
+        return Chart("scores", _lines_over(cells, axes, numeric[-1], metric), "Dev score, mean over seeds.")
     names = [_name(cell.at, axes) for cell in cells]
     points: Points = [
         {"cell": name, "seed": seed, "score": 100 * score, "mean": 100 * cell.dev.mean}
@@ -201,7 +201,7 @@ def grid_chart(cells: Sequence[CellSummary], axes: Sequence[str]) -> Chart:
         alt.X("mean:Q"), tooltip=[alt.Tooltip("cell:N"), alt.Tooltip("mean:Q", format=".1f")]
     )
     spec = alt.layer(ticks, means).properties(width=WIDTH, height=alt.Step(18), title="Scores of all cells")
-    return Chart("scores", spec, caption)
+    return Chart("scores", spec, "Dev score of each cell: the mean as a point, the seeds as ticks.")
 
 
 def _lines_over(cells: Sequence[CellSummary], axes: Sequence[str], over: str, metric: str) -> alt.Chart:

@@ -33,15 +33,15 @@ def length_chart(books: Sequence[TextbookContents]) -> Chart:
         chart_of(points)
         .mark_line(interpolate="step-after")
         .encode(
-            alt.X("words:Q", title="words in a unit"),
-            alt.Y("share:Q", title="share of the units", axis=alt.Axis(format="%")),
+            alt.X("words:Q", title="words per unit"),
+            alt.Y("share:Q", title="share of units", axis=alt.Axis(format="%")),
             colour("textbook", [book.name for book in books]),
             alt.StrokeDash("textbook:N", sort=None, legend=None),
             [alt.Tooltip("textbook:N"), alt.Tooltip("words:Q"), alt.Tooltip("share:Q", format=".2%")],
         )
         .properties(width=WIDTH, height=HEIGHT, title="Length of units")
     )
-    return Chart("lengths", spec, "Share of the units of each textbook by their length in words.")
+    return Chart("lengths", spec, "Share of the units of each textbook by length in words.")
 
 
 def source_chart(books: Sequence[TextbookContents]) -> Chart:
@@ -58,7 +58,7 @@ def source_chart(books: Sequence[TextbookContents]) -> Chart:
         chart_of(points)
         .mark_bar()
         .encode(
-            alt.X("share:Q", title="share of the units", axis=alt.Axis(format="%"), stack="normalize"),
+            alt.X("share:Q", title="share of units", axis=alt.Axis(format="%"), stack="normalize"),
             alt.Y("textbook:N", title=None, sort=None),
             colour("source", sources),
             alt.Order("place:Q", sort="ascending"),
@@ -66,11 +66,11 @@ def source_chart(books: Sequence[TextbookContents]) -> Chart:
         )
         .properties(width=WIDTH, height=alt.Step(28), title="Sources of units")
     )
-    return Chart("sources", spec, "From which sources the units of each textbook come.")
+    return Chart("sources", spec, "Share of the units of each textbook by source.")
 
 
 def distinct_chart(group: DistinctGroup) -> Chart:
-    """Return Distinct-1 and Distinct-2 as bars; lines show the spread over samples."""
+    """Return Distinct-1 and Distinct-2 as bars; lines show the standard deviation over samples."""
     names = list(group.of)
     points: Points = [
         {
@@ -95,7 +95,7 @@ def distinct_chart(group: DistinctGroup) -> Chart:
     spread = base.mark_rule(color="#888888").encode(alt.X("low:Q"), alt.X2("high:Q"))
     title = alt.Title("Lexical diversity", subtitle=f"in samples of {group.unigrams:,} words")
     spec = alt.layer(bars, spread).properties(width=WIDTH, height=alt.Step(16), title=title)
-    return Chart("distinct", spec, "Distinct words and pairs of words, in samples of equal size: higher is richer.")
+    return Chart("distinct", spec, "Distinct words and word pairs in samples of equal size. Higher is more diverse.")
 
 
 def overlap_chart(overlap: Overlap) -> Chart:
@@ -120,7 +120,7 @@ def overlap_chart(overlap: Overlap) -> Chart:
     )
     title = alt.Title("Vocabulary overlap", subtitle="the 5,000 most frequent words, without stop words")
     spec = alt.layer(cells, figures).properties(width=alt.Step(64), height=alt.Step(40), title=title)
-    return Chart("overlap", spec, "Words in common among the 5,000 most frequent of each text: higher is nearer.")
+    return Chart("overlap", spec, "Words in common, of the 5,000 most frequent in each text. Higher is nearer.")
 
 
 def write_charts(found: TextbookComparison, folder: Path) -> list[Path]:

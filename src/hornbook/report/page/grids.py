@@ -42,37 +42,37 @@ def experiment_report(result: ExperimentResult) -> Report:
     sections = list(_measured(result)) if scores is None else list(_scored(scores))
     if result.failed:
         rows = [[name, reason] for name, reason in result.failed.items()]
-        sections.append(Section("failed", "Failed cells", [Table(["cell", "why"], rows)]))
+        sections.append(Section("failed", "Failed cells", [Table(["cell", "reason"], rows)]))
     return Report(result.name, about, [] if scores is None else scores.verdicts, sections)
 
 
 def _scored(scores: Scores) -> Iterator[Section]:
     parts: list[Part] = [
-        Text("Means over seeds, ± standard deviation, %; the marks are the seeds, on one scale in each column."),
+        Text("Mean over seeds ± standard deviation, %. Each dot is a seed; a column has one scale."),
         _table2(scores),
         Plots([plot_of(grid_chart(scores.cells, scores.axes))]),
     ]
     yield Section("scores", "Scores", parts)
     if scores.pairs:
         text = (
-            "Points between students of the same seed, averaged over seeds; the interval is that of resampled dev "
-            "examples. A difference is clear where it leaves out zero."
+            "Differences in points between students of the same seed, averaged over seeds; bootstrap intervals over "
+            "dev examples. A difference is clear if its interval excludes zero."
         )
         parts = [Text(text)]
         for headings, same in difference_tables(scores.pairs):
             rows = [[*difference_line(pair), "yes" if pair.difference.clear else ""] for pair in same]
             parts.append(Table([*headings, "clear"], rows, [len(headings) - len(DIFFERENCE)]))
-        yield Section("differences", "Which differences are clear", parts)
+        yield Section("differences", "Differences", parts)
     axes = [axis for axis in scores.axes if axis != SEED]
     times = [
         [*(str(cell.at[axis]) for axis in axes), f"{cell.minutes:.1f}", str(len(cell.seeds))] for cell in scores.cells
     ]
-    time = Table([*axes, "minutes of all seeds", "seeds"], times, [len(axes), len(axes) + 1])
-    yield Section("time", "How long cells took", [time])
+    time = Table([*axes, "minutes, all seeds", "seeds"], times, [len(axes), len(axes) + 1])
+    yield Section("time", "Time of the cells", [time])
 
 
 def _table2(scores: Scores) -> Seeds:
-    """Return scores with tasks as columns, all other axes as rows, and the average over tasks."""
+    """Return the scores: a column for each task and for the average, a row for each combination of other axes."""
     columns: list[list[CellSummary | Average | None]] = [
         [configuration.by_task.get(task) for configuration in scores.configurations] for task in scores.tasks
     ]

@@ -8,7 +8,7 @@ const make = (name, text, into, kind) => {
   return element;
 };
 
-// Charts, drawn again where light turns to dark. The interpreter evaluates expressions without `eval`.
+// Charts; drawn again when the colour scheme changes. The interpreter evaluates expressions without `eval`.
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const charts = read("chart-data") ?? {};
 const draw = async () => {
@@ -53,7 +53,7 @@ for (const button of document.querySelectorAll("th button")) {
   });
 }
 
-// Anchors: what each draws.
+// Anchors and the units that each retrieves.
 const marked = (unit, into) => {
   let at = 0;
   const characters = [...unit.text];
@@ -71,8 +71,8 @@ for (const browser of document.querySelectorAll(".browser")) {
     for (const other of list.querySelectorAll("button")) other.setAttribute("aria-pressed", other === button);
     shown.replaceChildren();
     make("h3", anchor.text, shown);
-    make("p", anchor.keywords.length ? `keywords: ${anchor.keywords.join(", ")}` : "no keyword left without stop words", shown, "quiet");
-    make("p", `retrieves ${anchor.hits} units; the best of them:`, shown, "quiet");
+    make("p", anchor.keywords.length ? `keywords: ${anchor.keywords.join(", ")}` : "no keywords: every word is a stop word", shown, "quiet");
+    make("p", `retrieves ${anchor.hits} units; the best ones:`, shown, "quiet");
     for (const unit of anchor.units) {
       const place = make("p", undefined, shown, "unit");
       marked(unit, place);

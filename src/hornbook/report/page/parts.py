@@ -37,7 +37,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `figures` are the places of the columns that hold numbers."""
+    """A table; `figures` are the indices of the columns with numbers."""
 
     kind: ClassVar[str] = "table"
     headings: Sequence[str]
@@ -47,7 +47,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """A chart, its caption, and the first of its figures as a table."""
+    """A chart, its caption, and the first rows of its data."""
 
     name: str
     spec: Mapping[str, Any]
@@ -68,7 +68,7 @@ class Plots:
 
 @dataclass(frozen=True)
 class Code:
-    """Text as it is, behind its title."""
+    """Preformatted text that opens below its title."""
 
     kind: ClassVar[str] = "code"
     title: str
@@ -77,7 +77,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Anchors:
-    """Anchors to click through, with what they draw."""
+    """Anchors to click through, with the units that they retrieve."""
 
     kind: ClassVar[str] = "anchors"
     id: str
@@ -86,7 +86,7 @@ class Anchors:
 
 @dataclass(frozen=True)
 class SeedScores:
-    """A mean score: as text, with the scores of its seeds as text, and where their marks stand on the scale."""
+    """A mean score: the text to show, the scores of its seeds as text, and the x of their marks in pixels."""
 
     mean: float
     shown: str
@@ -96,7 +96,7 @@ class SeedScores:
 
 @dataclass(frozen=True)
 class SeedRow:
-    """A row of scores: its names, and a cell for each column, None where there is no score."""
+    """A row of scores: its names, and a cell for each column, None if there is no score."""
 
     names: Sequence[str]
     cells: Sequence[SeedScores | None]
@@ -117,7 +117,7 @@ Part = Text | Lines | Heading | Table | Plots | Code | Anchors | Seeds
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page with a place in its table of contents."""
+    """A section of the page; the table of contents lists it."""
 
     id: str
     title: str
@@ -138,7 +138,7 @@ _SHOWN = 40
 
 
 def plot_of(chart: Chart, before: str = "") -> Plot:
-    """Return a chart for the page, with the first of its figures as a table; `before` begins its name there."""
+    """Return a chart for the page with the first rows of its data; `before` is a prefix of its name."""
     spec: Mapping[str, Any] = chart.spec.to_dict()
     rows = next(_values(spec), [])
     headings = list(dict.fromkeys(column for row in rows for column in row))
@@ -167,7 +167,7 @@ def shown(value: Any) -> str:
 
 def markdown(report: Report) -> str:
     """Return the report as Markdown for a model card: without charts, anchors and long tables."""
-    said = [
+    blocks = [
         f"# {_escaped(report.title)}",
         _escaped(report.about),
         *(f"**{_escaped(line)}**" for line in report.verdicts),
@@ -175,8 +175,8 @@ def markdown(report: Report) -> str:
     for section in report.sections:
         parts = [text for part in section.parts if (text := _in_markdown(part))]
         if parts:
-            said += [f"## {_escaped(section.title)}", *parts]
-    return "\n\n".join(said) + "\n"
+            blocks += [f"## {_escaped(section.title)}", *parts]
+    return "\n\n".join(blocks) + "\n"
 
 
 _LONGEST_TABLE = 60
@@ -207,10 +207,10 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], figures: Sequ
 
 
 def _escaped(text: str) -> str:
-    """Return text of the data so that Markdown shows it as it is: no HTML in it is run, no picture fetched."""
+    """Escape text of the data, so that Markdown shows it literally: no HTML runs, no image is fetched."""
     shown = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
     return _MARKS.sub(r"\\\g<0>", shown)
 
 
-# An underscore within a word is no mark.
+# An underscore within a word does not mark emphasis.
 _MARKS = re.compile(r"[\\`*\[\]|]|(?<!\w)_|_(?!\w)")

@@ -34,7 +34,10 @@ def runs_report(runs: Mapping[str, RunResult]) -> Report:
     """Return the report of runs of one task.
 
     Args:
-        runs: one or more by name; of several, each has its own sections behind a common table.
+        runs: one or more by name. Several share one table of results; the other sections follow for each run.
+
+    Returns:
+        the report.
     """
     several = len(runs) > 1
     every = [row for run in runs.values() for row in run.rows]
@@ -44,13 +47,13 @@ def runs_report(runs: Mapping[str, RunResult]) -> Report:
         Section("results", "Results", [Text(title(every)), _results(runs)]),
         *(section for name, run in runs.items() for section in _sections(name, run, several)),
     ]
-    verdicts = [f"{name}: {verdict(run)}" if several else verdict(run) for name, run in runs.items()]
+    verdicts = [(f"{name}: " if several else "") + verdict(run.rows, run.task.metric) for name, run in runs.items()]
     about = f"Task {task.name} ({task.kind}): {examples}."
     return Report(", ".join(runs), about, verdicts, sections)
 
 
 def _results(runs: Mapping[str, RunResult]) -> Table:
-    """Return the models of all runs, each beside the teacher of its own."""
+    """Return the table of the models of all runs."""
     every = [row for run in runs.values() for row in run.rows]
     rows = [
         (f"{run_name}: {name}" if len(runs) > 1 else name, *rest)
@@ -68,24 +71,24 @@ def _sections(name: str, run: RunResult, several: bool) -> Iterator[Section]:
     def section(name: str, heading: str, parts: Sequence[Part]) -> Section:
         return Section(f"{before}{name}", f"{of}{heading}" if of else heading[0].upper() + heading[1:], parts)
 
-    if advice := [*next_steps(run), *run.remarks]:
-        yield section("next", "what to try next, and what to know", [Lines(advice)])
+    if advice := [*next_steps(run.rows, found, run.task.examples.get("dev", 0)), *run.remarks]:
+        yield section("next", "next steps and remarks", [Lines(advice)])
     plots = [plot_of(chart, before) for chart in run_charts(run)]
-    yield section("training", "score, size, training", [Plots(plots)])
+    yield section("training", "scores, size and training", [Plots(plots)])
     if found.statistics is not None:
-        yield section("textbooks", "the textbooks", list(_textbooks(found.statistics, before)))
+        yield section("textbooks", "textbooks", list(_textbooks(found.statistics, before)))
     for name, anchors in found.anchors.items():
         yield section(
             f"anchors-{name}",
             f"what anchors retrieve for {name}",
             [
-                Text("Random anchors, with their keywords and the best of the units that they retrieve."),
+                Text("Random anchors with their keywords and the best units that they retrieve."),
                 Anchors(f"{before}anchor-data-{name}", anchors),
             ],
         )
     if found.mistakes:
         parts = _mistakes(run, found.mistakes)
-        yield section("mistakes", "what the student gets wrong and the teacher right", parts)
+        yield section("mistakes", "mistakes of the student that the teacher does not make", parts)
     yield section("settings", "settings", list(_settings(run)))
 
 
@@ -94,12 +97,12 @@ def _textbooks(found: TextbookComparison, before: str) -> Iterator[Part]:
     yield Table(headings, rows, [i for i in range(len(headings)) if i not in labels])
     yield Plots([plot_of(chart, before) for chart in textbook_charts(found)])
     for group in found.distinct:
-        yield Text(f"Distinct-n in samples of {group.unigrams:,} words, as many as {group.like} has, %")
+        yield Text(f"Distinct-n, %, in samples of {group.unigrams:,} words, the size of {group.like}")
         lines = [[name, *(percent(one) for one in of)] for name, of in group.of.items()]
         yield Table(["text", "Distinct-1", "Distinct-2"], lines, [1, 2])
     for book in found.books:
         if book.most_drawn:
-            yield Heading(f"Retrieved most often into {book.name}")
+            yield Heading(f"Most retrieved units of {book.name}")
             drawn = [
                 [f"{unit.anchors:,}", f"{unit.score:.1f}", unit.source or "", _short(unit.text)]
                 for unit in book.most_drawn
@@ -114,7 +117,7 @@ def _mistakes(run: RunResult, mistakes: Sequence[Mistake]) -> list[Part]:
     regression = run.task.kind == "regression"
     order = "the largest errors first" if regression else "the most confident first"
     headings = ["text", *(["second text"] if pair else []), "gold", "teacher", "student"]
-    headings.append("further off by" if regression else "confidence")
+    headings.append("extra error" if regression else "confidence")
     rows = [
         [
             _short(one.text),
@@ -124,8 +127,8 @@ def _mistakes(run: RunResult, mistakes: Sequence[Mistake]) -> list[Part]:
         ]
         for one in mistakes
     ]
-    said = f"On dev; the student is {best.name}, seed {best.seeds[0]}, {order}."
-    return [Text(said, quiet=True), Table(headings, rows, [len(headings) - 1])]
+    about = f"Dev examples; the student is {best.name}, seed {best.seeds[0]}; {order}."
+    return [Text(about, quiet=True), Table(headings, rows, [len(headings) - 1])]
 
 
 def _answer(answer: str | float) -> str:
@@ -133,7 +136,7 @@ def _answer(answer: str | float) -> str:
 
 
 def _settings(run: RunResult) -> Iterator[Part]:
-    yield Text(f"As recipe.yaml this makes the run again: hornbook run recipe.yaml --runs {run.folder.parent}")
+    yield Text(f"Save this as recipe.yaml to repeat the run: hornbook run recipe.yaml --runs {run.folder.parent}")
     yield Code("recipe.yaml", yaml.safe_dump(run.recipe, sort_keys=False, allow_unicode=True))
     rows = [
         [stage.stage, stage.key[:16], f"{stage.seconds or 0:,.1f}", "yes" if stage.reused else ""]

@@ -28,20 +28,20 @@ Place = Path | str | RunResult | ExperimentResult
 def write_report(places: Place | Sequence[Place], out: Path | str | None = None) -> tuple[Path, Path]:
     """Write the report of runs of one task, or of an experiment.
 
-    The page holds everything it needs, opens without a network and allows none: its policy names the scripts in it
-    by their hashes. Text of the data is shown as text.
+    The page contains everything it needs and allows no network access: its policy names its scripts by their hashes.
+    Text of the data is shown as text.
 
     Args:
         places: folders of finished runs, or their results; or one experiment: its folder, its file of results, or
             its results.
-        out: the page (.html); the Markdown stands beside it under the same name. Default: `report.html` in the first
+        out: the page (.html); the Markdown is beside it with the same name. Default: `report.html` in the first
             folder, `report-NAME.html` beside a file.
 
     Returns:
         the paths of both.
 
     Raises:
-        HornbookError: a run is not finished or of an earlier version, or the runs are of different tasks.
+        HornbookError: a run is not finished or from an earlier version, or the runs have different tasks.
     """
     given = [places] if isinstance(places, Path | str | RunResult | ExperimentResult) else list(places)
     page = Path(out or _beside(given[0])).with_suffix(".html")
@@ -77,14 +77,14 @@ def _report(found: Sequence[RunResult | ExperimentResult]) -> Report:
     runs = [one for one in found if isinstance(one, RunResult)]
     experiments = [one for one in found if isinstance(one, ExperimentResult)]
     if experiments and len(found) > 1:
-        raise HornbookError(f"{experiments[0].name}: is an experiment; report it alone")
+        raise HornbookError(f"{experiments[0].name}: is an experiment; make its report alone")
     if experiments:
         return experiment_report(experiments[0])
     if others := [run for run in runs if run.task.key != runs[0].task.key]:
         first, other = runs[0], others[0]
         raise HornbookError(
-            f"{first.folder} is of the task {first.task.name}, {other.folder} of {other.task.name} or of other "
-            "examples of it; report runs of one task together"
+            f"{first.folder} has the task {first.task.name}, {other.folder} the task {other.task.name} or other "
+            "examples; one report shows runs of one task"
         )
     several = len({run.name for run in runs}) < len(runs)
     return runs_report({str(run.folder) if several else run.name: run for run in runs})
@@ -123,7 +123,7 @@ def _own_script() -> str:
 
 
 def _json(value: Any) -> str:
-    """Return JSON in which nothing can end the element that holds it."""
+    """Return JSON that cannot end the script element around it."""
     return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c").replace("\u2028", "\\u2028")
 
 

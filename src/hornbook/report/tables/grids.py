@@ -1,4 +1,4 @@
-"""Tables of an experiment: scores by its axes, means over seeds, and which differences are clear."""
+"""Tables of an experiment: scores by its axes, means over seeds, and differences with intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ class Scores:
 
 
 def difference_tables(pairs: Sequence[PairedDifference]) -> list[tuple[list[str], list[PairedDifference]]]:
-    """Return the headings of a table for each axis along which there are differences, and its pairs."""
+    """Return the headings and the pairs of a table for each axis."""
     by_axis: dict[str, list[PairedDifference]] = {}
     for pair in pairs:
         by_axis.setdefault(pair.axis, []).append(pair)
@@ -104,7 +104,7 @@ def difference_tables(pairs: Sequence[PairedDifference]) -> list[tuple[list[str]
 
 
 def difference_line(pair: PairedDifference, mark: str = "") -> list[str]:
-    """Return the cells of a pair's line; a clear difference stands between marks."""
+    """Return the cells of a pair's line; `mark` surrounds a clear difference."""
     between = pair.difference
     around = mark if between.clear else ""
     return [
@@ -155,7 +155,7 @@ def _seeds(scores: Scores) -> tuple[list[str], list[list[str]]]:
         ]
         for cell in scores.cells
     ]
-    return [*named, "dev", "spread", "of each seed", "metric", "minutes"], lines
+    return [*named, "dev", "spread", "by seed", "metric", "minutes"], lines
 
 
 def _differences(pairs: Sequence[PairedDifference]) -> list[tuple[list[str], list[list[str]]]]:

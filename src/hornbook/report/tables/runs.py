@@ -13,7 +13,7 @@ from hornbook.results.summary import summarise
 from hornbook.results.words import amount, percent
 
 LABELS = 2
-"""How many columns of the table of results hold no figures."""
+"""The number of columns of text in the table of results; the others are numbers."""
 
 
 def headings(rows: Sequence[ModelResult]) -> tuple[str, ...]:
@@ -26,11 +26,14 @@ def headings(rows: Sequence[ModelResult]) -> tuple[str, ...]:
 
 
 def lines(rows: Sequence[ModelResult], beside: Sequence[ModelResult] = ()) -> list[tuple[str, ...]]:
-    """Return the lines of the results: one for each model's name, the mean and spread over its seeds.
+    """Return the lines of the table of results.
 
     Args:
         rows: of one run.
-        beside: all rows of a table in which these stand with others.
+        beside: the rows of all runs that share the table, if there are several.
+
+    Returns:
+        a line for each model with mean and spread over its seeds; the columns are those of `headings`.
     """
     errors = _errors(beside or rows)
     return [
@@ -57,14 +60,14 @@ def results_table(rows: Sequence[ModelResult]) -> Group:
 
 
 def title(rows: Sequence[ModelResult]) -> str:
-    """Return what the scores in a table of results are."""
+    """Return the line above a table of results: the metric, and what ± means."""
     seeds = any(model.dev.spread is not None for model in summarise(rows))
     text = f"{rows[0].metric}, %" + (", mean ± standard deviation over seeds" if seeds else "")
     return text + ("; MAE and RMSE in the unit of the scores, lower is better" if _errors(rows) else "")
 
 
 def markdown_table(rows: Sequence[ModelResult]) -> str:
-    """Return the same lines as a Markdown table."""
+    """Return the table of results as Markdown."""
     names = headings(rows)
     return markdown_lines(names, lines(rows), range(LABELS, len(names)))
 
@@ -76,17 +79,17 @@ def run_markdown(run: RunResult) -> str:
 
 
 def plan_table(stages: Sequence[PlannedStage], free_megabytes: int) -> Group:
-    """Return the stages of a dry run as a table, with the sum of what is left to do."""
+    """Return the stages of a dry run as a table, with the total time and disk space of the unfinished ones."""
     seconds = sum(stage.estimated_seconds for stage in stages)
     megabytes = sum(stage.estimated_megabytes for stage in stages)
     text = (
-        f"{len(stages)} stages, {sum(stage.reused for stage in stages)} finished; about {seconds / 60:.0f} min and "
-        f"{megabytes:,.0f} MB to go ({free_megabytes:,} MB free)"
+        f"{len(stages)} stages, {sum(stage.reused for stage in stages)} finished; the others take about "
+        f"{seconds / 60:.0f} min and {megabytes:,.0f} MB of disk ({free_megabytes:,} MB free)"
     )
     if checkpoints := max((stage.checkpoint_megabytes for stage in stages), default=0):
-        text += f"; checkpoints take up to {checkpoints:,.0f} MB besides, while a model is trained"
+        text += f"; during training checkpoints take up to {checkpoints:,.0f} MB more"
     if any(stage.rough for stage in stages):
-        text += "; ~: nothing like it was run here, a figure for small tasks and models on two cores"
+        text += "; ~: rough estimate for a small task and model on two cores, no similar stage was run here"
     table = Table()
     for heading in ("stage", "key", "state", "seconds", "MB"):
         table.add_column(heading, justify="right" if heading in {"seconds", "MB"} else "left")
@@ -100,7 +103,7 @@ def plan_table(stages: Sequence[PlannedStage], free_megabytes: int) -> Group:
 
 
 def score(found: Spread | None) -> str:
-    """Return a mean score in percent, ± the standard deviation over seeds; `none` where there is none."""
+    """Return a mean score in percent, ± the standard deviation over seeds; `none` if it is missing."""
     if found is None:
         return "none"
     return percent(found.mean) + ("" if found.spread is None else f" ± {percent(found.spread)}")

@@ -20,7 +20,7 @@ from hornbook.results.inspection import (
 
 _SHORTENED = 90
 _OWN_TEXT = "task"
-_IN_COMMON = "words in common among the 5,000 most frequent, stop words left out, %"
+_IN_COMMON = "words in common among the 5,000 most frequent, without stop words, %"
 
 
 def statistics_tables(found: TextbookComparison) -> Group:
@@ -40,17 +40,20 @@ Comparison = tuple[str, list[str], list[list[str]]]
 
 
 def comparison(rows: Sequence[TextbookCellResult], axes: Sequence[str]) -> list[Comparison]:
-    """Return what an experiment measured of textbooks: the paper's Table 1, Table 3 and Figure 3.
+    """Return tables of an experiment that measures textbooks: the paper's Table 1, Table 3 and Figure 3.
 
     Args:
-        rows: of the cells.
-        axes: the experiment's.
+        rows: one for each cell.
+        axes: the axes of the experiment.
+
+    Returns:
+        three tables: contents, lexical diversity, and words in common with the task's own text.
     """
     near, nearness = _near(rows)
     return [
-        ("What textbooks hold", [*axes, *_HOLD], list(_hold(rows, axes))),
+        ("Contents of the textbooks", [*axes, *_HOLD], list(_hold(rows, axes))),
         ("Distinct-n, %, in samples of equal size, ± over 5 samples", [*axes, *_RICH], list(_rich(rows, axes))),
-        (f"Of the task's own text: {_IN_COMMON}", [*axes, *near], nearness),
+        (f"Overlap with the task's own text: {_IN_COMMON}", [*axes, *near], nearness),
     ]
 
 
@@ -65,24 +68,24 @@ def comparison_markdown(rows: Sequence[TextbookCellResult], axes: Sequence[str])
 
 _HOLD = (
     "textbook",
-    "cases",
+    "units",
     "MB",
-    "words a case",
+    "words per unit",
     "k",
-    "unique of retrieved",
+    "unique / retrieved",
     "anchors with fewer than k",
     "share of corpus",
-    "removed",
-    "dev texts in it",
+    "contaminated, removed",
+    "dev/test texts in it",
 )
 _RICH = (
     "textbook",
     "Distinct-1",
     "Distinct-2",
-    "words",
+    "sample words",
     "Distinct-1 without task",
     "Distinct-2 without task",
-    "of words",
+    "sample words without task",
 )
 
 
@@ -121,7 +124,7 @@ def _rich(rows: Sequence[TextbookCellResult], axes: Sequence[str]) -> Iterator[l
 
 
 def _near(rows: Sequence[TextbookCellResult]) -> tuple[tuple[str, ...], list[list[str]]]:
-    """Return headings and lines of what textbooks have in common with the task's own text."""
+    """Return headings and lines of the overlap of textbooks with the task's own text."""
     shares = []
     for row in rows:
         found = row.statistics
@@ -138,7 +141,7 @@ def _near(rows: Sequence[TextbookCellResult]) -> tuple[tuple[str, ...], list[lis
 
 
 def middle(lengths: Sequence[int], share: float = 0.5) -> int:
-    """Return the length that a share of the units does not exceed; `lengths` counts units by length."""
+    """Return a quantile of unit lengths, the median by default; `lengths` counts units by length."""
     wanted, seen = share * sum(lengths), 0
     for length, count in enumerate(lengths):
         seen += count
@@ -148,16 +151,16 @@ def middle(lengths: Sequence[int], share: float = 0.5) -> int:
 
 
 def describe(books: Sequence[TextbookContents]) -> tuple[list[str], list[list[str]], set[int]]:
-    """Return headings and lines of what textbooks hold, and which columns hold no figures."""
+    """Return headings and lines of the contents of textbooks, and the indices of the columns of text."""
     headings = [
         "textbook",
         "kind",
-        "cases",
+        "units",
         "MB",
-        "words a case",
-        "half are up to",
+        "words per unit",
+        "median length",
         "sources",
-        "dev, test texts in it",
+        "dev/test texts in it",
     ]
     lines = []
     for book in books:
@@ -188,7 +191,7 @@ def _contents(books: Sequence[TextbookContents]) -> Table:
 
 
 def _drawn(books: Sequence[TextbookContents]) -> Table:
-    table = _table("textbook", "k", "anchors", "unique of retrieved", "anchors with fewer than k", "share of corpus")
+    table = _table("textbook", "k", "anchors", "unique / retrieved", "anchors with fewer than k", "share of corpus")
     for book in books:
         if figures := _drawn_figures(book):
             table.add_row(_as_it_is(book.name), *figures)
@@ -196,9 +199,9 @@ def _drawn(books: Sequence[TextbookContents]) -> Table:
 
 
 def _drawn_figures(book: TextbookContents) -> list[str] | None:
-    """Return k, anchors, unique of retrieved, anchors with fewer than k, share of the corpus; None if none drew."""
+    """Return k, anchors, unique/retrieved, anchors with fewer than k, share of the corpus; None without anchors."""
     counts, info = book.counts, book.info
-    if "anchors" not in counts:  # of another kind, or a part of another textbook
+    if "anchors" not in counts:  # another kind, or part of a combined textbook
         return None
     fewer = counts["anchors_with_fewer_hits"] + counts["anchors_without_keywords"]
     return [
@@ -214,8 +217,8 @@ def _distinct(group: DistinctGroup) -> Group:
     table = _table("text", "Distinct-1", "Distinct-2")
     for name, (first, second) in group.of.items():
         table.add_row(_as_it_is(name), *(percent(one) for one in (first, second)))
-    size = f"in samples of {group.unigrams:,} words, as many as {group.like} has; %, ± over 5 samples"
-    return Group(Text(f"Distinct-n {size}"), table)
+    size = f"in samples of {group.unigrams:,} words, the size of {group.like}; ± over 5 samples"
+    return Group(Text(f"Distinct-n, %, {size}"), table)
 
 
 def percent(one: Percent) -> str:
@@ -236,7 +239,7 @@ def _most_drawn(book: TextbookContents) -> Group:
     for unit in book.most_drawn:
         text = unit.text if len(unit.text) <= _SHORTENED else f"{unit.text[: _SHORTENED - 1]}…"
         table.add_row(f"{unit.anchors:,}", f"{unit.score:.1f}", _as_it_is(unit.source or ""), _as_it_is(text))
-    return Group(_as_it_is(f"Retrieved most often into {book.name}"), table)
+    return Group(_as_it_is(f"Most retrieved units of {book.name}"), table)
 
 
 def _as_it_is(text: str) -> Text:

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from hornbook.textbook.inspect.view import Anchor, View
 
 _MISSING = "×"
-_NAMES = {"anchors": "anchors that drew it", "rank": "best rank"}
+_NAMES = {"anchors": "anchors that retrieve it", "rank": "best rank"}
 
 
 def view_table(view: "View") -> Group:
-    """Return what is shown of a textbook: its anchors with the units they draw, or some units."""
+    """Return a view of a textbook: anchors with the units that they retrieve, or some units."""
     if view.textbook.kind != "contextualized":
         names = {**_NAMES, "score": "log weight" if view.textbook.kind == "importance" else "best score"}
         return Group(*(part for unit in view.units for part in (_unit(unit, names), Text())))
@@ -33,16 +33,16 @@ def view_table(view: "View") -> Group:
 def _anchor(anchor: "Anchor") -> Iterator[RenderableType]:
     yield Text(plain(anchor.text), style="bold cyan")
     if not anchor.keywords:
-        yield Text("no keyword left without stop words, so it draws nothing")
+        yield Text("no keywords: every word is a stop word")
         return
     yield Text.assemble("keywords: ", (", ".join(anchor.keywords), "bold"))
     if not anchor.units:
         yield Text("none of them is in the corpus")
         return
     shown = f", the best {len(anchor.units):,}" if len(anchor.units) < anchor.hits else ""
-    yield Text(f"draws {anchor.hits:,} unit{'s' if anchor.hits > 1 else ''}{shown}:")
+    yield Text(f"retrieves {anchor.hits:,} unit{'s' if anchor.hits > 1 else ''}{shown}:")
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for heading in ("rank", "score", "drawn by"):
+    for heading in ("rank", "score", "anchors"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("source", no_wrap=True)
     table.add_column("unit", overflow="fold")
@@ -57,7 +57,7 @@ def _anchor(anchor: "Anchor") -> Iterator[RenderableType]:
 
 
 def _unit(unit: dict[str, Any], names: dict[str, str]) -> Group:
-    """Return a unit's texts, and under them what else is known of it, by these names."""
+    """Return a unit's texts, and under them its other fields, renamed by `names`."""
     texts = [Text(plain(unit[name])) for name in ("text", "text_pair") if name in unit]
     known = [
         f"{names.get(name, name)} {f'{value:.2f}' if isinstance(value, float) else plain(str(value))}"
@@ -68,10 +68,10 @@ def _unit(unit: dict[str, Any], names: dict[str, str]) -> Group:
 
 
 def _causes(view: "View") -> Iterator[str]:
-    """Yield why units that an anchor draws may not be in the textbook."""
+    """Yield why units that an anchor retrieves may not be in the textbook."""
     if view.asked:
-        yield "no anchor of the task drew it"
+        yield "no anchor of the task retrieves it"
     if view.textbook.artifact.info["contamination"] == "removed":
-        yield "removed, for it holds a dev or test text"
+        yield "removed because it contains a dev or test text"
     if (proportion := view.textbook.artifact.manifest["config"]["proportion"]) < 1:
         yield f"beyond the top {100 * proportion:g}%"
