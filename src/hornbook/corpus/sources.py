@@ -123,7 +123,14 @@ def config_of(source: CorpusConfig | CorpusData, settings: Mapping[str, Any]) ->
 
 
 def sources_of(source: CorpusConfig | CorpusData, config: CorpusConfig) -> list[Source]:
-    """Return the sources of a corpus: those that its settings name, or texts in memory, see `config_of`.
+    """Return the sources of a corpus: those that its settings name, or texts in memory.
+
+    Args:
+        source: settings or texts, as for `config_of`.
+        config: the settings, from `config_of`.
+
+    Returns:
+        the sources in order.
 
     Raises:
         HornbookError: as `find_sources`; or a text is not a string, or texts are paths.
