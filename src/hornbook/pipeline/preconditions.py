@@ -3,6 +3,7 @@
 from hornbook.errors import HornbookError, Unreachable
 from hornbook.recipe import Recipe
 from hornbook.store import Artifact
+from hornbook.tasks.kinds import KINDS
 
 
 def check_trainings(recipe: Recipe) -> None:
@@ -24,8 +25,8 @@ def check_trainings(recipe: Recipe) -> None:
 def check_kind(recipe: Recipe, kind: str) -> None:
     """Refuse settings that do not go with the task's kind, before anything costly runs."""
     for name, config in (("teacher.finetune", recipe.teacher.finetune), ("adapt", recipe.adapt)):
-        if kind == "regression" and any(cell.class_weights != "none" for cell in config.cells()):
-            raise HornbookError(f"{name}.class_weights: a regression has no classes; set it to none")
+        if not KINDS[kind].has_classes and any(cell.class_weights != "none" for cell in config.cells()):
+            raise HornbookError(f"{name}.class_weights: a {kind} has no classes; set it to none")
 
 
 def refuse_chance_level(scored: Artifact, model: str) -> None:

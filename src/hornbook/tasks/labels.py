@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from hornbook.errors import HornbookError
 from hornbook.machine.tables import Rows
+from hornbook.tasks.kinds import KINDS
 from hornbook.tasks.multilabel import are_written_lists, read_label_sets
 from hornbook.tasks.names import (
     are_integers,
@@ -122,9 +123,9 @@ def _read(
             why = "because task.positive names one"
             if not classes:
                 kind, why = _found_kind(stored, splits, column)
-    if kind == "regression":
+    if not KINDS[kind].has_classes:
         return Labels(kind, (), _scores(stored, splits, column), why)
-    return Labels("classification", *_classes(stored, splits, column, names, codes), why)
+    return Labels(kind, *_classes(stored, splits, column, names, codes), why)
 
 
 def without_labels(rows: Rows, column: str | Sequence[str], train: Rows) -> str | None:

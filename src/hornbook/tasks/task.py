@@ -27,7 +27,7 @@ class Task:
         kind: classification, multilabel or regression: a key of `KINDS`.
         labels: the names of the labels, in order; empty for regression.
         pair: whether each row has two texts.
-        metric: the headline metric: accuracy, micro_f1, matthews or spearman.
+        metric: the headline metric: one of `hornbook.metrics.NAMES`.
         splits: those of train, dev, test, dev_mismatched that exist.
         majority_share: the accuracy on dev of always predicting its most frequent class; 0 without classes.
         artifact: the folder behind it.

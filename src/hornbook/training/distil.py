@@ -22,6 +22,7 @@ from hornbook.models.tokenizers import load_tokenizer, tokenizer_key
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
 from hornbook.store import Artifact, Destination, StageContext, make, result_config
 from hornbook.tasks import REGRESSION
+from hornbook.tasks.kinds import KINDS
 from hornbook.training.books import check_tokens, common_task, open_book
 from hornbook.training.checkpoints import bytes_needed
 from hornbook.training.distillation import (
@@ -205,7 +206,7 @@ def _load_models(
     kind = kind_of(teacher.config)
     head = label_settings([teacher.config.id2label[i] for i in range(teacher.config.num_labels)], kind)
     student = new_student(teacher.config, size, seed, family, head=head, encoder=teacher)
-    restored = _standardised(teacher, student, encoded) if kind == "regression" else nullcontext
+    restored = _standardised(teacher, student, encoded) if KINDS[kind].is_standardised else nullcontext
     return _Models(teacher, student, tokenizer, objectives, restored)
 
 
@@ -268,7 +269,7 @@ def _kind_version(teacher: Model, config: DistilConfig) -> dict[str, int]:
         return {}
     if isinstance(teacher, Artifact) and teacher.planned:
         return REGRESSION if "regression" in teacher.manifest["config"] else {}
-    return REGRESSION if kind_of(load_config(teacher)) == "regression" else {}
+    return dict(KINDS[kind_of(load_config(teacher))].key)
 
 
 def snapshot(student: Artifact, step: int, out: Destination) -> Artifact:
