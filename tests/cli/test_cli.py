@@ -87,7 +87,7 @@ def test_a_teacher_with_other_label_names_or_order_is_matched_by_name(stages, ho
     renamed = copied(teacher, tmp_path / "renamed", {"0": "bad", "1": "good"})
     refused = hornbook(*words, "--model", renamed, "--out", tmp_path / "a")
     assert refused.exit_code == 2
-    assert "its labels ['bad', 'good'] are not the task's ['negative', 'positive']; say which" in refused.stderr
+    assert "its labels ['bad', 'good'] are not the task's ['negative', 'positive']; map them" in refused.stderr
     names = "{good: positive, bad: negative}"
     mapped = hornbook(*words, "--model", renamed, "--label-names", names, "--out", tmp_path / "a", "--json")
     assert json.loads(mapped.stdout)["info"]["scores"]["dev"]["accuracy"] == 1.0
