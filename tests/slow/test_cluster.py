@@ -145,7 +145,7 @@ class Gated(Cluster):
     gate: Path
 
     def __call__(self, work, shared, items, join=None):
-        if work is shard.search and shared.bars.any():
+        if work is shard.search and shared.thresholds.any():
             for note in self.gate.parent.iterdir():
                 note.unlink()
             self.gate.touch()
