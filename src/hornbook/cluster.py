@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, one_line
 from hornbook.retrieval import LOCAL, Executor
 from hornbook.retrieval.executor import Item, Result
 
@@ -84,9 +84,9 @@ class Cluster:
             self.check_reachable()
             self._ray.init(address=self.address, log_to_driver=False, logging_level="ERROR", **own)
         except (ImportError, OSError, RuntimeError, ValueError) as error:
-            said = " ".join(str(error).split())
+            said = one_line(error, 200)
             raise HornbookError(
-                f"{self.address}: no Ray cluster answers here ({said[:200]}); "
+                f"{self.address}: no Ray cluster answers here ({said}); "
                 "start one with `ray start --head`, or use --cluster local"
             ) from None
         self._connected = True
@@ -172,8 +172,8 @@ class Cluster:
                 cause = cause.cause
             if isinstance(cause, HornbookError):
                 return cause
-            said = " ".join(str(cause).split())
-            return HornbookError(f"its worker on the cluster failed ({type(cause).__name__}: {said[:200]})")
+            said = one_line(cause, 200)
+            return HornbookError(f"its worker on the cluster failed ({type(cause).__name__}: {said})")
 
 
 @contextmanager

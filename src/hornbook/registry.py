@@ -5,13 +5,12 @@ program, or an entry point of an installed package. What the table and entry poi
 looked up, so listing the names imports nothing.
 """
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, nearest, one_line
 
 T = TypeVar("T")
 
@@ -84,7 +83,7 @@ class Registry(Generic[T]):
 
     def unknown(self, name: str) -> str:
         """Return the message that there is no such name, with the nearest one."""
-        near = difflib.get_close_matches(name, list(self), n=1, cutoff=0.0)[0]
+        near = nearest(name, self)
         return f"there is no {self.kind} {name!r}; the nearest is {near!r} of {', '.join(self)}"
 
     @cached_property
@@ -98,7 +97,7 @@ class Registry(Generic[T]):
         except Exception as error:  # another package's own code raises anything
             if point.name in self._builtin:
                 raise
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise HornbookError(
                 f"{self.kind} {point.name!r}: {point.value} cannot be imported ({type(error).__name__}: {reason}); "
                 f"repair or uninstall the package that names it in its entry points {self.group}"

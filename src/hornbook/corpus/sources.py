@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import xxhash
 
-from hornbook.errors import HornbookError, Unreachable
+from hornbook.errors import HornbookError, Unreachable, one_line
 from hornbook.machine import hub
 from hornbook.machine.arrow import text_buffers
 from hornbook.machine.tables import FORMATS, TextBatch, format_of, stream_texts
@@ -316,7 +316,7 @@ def _hub_dataset(place: str) -> HubDataset:
             raise Unreachable(f"{place}: a corpus is read from the hub, not from its cache; {advice}") from None
         except Exception as error:  # the hub's client raises many kinds: no such name, no access
             kind = Unreachable if hub.is_out_of_reach(error) else HornbookError
-            raise kind(f"{place}: the hub dataset cannot be reached: {_one_line(error)}") from None
+            raise kind(f"{place}: the hub dataset cannot be reached: {one_line(error, 200)}") from None
     return HubDataset(name, config or None, str(revision))
 
 
@@ -340,8 +340,4 @@ def _hub_texts(dataset: HubDataset, text_column: str) -> Iterator[str | None]:
     except HornbookError:
         raise
     except Exception as error:  # the readers raise many types
-        raise HornbookError(f"hub:{dataset.name}: cannot be read: {_one_line(error)}") from None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+        raise HornbookError(f"hub:{dataset.name}: cannot be read: {one_line(error, 200)}") from None

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from hornbook import pipeline
-from hornbook.errors import DiskFull, HornbookError
+from hornbook.errors import DiskFull, HornbookError, one_line
 from hornbook.experiment.finished import FinishedCells
 from hornbook.experiment.grid import Cell, cells
 from hornbook.experiment.plan import key_of, unfinished
@@ -165,8 +165,7 @@ def _compute(
             error = caught
         except Exception as other:  # memory that ran out, a file that is gone: the others may still go well
             logger.debug("%s", cell.name, exc_info=True)
-            text = " ".join(str(other).split())
-            error = HornbookError(f"{type(other).__name__}: {text[:300]}")
+            error = HornbookError(f"{type(other).__name__}: {one_line(other, 300)}")
         broken |= dict.fromkeys(unfinished(cell, runs)[:1], error)
         yield number, error
 

@@ -1,14 +1,13 @@
 """From the axes of an experiment to its cells, each a recipe of its own."""
 
 import copy
-import difflib
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, nearest
 from hornbook.recipe import ChainConfig, Experiment, Recipe, read_values, set_value, validate
 
 NONE = "none"
@@ -120,9 +119,9 @@ def _change(values: dict[str, Any], experiment: Experiment, at: Mapping[str, Any
                 set_value(values, path, setting, f"{where}: rules")
     for name, settings in values.get("textbooks", {}).items():
         if name not in known and "kind" not in settings:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-            nearest = f"; the nearest is {near[0]!r}" if near else ""
-            raise HornbookError(f"{where}: the recipe has no textbook {name!r}{nearest}")
+            near = nearest(name, known)
+            hint = f"; the nearest is {near!r}" if near else ""
+            raise HornbookError(f"{where}: the recipe has no textbook {name!r}{hint}")
     return textbook
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from hornbook.errors import Unreachable
+from hornbook.errors import Unreachable, one_line
 
 # By name: which HTTP library the hub's clients use depends on their version.
 _NO_CONNECTION = {"ConnectionError", "TimeoutError", "TransportError", "LocalEntryNotFoundError"}
@@ -127,7 +127,7 @@ def _check_hub(path: str) -> None:
         try:
             answers.append(_wrong(get_session().head(f"{constants.ENDPOINT}/{path}", timeout=_known.patience)))
         except Exception as error:  # the HTTP library's own
-            text = " ".join(str(error).split())[:100]
+            text = one_line(error, 100)
             silent = f"within {_known.patience:.0f} s" if "timed out" in text else f"({text})"
             answers.append(f"does not answer {silent}" if is_out_of_reach(error) else None)
 

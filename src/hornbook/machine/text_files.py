@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, one_line
 
 BLOCK_BYTES = 1 << 22
 
@@ -78,7 +78,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
                 yield block
     except (OSError, EOFError, zlib.error) as error:
         damaged = name and getattr(error, "errno", None) is None
-        why = f"not a complete {name} file" if damaged else " ".join(str(error).split())
+        why = f"not a complete {name} file" if damaged else one_line(error)
         raise HornbookError(f"{path}: cannot be read: {why}") from None
 
 

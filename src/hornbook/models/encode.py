@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, one_line
 from hornbook.models.families import defaults_of
 from hornbook.tasks import Task
 
@@ -150,7 +150,7 @@ def open_encoded(path: Path, pad: int) -> Encoded:
         batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
         starts = [_starts(batch.column("ids"), whole) for batch in batches]
     except (OSError, ValueError) as error:
-        said = " ".join(str(error).split())
+        said = one_line(error)
         raise HornbookError(f"{path}: not token ids as hornbook writes them ({said}); make them again") from None
     return Encoded(
         values=np.frombuffer(whole, np.int32, count=whole.size // 4),

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, one_line
 from hornbook.models.encode import Batch, model_inputs
 from hornbook.models.families import FAMILIES, defaults_of, key_widths, sizes_of
 from hornbook.models.taps import PROJECTIONS, OutputTap, Tap, Tapped, Taps, base_encoder, projection_taps
@@ -382,7 +382,7 @@ def _explained(config: Any, what: str) -> Iterator[None]:
     except HornbookError:
         raise
     except Exception as error:
-        said = " ".join(str(error).split())[:200]
+        said = one_line(error, 200)
         raise HornbookError(
             f"a {config.model_type} model of these settings {what} ({type(error).__name__}: {said})"
             f"{_inherited(config)}"

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from hornbook.errors import HornbookError, Unreachable
+from hornbook.errors import HornbookError, Unreachable, one_line
 from hornbook.machine import hub
 from hornbook.models.families import defaults_of
 from hornbook.store import MANIFEST, Artifact, fingerprint, load
@@ -149,7 +149,7 @@ def unloadable(model: str, error: Exception) -> HornbookError:
             f"{model}: its tokenizer needs the package {missing}, which is not installed: pip install {missing}"
         )
     if Path(model).exists():
-        return HornbookError(f"{model}: cannot be loaded: {' '.join(str(error).split())[:300]}")
+        return HornbookError(f"{model}: cannot be loaded: {one_line(error, 300)}")
     if model.startswith((".", "/", "~")):
         return HornbookError(f"{model}: no such folder; name a model folder or a hub name")
     if is_offline_mode():
@@ -157,7 +157,7 @@ def unloadable(model: str, error: Exception) -> HornbookError:
             f"{model}: no such folder, and no such model in the hub's cache on this machine; name a model folder, "
             f"or {hub.remedy()}"
         )
-    said = " ".join(str(error).split())[:300]
+    said = one_line(error, 300)
     kind = Unreachable if hub.is_out_of_reach(error) else HornbookError
     return kind(f"{model}: no such folder, and the hub could not give it: {said}")
 

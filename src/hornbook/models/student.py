@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, one_line
 from hornbook.models.families import (
     HEAD_WIDTH_SETTINGS,
     KEY_HEADS,
@@ -241,7 +241,7 @@ def _config(
     try:
         config = kind(**{**values, **size_values(family_of(teacher_config, family), sizes)})
     except Exception as error:  # its own checks raise anything
-        said = " ".join(str(error).split())[:300]
+        said = one_line(error, 300)
         raise HornbookError(
             f"student: a {teacher_config.model_type} model of {sizes.layers}x{sizes.hidden} cannot be made of the "
             f"teacher's settings: {said}"

@@ -16,7 +16,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, one_line
 from hornbook.machine import load as machine
 from hornbook.pipeline.stages import run_student, students
 from hornbook.recipe import Recipe, validate
@@ -184,7 +184,7 @@ def _answer(recipe: Recipe, store: Store, name: str, seed: int) -> dict[str, str
         run_student(recipe, store, name, seed)
     except Exception as error:  # whatever it is, the parent must know
         logger.debug("%s", error, exc_info=True)
-        text = " ".join(str(error).split())
+        text = one_line(error)
         return {"error": text if isinstance(error, HornbookError) else f"{type(error).__name__}: {text}"}
     return {}
 

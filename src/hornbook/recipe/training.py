@@ -1,12 +1,12 @@
 """Settings of models and of their training."""
 
-import difflib
 import itertools
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
+from hornbook.errors import nearest
 from hornbook.recipe.objectives import OBJECTIVES
 from hornbook.recipe.settings import NOT_IN_KEY, Count, PathText, Seeds, Settings, Share, names_as_text
 
@@ -75,8 +75,8 @@ class FinetuneConfig(TrainingConfig):
             legal = [name for name in fields if name not in _ONE_IN_GRID and not fields[name].json_schema_extra]
             for name, values in self.grid.items():
                 if name not in legal:
-                    near = difflib.get_close_matches(name, legal, n=1, cutoff=0.0)
-                    raise ValueError(f"grid: no setting {name!r} that can vary; the nearest is {near[0]!r}")
+                    near = nearest(name, legal)
+                    raise ValueError(f"grid: no setting {name!r} that can vary; the nearest is {near!r}")
                 if not values:
                     raise ValueError(f"grid: {name}: give at least one value")
             try:

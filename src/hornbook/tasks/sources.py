@@ -1,6 +1,5 @@
 """The sources of a task: files, a folder, GLUE by name, or a hub dataset."""
 
-import difflib
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +9,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from hornbook.errors import HornbookError, Unreachable
+from hornbook.errors import HornbookError, Unreachable, nearest, one_line
 from hornbook.machine import hub
 from hornbook.machine.tables import Rows, format_of, is_delimited, joined, read_rows, stem
 from hornbook.recipe import TaskConfig
@@ -178,8 +177,8 @@ def _elsewhere(folder: Path) -> str:
 def _glue(config: TaskConfig) -> Source:
     name = config.source.removeprefix("glue/")
     if name not in GLUE:
-        near = difflib.get_close_matches(name, GLUE, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        near = nearest(name, GLUE, cutoff=0.6)
+        hint = f" (did you mean {near!r}?)" if near else ""
         raise HornbookError(f"{config.source}: no GLUE task {name!r}{hint}; the tasks are {', '.join(GLUE)}")
     glue = GLUE[name]
     if config.folder is None:
@@ -220,7 +219,7 @@ def _hub_errors(name: str) -> Iterator[None]:
     except Exception as error:
         from huggingface_hub import is_offline_mode
 
-        said = " ".join(str(error).split())
+        said = one_line(error)
         advice = "name a file or folder" + (f", or {hub.remedy()}" if is_offline_mode() else "")
         kind = Unreachable if hub.is_out_of_reach(error) else HornbookError
         # The library's own message names a setting that the user may not have set.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, one_line
 from hornbook.store import Artifact, load
 from hornbook.tasks import Task
 from hornbook.tasks.kinds import KINDS
@@ -75,7 +75,7 @@ class Textbook:
                 with pq.ParquetFile(path) as shard:
                     yield from shard.iter_batches(batch_units, columns=None if columns is None else list(columns))
             except (pa.ArrowException, OSError) as error:
-                reason = " ".join(str(error).split())[:200]
+                reason = one_line(error, 200)
                 raise HornbookError(
                     f"{path}: cannot be read ({reason}); remove {self.artifact.path} and run again"
                 ) from None

@@ -1,6 +1,5 @@
 """Callbacks of the Trainer: progress, timed checkpoints, early stopping, trackers."""
 
-import difflib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import torch
 from transformers import EarlyStoppingCallback, TrainerCallback
 
-from hornbook.errors import HornbookError, TrainingError
+from hornbook.errors import HornbookError, TrainingError, nearest
 from hornbook.machine.load import Lookout
 from hornbook.machine.progress import Counter
 from hornbook.training.checkpoints import mark_complete
@@ -108,7 +107,7 @@ def check_report_to(names: Sequence[str]) -> None:
     installed = integration_utils.get_available_reporting_integrations() if names else []  # type: ignore[no-untyped-call]
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            near = nearest(name, known)
             raise HornbookError(f"report_to: no tracker {name!r}; the nearest is {near!r} of {', '.join(known)}")
         if name not in installed:
             package = "'hornbook[tensorboard]'" if name == TENSORBOARD else name

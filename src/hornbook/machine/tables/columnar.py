@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, one_line
 from hornbook.machine.tables.rows import (
     BATCH_CHARACTERS,
     Format,
@@ -46,7 +46,7 @@ def table_rows(where: str, table: pa.Table) -> Rows:
         except UnicodeDecodeError:
             raise HornbookError(_broken_text(where, name, column)) from None
         except (ValueError, OverflowError, pa.ArrowException) as error:  # a time that Python cannot hold
-            refused[name] = f"column {name!r} ({column.type}) cannot be read: {_one_line(error)}"
+            refused[name] = f"column {name!r} ({column.type}) cannot be read: {one_line(error, 200)}"
             values.append([])
     columns, _, twice = unique_columns(table.column_names, values)
     refused |= twice
@@ -210,11 +210,7 @@ def _readable(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:
-        raise HornbookError(f"{path}: not a readable {what} file: {_one_line(error)}") from None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+        raise HornbookError(f"{path}: not a readable {what} file: {one_line(error, 200)}") from None
 
 
 FORMATS = {

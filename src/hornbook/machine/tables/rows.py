@@ -1,6 +1,5 @@
 """What a table reader returns: the rows of a file column by column, or its texts in batches."""
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from hornbook.errors import HornbookError
+from hornbook.errors import HornbookError, nearest
 
 BATCH_CHARACTERS = 1 << 22
 """About how many characters a batch of texts holds."""
@@ -53,8 +52,8 @@ class Rows:
             return self.columns[name]
         if name in self.refused:
             raise HornbookError(f"{self.where}: {self.refused[name]}")
-        near = difflib.get_close_matches(name, self.columns, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        near = nearest(name, self.columns, cutoff=0.6)
+        hint = f" (did you mean {near!r}?)" if near is not None else ""
         more = f" and {len(self.columns) - _MOST_NAMED} more" if len(self.columns) > _MOST_NAMED else ""
         there = ", ".join(list(self.columns)[:_MOST_NAMED]) + more
         raise HornbookError(f"{self.where}: no column {name!r}{hint}; the columns are {there}{self.hint}")
