@@ -63,18 +63,18 @@ class Registry(Generic[T]):
             HornbookError: the name is unknown, or the package that provides the thing cannot be imported.
         """
         if name not in self._loaded:
-            if name not in self._named:
+            if name not in self:
                 raise HornbookError(self.unknown(name))
-            self._loaded[name] = self._load(self._named[name])
+            self._loaded[name] = self._load(self._builtin.get(name) or self._installed[name])
         return self._loaded[name]
 
     def __contains__(self, name: object) -> bool:
         """Return whether there is a thing of this name, without importing it."""
-        return name in self._loaded or name in self._named
+        return name in self._loaded or name in self._builtin or name in self._installed
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names, hornbook's own first, then the others in alphabetical order."""
-        others = (self._loaded.keys() | self._named.keys()) - self._builtin.keys()
+        others = (self._loaded.keys() | self._installed.keys()) - self._builtin.keys()
         return iter([*self._builtin, *sorted(others)])
 
     def __len__(self) -> int:
@@ -87,9 +87,9 @@ class Registry(Generic[T]):
         return f"there is no {self.kind} {name!r}; the nearest is {near!r} of {', '.join(self)}"
 
     @cached_property
-    def _named(self) -> dict[str, EntryPoint]:
-        """Entry points by name. One that installed packages name does not replace one of hornbook's own."""
-        return {point.name: point for point in entry_points(group=self.group)} | self._builtin
+    def _installed(self) -> dict[str, EntryPoint]:
+        """The entry points of installed packages by name; hornbook's own names are looked up before this scan."""
+        return {point.name: point for point in entry_points(group=self.group)}
 
     def _load(self, point: EntryPoint) -> T:
         try:

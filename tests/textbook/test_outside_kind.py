@@ -151,9 +151,9 @@ def toys_installed(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "toys", SimpleNamespace(TOY=TOY))
     monkeypatch.syspath_prepend(about.parent)
     monkeypatch.setattr(TEXTBOOKS, "_loaded", dict(TEXTBOOKS._loaded))
-    vars(TEXTBOOKS).pop("_named", None)
+    vars(TEXTBOOKS).pop("_installed", None)
     yield
-    vars(TEXTBOOKS).pop("_named", None)
+    vars(TEXTBOOKS).pop("_installed", None)
 
 
 def test_an_installed_package_names_it_in_its_entry_points(toys_installed, corpus, tmp_path):

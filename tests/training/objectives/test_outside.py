@@ -82,11 +82,11 @@ def test_an_installed_package_names_its_own(monkeypatch):
     point = EntryPoint("elsewhere", f"{__name__}:FirstToken", "hornbook.objectives")
     monkeypatch.setattr("hornbook.registry.entry_points", lambda group: [point] if group == point.group else [])
     monkeypatch.setattr(OBJECTIVES, "_loaded", {})
-    monkeypatch.delitem(OBJECTIVES.__dict__, "_named", raising=False)
+    monkeypatch.delitem(OBJECTIVES.__dict__, "_installed", raising=False)
     monkeypatch.setattr(EntryPoint, "load", lambda _: FirstToken)
     assert DistilConfig(objectives={"elsewhere": 1}).objectives == {"elsewhere": 1.0}
     assert OBJECTIVES["elsewhere"] is FirstToken
-    OBJECTIVES.__dict__.pop("_named")
+    OBJECTIVES.__dict__.pop("_installed")
 
 
 @pytest.mark.parametrize(
