@@ -5,10 +5,10 @@ from html import escape
 
 from hornbook.results.cells import average_name, configurations, summarise_cells, tasks_of, varying
 from hornbook.results.differences import SEED, TASK, resampled_cells
-from hornbook.results.rows import CellResult, GoldLabels, ModelResult, Spread, TextbookCellResult
+from hornbook.results.rows import CellResult, GoldLabels, ModelResult, TextbookCellResult
 from hornbook.results.summary import summarise
 from hornbook.results.verdict import task_verdicts, verdict
-from hornbook.results.words import percent
+from hornbook.results.words import percent, score
 
 
 def run_html(rows: Sequence[ModelResult], metric: str, remarks: Sequence[str]) -> str:
@@ -56,13 +56,6 @@ def scores_html(
     sentences = task_verdicts(rows, axes, resampled_cells(rows, gold))
     sentences += [f"{name}: failed: {reason}" for name, reason in failed.items()]
     return _html(sentences, [*named, *tasks, *average], lines)
-
-
-def score(found: Spread | None) -> str:
-    """Return a mean score in percent, ± the standard deviation over seeds; `none` if it is missing."""
-    if found is None:
-        return "none"
-    return percent(found.mean) + ("" if found.spread is None else f" ± {percent(found.spread)}")
 
 
 def _html(lines: Sequence[str], headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -3,10 +3,19 @@
 import math
 from collections.abc import Sequence
 
+from hornbook.results.rows import Spread
+
 
 def percent(share: float) -> str:
     """Return a score or a share in percent, with one decimal."""
     return f"{100 * share:.1f}"
+
+
+def score(found: Spread | None) -> str:
+    """Return a mean score in percent, ± the standard deviation over seeds; `none` if it is missing."""
+    if found is None:
+        return "none"
+    return percent(found.mean) + ("" if found.spread is None else f" ± {percent(found.spread)}")
 
 
 def amount(value: float) -> str:

@@ -18,12 +18,11 @@ from hornbook.report.page.parts import (
     plot_of,
 )
 from hornbook.report.tables.grids import DIFFERENCE, Scores, difference_line, difference_tables
-from hornbook.report.tables.runs import score
 from hornbook.report.tables.textbooks import comparison
 from hornbook.results import ExperimentResult, Spread
 from hornbook.results.cells import Average, CellSummary, varying
 from hornbook.results.differences import SEED
-from hornbook.results.words import percent
+from hornbook.results.words import percent, score
 
 _WIDTH, _EDGE = 60, 4
 _CHARTS = ("distinct", "overlap")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from hornbook.report.tables.runs import score
 from hornbook.report.tables.text import markdown_lines, plain, terminal_table
 from hornbook.report.tables.textbooks import comparison_markdown
 from hornbook.results import CellResult, ExperimentResult, PairedDifference
@@ -21,7 +20,7 @@ from hornbook.results.cells import (
 )
 from hornbook.results.differences import SEED, TASK, differences, resampled_cells
 from hornbook.results.verdict import task_verdicts
-from hornbook.results.words import percent
+from hornbook.results.words import percent, score
 
 DIFFERENCE = ("points", "95% interval", "seeds")
 _FIGURES = {"dev", "spread", "minutes", *DIFFERENCE}

@@ -10,7 +10,7 @@ from hornbook.metrics import ERRORS
 from hornbook.report.tables.text import markdown_lines, terminal_table
 from hornbook.results import ModelResult, PlannedStage, RunResult, Spread
 from hornbook.results.summary import summarise
-from hornbook.results.words import amount, percent
+from hornbook.results.words import amount, percent, score
 
 LABELS = 2
 """The number of columns of text in the table of results; the others are numbers."""
@@ -100,13 +100,6 @@ def plan_table(stages: Sequence[PlannedStage], free_megabytes: int) -> Group:
         figures = [f"{about}{figure}" for figure in left] or ["", ""]
         table.add_row(stage.stage, stage.key[:16], state, *figures)
     return Group(Text(text), table)
-
-
-def score(found: Spread | None) -> str:
-    """Return a mean score in percent, ± the standard deviation over seeds; `none` if it is missing."""
-    if found is None:
-        return "none"
-    return percent(found.mean) + ("" if found.spread is None else f" ± {percent(found.spread)}")
 
 
 def _errors(rows: Sequence[ModelResult]) -> list[tuple[str, str]]:
