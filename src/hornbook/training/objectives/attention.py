@@ -7,7 +7,7 @@ from torch import Tensor
 
 from hornbook.errors import HornbookError
 from hornbook.models.probe import check_attention
-from hornbook.models.taps import PROJECTIONS, Taps, projection_taps
+from hornbook.models.taps import PROJECTIONS, Taps
 from hornbook.training.objectives.base import Objective, Pair
 from hornbook.training.objectives.relations import relation_divergence
 
@@ -60,11 +60,7 @@ class Attention(Objective):
     def taps(self) -> tuple[Taps, Taps]:
         """Return the taps of both models' queries, keys and values."""
         assert self.pair is not None
-        pair = self.pair
-        return (
-            projection_taps(pair.teacher, self._layer(pair), pair.family),
-            projection_taps(pair.student, pair.student_sizes.layers, pair.family),
-        )
+        return self.pair.projection_taps(self._layer(self.pair))
 
     def forward(
         self, teacher: Mapping[str, Tensor], student: Mapping[str, Tensor], mask: Tensor

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 from torch import Tensor, nn
 
 from hornbook.models.families import Sizes, default_teacher_layer, sizes_of
-from hornbook.models.taps import Taps
+from hornbook.models.taps import Taps, projection_taps
 from hornbook.recipe import DistilConfig, FamilyConfig
 from hornbook.recipe.settings import Settings
 
@@ -42,6 +42,13 @@ class Pair:
     def relation_layer(self) -> int:
         """The teacher's layer whose relations are followed, counted from 1."""
         return self.config.teacher_layer or default_teacher_layer(self.teacher, self.family)
+
+    def projection_taps(self, teacher_layer: int) -> tuple[Taps, Taps]:
+        """Return the taps of projections: of a layer of the teacher, counted from 1, and of the student's last one."""
+        return (
+            projection_taps(self.teacher, teacher_layer, self.family),
+            projection_taps(self.student, self.student_sizes.layers, self.family),
+        )
 
 
 class Objective(nn.Module):

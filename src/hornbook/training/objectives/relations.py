@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from hornbook.errors import HornbookError
 from hornbook.models.families import key_widths
-from hornbook.models.taps import PROJECTIONS, Taps, projection_taps
+from hornbook.models.taps import PROJECTIONS, Taps
 from hornbook.training.objectives.base import Objective, Pair
 
 RELATIONS = PROJECTIONS  # each projection with itself
@@ -58,11 +58,7 @@ class Relations(Objective):
     def taps(self) -> tuple[Taps, Taps]:
         """Return the taps of the projections of `Pair.relation_layer`, and of the student's last layer."""
         assert self.pair is not None
-        pair = self.pair
-        return (
-            projection_taps(pair.teacher, pair.relation_layer, pair.family),
-            projection_taps(pair.student, pair.student_sizes.layers, pair.family),
-        )
+        return self.pair.projection_taps(self.pair.relation_layer)
 
     def forward(
         self, teacher: Mapping[str, Tensor], student: Mapping[str, Tensor], mask: Tensor
