@@ -1,6 +1,6 @@
 """Tasks: labelled text with its splits, anchors and metric."""
 
 from hornbook.tasks.build import check, prepare
-from hornbook.tasks.task import REGRESSION, Task, kind_version, open_task
+from hornbook.tasks.task import Task, kind_version, open_task
 
-__all__ = ["REGRESSION", "Task", "check", "kind_version", "open_task", "prepare"]
+__all__ = ["Task", "check", "kind_version", "open_task", "prepare"]

@@ -14,9 +14,6 @@ from hornbook.store import Artifact, load
 from hornbook.tasks.glue import GLUE
 from hornbook.tasks.kinds import KINDS
 
-REGRESSION = dict(KINDS["regression"].key)
-"""What the keys of models and evaluations of regressions contain in addition, see `kind_version`."""
-
 
 @dataclass(frozen=True)
 class Task:

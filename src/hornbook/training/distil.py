@@ -21,7 +21,6 @@ from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16, only_reac
 from hornbook.models.tokenizers import load_tokenizer, tokenizer_key
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
 from hornbook.store import Artifact, Destination, StageContext, make, result_config
-from hornbook.tasks import REGRESSION
 from hornbook.tasks.kinds import KINDS
 from hornbook.training.books import check_tokens, common_task, open_book
 from hornbook.training.checkpoints import bytes_needed
@@ -268,7 +267,8 @@ def _kind_version(teacher: Model, config: DistilConfig) -> dict[str, int]:
     if "logits" not in config.objectives:
         return {}
     if isinstance(teacher, Artifact) and teacher.planned:
-        return REGRESSION if "regression" in teacher.manifest["config"] else {}
+        planned = teacher.manifest["config"]
+        return {name: version for kind in KINDS.values() for name, version in kind.key.items() if name in planned}
     return dict(KINDS[kind_of(load_config(teacher))].key)
 
 
