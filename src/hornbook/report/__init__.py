@@ -1,6 +1,6 @@
 """Results for people: tables, charts and pages of `results`; nothing is computed here.
 
-The package can be called: `hornbook.report(places, out)` is `write_report`.
+The imported package can be called: `hornbook.report(places, out)` is `write_report`.
 """
 
 import sys

@@ -44,7 +44,7 @@ class Pair:
         return self.config.teacher_layer or default_teacher_layer(self.teacher, self.family)
 
     def projection_taps(self, teacher_layer: int) -> tuple[Taps, Taps]:
-        """Return the taps of projections: of a layer of the teacher, counted from 1, and of the student's last one."""
+        """Return the taps of the projections of a teacher's layer (counted from 1) and of the student's last."""
         return (
             projection_taps(self.teacher, teacher_layer, self.family),
             projection_taps(self.student, self.student_sizes.layers, self.family),
