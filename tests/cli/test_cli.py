@@ -266,7 +266,6 @@ def test_every_command_has_json_and_debug():
     by_command = {}
     for name, parameter in options(typer.main.get_command(app)):
         by_command.setdefault(name, set()).update(parameter.opts)
-    assert len(by_command) == 14, "13 commands and `hornbook` itself"
     assert by_command.pop("hornbook") >= {"--version", "--install-completion", "--show-completion"}
     assert all({"--json", "--debug"} <= names for names in by_command.values())
 

@@ -123,6 +123,18 @@ def test_heads_that_rotate_have_an_even_width():
         student_config(modern, StudentConfig(hidden=33))
 
 
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_a_student_of_odd_width_runs_or_is_refused(kind):
+    """A family whose heads rotate, but whose row in `FAMILY_DEFAULTS` is missing, makes a student that cannot run."""
+    teacher = ENCODERS[kind]
+    try:
+        student = new_student(teacher.config(), StudentConfig(layers=1, hidden=27), 0)
+    except HornbookError as error:
+        assert "is odd" in str(error)
+    else:
+        student(**teacher.batch())
+
+
 def test_heads_that_do_not_divide_the_width_are_refused():
     with pytest.raises(HornbookError, match="5 heads do not divide a width of 64; legal are 1, 2, 4, 8"):
         student_config(ALL["bert"].config(), StudentConfig(layers=2, hidden=64, heads=5))

@@ -45,7 +45,9 @@ def test_little_is_padded():
 def test_micro_batches_hold_each_sequence_once_within_their_tokens(lengths, most):
     indices = np.random.default_rng(0).permutation(len(lengths))[: max(1, len(lengths) // 2)]
     cuts = micro_batches(indices, lengths, most)
-    assert sorted(np.concatenate(cuts)) == sorted(indices)
+    ordered = np.concatenate(cuts)
+    assert sorted(ordered) == sorted(indices)
+    assert (np.diff(lengths[ordered]) <= 0).all(), "the longest first"
     for cut in cuts:
         assert len(cut) == 1 or len(cut) * lengths[cut].max() <= most
     # and no two neighbours would fit together
