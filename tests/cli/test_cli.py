@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import typer
 import yaml
+from transformers import BertConfig, DistilBertConfig
 from transformers import pipeline as transformers_pipeline
 from typer.testing import CliRunner
 
@@ -126,7 +127,7 @@ def test_a_new_recipe_reads_well(own):
     assert f"hornbook run {own} --check" in lines[1]
     assert max(len(line) for line in lines if str(own.parent.parent) not in line) <= 110
     assert "\n\n# The teacher model.\nteacher:\n" in text
-    assert "    epochs: 3                 # Passes over the training data.\n" in text
+    assert "    epochs: 11                # Passes over the training data.\n" in text
     assert "  tokens: 1_500_000\n" in text
     recipe = load_recipe(own)
     assert (recipe.student.layers, recipe.student.hidden) == (6, 384)
@@ -326,6 +327,34 @@ def test_a_new_recipe_knows_what_sort_of_labels_there_are(hornbook, tmp_path, ti
     assert done.exit_code == 0, done.stderr
     assert load_recipe(out).task.label_separator == "|"
     assert hornbook("run", out, "--check").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "rows", "rate", "fit", "why"),
+    [
+        (BertConfig(num_hidden_layers=6, hidden_size=384), 40, 8e-5, (19, 16), "6x384 and 40 rows"),
+        (DistilBertConfig(n_layers=6, dim=768), 40, 3e-5, (19, 16), "6x768 and 40 rows"),
+        (BertConfig(num_hidden_layers=24, hidden_size=1024), 9_000, 1e-5, (3, 32), "24x1024 and 9,000 rows"),
+        (None, 9_000, 2e-5, (3, 32), "12x768 (its own size was not known) and 9,000 rows"),
+    ],
+)
+def test_a_new_recipe_trains_by_the_teachers_size_and_the_rows(
+    hornbook, tmp_path, general_text, config, rows, rate, fit, why
+):
+    text = "".join(f"film {i}\t{'ab'[i % 2]}\n" for i in range(rows))
+    (tmp_path / "rows.tsv").write_text("text\tlabel\n" + text, "utf-8")
+    teacher, out = "someone/bert" if config is None else tmp_path / "teacher", tmp_path / "own.yaml"
+    if config is not None:
+        config.save_pretrained(teacher)
+    given = ("--task", tmp_path / "rows.tsv", "--teacher", teacher, "--corpus", general_text, "--out", out)
+    done = hornbook("new", *given)
+    assert done.exit_code == 0, done.stderr
+    recipe = load_recipe(out)
+    assert (recipe.teacher.finetune.epochs, recipe.teacher.finetune.batch) == fit
+    assert (recipe.adapt.epochs, recipe.adapt.batch) == (2 * fit[0], fit[1])
+    assert (recipe.teacher.finetune.learning_rate, recipe.adapt.learning_rate) == (rate, 3e-4)
+    assert f"Chosen for a teacher of {why}" in out.read_text().replace("\n  # ", " ")
+    assert ("its own size is unknown: someone/bert: no such folder" in done.stderr) == (config is None)
 
 
 @pytest.mark.parametrize(

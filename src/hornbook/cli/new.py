@@ -1,6 +1,8 @@
 """Write a commented recipe for your own data; the comments are the docstrings of the settings."""
 
+import logging
 import re
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,8 +13,21 @@ from pydantic import BaseModel
 
 from hornbook.errors import HornbookError, one_line
 from hornbook.machine import hub
-from hornbook.recipe import AdaptConfig, ContextualizedConfig, DistilConfig, FinetuneConfig, Recipe, validate
+from hornbook.machine.extras import explain_missing_extra
+from hornbook.recipe import (
+    BASE_SIZE,
+    AdaptConfig,
+    ContextualizedConfig,
+    DistilConfig,
+    Recipe,
+    suggested_batch,
+    suggested_passes,
+    suggested_rate,
+    validate,
+)
 from hornbook.store import write_text
+
+logger = logging.getLogger("hornbook")
 
 _WIDTH = 110
 _COMMENTS_AT = 28
@@ -64,24 +79,33 @@ def write_recipe(
         "task": {"source": str(task), "label": "label", **(settings or {})},
         "corpus": {"sources": list(corpus), "unit": "sentence"},
         "textbooks": {"contextualized": _defaults(ContextualizedConfig, ("kind", "k", "share", "min_units"))},
-        "teacher": {
-            "model": teacher,
-            "kind": "task",
-            "finetune": _defaults(FinetuneConfig, ("epochs", "learning_rate")),
-        },
+        "teacher": {"model": teacher, "kind": "task", "finetune": {}},
         "student": {"layers": int(size[1]), "hidden": int(size[2]), "dropout": 0.0},
         "distil": _defaults(DistilConfig, ("tokens", "batch", "learning_rate")),
-        "adapt": _defaults(AdaptConfig, ("epochs", "learning_rate")),
+        "adapt": {},
         "baselines": ["undistilled", "tf-idf"],
         "seeds": [0],
     }
     recipe = validate(Recipe, values, "hornbook new")
+    labels = tasks.check(recipe.task)
     # Write down the detected kind: it must not change when the data file does, and the user can edit it.
-    values["task"]["kind"] = tasks.check(recipe.task).kind
+    values["task"]["kind"] = labels.kind
     find_sources(recipe.corpus.sources)
+    rows = min(len(labels.values["train"]), recipe.task.train_rows or sys.maxsize)
+    known = _size_of(recipe.teacher.model)
+    layers, hidden = known or BASE_SIZE
+    passes, batch, rate = suggested_passes(rows), suggested_batch(rows), suggested_rate(layers, hidden)
+    values["teacher"]["finetune"] = {"epochs": passes, "batch": batch, "learning_rate": rate}
+    values["adapt"] = {"epochs": 2 * passes, "batch": batch, **_defaults(AdaptConfig, ("learning_rate",))}
+    why = {
+        "finetune": f"Chosen for a teacher of {layers}x{hidden}{'' if known else ' (its own size was not known)'} "
+        f"and {rows:,} rows: narrow and shallow encoders need higher rates, few rows more passes and smaller "
+        "batches.",
+        "adapt": f"Chosen for {rows:,} rows: twice the teacher's passes, which for a small student take little time.",
+    }
     lines = _HEAD.format(name=values["name"], out=out).splitlines()
     for name, value in values.items():
-        lines += ["", *_written({name: value}, Recipe, "")]
+        lines += ["", *_written({name: value}, Recipe, "", why)]
     out.parent.mkdir(parents=True, exist_ok=True)
     write_text(out, "\n".join(lines) + "\n")
 
@@ -90,15 +114,36 @@ def _defaults(model: type[BaseModel], names: Sequence[str]) -> dict[str, Any]:
     return {name: model.model_fields[name].default for name in names}
 
 
-def _written(values: Mapping[str, Any], model: type[BaseModel] | None, indent: str) -> list[str]:
-    """Return `values` as YAML lines, with a comment above each group and beside each field if it fits."""
+def _size_of(teacher: str) -> tuple[int, int] | None:
+    """Return layers and width of a teacher; None, and a warning, if its configuration cannot be had now."""
+    try:
+        with explain_missing_extra("the size of the teacher"):
+            from hornbook.models.source import load_config
+
+            config = load_config(teacher)
+        # The names that transformers has in all families; a family of the user's own need not be described yet.
+        return int(config.num_hidden_layers), int(config.hidden_size)
+    except (HornbookError, AttributeError) as error:
+        rate = "teacher.finetune: the rate is for a teacher of %dx%d, as its own size is unknown: %s"
+        logger.warning(rate, *BASE_SIZE, one_line(error))
+        return None
+
+
+def _written(
+    values: Mapping[str, Any], model: type[BaseModel] | None, indent: str, why: Mapping[str, str]
+) -> list[str]:
+    """Return `values` as YAML lines, with a comment above each group and beside each field if it fits.
+
+    The comment of a group that `why` names ends with the reason for its values.
+    """
     lines: list[str] = []
     for name, value in values.items():
         about = model.model_fields.get(name) if model else None
         comment = one_line(about.description or "") if about else ""
         if isinstance(value, Mapping):
             inner = _model_of(about.annotation, value) if about else ContextualizedConfig
-            lines += [*_above(comment, indent), f"{indent}{name}:", *_written(value, inner, f"{indent}  ")]
+            comment = f"{comment} {why.get(name, '')}".strip()
+            lines += [*_above(comment, indent), f"{indent}{name}:", *_written(value, inner, f"{indent}  ", why)]
             continue
         line = f"{indent}{name}: {_scalar(value)}"
         beside = f"{line:<{_COMMENTS_AT}}  # {comment}"

@@ -3,12 +3,13 @@
 Each module lists its public names in `__all__`; they are all importable from here.
 """
 
-from hornbook.recipe import data, experiment, load, recipe, settings, textbooks, training
+from hornbook.recipe import data, experiment, load, recipe, settings, suggested, textbooks, training
 from hornbook.recipe.data import *  # noqa: F403
 from hornbook.recipe.experiment import *  # noqa: F403
 from hornbook.recipe.load import *  # noqa: F403
 from hornbook.recipe.recipe import *  # noqa: F403
 from hornbook.recipe.settings import *  # noqa: F403
+from hornbook.recipe.suggested import *  # noqa: F403
 from hornbook.recipe.textbooks import *  # noqa: F403
 from hornbook.recipe.training import *  # noqa: F403
 
@@ -18,5 +19,6 @@ __all__ += experiment.__all__
 __all__ += load.__all__
 __all__ += recipe.__all__
 __all__ += settings.__all__
+__all__ += suggested.__all__
 __all__ += textbooks.__all__
 __all__ += training.__all__
