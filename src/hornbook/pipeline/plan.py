@@ -53,7 +53,11 @@ def out_of_reach(recipe: Recipe) -> list[str]:
     from hornbook.tasks.sources import locate
 
     student = recipe.student.init
-    models = [recipe.teacher.model, recipe.released, None if student in ("random", "layers") else student]
+    models = [
+        recipe.teacher.model,
+        recipe.released,
+        None if student in ("random", "layers", "projected") else student,
+    ]
     models += [config.model for config in recipe.textbooks.values() if isinstance(config, AugmentedConfig)]
     sources: list[tuple[str, Callable[[], object]]] = [(recipe.task.source, partial(locate, recipe.task))]
     sources += [(source, partial(find_sources, [source])) for source in recipe.corpus.sources if "hub:" in source]

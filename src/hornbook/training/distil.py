@@ -16,11 +16,11 @@ from hornbook.models.predict import best_device, predict
 from hornbook.models.saving import save_model
 from hornbook.models.scale import evenly, in_unit, output_layer, scale_of, standardise
 from hornbook.models.source import Model, load_config, model_key, model_path
-from hornbook.models.student import LAYERS, RANDOM, check_student, init_key, new_student, student_config
+from hornbook.models.student import LAYERS, PROJECTED, RANDOM, check_student, init_key, new_student, student_config
 from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16, only_reached
 from hornbook.models.tokenizers import load_tokenizer, tokenizer_key
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
-from hornbook.store import Artifact, Destination, StageContext, make, result_config
+from hornbook.store import Artifact, Destination, StageContext, Store, make, result_config
 from hornbook.tasks.kinds import KINDS
 from hornbook.training.books import check_tokens, common_task, open_book
 from hornbook.training.checkpoints import bytes_needed
@@ -34,6 +34,7 @@ from hornbook.training.distillation import (
     weight_of,
 )
 from hornbook.training.objectives import Objective, Pair
+from hornbook.training.projection import projected_student
 from hornbook.training.processes import make_together, process
 from hornbook.training.steps import StepDataset, StepPlan
 from hornbook.training.tokens import encode_textbook, open_tokens
@@ -67,7 +68,8 @@ def distil(
         config: objectives, budget, learning rate and so on.
         seed: the seed of the student's initial weights, the order of the units and dropout.
         family: where the teacher keeps its projections, for a family that is not in the table.
-        start: a student distilled earlier to begin from, in place of `student.init`.
+        start: a student distilled or projected earlier to begin from, in place of `student.init`. Without one, a
+            projected student is made on a sample of the textbook, beside `out`.
 
     Returns:
         the artefact, stage "student".
@@ -80,6 +82,9 @@ def distil(
     book = open_book(textbook)
     if book.stage == "tokens":
         check_tokens(book, teacher, config)
+    if start is None and student.init == PROJECTED:
+        beside = out if isinstance(out, Store) else Path(out).with_name(f"{Path(out).name}-projected")
+        start = projected_student(teacher, book, beside, student, family=family)
     if start is None:
         inputs, begun = _student_inputs(teacher, student), student
     else:
