@@ -184,6 +184,15 @@ def even_layers(wanted: int, of: int) -> list[int]:
     return [(2 * i * (of - 1) + wanted - 1) // (2 * (wanted - 1)) for i in range(wanted)]
 
 
+def block_ends(wanted: int, of: int) -> list[int]:
+    """Return the layers of a teacher that a projected student stands for, counted from 0: the last of equal blocks.
+
+    3 of 6 are 1, 3, 5. Each of the student's layers goes from the hidden states at the end of a block to those at the
+    end of the next.
+    """
+    return [(2 * (i + 1) * of + wanted) // (2 * wanted) - 1 for i in range(wanted)]
+
+
 def _random_config(teacher_config: Any, student: StudentConfig, family: FamilyConfig | None) -> Any:
     defaults = defaults_of(teacher_config)
     legal = [n for n in range(1, student.hidden + 1) if _divides(n, student.hidden, defaults.rotary)]
@@ -258,7 +267,8 @@ def _projected_config(teacher_config: Any, student: StudentConfig, family: Famil
     ):
         if wanted > most:
             raise HornbookError(
-                f"student.{field}: {wanted}, but the teacher, which is projected, has {most}; the nearest legal is {most}"
+                f"student.{field}: {wanted}, but the teacher, which is projected, has {most}; set it to at most "
+                f"{most}"
             )
     values = _inherited(teacher_config)
     for name in WIDTH_SETTINGS:
@@ -268,7 +278,7 @@ def _projected_config(teacher_config: Any, student: StudentConfig, family: Famil
         values[KEY_HEADS] = heads // group
     for name in (LAYER_KINDS, LAYER_WINDOWS):
         if isinstance(of_layers := values.get(name), list):
-            values[name] = [of_layers[layer] for layer in even_layers(student.layers, has.layers)]
+            values[name] = [of_layers[layer] for layer in block_ends(student.layers, has.layers)]
     sizes = Sizes(student.layers, student.hidden, heads, student.feed_forward or wide)
     return _config(teacher_config, values, sizes, student, family)
 

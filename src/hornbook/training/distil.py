@@ -34,8 +34,8 @@ from hornbook.training.distillation import (
     weight_of,
 )
 from hornbook.training.objectives import Objective, Pair
-from hornbook.training.projection import projected_student
 from hornbook.training.processes import make_together, process
+from hornbook.training.projection import projected_student
 from hornbook.training.steps import StepDataset, StepPlan
 from hornbook.training.tokens import encode_textbook, open_tokens
 from hornbook.training.trainer import train, use_bfloat16, write_log

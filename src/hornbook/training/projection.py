@@ -1,18 +1,19 @@
 """The student that begins as a projection of its teacher, made on a sample of texts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from hornbook.errors import HornbookError
 from hornbook.models.encode import Batch, Encoded, encode
 from hornbook.models.families import family_settings, sizes_of
 from hornbook.models.loading import load_encoder
 from hornbook.models.projection import project
 from hornbook.models.saving import save_model
-from hornbook.models.source import Model, load_config, model_key, model_path
-from hornbook.models.student import even_layers, student_config
+from hornbook.models.source import Model, model_key, model_path
+from hornbook.models.student import LAYERS, block_ends, new_student, student_config
 from hornbook.models.taps import freeze
 from hornbook.models.tokenizers import load_tokenizer, tokenizer_key
 from hornbook.recipe import FamilyConfig, StudentConfig
@@ -60,13 +61,9 @@ def projected_student(
         path = model_path(teacher)
         tokenizer = load_tokenizer(path)
         model = freeze(load_encoder(path))
-        config = student_config(load_config(path), student, family)
-        encoded = _encoded(texts, teacher, context.resume / "tokens")
-        batches = list(sample(encoded, _SAMPLE))
-        layers = even_layers(student.layers, sizes_of(model.config, family).layers)
-        made = project(model, config, layers, batches, family)
+        made, tokens = _made(model, student, family, lambda: _encoded(texts, teacher, context.resume / "tokens"))
         save_model(made, tokenizer, context.path, tokenizer.model_max_length)
-        context.counts = {"parameters": made.num_parameters(), "sample": sum(b["input_ids"].numel() for b in batches)}
+        context.counts = {"parameters": made.num_parameters(), "sample_tokens": tokens}
 
     return make(
         out,
@@ -76,6 +73,20 @@ def projected_student(
         inputs={"teacher": model_key(teacher), "tokenizer": tokenizer_key(teacher), TEXTS: texts.key},
         build=build,
     )
+
+
+def _made(
+    teacher: Any, student: StudentConfig, family: FamilyConfig | None, texts: Callable[[], Encoded]
+) -> tuple[Any, int]:
+    """Return the student, and the tokens of its sample."""
+    config = student_config(teacher.config, student, family)
+    has, sizes = sizes_of(teacher.config, family), sizes_of(config, family)
+    if replace(has, layers=sizes.layers) == sizes:  # there is nothing to project
+        copied = student.model_copy(update={"init": LAYERS})
+        return new_student(teacher.config, copied, 0, family, encoder=teacher), 0
+    batches = list(sample(texts(), _SAMPLE))
+    layers = block_ends(sizes.layers, has.layers)
+    return project(teacher, config, layers, batches, family), sum(b["input_ids"].numel() for b in batches)
 
 
 def sample(encoded: Encoded, tokens: int) -> Iterator[Batch]:

@@ -36,7 +36,7 @@ def axes_of(config: Any, maps: Sequence[str], family: FamilyConfig | None = None
 
     Args:
         config: an encoder's configuration.
-        maps: paths of the linear maps in a layer, in the order in which they run.
+        maps: paths of the linear maps of one layer, in the order in which they run.
         family: its family, if not in the table.
 
     Returns:
@@ -52,11 +52,10 @@ def axes_of(config: Any, maps: Sequence[str], family: FamilyConfig | None = None
     shapes, wider, deeper = _shapes(config), _shapes(wide), _shapes(deep)
     fed = next(i for i, name in enumerate(maps) if shapes[f"{name}.weight"] != deeper[f"{name}.weight"])
     # The map before the feed-forward ones reads what the heads give; all before it make queries, keys and values.
-    layer = layer_prefix(config, family)
-    into, out = {_inside(name, layer) for name in maps[: fed - 1]}, _inside(maps[fed - 1], layer)
+    into, out = {_inside(name, names) for name in maps[: fed - 1]}, _inside(maps[fed - 1], names)
     found = {}
     for name, shape in shapes.items():
-        module, _, kind = _inside(name, layer).rpartition(".")
+        module, _, kind = _inside(name, names).rpartition(".")
         axes = []
         for i, size in enumerate(shape):
             if deeper[name][i] != size:
@@ -73,28 +72,34 @@ def axes_of(config: Any, maps: Sequence[str], family: FamilyConfig | None = None
     return found
 
 
-def layer_prefix(config: Any, family: FamilyConfig | None = None) -> str:
-    """Return the path of the list of layers, with a point at its end; empty if all layers are one module."""
-    before, numbered, _ = family_of(config, family).attention.partition("{layer}")
-    return before if numbered else ""
+def layer_path(family: FamilyConfig, number: int) -> str:
+    """Return the path of a layer, counted from 0; where all layers are one module, that of this module."""
+    before, numbered, _ = family.attention.partition("{layer}")
+    return f"{before}{number}" if numbered else family.attention.rpartition(".")[0]
 
 
-def _inside(name: str, layer: str) -> str:
-    """Return a path without the number of its layer."""
-    return name.removeprefix(layer).split(".", 1)[-1] if layer and name.startswith(layer) else name
+def _inside(name: str, family: FamilyConfig) -> str:
+    """Return the path of a module of a layer within its layer, of another module its whole path."""
+    layer = layer_path(family, 0)
+    before = layer.rpartition(".")[0] + "." if "{layer}" in family.attention else layer + "."
+    if not name.startswith(before):
+        return name
+    rest = name.removeprefix(before)
+    return rest.split(".", 1)[-1] if "{layer}" in family.attention else rest
+
+
+Axes = dict[str, tuple[Axis, ...]]
 
 
 @dataclass(frozen=True)
 class Picked:
-    """What a student's layer takes from its teacher.
+    """Which heads and neurons of its teacher's layer a student's layer takes.
 
     Attributes:
-        layer: the teacher's layer, from 0.
         heads: which of its heads, in order.
         neurons: which of its feed-forward neurons, in order.
     """
 
-    layer: int
     heads: Tensor
     neurons: Tensor
 
@@ -147,9 +152,7 @@ class Widths:
         return _blocks(_spread(picked.heads, self.head), whole, size)
 
 
-def reduced(
-    parameter: Tensor, axes: tuple[Axis, ...], widths: Widths, basis: Tensor, picked: Picked | None
-) -> Tensor:
+def reduced(parameter: Tensor, axes: tuple[Axis, ...], widths: Widths, basis: Tensor, picked: Picked) -> Tensor:
     """Return a parameter in the student's widths: every axis is multiplied by the basis, or selected from.
 
     Args:
@@ -157,7 +160,7 @@ def reduced(
         axes: what its axes run over.
         widths: the teacher's.
         basis: directions of the hidden states, shape (teacher's hidden, student's hidden).
-        picked: the heads and neurons of its layer; None outside the layers.
+        picked: the heads and neurons of its layer.
 
     Returns:
         the parameter, in float64.
@@ -167,7 +170,6 @@ def reduced(
         if axis is Axis.HIDDEN:
             value = torch.tensordot(value, basis, dims=([i], [0])).movedim(-1, i)
         elif axis is not Axis.KEPT:
-            assert picked is not None
             value = value.index_select(i, widths.places(axis, value.shape[i], picked))
     return value
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-RIDGE = 1e-2
+RIDGE = 1e-1
 """Weight of the change of a map, in units of the mean square of its inputs."""
+_LEAST = 1e-12
 
 
 def fit_map(module: nn.Module, inputs: Sequence[Tensor], targets: Sequence[Tensor], ridge: float = RIDGE) -> None:
@@ -18,8 +19,7 @@ def fit_map(module: nn.Module, inputs: Sequence[Tensor], targets: Sequence[Tenso
         targets: what it should give, parts of shape (tokens, out).
         ridge: see `RIDGE`.
     """
-    weight, bias = module.weight, module.bias
-    assert isinstance(weight, Tensor)
+    weight, bias = _parameters(module)
     width = weight.shape[1]
     square = torch.zeros(width + 1, width + 1, dtype=torch.float64)
     product = torch.zeros(width + 1, weight.shape[0], dtype=torch.float64)
@@ -32,10 +32,9 @@ def fit_map(module: nn.Module, inputs: Sequence[Tensor], targets: Sequence[Tenso
     penalty = torch.full((len(square),), ridge * float(square.diagonal()[:width].mean()), dtype=torch.float64)
     penalty[width:] = 1e-6 * penalty[0]
     change = torch.linalg.solve(square + torch.diag(penalty), product)
-    with torch.no_grad():
-        weight += change[:width].T.float()
-        if bias is not None:
-            bias += change[width].float()  # type: ignore[operator]
+    weight += change[:width].T.float()
+    if bias is not None:
+        bias += change[width].float()
 
 
 def fit_norm(module: nn.Module, outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
@@ -46,18 +45,66 @@ def fit_norm(module: nn.Module, outputs: Sequence[Tensor], targets: Sequence[Ten
         outputs: what it gives, parts of shape (tokens, width).
         targets: what it should give, parts of shape (tokens, width).
     """
-    weight, bias = module.weight, getattr(module, "bias", None)
-    assert isinstance(weight, Tensor)
+    of_outputs, _, product, mean, wanted = _moments(module, outputs, targets)
+    slope = product / of_outputs.clamp_min(_LEAST)
+    _scale(module, slope, wanted - slope * mean)
+
+
+def match_norm(module: nn.Module, outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
+    """Change a norm's gain and bias so that each coordinate has the mean and the deviation of the targets.
+
+    Args:
+        module: as for `fit_norm`.
+        outputs: as for `fit_norm`.
+        targets: as for `fit_norm`.
+    """
+    of_outputs, of_targets, _, mean, wanted = _moments(module, outputs, targets)
+    slope = (of_targets.clamp_min(_LEAST) / of_outputs.clamp_min(_LEAST)).sqrt()
+    _scale(module, slope, wanted - slope * mean)
+
+
+def before_norm(module: nn.Module, given: Tensor, target: Tensor) -> Tensor:
+    """Return what a norm must be given to give the targets, up to rounding and what a norm cannot give.
+
+    A norm forgets the scale and, where it subtracts one, the mean of what it is given; these stay as they are.
+
+    Args:
+        module: with a weight of shape (width,), and perhaps a bias.
+        given: what it is given now, shape (tokens, width).
+        target: what it should give, shape (tokens, width).
+
+    Returns:
+        shape (tokens, width).
+    """
+    weight, bias = _parameters(module)
+    wanted = (target if bias is None else target - bias) / weight
+    mean = given.mean(dim=-1, keepdim=True)
+    centred = wanted - wanted.mean(dim=-1, keepdim=True)
+    scale = (given - mean).norm(dim=-1, keepdim=True) / centred.norm(dim=-1, keepdim=True).clamp_min(_LEAST)
+    aim: Tensor = centred * scale + mean
+    return aim
+
+
+def _moments(module: nn.Module, outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Return variances of outputs and targets, their covariance and their means; about 0 where there is no bias."""
     total = sum(len(part) for part in outputs)
-    moments = torch.zeros(4, len(weight), dtype=torch.float64)
-    for x, y in zip(outputs, targets, strict=True):
-        x, y = x.double(), y.double()
-        moments += torch.stack([x.sum(0), y.sum(0), (x * x).sum(0), (x * y).sum(0)])
-    x, y, xx, xy = moments / total
-    if bias is None:
+    sums = torch.zeros(5, outputs[0].shape[1], dtype=torch.float64)
+    for one, other in zip(outputs, targets, strict=True):
+        x, y = one.double(), other.double()
+        sums += torch.stack([(x * x).sum(0), (y * y).sum(0), (x * y).sum(0), x.sum(0), y.sum(0)])
+    xx, yy, xy, x, y = sums / total
+    if _parameters(module)[1] is None:
         x, y = torch.zeros_like(x), torch.zeros_like(y)
-    slope = (xy - x * y) / (xx - x * x).clamp_min(1e-12)
-    with torch.no_grad():
-        weight *= slope.float()
-        if bias is not None:
-            bias.copy_(bias.double() * slope + y - slope * x)
+    return xx - x * x, yy - y * y, xy - x * y, x, y
+
+
+def _scale(module: nn.Module, slope: Tensor, offset: Tensor) -> None:
+    weight, bias = _parameters(module)
+    weight.copy_(weight.double() * slope)
+    if bias is not None:
+        bias.copy_(bias.double() * slope + offset)
+
+
+def _parameters(module: nn.Module) -> tuple[Tensor, Tensor | None]:
+    named = dict(module.named_parameters(recurse=False))
+    return named["weight"], named.get("bias")

@@ -14,6 +14,26 @@ Seen = Mapping[str, tuple[Tensor, Tensor]]
 T = TypeVar("T")
 
 
+def flat(states: Tensor) -> Tensor:
+    """Return hidden states with one row for each token."""
+    return states.reshape(-1, states.shape[-1])
+
+
+def is_map(module: nn.Module) -> bool:
+    """Return whether a module is a linear map."""
+    return _dimensions(module) == 2 and not isinstance(module, nn.Embedding)
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Return whether a module is a norm with a gain for each coordinate."""
+    return _dimensions(module) == 1
+
+
+def _dimensions(module: nn.Module) -> int:
+    weight = getattr(module, "weight", None)
+    return weight.dim() if isinstance(weight, Tensor) else 0
+
+
 class _AllSeen(Exception):  # noqa: N818 - a signal, not an error
     """Ends a forward pass once every watched module has run."""
 
@@ -87,7 +107,7 @@ class Stack:
         model: Any,
         layers: Sequence[nn.Module],
         batches: Sequence[Batch],
-        entered: Callable[[int, Tensor], None],
+        entered: Callable[[int, Tensor], None] = lambda _number, _states: None,
     ) -> None:
         self.layers = layers
         self.states: list[Tensor] = []
