@@ -20,7 +20,7 @@ from hornbook.models.student import LAYERS, PROJECTED, RANDOM, check_student, in
 from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16, only_reached
 from hornbook.models.tokenizers import load_tokenizer, tokenizer_key
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
-from hornbook.store import Artifact, Destination, StageContext, Store, make, result_config
+from hornbook.store import Artifact, Destination, StageContext, make, result_config
 from hornbook.tasks.kinds import KINDS
 from hornbook.training.books import check_tokens, common_task, open_book
 from hornbook.training.checkpoints import bytes_needed
@@ -35,7 +35,7 @@ from hornbook.training.distillation import (
 )
 from hornbook.training.objectives import Objective, Pair
 from hornbook.training.processes import make_together, process
-from hornbook.training.projection import projected_student
+from hornbook.training.projection import beside, projected_student
 from hornbook.training.steps import StepDataset, StepPlan
 from hornbook.training.tokens import encode_textbook, open_tokens
 from hornbook.training.trainer import train, use_bfloat16, write_log
@@ -68,8 +68,8 @@ def distil(
         config: objectives, budget, learning rate and so on.
         seed: the seed of the student's initial weights, the order of the units and dropout.
         family: where the teacher keeps its projections, for a family that is not in the table.
-        start: a student distilled or projected earlier to begin from, in place of `student.init`. Without one, a
-            projected student is made on a sample of the textbook, beside `out`.
+        start: a student distilled or projected earlier to begin from, in place of `student.init`; where this is
+            `projected`, by default one that is projected on a sample of the textbook, beside `out`.
 
     Returns:
         the artefact, stage "student".
@@ -83,8 +83,7 @@ def distil(
     if book.stage == "tokens":
         check_tokens(book, teacher, config)
     if start is None and student.init == PROJECTED:
-        beside = out if isinstance(out, Store) else Path(out).with_name(f"{Path(out).name}-projected")
-        start = projected_student(teacher, book, beside, student, family=family)
+        start = projected_student(teacher, book, beside(out, "projected"), student, family=family)
     if start is None:
         inputs, begun = _student_inputs(teacher, student), student
     else:
@@ -388,10 +387,7 @@ def _settings_for_key(config: DistilConfig) -> dict[str, Any]:
     settings = result_config(config)
     if config.budget != "tokens":
         settings.pop("tokens")
-    if config.budget == "epochs":
-        settings.pop("steps")
-    else:
-        settings.pop("epochs")
+    settings.pop("steps" if config.budget == "epochs" else "epochs")
     if "logits" not in config.objectives:
         settings.pop("temperature")
     if not config.snapshots:

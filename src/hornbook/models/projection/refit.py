@@ -60,7 +60,7 @@ class Refit:
             done = 0
             for number, (layer, picked) in enumerate(self._layers):
                 inside = [path for path in self._structure.inside if _has(own.layers[number], path)]
-                for skipped in range(done, layer):
+                for skipped in range(done, layer):  # the student's layer stands for these too
                     self._stack.advance(skipped, (), lambda *_: None)
                 keep = lambda x, seen, y, n=layer, p=picked: self._targets(n, p, x, seen, y)  # noqa: E731
                 targets = self._stack.advance(layer, inside, keep)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from hornbook.errors import HornbookError
 from hornbook.models.encode import Batch, model_inputs
 
 Seen = Mapping[str, tuple[Tensor, Tensor]]
@@ -100,6 +101,9 @@ class Stack:
     Attributes:
         states: the hidden states of each batch, at first what the first layer takes.
         last: the hidden states that the model returns for each batch.
+
+    Raises:
+        HornbookError: the model changes the hidden states between its layers.
     """
 
     def __init__(
@@ -114,8 +118,12 @@ class Stack:
         self.last: list[Tensor] = []
         self._calls: list[list[_Call]] = []
         handles = [
-            layer.register_forward_pre_hook(self._remember(number, entered), with_kwargs=True)
+            handle
             for number, layer in enumerate(layers)
+            for handle in (
+                layer.register_forward_pre_hook(self._remember(model, number, entered), with_kwargs=True),
+                layer.register_forward_hook(self._leave),
+            )
         ]
         try:
             for batch in batches:
@@ -126,16 +134,24 @@ class Stack:
             for handle in handles:
                 handle.remove()
 
-    def _remember(self, number: int, entered: Callable[[int, Tensor], None]) -> Any:
+    def _remember(self, model: Any, number: int, entered: Callable[[int, Tensor], None]) -> Any:
         def hook(_layer: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
             named = dict(kwargs)
             states, rest = (args[0], args[1:]) if args else (named.pop("hidden_states"), ())
             entered(number, states)
             if number == 0:
                 self.states.append(states)
+            elif not torch.allclose(states, self._left, equal_nan=True):
+                raise HornbookError(
+                    f"student.init: a {model.config.model_type} model of these settings changes its hidden states "
+                    "between layers (a convolution?), so it cannot be projected"
+                )
             self._calls[-1].append(_Call(rest, named))
 
         return hook
+
+    def _leave(self, _layer: nn.Module, _inputs: Any, output: Any) -> None:
+        self._left = output if isinstance(output, Tensor) else output[0]
 
     def watch(self, number: int, paths: Collection[str], keep: Callable[[Tensor, Seen], T]) -> list[T]:
         """Run a layer as far as the watched modules; the hidden states stay as they are.

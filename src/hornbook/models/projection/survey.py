@@ -98,7 +98,7 @@ class Survey:
 
     def _weight(self, layer: int, path: str) -> Tensor:
         weight: Tensor = self._teacher.get_submodule(f"{self._structure.paths[layer]}.{path}").weight
-        return weight.double()
+        return weight.detach().double()
 
     def _add_states(self, number: int, states: Tensor) -> None:
         rows = flat(states)
