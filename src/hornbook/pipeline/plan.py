@@ -127,8 +127,8 @@ def _estimated(artifact: Artifact, store: Store) -> PlannedStage:
     if like is None:
         seconds, megabytes = _ROUGH[artifact.stage]
         if artifact.stage == "student":
-            untaught = 0.1 if "texts" in artifact.manifest["inputs"] else 0.004  # projected, or random
-            seconds *= _budget(artifact, _TOKENS_OF_A_UNIT) / 1e6 if _is_taught(artifact) else untaught
+            made = 0.1 if "texts" in artifact.manifest["inputs"] else 0.004  # projected, or random
+            seconds *= _budget(artifact, _TOKENS_OF_A_UNIT) / 1e6 if _is_taught(artifact) else made
     else:
         seconds = like.measured["seconds"]
         megabytes = sum(file["bytes"] for file in like.manifest["files"].values()) / 1e6

@@ -68,8 +68,7 @@ def distil(
         config: objectives, budget, learning rate and so on.
         seed: the seed of the student's initial weights, the order of the units and dropout.
         family: where the teacher keeps its projections, for a family that is not in the table.
-        start: a student distilled or projected earlier to begin from, in place of `student.init`; where this is
-            `projected`, by default one that is projected on a sample of the textbook, beside `out`.
+        start: a student made earlier to begin from; by default a projected one is made on the textbook, beside `out`.
 
     Returns:
         the artefact, stage "student".
