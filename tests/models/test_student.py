@@ -270,7 +270,7 @@ def test_a_student_distilled_before_must_read_as_the_teacher_does(general, tiny_
     ALL["distilbert"].config().save_pretrained(general)
     with pytest.raises(HornbookError, match="is a distilbert model, but the teacher is a bert model"):
         check_student(tiny_teacher, size)
-    with pytest.raises(HornbookError, match=r"student\.init is neither random nor layers: .*no such folder"):
+    with pytest.raises(HornbookError, match=r"student\.init is none of random, layers, projected: .*no such folder"):
         check_student(tiny_teacher, size.model_copy(update={"init": str(tmp_path / "nothing")}))
 
 
@@ -287,7 +287,7 @@ def test_what_a_student_begins_as_has_a_key(general):
     assert init_key(StudentConfig()) is None
     assert init_key(StudentConfig(init="layers")) is None
     assert init_key(StudentConfig(init=str(general))) == model_key(general)
-    with pytest.raises(HornbookError, match="neither random nor layers"):
+    with pytest.raises(HornbookError, match="none of random, layers, projected"):
         init_key(StudentConfig(init="./layer"))
 
 

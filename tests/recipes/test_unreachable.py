@@ -117,7 +117,7 @@ def test_each_name_that_cannot_be_asked_stands_in_one_line(recipe, general_text)
 
 def test_a_student_that_begins_as_a_model_of_the_hub(recipe):
     (line,) = check(recipe(student={"layers": 1, "hidden": 16, "heads": 2, "init": "someone/small"}))
-    assert line.startswith("student.init is neither random nor layers: someone/small: no such folder")
+    assert line.startswith("student.init is none of random, layers, projected: someone/small: no such folder")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ from hornbook.models.tokenizers import tokenizer_key
 from hornbook.recipe import FamilyConfig, StudentConfig
 
 HEAD_WIDTH = 32
-RANDOM, LAYERS = "random", "layers"
+RANDOM, LAYERS, PROJECTED = "random", "layers", "projected"
+_OF_TEACHER = (RANDOM, LAYERS, PROJECTED)
 # A teacher saved in half precision must not make a student in half precision.
 _NOT_INHERITED = (
     *("_name_or_path", "architectures", "auto_map", "dtype", "torch_dtype"),
@@ -44,7 +45,8 @@ def student_config(teacher_config: Any, student: StudentConfig, family: FamilyCo
 
     By default a random student has hidden / 32 heads (as MiniLM: 12 for 384), or the next lower number that divides
     the width, and the family's multiple as feed-forward width (see `FamilyDefaults.feed_forward`). A student made
-    from the teacher's layers has the teacher's widths. One that starts from another model has that model's sizes.
+    from the teacher's layers has the teacher's widths, and a projection of the teacher has its heads' width. One that
+    starts from another model has that model's sizes.
 
     Args:
         teacher_config: the teacher's configuration.
@@ -62,6 +64,8 @@ def student_config(teacher_config: Any, student: StudentConfig, family: FamilyCo
         return _random_config(teacher_config, student, family)
     if student.init == LAYERS:
         return _copied_config(teacher_config, student, family)
+    if student.init == PROJECTED:
+        return _projected_config(teacher_config, student, family)
     config = _begin(load_config, student.init)
     if config.model_type != teacher_config.model_type:
         raise HornbookError(
@@ -98,7 +102,7 @@ def check_student(teacher: Model, student: StudentConfig, family: FamilyConfig |
     teacher_config = load_config(teacher)
     config = student_config(teacher_config, student, family)
     refuse_pickles(model_path(teacher))
-    if student.init not in (RANDOM, LAYERS):
+    if student.init not in _OF_TEACHER:
         refuse_pickles(student.init)
         if _begin(tokenizer_key, student.init) != tokenizer_key(teacher):
             raise HornbookError(
@@ -140,6 +144,8 @@ def new_student(
     Raises:
         HornbookError: see `student_config`.
     """
+    if student.init == PROJECTED:
+        raise HornbookError("student.init: a projected student is made on a sample of texts, by projected_student")
     config = student_config(teacher_config, student, family)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -164,7 +170,7 @@ def init_key(student: StudentConfig) -> str | None:
     Raises:
         HornbookError: there is no such model.
     """
-    return None if student.init in (RANDOM, LAYERS) else str(_begin(model_key, student.init))
+    return None if student.init in _OF_TEACHER else str(_begin(model_key, student.init))
 
 
 def even_layers(wanted: int, of: int) -> list[int]:
@@ -176,6 +182,15 @@ def even_layers(wanted: int, of: int) -> list[int]:
     if wanted == 1:
         return [0]
     return [(2 * i * (of - 1) + wanted - 1) // (2 * (wanted - 1)) for i in range(wanted)]
+
+
+def block_ends(wanted: int, of: int) -> list[int]:
+    """Return the layers of a teacher that a projected student stands for, counted from 0: the last of equal blocks.
+
+    3 of 6 are 1, 3, 5. Each of the student's layers goes from the hidden states at the end of a block to those at the
+    end of the next.
+    """
+    return [(2 * (i + 1) * of + wanted) // (2 * wanted) - 1 for i in range(wanted)]
 
 
 def _random_config(teacher_config: Any, student: StudentConfig, family: FamilyConfig | None) -> Any:
@@ -226,6 +241,48 @@ def _copied_config(teacher_config: Any, student: StudentConfig, family: FamilyCo
     return _config(teacher_config, values, sizes, student, family)
 
 
+def _projected_config(teacher_config: Any, student: StudentConfig, family: FamilyConfig | None) -> Any:
+    has = sizes_of(teacher_config, family)
+    group = has.heads // int(getattr(teacher_config, KEY_HEADS, None) or has.heads)
+    unit = has.hidden // has.heads * group  # heads that share a key stay together
+    if student.hidden % unit or student.hidden > has.hidden:
+        below = min(student.hidden, has.hidden) // unit * unit
+        legal = [str(width) for width in (below, below + unit) if 0 < width <= has.hidden]
+        raise HornbookError(
+            f"student.hidden: the teacher, of width {has.hidden} in heads of {has.hidden // has.heads}, cannot be "
+            f"projected to {student.hidden}; the nearest legal widths are {' and '.join(legal)}"
+        )
+    heads = has.heads * student.hidden // has.hidden
+    wide = min(int(defaults_of(teacher_config).feed_forward * student.hidden), has.feed_forward)
+    if student.hidden == has.hidden:
+        wide = has.feed_forward
+    if student.heads not in (None, heads):
+        raise HornbookError(
+            f"student.heads: {student.heads}, but a projected student keeps the width of its teacher's heads, which "
+            f"makes {heads} of them; set it to {heads} in the recipe"
+        )
+    for field, wanted, most in (
+        ("layers", student.layers, has.layers),
+        ("feed_forward", student.feed_forward or wide, has.feed_forward),
+    ):
+        if wanted > most:
+            raise HornbookError(
+                f"student.{field}: {wanted}, but the teacher, which is projected, has {most}; set it to at most "
+                f"{most}"
+            )
+    values = _inherited(teacher_config)
+    for name in WIDTH_SETTINGS:
+        if values.get(name) == has.hidden:
+            values[name] = student.hidden
+    if values.get(KEY_HEADS) is not None:
+        values[KEY_HEADS] = heads // group
+    for name in (LAYER_KINDS, LAYER_WINDOWS):
+        if isinstance(of_layers := values.get(name), list):
+            values[name] = [of_layers[layer] for layer in block_ends(student.layers, has.layers)]
+    sizes = Sizes(student.layers, student.hidden, heads, student.feed_forward or wide)
+    return _config(teacher_config, values, sizes, student, family)
+
+
 def _inherited(teacher_config: Any) -> dict[str, Any]:
     values: dict[str, Any] = teacher_config.to_dict()
     for unwanted in _NOT_INHERITED:
@@ -266,7 +323,7 @@ def _begin(load: Any, init: str) -> Any:
     try:
         return load(init)
     except HornbookError as error:
-        raise type(error)(f"student.init is neither {RANDOM} nor {LAYERS}: {error}") from None
+        raise type(error)(f"student.init is none of {', '.join(_OF_TEACHER)}: {error}") from None
 
 
 def _from_config(config: Any) -> Any:

@@ -53,7 +53,11 @@ def out_of_reach(recipe: Recipe) -> list[str]:
     from hornbook.tasks.sources import locate
 
     student = recipe.student.init
-    models = [recipe.teacher.model, recipe.released, None if student in ("random", "layers") else student]
+    models = [
+        recipe.teacher.model,
+        recipe.released,
+        None if student in ("random", "layers", "projected") else student,
+    ]
     models += [config.model for config in recipe.textbooks.values() if isinstance(config, AugmentedConfig)]
     sources: list[tuple[str, Callable[[], object]]] = [(recipe.task.source, partial(locate, recipe.task))]
     sources += [(source, partial(find_sources, [source])) for source in recipe.corpus.sources if "hub:" in source]
@@ -123,7 +127,8 @@ def _estimated(artifact: Artifact, store: Store) -> PlannedStage:
     if like is None:
         seconds, megabytes = _ROUGH[artifact.stage]
         if artifact.stage == "student":
-            seconds *= _budget(artifact, _TOKENS_OF_A_UNIT) / 1e6 if _is_taught(artifact) else 0.004
+            made = 0.1 if "texts" in artifact.manifest["inputs"] else 0.004  # projected, or random
+            seconds *= _budget(artifact, _TOKENS_OF_A_UNIT) / 1e6 if _is_taught(artifact) else made
     else:
         seconds = like.measured["seconds"]
         megabytes = sum(file["bytes"] for file in like.manifest["files"].values()) / 1e6

@@ -198,10 +198,22 @@ class _Students:
 
         recipe = self.recipe
         if recipe.start is None:
-            return None
+            return self.projected(self.teacher)
+        teacher = recipe.teacher.model
         config = recipe.distil.changed(recipe.start.distil)
         tokens, family = self.tokens_of(recipe.start.textbook), recipe.teacher.family
-        return distil(recipe.teacher.model, tokens, self.store, recipe.student, config, seed=seed, family=family)
+        begun = self.projected(teacher)
+        return distil(teacher, tokens, self.store, recipe.student, config, seed=seed, family=family, start=begun)
+
+    def projected(self, teacher: Artifact | str) -> Artifact | None:
+        """Return the projection of a teacher, on the task's texts; None where students begin otherwise."""
+        from hornbook.models.student import PROJECTED
+        from hornbook.training.projection import projected_student
+
+        recipe = self.recipe
+        if recipe.student.init != PROJECTED:
+            return None
+        return projected_student(teacher, self.made.task, self.store, recipe.student, family=recipe.teacher.family)
 
     def distil_and_adapt(self, name: str, config: TextbookConfig, tokens: Sequence[Artifact], seed: int) -> None:
         """Distil a student on a textbook, or on those of a chain one after another; adapt and score it."""

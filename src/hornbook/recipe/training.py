@@ -193,8 +193,9 @@ class StudentConfig(Settings):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Dropout probability in distillation; use 0 for short budgets (some million tokens), 0.1 for long ones."""
     init: PathText = "random"
-    """Initial weights: `random`, `layers` (copy evenly spaced layers of the teacher; same width), or the folder or
-    hub name of a student distilled earlier."""
+    """Initial weights: `random`, `projected` (the teacher's own weights, projected to any size up to its own),
+    `layers` (copy evenly spaced layers of the teacher; same width), or the folder or hub name of a student distilled
+    earlier."""
 
 
 BUDGETS = ("epochs", "steps", "tokens")

@@ -16,7 +16,7 @@ from hornbook.models.predict import best_device, predict
 from hornbook.models.saving import save_model
 from hornbook.models.scale import evenly, in_unit, output_layer, scale_of, standardise
 from hornbook.models.source import Model, load_config, model_key, model_path
-from hornbook.models.student import LAYERS, RANDOM, check_student, init_key, new_student, student_config
+from hornbook.models.student import LAYERS, PROJECTED, RANDOM, check_student, init_key, new_student, student_config
 from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16, only_reached
 from hornbook.models.tokenizers import load_tokenizer, tokenizer_key
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
@@ -35,6 +35,7 @@ from hornbook.training.distillation import (
 )
 from hornbook.training.objectives import Objective, Pair
 from hornbook.training.processes import make_together, process
+from hornbook.training.projection import beside, projected_student
 from hornbook.training.steps import StepDataset, StepPlan
 from hornbook.training.tokens import encode_textbook, open_tokens
 from hornbook.training.trainer import train, use_bfloat16, write_log
@@ -67,7 +68,7 @@ def distil(
         config: objectives, budget, learning rate and so on.
         seed: the seed of the student's initial weights, the order of the units and dropout.
         family: where the teacher keeps its projections, for a family that is not in the table.
-        start: a student distilled earlier to begin from, in place of `student.init`.
+        start: a student made earlier to begin from; by default a projected one is made on the textbook, beside `out`.
 
     Returns:
         the artefact, stage "student".
@@ -80,6 +81,8 @@ def distil(
     book = open_book(textbook)
     if book.stage == "tokens":
         check_tokens(book, teacher, config)
+    if start is None and student.init == PROJECTED:
+        start = projected_student(teacher, book, beside(out, "projected"), student, family=family)
     if start is None:
         inputs, begun = _student_inputs(teacher, student), student
     else:
@@ -383,10 +386,7 @@ def _settings_for_key(config: DistilConfig) -> dict[str, Any]:
     settings = result_config(config)
     if config.budget != "tokens":
         settings.pop("tokens")
-    if config.budget == "epochs":
-        settings.pop("steps")
-    else:
-        settings.pop("epochs")
+    settings.pop("steps" if config.budget == "epochs" else "epochs")
     if "logits" not in config.objectives:
         settings.pop("temperature")
     if not config.snapshots:
