@@ -4,7 +4,6 @@ import json
 import random
 from collections.abc import Callable
 from functools import cache
-from itertools import pairwise
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
@@ -73,6 +72,10 @@ def _bert() -> Tokenizer:
             show_progress=False, vocab_size=500, special_tokens=special, initial_alphabet=alphabet
         ),
     )
+    state = json.loads(tokenizer.to_str())
+    vocab = state["model"]["vocab"]
+    vocab |= {f"##{character}": len(vocab) + i for i, character in enumerate("中.,3")}
+    tokenizer = Tokenizer.from_str(json.dumps(state))
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
@@ -201,13 +204,3 @@ def whole_tokenizer(kind: str) -> PreTrainedTokenizerFast:
     names["mask"] = ("[MASK]", "<mask>")
     given = {f"{name}_token": token for name, tokens in names.items() for token in tokens if token in has}
     return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=64, **given)
-
-
-def merge_slowly(symbols: list[str], merges: list[tuple[str, str]], merged: Callable[[str, str], str]) -> list[str]:
-    """Merge by going through the whole list of merges again after each merge."""
-    while True:
-        found = [pair for pair in merges if pair in set(pairwise(symbols))]
-        if not found:
-            return symbols
-        at = list(pairwise(symbols)).index(found[0])
-        symbols = [*symbols[:at], merged(*found[0]), *symbols[at + 2 :]]

@@ -67,10 +67,11 @@ class WordPiece:
 
     def _never_inside(self, single: set[str]) -> set[str]:
         """Return the characters inside words that are always words of their own, such as BERT's Chinese ones."""
-        inside = [p for p in single if self._core(p) != p and self._core(p) in self._ids]
-        tried = [text for piece in inside for text in (self._core(piece) * 2, f"a{self._core(piece)}")]
+        inside = [p for p in single if self._core(p) != p]
+        tried = [before + c for c in map(self._core, inside) for before in (c, "a", "1")]
         found = self._tokenizer.encode_batch(tried, add_special_tokens=False)
-        return set(inside).difference(*(encoding.tokens for encoding in found))
+        words = [len(set(encoding.word_ids)) for encoding in found]
+        return {piece for i, piece in enumerate(inside) if min(words[3 * i : 3 * i + 3]) > 1}
 
 
 class Bpe:
