@@ -84,19 +84,26 @@ def test_a_size_that_is_too_small_leaves_nothing(tmp_path, teacher, task, books)
     assert not (tmp_path / "v").exists()
 
 
+def aligned(model):
+    """Copy the weights: in files they begin at other addresses modulo 64, which changes the rounding of products."""
+    for parameter in model.parameters():
+        parameter.data = parameter.data.clone()
+    return model
+
+
 def test_a_trimmed_teacher_says_the_same_where_its_pieces_are_kept(tmp_path, teacher, task, books):
     vocabulary = task_vocabulary(str(teacher), task, books, tmp_path / "v")
     small = trimmed_model(str(teacher), vocabulary, tmp_path / "small")
-    before, after = (load_as_saved(str(folder)).eval() for folder in (teacher, small.path))
+    before, after = (aligned(load_as_saved(str(folder)).eval()) for folder in (teacher, small.path))
     whole, read = load_tokenizer(str(teacher)), load_tokenizer(str(small.path))
     assert read.model_max_length == 40
     assert json.loads((small.path / "tokenizer_config.json").read_text("utf-8"))["model_max_length"] == 24
     kept, alike = set(kept_ids(vocabulary).tolist()), 0
     for text in TEXTS:
-        if kept.issuperset(whole(text)["input_ids"]):
+        if kept.issuperset(whole(text, truncation=True)["input_ids"]):
             with torch.no_grad():
-                expected = before(**whole(text, return_tensors="pt")).logits
-                assert torch.equal(after(**read(text, return_tensors="pt")).logits, expected)
+                expected = before(**whole(text, truncation=True, return_tensors="pt")).logits
+                assert torch.equal(after(**read(text, truncation=True, return_tensors="pt")).logits, expected)
             alike += 1
     assert alike > 20
     rows = len(whole) - len(kept)
@@ -142,4 +149,4 @@ def test_all_of_it_can_be_planned(tmp_path, teacher, task, books):
     assert small.planned
     real = Store(tmp_path / "store")
     assert task_vocabulary(str(teacher), task, books, real).key == vocabulary.key
-    assert trimmed_model(str(teacher), vocabulary, real).key == small.key
+    assert trimmed_model(str(teacher), task_vocabulary(str(teacher), task, books, real), real).key == small.key

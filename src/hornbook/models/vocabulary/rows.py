@@ -11,7 +11,7 @@ def keep_rows(model: Any, kept: NDArray[np.int64]) -> None:
     """Keep some rows of a model's token embeddings, in place; on the others' tokens it computes what it did.
 
     The head of a masked language model keeps the same outputs. The ids of special tokens in the configuration are
-    numbered anew.
+    numbered again.
 
     Args:
         model: a transformers model, with or without a head.

@@ -1,4 +1,4 @@
-"""Leave pieces out of a tokenizer, and number the others anew."""
+"""Leave pieces out of a tokenizer, and number the others again."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -33,8 +33,9 @@ class Trimmed:
 def trim(tokenizer: Any, wanted: Iterable[int], size: int | None = None) -> Trimmed:
     """Trim a tokenizer to some of its pieces, and those that they and all other texts need.
 
-    Texts get no unknown token that they did not have, decode to the same text, and are read as before where all their
-    pieces are kept. Special and added tokens stay; truncation and padding are as before.
+    Texts get no unknown token that they did not have (see `pieces` for the one exception), decode to the same text,
+    and are read as before where all their pieces are kept. Special and added tokens stay; truncation and padding are
+    as before.
 
     Args:
         tokenizer: a fast tokenizer; not changed.
