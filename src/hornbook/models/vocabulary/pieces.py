@@ -1,8 +1,8 @@
 """What each kind of tokenizer needs, so that a smaller one reads every text that the whole one reads.
 
 Two things hold for each kind. Words whose pieces are all kept are read exactly as before; so every kept piece that
-occurred in a text still occurs. And no text gets an unknown token that had none before, if each character in a piece is
-a piece too, as trainers make them. A WordPiece or Unigram vocabulary where some are not keeps the pieces with such
+occurred in a text still occurs. And no text gets an unknown token that had none before, if each character in a piece
+is a piece too, as trainers make them. A WordPiece or Unigram vocabulary where some are not keeps the pieces with such
 characters; even so a word may be cut elsewhere than before, and then be unknown.
 """
 

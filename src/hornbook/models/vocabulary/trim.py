@@ -94,7 +94,7 @@ def _pieces(backend: Any, model: Mapping[str, Any]) -> Pieces:
 
 
 def _fixed(tokenizer: Any, state: dict[str, Any]) -> set[int]:
-    """Return the ids of special and added tokens, those in the settings around the model, and all up to a low pad."""
+    """Return the ids of special and added tokens, of those in other settings, and all up to a low padding id."""
     found = {*tokenizer.added_tokens_decoder, *tokenizer.all_special_ids}
     pad = tokenizer.pad_token_id
     found |= set(range(pad + 1)) if pad < _LOW else {pad}
