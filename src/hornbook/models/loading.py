@@ -135,10 +135,9 @@ def check_masked_lm(model: str) -> None:
     Raises:
         HornbookError: its configuration cannot be loaded, or it has no such head.
     """
-    architectures = load_config(model).architectures or ()
-    # Models saved with their pretraining heads have one, except ELECTRA's, which is another head.
-    if not any("MaskedLM" in name or ("PreTraining" in name and "Electra" not in name) for name in architectures):
-        has = ", ".join(architectures) or "no head"
+    config = load_config(model)
+    if not _is_masked_lm(config):
+        has = ", ".join(config.architectures or ()) or "no head"
         raise HornbookError(f"{model}: not a masked language model ({has}); name one with its head")
 
 
@@ -176,6 +175,24 @@ def load_ready_classifier(model: str) -> Any:
     return _load(AutoModelForSequenceClassification, model, whole=True)
 
 
+def load_as_saved(model: str) -> Any:
+    """Return a model with the head that it was saved with, in float32.
+
+    Args:
+        model: a folder or hub name.
+
+    Returns:
+        a classifier, a masked language model, or a base encoder if it has neither head.
+
+    Raises:
+        HornbookError: it cannot be loaded, or only pickled weights are there.
+    """
+    config = load_config(model)
+    if _has_head(config):
+        return load_ready_classifier(model)
+    return load_masked_lm(model) if _is_masked_lm(config) else load_encoder(model)
+
+
 def ready_config(model: str) -> Any:
     """Return the Hugging Face configuration of a ready classifier.
 
@@ -196,6 +213,13 @@ def ready_config(model: str) -> Any:
         )
     check_padding(config)
     return config
+
+
+def _is_masked_lm(config: Any) -> bool:
+    # Models saved with their pretraining heads are, except ELECTRA's, which have another head.
+    return any(
+        "MaskedLM" in name or ("PreTraining" in name and "Electra" not in name) for name in config.architectures or ()
+    )
 
 
 def _has_head(config: Any) -> bool:

@@ -181,17 +181,30 @@ def _as_stored(model: str, tokenizer: Any) -> Any:
     stored = Tokenizer.from_file(file)
     if _ways(stored) == _ways(tokenizer.backend_tokenizer):
         return tokenizer
+    verbatim = with_backend(tokenizer, stored)
+    # Tokens that tokenizer_config.json adds to the file, in the order of their ids.
+    added = sorted(tokenizer.get_added_vocab().items(), key=lambda one: one[1])
+    verbatim.add_tokens([token for token, _ in added if token not in verbatim.get_vocab()])
+    return verbatim
+
+
+def with_backend(tokenizer: Any, backend: Any) -> Any:
+    """Return a tokenizer that reads text by another backend.
+
+    Args:
+        tokenizer: a fast tokenizer, whose special tokens and lengths the new one has; not changed.
+        backend: of the library tokenizers.
+
+    Returns:
+        a fast tokenizer of no family's class: those rebuild the backend in their own way when they are loaded.
+    """
     from transformers import PreTrainedTokenizerFast
 
     names = tokenizer.special_tokens_map
     kept = {name: getattr(tokenizer, name) for name in ("model_max_length", "model_input_names", "padding_side")}
     longest = {_LONGEST: tokenizer.init_kwargs[_LONGEST]} if _LONGEST in tokenizer.init_kwargs else {}
     build: Any = PreTrainedTokenizerFast
-    verbatim = build(tokenizer_object=stored, **names, **kept, **longest)
-    # Tokens that tokenizer_config.json adds to the file, in the order of their ids.
-    added = sorted(tokenizer.get_added_vocab().items(), key=lambda one: one[1])
-    verbatim.add_tokens([token for token, _ in added if token not in verbatim.get_vocab()])
-    return verbatim
+    return build(tokenizer_object=backend, **names, **kept, **longest)
 
 
 def _stored_file(model: str) -> str | None:
