@@ -29,7 +29,7 @@ TEXTS = ["", "  \n\t ", LONG, "w1", "w2 w3 naïve 🎬", "W5 " * 12, "w9 w8 w7 w
 
 def ragged(count: int) -> list[str]:
     random = np.random.default_rng(3)
-    return [" ".join(random.choice(WORDS, int(n))) for n in random.integers(0, 40, count)]
+    return [" ".join(random.choice(WORDS, int(n))) for n in random.integers(1, 40, count)]
 
 
 def slow_probabilities(folder, texts, pairs=None):
@@ -99,6 +99,7 @@ def test_answers_are_those_of_pytorch_for_each_text_alone(exported, student):
     wanted = slow_probabilities(student, texts)
     assert np.ptp(wanted, axis=0).min() > 0.1  # texts are told apart
     assert classify(texts) == pytest.approx(wanted, abs=1e-5)
+    # Of a single pair, not of a batch, transformers drops an empty second text with its separator.
     pairs = [*reversed(ragged(60)), *(text or "w1" for text in TEXTS)]
     assert classify(texts, pairs) == pytest.approx(slow_probabilities(student, texts, pairs), abs=1e-5)
     some = [pair if i % 2 else None for i, pair in enumerate(pairs)]
