@@ -91,6 +91,8 @@ def test_every_loader_truncates_at_the_length_that_the_student_learned(exported)
         ids = plain.encode(*pair).ids
         assert len(ids) == LENGTH
         assert ids == auto(*pair, truncation=True)["input_ids"]
+    # This tokenizer has no class of its own; transformers would pass no segments.
+    assert auto("w1", "w2", truncation=True)["token_type_ids"] == plain.encode("w1", "w2").type_ids == [0, 0, 0, 1, 1]
 
 
 def test_answers_are_those_of_pytorch_for_each_text_alone(exported, student):

@@ -35,7 +35,7 @@ def write_files(model: Any, tokenizer: Any, folder: Path, length: int) -> None:
     own.model_max_length = length  # an export is not trained on, so nothing longer is of use
     # By default transformers passes no segments from a tokenizer without a class of its own, and passes those of some
     # classes to models that have none.
-    own.init_kwargs["model_input_names"] = list(input_names(model))
+    own.model_input_names = own.init_kwargs["model_input_names"] = list(input_names(model))
     save_model(model, own, folder, length)
     stored = Tokenizer.from_file(str(folder / TOKENIZER))
     stored.enable_truncation(length, direction=tokenizer.truncation_side)
