@@ -34,6 +34,7 @@ ORDER = (
     "textbook",
     "training",
     "evaluation",
+    "export",
     "results",
     "report",
     "pipeline",

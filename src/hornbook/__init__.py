@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hornbook.errors import HornbookError
     from hornbook.evaluation.evaluate import evaluate
     from hornbook.experiment import run_experiment
+    from hornbook.export.build import export_student
     from hornbook.pipeline.run import run
     from hornbook.recipe import load_experiment, load_recipe
     from hornbook.report.page import write_report
@@ -47,6 +48,7 @@ _DEFINED_IN = {
     "distil": "hornbook.training.distil:distil",
     "distil_chain": "hornbook.training.chain:distil_chain",
     "evaluate": "hornbook.evaluation.evaluate:evaluate",
+    "export_student": "hornbook.export.build:export_student",
     "extract_keywords": "hornbook.retrieval:keywords_of_all",
     "finetune": "hornbook.training.finetune:finetune",
     "load": "hornbook.store:load",

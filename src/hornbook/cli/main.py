@@ -9,7 +9,7 @@ from hornbook.cli.command import Commands, command
 from hornbook.cli.corpus import corpus_build_command
 from hornbook.cli.experiment import experiment_command, report_command
 from hornbook.cli.run import new_command, quickstart_command, run_command
-from hornbook.cli.stages import adapt_command, distil_command, evaluate_command, finetune_command
+from hornbook.cli.stages import adapt_command, distil_command, evaluate_command, export_command, finetune_command
 from hornbook.cli.textbook import textbook_build_command, textbook_show_command, textbook_stats_command
 
 _WHOLE, _STAGE = "The whole job", "One stage at a time"
@@ -54,6 +54,7 @@ app.command("finetune", rich_help_panel=_STAGE)(command(finetune_command))
 app.command("distil", rich_help_panel=_STAGE)(command(distil_command))
 app.command("adapt", rich_help_panel=_STAGE)(command(adapt_command))
 app.command("evaluate", rich_help_panel=_STAGE)(command(evaluate_command))
+app.command("export", rich_help_panel=_STAGE)(command(export_command))
 corpus_app.command("build")(command(corpus_build_command))
 textbook_app.command("build", context_settings=_ANY_OPTION)(command(textbook_build_command))
 textbook_app.command("stats")(command(textbook_stats_command))

@@ -1,4 +1,4 @@
-"""The stages of training: `hornbook finetune`, `distil`, `adapt` and `evaluate`."""
+"""The stages of models: `hornbook finetune`, `distil`, `adapt`, `evaluate` and `export`."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from hornbook.cli.options import (
     parse_mapping,
     prepared_task,
     refuse_unused,
+    task_options,
     with_task,
 )
 from hornbook.cli.output import show_artifact
@@ -147,3 +148,27 @@ def evaluate_command(
     prepared = prepared_task(task, out, task_settings)
     names = parse_label_names(label_names)
     return show_artifact(evaluate(model, prepared, out, config, teacher=teacher, label_names=names), quiet)
+
+
+@with_task
+def export_command(
+    student: Annotated[str, typer.Argument(help="Classifier: a folder or hub name.")],
+    out: Out,
+    task: Annotated[
+        str | None,
+        typer.Option("--task", help="Labelled data: compare on its dev texts too."),
+    ] = None,
+    textbook: Annotated[
+        Path | None, typer.Option("--textbook", help="Finished textbook: compare on its units too.")
+    ] = None,
+    *,
+    task_settings: dict[str, Any],
+    quiet: bool = False,
+) -> Answer:
+    """Export a student to ONNX, in a folder that other programs load; checked against PyTorch."""
+    machine.settle()
+    from hornbook.export.build import export_student
+
+    refuse_unused(task_options(task_settings), "--task", task)
+    prepared = prepared_task(task, out, task_settings) if task else None
+    return show_artifact(export_student(student, out, task=prepared, textbook=textbook), quiet)

@@ -17,6 +17,7 @@ _MODULES = {
         "torch",
         "transformers",
     ),
+    "export": ("onnx", "onnxruntime", "onnxscript"),
     "report": ("altair", "jinja2", "markupsafe", "vl_convert"),
     "ray": ("ray",),
     "tensorboard": ("tensorboard",),

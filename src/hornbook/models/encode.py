@@ -178,11 +178,16 @@ def _joined(parts: Sequence[NDArray[Any]], kind: type[Any]) -> NDArray[Any]:
     return np.concatenate([np.empty(0, kind), *parts], dtype=kind)
 
 
-def model_inputs(model: Any, batch: Batch) -> Batch:
-    """Return the part of a batch that the model's forward pass takes (some families have no segments)."""
+def input_names(model: Any) -> tuple[str, ...]:
+    """Return the names of what a model's forward pass takes of a tokenizer (some families have no segments)."""
     # DeBERTa has 0 segments by default, RoBERTa 1, ModernBERT and DistilBERT no such field.
     segments = ("token_type_ids",) if (getattr(model.config, "type_vocab_size", None) or 0) > 1 else ()
-    inputs = {name: batch[name] for name in ("input_ids", "attention_mask", *segments)}
+    return "input_ids", "attention_mask", *segments
+
+
+def model_inputs(model: Any, batch: Batch) -> Batch:
+    """Return the part of a batch that the model's forward pass takes."""
+    inputs = {name: batch[name] for name in input_names(model)}
     if defaults_of(model.config).global_first:
         inputs["global_attention_mask"] = torch.zeros_like(batch["attention_mask"])
         inputs["global_attention_mask"][:, 0] = 1

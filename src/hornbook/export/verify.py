@@ -1,0 +1,134 @@
+"""Compare an export with the PyTorch model that it was made from, before it is published."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hornbook.errors import HornbookError
+from hornbook.export.session import OnnxClassifier, by_length
+from hornbook.machine.progress import progress
+from hornbook.models.encode import encode
+from hornbook.store import Artifact
+from hornbook.tasks import open_task
+from hornbook.textbook import open_textbook
+
+MOST_APART = 1e-4
+"""The largest difference allowed between a logit of PyTorch and of onnxruntime in float32."""
+_BATCH, _COMPOSED = 32, 48
+_LONG_WORDS = 2000
+
+Pairs = list[tuple[str, str | None]]
+"""Texts, each with its second text or None."""
+
+
+def texts_to_compare(tokenizer: Any, count: int, task: Artifact | None, textbook: Artifact | None) -> Pairs:
+    """Return texts of many lengths: of the task's dev split and of a textbook where given, the rest made up.
+
+    Empty, blank and very long texts and pairs are always among them.
+
+    Args:
+        tokenizer: the vocabulary of the made-up texts.
+        count: the number of texts.
+        task: a prepared task.
+        textbook: a finished textbook.
+
+    Returns:
+        the texts; the same for the same arguments.
+    """
+    made = _made_up(tokenizer)
+    odd = list(itertools.islice(made, 6 + count // 4))
+    given = itertools.chain(_of_task(task), _of_textbook(textbook))
+    return list(itertools.islice(itertools.chain(odd, given, made), count))
+
+
+def _of_task(task: Artifact | None) -> Iterator[tuple[str, str | None]]:
+    if task is not None:
+        opened = open_task(task)
+        table = opened.split("dev")
+        seconds = table["text_pair"].to_pylist() if opened.pair else [None] * len(table)
+        yield from zip(table["text"].to_pylist(), seconds, strict=True)
+
+
+def _of_textbook(textbook: Artifact | None) -> Iterator[tuple[str, str | None]]:
+    if textbook is not None:
+        for batch in open_textbook(textbook).batches(["text", "text_pair"], 1024):
+            yield from zip(batch["text"].to_pylist(), batch["text_pair"].to_pylist(), strict=True)
+
+
+def _made_up(tokenizer: Any) -> Iterator[tuple[str, str | None]]:
+    """Yield odd texts and pairs, then random ones: up to 200 words, every third a pair."""
+    special = set(tokenizer.all_special_ids)
+    words = np.array(sorted(set(tokenizer.get_vocab().values()) - special))
+    random = np.random.default_rng(0)
+
+    def text(length: int) -> str:
+        return str(tokenizer.decode(random.choice(words, length)))
+
+    # Two long texts in a pair would take tokenizers 0.23 time and memory that grow with the product of their lengths.
+    long = text(_LONG_WORDS)
+    yield from (("", None), (" \n\t", None), (long, None), (text(9), text(200)), (text(9), ""), ("", text(9)))
+    for number in itertools.count():
+        length, second = np.exp(random.uniform(0, np.log(200), 2)).astype(int)
+        yield text(length), text(second) if number % 3 == 0 else None
+
+
+def compare(model: Any, tokenizer: Any, folder: Path, texts: Pairs, length: int) -> float:
+    """Return the largest difference between the logits of PyTorch and of an export, over texts and their batches.
+
+    Each text is read by the export's own tokenizer. Some texts are compared alone, beside longer ones, and padded to
+    the whole length too.
+
+    Args:
+        model: the classifier, on the CPU.
+        tokenizer: its tokenizer, as it was trained with.
+        folder: the export.
+        texts: what to compare on.
+        length: the most tokens of an input.
+
+    Returns:
+        the difference; at most `MOST_APART`.
+
+    Raises:
+        HornbookError: it is larger, or the export's tokenizer gives other ids.
+    """
+    session = OnnxClassifier(folder, threads=torch.get_num_threads())
+    firsts, seconds = [first for first, _ in texts], [second for _, second in texts]
+    encodings, learned = session.encode(firsts, seconds), encode(firsts, seconds, tokenizer, length)
+    for i, one in enumerate(encodings):
+        if not np.array_equal(one.ids, learned.ids(i)):
+            raise HornbookError(f"the exported tokenizer reads {firsts[i][:40]!r} otherwise than the student's")
+    wanted = np.zeros((len(texts), len(session.labels)), np.float32)
+    worst = 0.0
+    with progress("comparing with PyTorch", len(texts), "texts") as done:
+        for chosen in by_length(encodings, _BATCH):
+            inputs = session.inputs([encodings[i] for i in chosen])
+            wanted[chosen] = _logits(model, inputs)
+            worst = max(worst, _apart(session.run(inputs), wanted[chosen]))
+            done.advance(len(chosen))
+    some = np.linspace(0, len(texts) - 1, min(_COMPOSED, len(texts))).astype(int)
+    few = [encodings[i] for i in some]
+    # In the order of the texts: the short ones stand beside long ones. Then padded on, and alone.
+    together = [session.run(session.inputs(few)), session.run(session.inputs(few, length))]
+    alone = np.concatenate([session.run(session.inputs([one])) for one in few])
+    worst = max(worst, *(_apart(found, wanted[some]) for found in (*together, alone)))
+    if not worst <= MOST_APART:  # also if it is not a number
+        raise HornbookError(
+            f"the exported {model.config.model_type} model differs from PyTorch by {worst:.2g} in a logit, more than "
+            f"{MOST_APART:g}; it was not published"
+        )
+    return worst
+
+
+def _logits(model: Any, inputs: dict[str, NDArray[np.int64]]) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        found: NDArray[np.float32] = model(**{name: torch.from_numpy(a) for name, a in inputs.items()}).logits.numpy()
+    return found
+
+
+def _apart(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    return float(np.abs(a - b).max())
