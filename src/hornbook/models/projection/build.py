@@ -52,7 +52,8 @@ def project(
             f"student.init: {tokens} tokens of text are too few to find {sizes.hidden} directions in; a projected "
             f"student of this width needs at least {2 * sizes.hidden}"
         )
-    structure = structure_of(teacher, batches[0], family)
+    # One sequence: what every module gives is kept in memory.
+    structure = structure_of(teacher, {name: tensor[:1] for name, tensor in batches[0].items()}, family)
     survey = Survey(teacher, structure, batches)
     basis = directions(survey.moment(), sizes.hidden)
     shared = len(structure.paths) == 1 < len(layers)
