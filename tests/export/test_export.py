@@ -121,6 +121,7 @@ def test_an_answer_does_not_depend_on_its_batch(exported):
     assert classify([]).shape == (0, len(LABELS))
 
 
+@pytest.mark.slow
 def test_other_programs_answer_alike_without_hornbook(exported, tmp_path):
     """The 20 lines of the how-to, and transformers' pipeline, each in a process that cannot import hornbook."""
     page = (ROOT / "docs" / "how-to" / "ship.md").read_text("utf-8")
