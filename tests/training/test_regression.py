@@ -200,7 +200,6 @@ def test_only_keys_of_regressions_have_changed(tmp_path, reviews, tiny_teacher, 
     for task, has in ((classes, False), (centred, True)):
         made = [finetune(str(tiny_teacher), task, dry), evaluate(teacher, task, dry), tfidf_baseline(task, dry)]
         assert ["regression" in one.manifest["config"] for one in made] == [has] * 3
-        assert [one.manifest["stage_version"] for one in made] == [3, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def _files_in(folder: Path) -> dict[str, list[Path]]:
     splits = found[0][1] if found else {}
     if "train" not in splits:
         raise HornbookError(
-            f"{folder}: no train file (train.csv, .tsv, .jsonl or .parquet) in it{_elsewhere(folder)}"
+            f"{folder}: no train file (train.csv, .tsv, .jsonl, .parquet or .arrow) in it{_elsewhere(folder)}"
         )
     used = {path for paths in splits.values() for path in paths}
     if others := [path.name for path in _tables_in(found[0][0]) if path not in used]:
