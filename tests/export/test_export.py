@@ -99,7 +99,7 @@ def test_answers_are_those_of_pytorch_for_each_text_alone(exported, student):
     classify = OnnxClassifier(exported.path, threads=1)
     texts = [*TEXTS, *ragged(60)]
     wanted = slow_probabilities(student, texts)
-    assert np.ptp(wanted, axis=0).min() > 0.1  # texts are told apart
+    assert np.ptp(wanted, axis=0).min() > 0.1  # the texts get different outputs
     assert classify(texts) == pytest.approx(wanted, abs=1e-5)
     # Of a single pair, not of a batch, transformers drops an empty second text with its separator.
     pairs = [*reversed(ragged(60)), *(text or "w1" for text in TEXTS)]

@@ -59,7 +59,7 @@ def _numbers_after_padding(settings: _Settings) -> bool:
     """Return whether positions are numbered from the padding token's id + 1, as in RoBERTa and similar models."""
     try:
         with torch.device("meta"):
-            model = _from_config(_small(settings.config, None))
+            model = random_encoder(_small(settings.config, None))
     except Exception:  # a model's own code raises anything; another check reports it
         return False
     tables = [m for name, m in model.named_modules() if name.endswith("position_embeddings")]
@@ -75,7 +75,7 @@ def embedding_name(config: Any) -> str | None:
 def _embedding_name(settings: _Settings) -> str | None:
     try:
         with torch.device("meta"):
-            model = _from_config(_small(settings.config, None))
+            model = random_encoder(_small(settings.config, None))
         weight = model.get_input_embeddings().weight
     except Exception:  # as above
         return None
@@ -92,7 +92,7 @@ def check_settings(config: Any) -> None:
         HornbookError: it cannot; the message names the settings that a student inherits from its teacher.
     """
     with _explained(config, "cannot be made"), torch.device("meta"):
-        _from_config(config)
+        random_encoder(config)
 
 
 def check_padding(config: Any) -> None:
@@ -208,7 +208,7 @@ def _check_attention(settings: _Settings) -> None:
     with _explained(settings.config, "does not show its attention"), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         small._attn_implementation = "eager"  # the others do not return it
-        model = _from_config(small).eval()
+        model = random_encoder(small).eval()
         with torch.no_grad():
             for parameter in model.parameters():  # biases that begin at 0 must count too
                 scale = parameter.shape[-1] ** -0.5 if parameter.dim() > 1 else 0.2
@@ -358,7 +358,8 @@ def _classifier(config: Any, family: FamilyConfig | None) -> Any:
         return AutoModelForSequenceClassification.from_config(small, trust_remote_code=False).eval()  # type: ignore[no-untyped-call]
 
 
-def _from_config(config: Any) -> Any:
+def random_encoder(config: Any) -> Any:
+    """Return a base encoder of this configuration with random weights, by torch's random state and default device."""
     from transformers import AutoModel
 
     return AutoModel.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]

@@ -24,7 +24,7 @@ from hornbook.models.families import (
     sizes_of,
 )
 from hornbook.models.loading import check_rows, load_encoder, refuse_pickles
-from hornbook.models.probe import check_padding, check_settings, check_taps
+from hornbook.models.probe import check_padding, check_settings, check_taps, random_encoder
 from hornbook.models.source import Model, load_config, model_key, model_path
 from hornbook.models.taps import base_encoder
 from hornbook.models.tokenizers import tokenizer_key
@@ -32,7 +32,7 @@ from hornbook.recipe import FamilyConfig, StudentConfig
 
 HEAD_WIDTH = 32
 RANDOM, LAYERS, PROJECTED = "random", "layers", "projected"
-_OF_TEACHER = (RANDOM, LAYERS, PROJECTED)
+STARTS = (RANDOM, LAYERS, PROJECTED)
 # A teacher saved in half precision must not make a student in half precision.
 _NOT_INHERITED = (
     *("_name_or_path", "architectures", "auto_map", "dtype", "torch_dtype"),
@@ -102,7 +102,7 @@ def check_student(teacher: Model, student: StudentConfig, family: FamilyConfig |
     teacher_config = load_config(teacher)
     config = student_config(teacher_config, student, family)
     refuse_pickles(model_path(teacher))
-    if student.init not in _OF_TEACHER:
+    if student.init not in STARTS:
         refuse_pickles(student.init)
         if _begin(tokenizer_key, student.init) != tokenizer_key(teacher):
             raise HornbookError(
@@ -150,7 +150,7 @@ def new_student(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if student.init == RANDOM:
-            base = _from_config(config)
+            base = random_encoder(config)
         elif student.init == LAYERS:
             base = _copied_layers(base_encoder(encoder), config, family)
         else:
@@ -170,7 +170,7 @@ def init_key(student: StudentConfig) -> str | None:
     Raises:
         HornbookError: there is no such model.
     """
-    return None if student.init in _OF_TEACHER else str(_begin(model_key, student.init))
+    return None if student.init in STARTS else str(_begin(model_key, student.init))
 
 
 def even_layers(wanted: int, of: int) -> list[int]:
@@ -323,18 +323,12 @@ def _begin(load: Any, init: str) -> Any:
     try:
         return load(init)
     except HornbookError as error:
-        raise type(error)(f"student.init is none of {', '.join(_OF_TEACHER)}: {error}") from None
-
-
-def _from_config(config: Any) -> Any:
-    from transformers import AutoModel
-
-    return AutoModel.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
+        raise type(error)(f"student.init is none of {', '.join(STARTS)}: {error}") from None
 
 
 def _copied_layers(teacher: Any, config: Any, family: FamilyConfig | None) -> Any:
     """Return an encoder with the teacher's weights; parts that the teacher lacks (a pooler) are random."""
-    student = _from_config(config)
+    student = random_encoder(config)
     own = teacher.state_dict()
     before_layer, per_layer, _ = family_of(config, family).attention.partition("{layer}")
     picked = even_layers(sizes_of(config, family).layers, sizes_of(teacher.config, family).layers)

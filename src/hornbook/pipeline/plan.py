@@ -50,13 +50,14 @@ def out_of_reach(recipe: Recipe) -> list[str]:
     """Return the sources of a recipe that are not on this machine while the hub is out of reach."""
     from hornbook.corpus.sources import find_sources
     from hornbook.models.source import model_key
+    from hornbook.models.student import STARTS
     from hornbook.tasks.sources import locate
 
     student = recipe.student.init
     models = [
         recipe.teacher.model,
         recipe.released,
-        None if student in ("random", "layers", "projected") else student,
+        None if student in STARTS else student,
     ]
     models += [config.model for config in recipe.textbooks.values() if isinstance(config, AugmentedConfig)]
     sources: list[tuple[str, Callable[[], object]]] = [(recipe.task.source, partial(locate, recipe.task))]

@@ -194,6 +194,11 @@ def _describe(
     return manifest
 
 
+def beside(out: Destination, name: str) -> Destination:
+    """Return where to put what a stage needs first: in the same store, or in a folder beside its own."""
+    return out if isinstance(out, Store) else Path(out).with_name(f"{Path(out).name}-{name}")
+
+
 def partial_path(out: Path) -> Path:
     """Return the folder in which an artefact is built.
 

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +9,7 @@ import pyarrow as pa
 from hornbook.errors import HornbookError
 from hornbook.recipe import ContextualizedConfig, SampleConfig, TextbookConfig
 from hornbook.retrieval import LOCAL, Executor
-from hornbook.store import Artifact, Destination, StageContext, Store, fingerprint, make
+from hornbook.store import Artifact, Destination, StageContext, beside, fingerprint, make
 from hornbook.tasks import open_task
 from hornbook.textbook.contamination import Finder, held_out, screened
 from hornbook.textbook.kind import Materials, TextbookKind, kind_of
@@ -59,8 +58,7 @@ def build(
     present = {role: artifact for role, artifact in given.items() if artifact is not None}
     if isinstance(config, ContextualizedConfig) and config.proportion < 1:
         whole = config.model_copy(update={"proportion": 1.0})
-        beside = out if isinstance(out, Store) else Path(out).with_name(f"{Path(out).name}-whole")
-        return build_top(config, _build_whole(whole, present, books, beside, executor), out)
+        return build_top(config, _build_whole(whole, present, books, beside(out, "whole"), executor), out)
     return _build_whole(config, present, books, out, executor)
 
 

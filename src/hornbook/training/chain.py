@@ -7,7 +7,7 @@ from typing import Any
 from hornbook.errors import HornbookError
 from hornbook.models.source import Model
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig, changed
-from hornbook.store import Artifact, Destination, Store
+from hornbook.store import Artifact, Destination, beside
 from hornbook.training.books import open_book
 from hornbook.training.distil import distil
 
@@ -50,7 +50,7 @@ def distil_chain(
     students: list[Artifact] = []
     for number, book in enumerate(books, 1):
         last = number == len(books)
-        place = out if last or isinstance(out, Store) else Path(out).with_name(f"{Path(out).name}-{number}")
+        place = out if last else beside(out, str(number))
         before = students[-1] if students else start
         settings = later if students else config
         made = distil(teacher, book, place, student, settings, seed=seed, family=family, start=before)

@@ -20,7 +20,7 @@ from hornbook.models.student import LAYERS, PROJECTED, RANDOM, check_student, in
 from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16, only_reached
 from hornbook.models.tokenizers import load_tokenizer, tokenizer_key
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
-from hornbook.store import Artifact, Destination, StageContext, make, result_config
+from hornbook.store import Artifact, Destination, StageContext, beside, make, result_config
 from hornbook.tasks.kinds import KINDS
 from hornbook.training.books import check_tokens, common_task, open_book
 from hornbook.training.checkpoints import bytes_needed
@@ -35,7 +35,7 @@ from hornbook.training.distillation import (
 )
 from hornbook.training.objectives import Objective, Pair
 from hornbook.training.processes import make_together, process
-from hornbook.training.projection import beside, projected_student
+from hornbook.training.projection import projected_student
 from hornbook.training.steps import StepDataset, StepPlan
 from hornbook.training.tokens import encode_textbook, open_tokens
 from hornbook.training.trainer import train, use_bfloat16, write_log

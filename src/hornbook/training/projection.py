@@ -17,7 +17,7 @@ from hornbook.models.student import LAYERS, block_ends, new_student, student_con
 from hornbook.models.taps import freeze
 from hornbook.models.tokenizers import load_tokenizer, tokenizer_key
 from hornbook.recipe import FamilyConfig, StudentConfig
-from hornbook.store import Artifact, Destination, StageContext, Store, make, result_config
+from hornbook.store import Artifact, Destination, StageContext, make, result_config
 from hornbook.tasks import open_task
 from hornbook.training.tokens import encode_textbook, open_tokens
 
@@ -73,11 +73,6 @@ def projected_student(
         inputs={"teacher": model_key(teacher), "tokenizer": tokenizer_key(teacher), TEXTS: texts.key},
         build=build,
     )
-
-
-def beside(out: Destination, name: str) -> Destination:
-    """Return where to put what a stage needs first: in the same store, or in a folder beside its own."""
-    return out if isinstance(out, Store) else Path(out).with_name(f"{Path(out).name}-{name}")
 
 
 def _made(

@@ -7,9 +7,10 @@ from enum import Enum
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hornbook.models.families import HEAD_WIDTH_SETTINGS, KEY_HEADS, WIDTH_SETTINGS, Sizes, family_of, sizes_of
+from hornbook.models.probe import random_encoder
 from hornbook.recipe import FamilyConfig
 
 
@@ -186,12 +187,5 @@ def _blocks(places: Tensor, width: int, size: int) -> Tensor:
 
 def _shapes(config: Any) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
-        model = _encoder(config)
+        model = random_encoder(config)
     return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-
-
-def _encoder(config: Any) -> nn.Module:
-    from transformers import AutoModel
-
-    model: nn.Module = AutoModel.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
-    return model

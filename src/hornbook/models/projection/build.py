@@ -10,6 +10,7 @@ from torch import Tensor
 from hornbook.errors import HornbookError
 from hornbook.models.encode import Batch
 from hornbook.models.families import sizes_of
+from hornbook.models.probe import random_encoder
 from hornbook.models.projection.axes import Axis, Picked, Widths, reduced
 from hornbook.models.projection.refit import Refit
 from hornbook.models.projection.stack import is_norm
@@ -59,7 +60,9 @@ def project(
     shared = len(structure.paths) == 1 < len(layers)
     layers = [0] if shared else layers
     picked = list(zip(layers, survey.pick(layers, sizes, widths), strict=True))
-    student = _encoder(config).eval()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        student = random_encoder(config).eval()
     _fill(student, teacher, structure, basis, widths, picked)
     if refit and not shared:
         Refit(teacher, survey.stack, student, structure, basis, widths, picked, batches).run()
@@ -99,11 +102,3 @@ def _fill(
                 f"{tuple(parameter.shape)}"
             )
         parameter.copy_(value)
-
-
-def _encoder(config: Any) -> Any:
-    from transformers import AutoModel
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return AutoModel.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]

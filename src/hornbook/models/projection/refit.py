@@ -100,7 +100,7 @@ class Refit:
                 norm = inside[inside.index(path) + 1]
                 self._fit_before(own, number, path, norm, [target[norm] for target in targets])
             else:
-                given = own.watch(number, _distinct(s.out, path), self._given(path))
+                given = own.watch(number, {s.out, path}, self._given(path))
                 aims = [want - residual for want, (_, residual) in zip(wanted, given, strict=True)]
                 fit_map(module, [x for x, _ in given], aims)
 
@@ -143,10 +143,6 @@ class Refit:
 def _seen(model: Any, path: str, batch: Batch) -> tuple[Tensor, Tensor]:
     _, seen = watch(lambda: model(**model_inputs(model, batch)), model, [path], stop=True)
     return seen[path]
-
-
-def _distinct(*paths: str) -> list[str]:
-    return list(dict.fromkeys(paths))
 
 
 def _has(layer: Any, path: str) -> bool:
