@@ -64,6 +64,44 @@ def test_every_student_of_a_run_begins_as_one_projection(tiny_teacher, reviews, 
     assert begun == undistilled
 
 
+def planned(values, tmp_path):
+    return {m.name: m for m in run_stages(validate(Recipe, values, "test"), Store(tmp_path, dry=True)).models}
+
+
+def test_random_baselines_are_the_students_of_a_run_that_begins_randomly(
+    tiny_teacher, reviews, general_text, small_recipe, tmp_path
+):
+    values = small_recipe(reviews, general_text, tiny_teacher) | {"seeds": [0], "baselines": ["undistilled"]}
+    randomly = planned(values, tmp_path)
+    values["student"] = {**values.get("student", {}), "init": "projected"}
+    values["baselines"] = ["undistilled", "random", "random-undistilled"]
+    projected = planned(values, tmp_path)
+    first = next(iter(values["textbooks"]))
+    assert projected["random"].evaluation.key == randomly[first].evaluation.key != projected[first].evaluation.key
+    assert projected["random-undistilled"].evaluation.key == randomly["undistilled"].evaluation.key
+    # Alone, as with --jobs, the baseline plans the textbook that it needs.
+    alone = run_stages(validate(Recipe, values, "test"), Store(tmp_path, dry=True), names=())
+    assert {m.name: m.evaluation.key for m in alone.models}["random"] == projected["random"].evaluation.key
+    with pytest.raises(HornbookError, match=r"baselines: all students begin from random weights .*'random'"):
+        validate(Recipe, values | {"student": {"layers": 1, "hidden": 16}}, "test")
+
+
+def test_chains_and_general_initialisation_begin_with_the_projection(
+    tiny_teacher, reviews, general_text, small_recipe, tmp_path
+):
+    values = small_recipe(reviews, general_text, tiny_teacher) | {"seeds": [0]}
+    values["student"] = {"layers": 1, "hidden": 16, "init": "projected"}
+    values["textbooks"]["chain"] = {"kind": "chain", "books": list(values["textbooks"])}
+    chain = planned(values, tmp_path)["chain"].distilled
+    assert [student.manifest["inputs"]["init"] for student in chain[1:]] == [student.key for student in chain[:-1]]
+    begun = planned(values, tmp_path)["undistilled"].distilled[0]
+    assert chain[0].manifest["inputs"]["init"] == begun.key
+    # The general teacher is not fine-tuned, so its projection is another.
+    values["start"] = {"textbook": "general"}
+    general = planned(values, tmp_path)["undistilled"].distilled[0]
+    assert general.manifest["inputs"]["init"] not in (begun.key, None)
+
+
 def test_without_a_task_it_is_projected_on_the_textbook(tiny_teacher, finished_run, tmp_path):
     book = finished_run / "textbook-general"
     distilled = distil(tiny_teacher, book, tmp_path / "s", STUDENT, DistilConfig(steps=2, tokens=None))

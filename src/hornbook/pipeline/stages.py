@@ -3,21 +3,28 @@
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hornbook.pipeline.models import ScoredModel
+from hornbook.pipeline.order import chained, in_order, is_whole
 from hornbook.pipeline.preconditions import check_kind, check_trainings, refuse_chance_level
 from hornbook.recipe import (
     AdaptConfig,
     ChainConfig,
     CombinedConfig,
-    ContextualizedConfig,
     Recipe,
-    SampleConfig,
     TextbookConfig,
 )
-from hornbook.results import LOGITS, RELEASED, TEACHER, TF_IDF, UNDISTILLED
+from hornbook.results import (
+    LOGITS,
+    RANDOM,
+    RANDOM_UNDISTILLED,
+    RELEASED,
+    TEACHER,
+    TF_IDF,
+    UNDISTILLED,
+)
 from hornbook.store import Artifact, Store
 
 logger = logging.getLogger("hornbook")
@@ -129,14 +136,16 @@ def run_stages(
         check_kind(recipe, task.info["kind"])
     teacher = _make_teacher(recipe, made, store, folder, on_model)
     chosen = {name: config for name, config in recipe.textbooks.items() if names is None or name in names}
-    _build_textbooks(recipe, chosen, made, store, folder, cluster)
+    first = dict([next(iter(recipe.textbooks.items()))]) if RANDOM in recipe.baselines else {}
+    _build_textbooks(recipe, chosen | first, made, store, folder, cluster)
     learners = _Students(recipe, made, teacher, store, folder, scored, on_model)
-    tokens = {name: [learners.tokens_of(book) for book in _chained(name, config)] for name, config in chosen.items()}
+    for name, config in (chosen | first).items():
+        learners.tokens[name] = [learners.tokens_of(book) for book in chained(name, config)]
     if before_students is not None:
         before_students()
-    for name, config in chosen.items():
+    for name in chosen:
         for seed in recipe.seeds:
-            learners.distil_and_adapt(name, config, tokens[name], seed)
+            learners.distil_and_adapt(name, name, seed)
     _add_baselines(recipe, learners)
     return made
 
@@ -183,6 +192,7 @@ class _Students:
     folder: Path | None
     scored: bool
     on_model: OnModel | None
+    tokens: dict[str, list[Artifact]] = field(default_factory=dict)
 
     def tokens_of(self, book: str) -> Artifact:
         """Return a textbook as token ids; a fine-tuned teacher reads with the tokenizer it came with."""
@@ -215,12 +225,12 @@ class _Students:
             return None
         return projected_student(teacher, self.made.task, self.store, recipe.student, family=recipe.teacher.family)
 
-    def distil_and_adapt(self, name: str, config: TextbookConfig, tokens: Sequence[Artifact], seed: int) -> None:
-        """Distil a student on a textbook, or on those of a chain one after another; adapt and score it."""
+    def distil_and_adapt(self, name: str, book: str, seed: int) -> None:
+        """Distil a student on a textbook, or on those of a chain one after another; adapt and score it as `name`."""
         from hornbook.training.chain import distil_chain
         from hornbook.training.distil import snapshot
 
-        recipe = self.recipe
+        recipe, config, tokens = self.recipe, self.recipe.textbooks[book], self.tokens[book]
         distilled = distil_chain(
             *(self.teacher, tokens, self.store, recipe.student, recipe.distil),
             config.then if isinstance(config, ChainConfig) else {},
@@ -230,7 +240,7 @@ class _Students:
         )
         if recipe.snapshot is not None:
             distilled.append(snapshot(distilled[-1], recipe.snapshot, self.store))
-        books = [self.made.textbooks[book] for book in _chained(name, config)]
+        books = [self.made.textbooks[one] for one in chained(book, config)]
         self.adapt_and_score(name, seed, distilled[-1], distilled, books=books, tokens=tokens)
 
     def adapt_and_score(
@@ -269,6 +279,21 @@ class _Students:
         _link_model(model, self.folder, f"student-{name}-seed{seed}", f"evaluation-{name}-seed{seed}")
         self.add(model)
 
+    def adapt_undistilled(self, name: str, seed: int, labels: str | None = None) -> None:
+        """Adapt and score a student as it begins."""
+        from hornbook.training.distil import undistilled_student
+
+        recipe = self.recipe
+        student = self.start(seed) or undistilled_student(
+            self.teacher, self.store, recipe.student, seed=seed, family=recipe.teacher.family
+        )
+        self.adapt_and_score(name, seed, student, [student], labels=labels)
+
+    def from_random(self) -> "_Students":
+        """Return the same for students that begin from random weights."""
+        student = self.recipe.student.model_copy(update={"init": "random"})
+        return replace(self, recipe=self.recipe.model_copy(update={"student": student, "start": None}))
+
     def add(self, model: ScoredModel) -> None:
         """Add a model to those of the run."""
         self.made.models.append(model)
@@ -293,7 +318,6 @@ class _Students:
 def _add_baselines(recipe: Recipe, students: _Students) -> None:
     """Make and score what the distilled students are compared with."""
     from hornbook.evaluation.tfidf_baseline import tfidf_baseline
-    from hornbook.training.distil import undistilled_student
 
     for name in recipe.baselines:
         if name == TF_IDF:
@@ -305,11 +329,12 @@ def _add_baselines(recipe: Recipe, students: _Students) -> None:
             if name == RELEASED:
                 assert recipe.released is not None  # the recipe was checked
                 students.adapt_and_score(name, seed, recipe.released, labels="gold")
-                continue
-            student = students.start(seed) or undistilled_student(
-                students.teacher, students.store, recipe.student, seed=seed, family=recipe.teacher.family
-            )
-            students.adapt_and_score(name, seed, student, [student], labels="teacher" if name == LOGITS else None)
+            elif name == RANDOM:
+                students.from_random().distil_and_adapt(name, next(iter(recipe.textbooks)), seed)
+            elif name == RANDOM_UNDISTILLED:
+                students.from_random().adapt_undistilled(name, seed)
+            else:
+                students.adapt_undistilled(name, seed, labels="teacher" if name == LOGITS else None)
 
 
 def _build_textbooks(
@@ -326,7 +351,7 @@ def _build_textbooks(
 
     books = made.textbooks
     like: Artifact | None = None
-    for name, config in _in_order(recipe, chosen):
+    for name, config in in_order(recipe, chosen):
         if made.corpus is None and "corpus" in textbook.kind_of(config).needs:
             made.corpus = link(corpus.build(recipe.corpus, store), folder, "corpus")
         parts = [books[part] for part in config.books] if isinstance(config, CombinedConfig) else []
@@ -336,36 +361,8 @@ def _build_textbooks(
                 config, corpus=made.corpus, task=made.task, like=like, books=parts, out=store, executor=executor
             )
         link(books[name], folder, f"textbook-{name}")
-        if like is None and _is_whole(config):
+        if like is None and is_whole(config):
             like = books[name]
-
-
-def _chained(name: str, config: TextbookConfig) -> tuple[str, ...]:
-    """Return the textbooks that a student learns from, one after another."""
-    return config.books if isinstance(config, ChainConfig) else (name,)
-
-
-def _in_order(recipe: Recipe, chosen: dict[str, TextbookConfig]) -> list[tuple[str, TextbookConfig]]:
-    """Return the textbooks to build, chosen and needed, each after those it is made from; chains are not built."""
-    needed = dict.fromkeys(chosen)
-    if recipe.start is not None:
-        needed[recipe.start.textbook] = None
-    for name in list(needed):
-        config = recipe.textbooks[name]
-        if isinstance(config, CombinedConfig):
-            needed |= dict.fromkeys(config.books)
-    if any(isinstance(c := recipe.textbooks[name], SampleConfig) and not c.sized for name in needed):
-        whole = [name for name, config in recipe.textbooks.items() if _is_whole(config)]
-        needed |= dict.fromkeys(whole[:1])
-    # In the recipe's order; then the textbooks that are made from others or are as large as another.
-    books = [(name, config) for name, config in recipe.textbooks.items() if name in needed]
-    single = [(name, config) for name, config in books if not isinstance(config, ChainConfig)]
-    return sorted(single, key=lambda item: (isinstance(item[1], CombinedConfig), isinstance(item[1], SampleConfig)))
-
-
-def _is_whole(config: TextbookConfig) -> bool:
-    """Return whether other textbooks can be built to the size of this one."""
-    return isinstance(config, ContextualizedConfig) and config.proportion == 1
 
 
 def link(artifact: Artifact, folder: Path | None, name: str) -> Artifact:

@@ -15,7 +15,7 @@ __all__ = [
     "Recipe",
 ]
 
-Baseline = Literal["undistilled", "logits", "released", "tf-idf"]
+Baseline = Literal["undistilled", "logits", "released", "tf-idf", "random", "random-undistilled"]
 BASELINES: tuple[str, ...] = get_args(Baseline)
 
 
@@ -56,7 +56,8 @@ class Recipe(Settings):
     baselines: tuple[Baseline, ...] = ()
     """Baselines to adapt and score for comparison: `undistilled`, a student that was never distilled; `logits`, the
     same student fitted to the teacher's outputs on the task; `released`, a model distilled by others, only adapted;
-    `tf-idf`, logistic regression on word counts."""
+    `tf-idf`, logistic regression on word counts. Where students begin otherwise: `random` and `random-undistilled`,
+    the same student from random weights, distilled on the first textbook, and not distilled."""
     released: PathText | None = None
     """Model of the baseline `released`: a folder or hub name."""
     seeds: Seeds = (0,)
@@ -70,6 +71,12 @@ class Recipe(Settings):
             raise ValueError(f"a textbook cannot be named {name!r}: the report uses this name for another row")
         if ("released" in self.baselines) != (self.released is not None):
             raise ValueError("released: set both a model here and `released` in `baselines`, or neither")
+        begins_random = self.student.init == "random" and self.start is None
+        if begins_random and (named := [name for name in self.baselines if name.startswith("random")]):
+            raise ValueError(
+                f"baselines: all students begin from random weights (student.init), so {named[0]!r} would be one of "
+                "them again; remove it"
+            )
         needs_teacher = "logits" in self.baselines or self.adapt.labels != "gold"
         if self.teacher.kind == "general" and needs_teacher:
             raise ValueError(

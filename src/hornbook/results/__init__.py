@@ -7,7 +7,18 @@ from hornbook.results.differences import Difference, PairedDifference
 from hornbook.results.experiment import ExperimentResult
 from hornbook.results.files import read_results
 from hornbook.results.inspection import Inspection
-from hornbook.results.names import EXPERIMENT, INSPECTION, LOGITS, RELEASED, REPORT, TEACHER, TF_IDF, UNDISTILLED
+from hornbook.results.names import (
+    EXPERIMENT,
+    INSPECTION,
+    LOGITS,
+    RANDOM,
+    RANDOM_UNDISTILLED,
+    RELEASED,
+    REPORT,
+    TEACHER,
+    TF_IDF,
+    UNDISTILLED,
+)
 from hornbook.results.rows import (
     CellResult,
     GoldLabels,
@@ -26,6 +37,8 @@ __all__ = [
     "EXPERIMENT",
     "INSPECTION",
     "LOGITS",
+    "RANDOM",
+    "RANDOM_UNDISTILLED",
     "RELEASED",
     "REPORT",
     "TEACHER",

@@ -3,7 +3,7 @@
 from hornbook.recipe import BASELINES
 
 TEACHER = "teacher"
-UNDISTILLED, LOGITS, RELEASED, TF_IDF = BASELINES
+UNDISTILLED, LOGITS, RELEASED, TF_IDF, RANDOM, RANDOM_UNDISTILLED = BASELINES
 
 REPORT = "report.json"
 """The results of a run: a `RunResult`."""

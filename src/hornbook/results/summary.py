@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hornbook.metrics import ERRORS
-from hornbook.results.names import LOGITS, RELEASED, TEACHER, TF_IDF, UNDISTILLED
+from hornbook.results.names import LOGITS, RANDOM, RELEASED, TEACHER, TF_IDF, UNDISTILLED
 from hornbook.results.rows import ModelResult, ModelSummary, Spread
 from hornbook.results.words import percent
 
@@ -41,8 +41,13 @@ def _summary(same: Sequence[ModelResult], teacher: float | None) -> ModelSummary
 
 def best_student(rows: Sequence[ModelResult]) -> ModelSummary | None:
     """Return the distilled student with the best mean dev score; None where all models are baselines."""
-    students = [model for model in summarise(rows) if model.textbook is not None]
+    students = [model for model in summarise(rows) if _is_student(model)]
     return max(students, key=lambda model: model.dev.mean) if students else None
+
+
+def _is_student(model: ModelSummary) -> bool:
+    """Return whether a model is what the run is for: distilled on a textbook, no baseline."""
+    return model.textbook is not None and model.name != RANDOM
 
 
 def spread_of(values: Sequence[float]) -> Spread:
@@ -78,7 +83,7 @@ def remarks(rows: Sequence[ModelResult]) -> tuple[str, ...]:
     by_name = {model.name: model for model in summarise(rows)}
     lines = []
     for name, model in by_name.items():
-        if model.textbook is not None:
+        if _is_student(model):
             score = model.dev.mean
             for baseline, words in _BASELINES.items():
                 if baseline in by_name and score <= (other := by_name[baseline].dev.mean):
@@ -109,6 +114,9 @@ _BASELINES = {
     LOGITS: (
         "the textbook gained nothing over the teacher's outputs on the task's own texts: these alone score {other} "
         "on dev, the textbook {own}"
+    ),
+    RANDOM: (
+        "the start gained nothing: distilled from random weights, the student scores {other} on dev, this one {own}"
     ),
     RELEASED: "its dev score ({own}) does not beat the released model ({other}), which needs no distillation",
 }
