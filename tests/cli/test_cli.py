@@ -130,6 +130,7 @@ def test_a_new_recipe_reads_well(own):
     assert "    epochs: 11                # Passes over the training data.\n" in text
     assert "  tokens: 1_500_000\n" in text
     recipe = load_recipe(own)
+    assert recipe.distil.learning_rate == 1e-3
     assert (recipe.student.layers, recipe.student.hidden) == (6, 384)
     assert list(yaml.safe_load(text)) == [
         "name", "task", "corpus", "textbooks", "teacher", "student", "distil", "adapt", "baselines", "seeds",
@@ -334,7 +335,10 @@ def test_a_new_recipe_knows_what_sort_of_labels_there_are(hornbook, tmp_path, ti
     [
         (BertConfig(num_hidden_layers=6, hidden_size=384), 40, 8e-5, (19, 16), "6x384 and 40 rows"),
         (DistilBertConfig(n_layers=6, dim=768), 40, 3e-5, (19, 16), "6x768 and 40 rows"),
-        (BertConfig(num_hidden_layers=24, hidden_size=1024), 9_000, 1e-5, (3, 32), "24x1024 and 9,000 rows"),
+        (
+            BertConfig(num_hidden_layers=24, hidden_size=1024, num_attention_heads=16),
+            *(9_000, 1e-5, (3, 32), "24x1024 and 9,000 rows"),
+        ),
         (None, 9_000, 2e-5, (3, 32), "12x768 (its own size was not known) and 9,000 rows"),
     ],
 )
@@ -355,6 +359,20 @@ def test_a_new_recipe_trains_by_the_teachers_size_and_the_rows(
     assert (recipe.teacher.finetune.learning_rate, recipe.adapt.learning_rate) == (rate, 3e-4)
     assert f"Chosen for a teacher of {why}" in out.read_text().replace("\n  # ", " ")
     assert ("its own size is unknown: someone/bert: no such folder" in done.stderr) == (config is None)
+
+
+@pytest.mark.parametrize(("size", "init"), [("2x128", "projected"), ("2x100", "random")])
+def test_a_new_student_is_a_projection_where_its_teacher_can_be_projected(
+    hornbook, tmp_path, reviews, general_text, size, init
+):
+    BertConfig(num_hidden_layers=6, hidden_size=384, num_attention_heads=12).save_pretrained(tmp_path / "teacher")
+    out = tmp_path / "own.yaml"
+    given = ("--task", reviews, "--teacher", tmp_path / "teacher", "--corpus", general_text, "--student", size)
+    done = hornbook("new", *given, "--out", out)
+    assert done.exit_code == 0, done.stderr
+    assert load_recipe(out).student.init == init
+    assert ("the nearest legal widths are 96 and 128" in done.stderr) == (init == "random")
+    assert ("as the teacher cannot be projected to this size" in out.read_text()) == (init == "random")
 
 
 @pytest.mark.parametrize(

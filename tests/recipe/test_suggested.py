@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hornbook.recipe import FinetuneConfig, suggested_batch, suggested_passes, suggested_rate
+from hornbook.recipe import FinetuneConfig, suggested_batch, suggested_distil_rate, suggested_passes, suggested_rate
 
 LAYERS = st.integers(1, 48)
 WIDTHS = st.integers(8, 4096)
@@ -64,3 +64,8 @@ def test_more_rows_never_get_more_passes_or_smaller_batches(rows, more):
     few, many = min(rows, more), max(rows, more)
     assert 20 >= suggested_passes(few) >= suggested_passes(many) >= 2
     assert suggested_batch(few) <= suggested_batch(many)
+
+
+@pytest.mark.parametrize(("hidden", "rate"), [(32, 2e-3), (192, 2e-3), (384, 1e-3), (768, 5e-4), (4096, 3e-4)])
+def test_the_rate_of_a_distillation_falls_with_the_width(hidden, rate):
+    assert suggested_distil_rate(hidden) == rate

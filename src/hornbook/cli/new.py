@@ -20,7 +20,9 @@ from hornbook.recipe import (
     ContextualizedConfig,
     DistilConfig,
     Recipe,
+    StudentConfig,
     suggested_batch,
+    suggested_distil_rate,
     suggested_passes,
     suggested_rate,
     validate,
@@ -29,6 +31,7 @@ from hornbook.store import write_text
 
 logger = logging.getLogger("hornbook")
 
+_SIZES = "num_hidden_layers", "hidden_size"
 _WIDTH = 110
 _COMMENTS_AT = 28
 _HEAD = """\
@@ -80,10 +83,13 @@ def write_recipe(
         "corpus": {"sources": list(corpus), "unit": "sentence"},
         "textbooks": {"contextualized": _defaults(ContextualizedConfig, ("kind", "k", "share", "min_units"))},
         "teacher": {"model": teacher, "kind": "task", "finetune": {}},
-        "student": {"layers": int(size[1]), "hidden": int(size[2]), "dropout": 0.0},
-        "distil": _defaults(DistilConfig, ("tokens", "batch", "learning_rate")),
+        "student": {"layers": int(size[1]), "hidden": int(size[2]), "init": "projected", "dropout": 0.0},
+        "distil": {
+            **_defaults(DistilConfig, ("tokens", "batch")),
+            "learning_rate": suggested_distil_rate(int(size[2])),
+        },
         "adapt": {},
-        "baselines": ["undistilled", "tf-idf"],
+        "baselines": ["undistilled", "tf-idf"],  # the first shows what the start alone is worth
         "seeds": [0],
     }
     recipe = validate(Recipe, values, "hornbook new")
@@ -92,13 +98,17 @@ def write_recipe(
     values["task"]["kind"] = labels.kind
     find_sources(recipe.corpus.sources)
     rows = min(len(labels.values["train"]), recipe.task.train_rows or sys.maxsize)
-    known = _size_of(recipe.teacher.model)
-    layers, hidden = known or BASE_SIZE
+    config = _config_of(recipe.teacher.model)
+    # The names that transformers has in all families; a family of the user's own need not be described yet.
+    layers, hidden = (int(getattr(config, name, base)) for name, base in zip(_SIZES, BASE_SIZE, strict=True))
     passes, batch, rate = suggested_passes(rows), suggested_batch(rows), suggested_rate(layers, hidden)
     values["teacher"]["finetune"] = {"epochs": passes, "batch": batch, "learning_rate": rate}
+    known = "" if all(hasattr(config, name) for name in _SIZES) else " (its own size was not known)"
+    values["student"]["init"], start = _start(config, recipe.student)
     values["adapt"] = {"epochs": 2 * passes, "batch": batch, **_defaults(AdaptConfig, ("learning_rate",))}
     why = {
-        "finetune": f"Chosen for a teacher of {layers}x{hidden}{'' if known else ' (its own size was not known)'} "
+        "student": start,
+        "finetune": f"Chosen for a teacher of {layers}x{hidden}{known} "
         f"and {rows:,} rows: narrow and shallow encoders need higher rates, few rows more passes and smaller "
         "batches.",
         "adapt": f"Chosen for {rows:,} rows: twice the teacher's passes, which for a small student take little time.",
@@ -114,19 +124,31 @@ def _defaults(model: type[BaseModel], names: Sequence[str]) -> dict[str, Any]:
     return {name: model.model_fields[name].default for name in names}
 
 
-def _size_of(teacher: str) -> tuple[int, int] | None:
-    """Return layers and width of a teacher; None, and a warning, if its configuration cannot be had now."""
+def _config_of(teacher: str) -> Any:
+    """Return a teacher's configuration; None, and a warning, if it cannot be had now."""
     try:
         with explain_missing_extra("the size of the teacher"):
             from hornbook.models.source import load_config
 
-            config = load_config(teacher)
-        # The names that transformers has in all families; a family of the user's own need not be described yet.
-        return int(config.num_hidden_layers), int(config.hidden_size)
-    except (HornbookError, AttributeError) as error:
+            return load_config(teacher)
+    except HornbookError as error:
         rate = "teacher.finetune: the rate is for a teacher of %dx%d, as its own size is unknown: %s"
         logger.warning(rate, *BASE_SIZE, one_line(error))
         return None
+
+
+def _start(teacher: Any, student: StudentConfig) -> tuple[str, str]:
+    """Return what a student begins as, and the reason if it is not a projection of its teacher."""
+    if teacher is None:
+        return student.init, ""
+    from hornbook.models.student import student_config
+
+    try:
+        student_config(teacher, student)
+    except HornbookError as error:
+        logger.warning("student.init is random, as no projection of the teacher fits: %s", one_line(error))
+        return "random", "It begins from random weights, as the teacher cannot be projected to this size."
+    return student.init, ""
 
 
 def _written(
