@@ -77,8 +77,19 @@ def test_a_finished_run_becomes_a_page_and_its_markdown(finished_run, tmp_path):
     wanted = ["results", "next", "training", "textbooks", "anchors-contextualized", "mistakes", "settings"]
     assert ids == wanted
     said = twin.read_text("utf-8")
-    assert said.startswith("# small\n\nTask reviews (classification): 160 train, 20 dev, 20 test.\n\n**The student")
+    about = "Task reviews (classification): 160 train, 20 dev, 20 test. Students of 1×16 begin with random weights."
+    assert said.startswith(f"# small\n\n{about}\n\n**The student")
     assert "hornbook run recipe.yaml" in said
+
+
+def test_the_page_says_what_students_began_as(finished_run, tmp_path):
+    run = read_results(finished_run)
+    size = run.recipe["student"]
+    about = runs_report({"a": run}).about
+    assert about.endswith(f"Students of {size['layers']}×{size['hidden']} begin with random weights.")
+    other = replace(run, recipe={**run.recipe, "student": {**size, "init": "projected"}})
+    assert runs_report({"a": other}).about.endswith("begin with their teacher's weights, projected.")
+    assert "Students" not in runs_report({"a": run, "b": other}).about
 
 
 def test_the_settings_on_the_page_are_the_recipe_that_was_run(finished_run, tmp_path):

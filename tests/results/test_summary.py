@@ -1,7 +1,7 @@
 import pytest
 
 from hornbook.results import ModelResult, Spread
-from hornbook.results.summary import remarks, summarise
+from hornbook.results.summary import best_student, remarks, summarise
 
 
 def row(name: str, seed: int, dev: float, textbook: str | None = None, **more) -> ModelResult:
@@ -61,6 +61,16 @@ def test_a_student_that_is_not_worth_its_cost_is_named(dev, said):
     for line, part in zip(found, said, strict=True):
         assert line.startswith("book: ")
         assert part in line
+
+
+def test_the_credit_of_a_start_is_told_from_that_of_a_textbook():
+    distilled, randomly = row("book", 0, 0.6, "10 units"), row("random", 0, 0.7, "10 units")
+    missing, gained = remarks([distilled, randomly], "projected")
+    assert "from random weights, the student scores 70.0 on dev, this one 60.0" in missing + gained
+    assert "student.init: projected): add undistilled to baselines" in missing + gained
+    assert not remarks([distilled, row("undistilled", 0, 0.5)], "projected")
+    # What began randomly is not what the run is for, however well it scores.
+    assert best_student([distilled, randomly]).name == "book"
 
 
 def test_grids_and_inputs_that_are_cut_are_told():

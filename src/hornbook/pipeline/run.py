@@ -72,7 +72,7 @@ def _result(
     return RunResult(
         rows=rows,
         summary=summarise(rows),
-        remarks=remarks(rows),
+        remarks=remarks(rows, recipe.student.init),
         stages=stage_results(store),
         recipe=recipe.model_dump(mode="json"),
         task=TaskResult(

@@ -75,10 +75,18 @@ def _errors(same: Sequence[ModelResult]) -> dict[str, dict[str, Spread]]:
     return found
 
 
-def remarks(rows: Sequence[ModelResult]) -> tuple[str, ...]:
+def remarks(rows: Sequence[ModelResult], init: str = "random") -> tuple[str, ...]:
     """Return warnings about the rows, and the scores of all combinations of a grid.
 
-    Warnings name students that do not beat a cheaper model, truncated inputs and doubtful predictions.
+    Warnings name students that do not beat a cheaper model, truncated inputs, doubtful predictions, and the row that
+    is missing where distilled students began with trained weights.
+
+    Args:
+        rows: of one run.
+        init: what its students began as, `student.init`.
+
+    Returns:
+        one line for each.
     """
     by_name = {model.name: model for model in summarise(rows)}
     lines = []
@@ -92,6 +100,11 @@ def remarks(rows: Sequence[ModelResult]) -> tuple[str, ...]:
             lines.append(
                 f"{name}: {percent(model.share_cut)}% of the dev inputs are longer than max_length and are truncated"
             )
+    if init != "random" and UNDISTILLED not in by_name and any(map(_is_student, by_name.values())):
+        lines.append(
+            f"students begin with trained weights (student.init: {init}): add {UNDISTILLED} to baselines, to show "
+            "what they score without a textbook"
+        )
     for row in rows:
         if row.doubt:
             lines.append(f"{row.name}, seed {row.seed}: {row.doubt}")

@@ -48,8 +48,24 @@ def runs_report(runs: Mapping[str, RunResult]) -> Report:
         *(section for name, run in runs.items() for section in _sections(name, run, several)),
     ]
     verdicts = [(f"{name}: " if several else "") + verdict(run.rows, run.task.metric) for name, run in runs.items()]
-    about = f"Task {task.name} ({task.kind}): {examples}."
+    about = f"Task {task.name} ({task.kind}): {examples}. {_students(runs)}".strip()
     return Report(", ".join(runs), about, verdicts, sections)
+
+
+def _students(runs: Mapping[str, RunResult]) -> str:
+    """Return the size of the runs' students and what they began as; nothing if it differs between runs."""
+    all_students = [run.recipe.get("student") for run in runs.values()]
+    student = all_students[0]
+    if not student or any(other != student for other in all_students):
+        return ""
+    starts = {
+        "random": "random weights",
+        "projected": "their teacher's weights, projected",
+        "layers": "layers of their teacher",
+    }
+    init = student["init"]
+    begin = starts.get(init, f"the weights of {init}")
+    return f"Students of {student['layers']}×{student['hidden']} begin with {begin}."
 
 
 def _results(runs: Mapping[str, RunResult]) -> Table:
