@@ -7,7 +7,17 @@ from hornbook.results.differences import Difference, PairedDifference
 from hornbook.results.experiment import ExperimentResult
 from hornbook.results.files import read_results
 from hornbook.results.inspection import Inspection
-from hornbook.results.names import EXPERIMENT, INSPECTION, LOGITS, RELEASED, REPORT, TEACHER, TF_IDF, UNDISTILLED
+from hornbook.results.names import (
+    EXPERIMENT,
+    INSPECTION,
+    LOGITS,
+    RELEASED,
+    REPORT,
+    TEACHER,
+    TF_IDF,
+    TRIMMED_TEACHER,
+    UNDISTILLED,
+)
 from hornbook.results.rows import (
     CellResult,
     GoldLabels,
@@ -19,6 +29,7 @@ from hornbook.results.rows import (
     StageResult,
     TaskResult,
     TextbookCellResult,
+    VocabularyResult,
 )
 from hornbook.results.run import RunResult
 
@@ -30,6 +41,7 @@ __all__ = [
     "REPORT",
     "TEACHER",
     "TF_IDF",
+    "TRIMMED_TEACHER",
     "UNDISTILLED",
     "CellResult",
     "Difference",
@@ -46,5 +58,6 @@ __all__ = [
     "StageResult",
     "TaskResult",
     "TextbookCellResult",
+    "VocabularyResult",
     "read_results",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 from hornbook.metrics import ERRORS
 from hornbook.results.names import LOGITS, RELEASED, TEACHER, TF_IDF, UNDISTILLED
-from hornbook.results.rows import ModelResult, ModelSummary, Spread
+from hornbook.results.rows import ModelResult, ModelSummary, Spread, VocabularyResult
 from hornbook.results.words import percent
 
 _MUCH_CUT = 0.01
@@ -70,8 +70,8 @@ def _errors(same: Sequence[ModelResult]) -> dict[str, dict[str, Spread]]:
     return found
 
 
-def remarks(rows: Sequence[ModelResult]) -> tuple[str, ...]:
-    """Return warnings about the rows, and the scores of all combinations of a grid.
+def remarks(rows: Sequence[ModelResult], vocabulary: VocabularyResult | None = None) -> tuple[str, ...]:
+    """Return warnings about the rows, the scores of a grid, and what a trimmed vocabulary changed.
 
     Warnings name students that do not beat a cheaper model, truncated inputs and doubtful predictions.
     """
@@ -93,6 +93,8 @@ def remarks(rows: Sequence[ModelResult]) -> tuple[str, ...]:
         if row.grid:
             tried = "; ".join(_tried(settings) for settings in row.grid)
             lines.append(f"{row.name}, seed {row.seed}: dev scores of the grid: {tried}")
+    if vocabulary is not None:
+        lines.append(_trimmed(vocabulary, rows))
     return tuple(lines)
 
 
@@ -112,6 +114,19 @@ _BASELINES = {
     ),
     RELEASED: "its dev score ({own}) does not beat the released model ({other}), which needs no distillation",
 }
+
+
+def _trimmed(vocabulary: VocabularyResult, rows: Sequence[ModelResult]) -> str:
+    """Return in words what a trimmed vocabulary changed, and the size of the distilled students."""
+    now, before = vocabulary.tokens_per_text, vocabulary.tokens_per_text_before
+    text = (
+        f"vocabulary: {vocabulary.pieces:,} of {vocabulary.pieces_before:,} word pieces; a training text has "
+        f"{now:.1f} tokens instead of {before:.1f} (× {now / before:.3f})"
+    )
+    sizes = [(row.parameters, row.parameters_without_embeddings) for row in rows if row.textbook is not None]
+    for whole, rest in sizes[:1]:
+        text += f"; students have {whole / 1e6:.2f} M parameters, {rest / 1e6:.2f} M without embeddings"
+    return text
 
 
 def _tried(settings: Mapping[str, Any]) -> str:
