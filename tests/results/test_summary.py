@@ -75,8 +75,8 @@ def test_grids_and_inputs_that_are_cut_are_told():
 def test_a_trimmed_vocabulary_is_stated_in_words():
     rows = [row("book", 0, 0.9, "10 units", parameters=3_190_000, parameters_without_embeddings=1_440_000)]
     assert list(remarks(rows, VocabularyResult(8968, 30522, 25.0, 23.4))) == [
-        "vocabulary: 8,968 of 30,522 word pieces; a training text has 25.0 tokens instead of 23.4 (× 1.068); students "
-        "have 3.19 M parameters, 1.44 M without embeddings"
+        "vocabulary: 8,968 of 30,522 word pieces; a training text has 25.0 tokens instead of 23.4 (× 1.068); "
+        "students have 3.19 M parameters, 1.44 M without embeddings"
     ]
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, WrapValidator, field_validator, model_validator
 
@@ -22,7 +22,7 @@ __all__ = [
     "TrainingConfig",
 ]
 
-WHOLE_VOCABULARY = "all"
+WHOLE_VOCABULARY: Final = "all"
 """The value of `student.vocabulary` with which a student has all word pieces of its teacher."""
 
 # All cells of a grid share the teacher's outputs, which are computed once.

@@ -121,7 +121,7 @@ def distil(
             "student": result_config(student),
             "family": family_settings(family),
             **_settings_for_key(config),
-            **_kind_version(teacher, config),
+            **(kind_key(teacher) if "logits" in config.objectives else {}),
         },
         inputs=inputs,
         build=build,
@@ -270,11 +270,6 @@ def _standardised(teacher: Any, student: Any, encoded: Encoded) -> Callable[[], 
     scale = scale_of(predict(teacher, some), "the teacher's outputs on the textbook", centred=centred)
     standardise(taught, scale)
     return partial(in_unit, layer, scale)
-
-
-def _kind_version(teacher: Model, config: DistilConfig) -> dict[str, int]:
-    """Return what `tasks.kind_version` adds to the key, where the teacher's outputs are learned from."""
-    return kind_key(teacher) if "logits" in config.objectives else {}
 
 
 def snapshot(student: Artifact, step: int, out: Destination) -> Artifact:
