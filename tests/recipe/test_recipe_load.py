@@ -10,12 +10,14 @@ from hornbook.recipe import (
     FinetuneConfig,
     GeneralConfig,
     Recipe,
+    StudentConfig,
     TrainingConfig,
     load_recipe,
     parse_value,
     read_values,
     validate,
 )
+from hornbook.store import result_config
 
 SMALLEST = {
     "name": "mine",
@@ -53,6 +55,10 @@ def test_the_smallest_recipe_has_honest_defaults(tmp_path: Path):
         ({"teacher": None}, "teacher"),
         ({"textbooks": {"teacher": {"kind": "general"}}}, "a textbook cannot be named 'teacher'"),
         ({"name": "a/b"}, "name: string should match pattern"),
+        *(
+            ({"student": {"vocabulary": bad}}, rf"student\.vocabulary: set it to all, auto, or .*, not {bad!r}$")
+            for bad in ("few", 0, 0.5, None)
+        ),
     ],
 )
 def test_one_line_says_what_is_wrong_and_where(tmp_path: Path, change, message):
@@ -69,6 +75,12 @@ def test_flags_win_over_the_file_and_numbers_may_be_written_as_people_do(tmp_pat
     assert recipe.distil.tokens == 2_000_000
     assert recipe.student.layers == 3
     assert recipe.seeds == (1, 2)
+
+
+def test_a_vocabulary_is_all_auto_or_a_number_and_no_part_of_a_students_key():
+    sizes = [StudentConfig(vocabulary=given).vocabulary for given in ("all", "auto", 9000, "9e3", 9e3)]
+    assert sizes == ["all", "auto", 9000, 9000, 9000]
+    assert "vocabulary" not in result_config(StudentConfig(vocabulary="auto"))
 
 
 def test_files_that_are_no_recipes(tmp_path: Path):

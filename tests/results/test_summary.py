@@ -1,6 +1,6 @@
 import pytest
 
-from hornbook.results import ModelResult, Spread
+from hornbook.results import ModelResult, Spread, VocabularyResult
 from hornbook.results.summary import best_student, remarks, summarise
 
 
@@ -79,6 +79,14 @@ def test_grids_and_inputs_that_are_cut_are_told():
     assert list(remarks(rows)) == [
         "teacher: 25.0% of the dev inputs are longer than max_length and are truncated",
         "teacher, seed 3: dev scores of the grid: batch 16: 75.0; batch 32: failed",
+    ]
+
+
+def test_a_trimmed_vocabulary_is_stated_in_words():
+    rows = [row("book", 0, 0.9, "10 units", parameters=3_190_000, parameters_without_embeddings=1_440_000)]
+    assert list(remarks(rows, vocabulary=VocabularyResult(8968, 30522, 25.0, 23.4))) == [
+        "vocabulary: 8,968 of 30,522 word pieces; a training text has 25.0 tokens instead of 23.4 (× 1.068); "
+        "students have 3.19 M parameters, 1.44 M without embeddings"
     ]
 
 

@@ -17,7 +17,7 @@ from hornbook.models.tokenizers import learned_length, load_tokenizer, save_toke
 from hornbook.recipe import DistilConfig, StudentConfig, TaskConfig
 from hornbook.store import Artifact, Store
 from hornbook.tasks import prepare
-from hornbook.training.distil import distil
+from hornbook.training.distil import distil, undistilled_student
 from hornbook.training.tokens import encode_textbook
 from hornbook.training.vocabulary import kept_ids, task_vocabulary, trimmed_model
 
@@ -139,6 +139,37 @@ def test_a_student_of_a_trimmed_teacher_is_smaller(tmp_path, teacher, task, book
     assert load_as_saved(str(student.path)).config.vocab_size == vocabulary.counts["pieces"]
     with pytest.raises(HornbookError, match="made with another tokenizer than the teacher's"):
         distil(str(teacher), tokens, tmp_path / "other", size, config)
+
+
+@pytest.mark.parametrize("labels", [1, 2])
+def test_a_planned_teacher_of_a_regression_is_known_as_one(tmp_path, teacher, task, labels):
+    saved = shutil.copytree(teacher, tmp_path / "teacher")
+    sizes = BertConfig.from_pretrained(teacher, num_labels=labels)
+    BertForSequenceClassification(sizes).save_pretrained(saved)
+    vocabulary = task_vocabulary(str(saved), task, [], Store(tmp_path / "store"))
+    config = DistilConfig(tokens=None, steps=1, objectives={"logits": 1.0})
+    size = StudentConfig(layers=1, hidden=16, heads=2)
+    book = make_book(tmp_path / "book", TEXTS[:9], shard=9)
+    keys = []
+    for place in (Store(tmp_path / "store", dry=True), Store(tmp_path / "store")):
+        small = trimmed_model(str(saved), vocabulary, place)
+        student = distil(small, book, Store(tmp_path / "store", dry=True), size, config)
+        assert ("regression" in student.manifest["config"]) == (labels == 1)
+        keys.append(student.key)
+    assert keys[0] == keys[1]
+
+
+def test_a_vocabulary_needs_a_recipe(tmp_path, teacher, task):
+    book = make_book(tmp_path / "book", TEXTS[:9], shard=9)
+    for init in ("random", "projected"):
+        wrong = StudentConfig(layers=1, hidden=16, init=init, vocabulary="auto")
+        with pytest.raises(
+            HornbookError, match=r"^student\.vocabulary: auto, but only a recipe .* set it to all here"
+        ):
+            distil(str(teacher), book, tmp_path / "student", wrong)
+    with pytest.raises(HornbookError, match=r"^student\.vocabulary: 300, but only a recipe"):
+        undistilled_student(str(teacher), tmp_path / "student", wrong.model_copy(update={"vocabulary": 300}))
+    assert not (tmp_path / "student").exists()
 
 
 def test_all_of_it_can_be_planned(tmp_path, teacher, task, books):

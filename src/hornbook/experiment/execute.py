@@ -16,7 +16,7 @@ from hornbook.experiment.grid import Cell, cells
 from hornbook.experiment.plan import key_of, unfinished
 from hornbook.recipe import Experiment, load_experiment
 from hornbook.report.tables.grids import experiment_markdown
-from hornbook.results import CellResult, ExperimentResult, GoldLabels, TextbookCellResult
+from hornbook.results import TEACHER, CellResult, ExperimentResult, GoldLabels, TextbookCellResult
 from hornbook.results.files import write_experiment
 from hornbook.results.inspection import TextbookComparison
 from hornbook.results.plain import from_json
@@ -195,7 +195,8 @@ def _measured(cell: Cell, store: Store) -> _Outcome:
 def _scored(cell: Cell, store: Store) -> _Outcome:
     started = time.monotonic()
     made = pipeline.run_cell(cell.recipe, store, cell.textbook)
-    *teachers, student = made.models
+    student = made.models[-1]
+    teachers = [model for model in made.models if model.name == TEACHER]
     task = open_task(made.task)
     row = CellResult(
         **vars(student.result()),

@@ -7,8 +7,9 @@ from typing import Any
 from hornbook.errors import HornbookError
 from hornbook.models.families import set_dropout
 from hornbook.models.probe import check_padding, embedding_name
-from hornbook.models.source import load_config, only_pickles, refuse_changed, unloadable
+from hornbook.models.source import Model, load_config, only_pickles, refuse_changed, unloadable
 from hornbook.recipe import FamilyConfig
+from hornbook.store import Artifact
 from hornbook.tasks.kinds import KINDS, kind_of_problem
 from hornbook.tasks.labels import Kind
 
@@ -155,6 +156,24 @@ def label_settings(labels: Sequence[str], kind: Kind) -> dict[str, Any]:
 def kind_of(config: Any) -> Kind:
     """Return the kind of task of a classifier from its Hugging Face configuration."""
     return kind_of_problem(config.problem_type, config.num_labels).name
+
+
+def kind_key(classifier: Model) -> dict[str, int]:
+    """Return what the key of a classifier contains for its kind of task (`TaskKind.key`), also if it is only planned.
+
+    Args:
+        classifier: an artefact, a folder or a hub name.
+
+    Returns:
+        versions by name.
+
+    Raises:
+        HornbookError: its configuration cannot be loaded.
+    """
+    if isinstance(classifier, Artifact) and classifier.planned:
+        planned = classifier.manifest["config"]
+        return {name: version for kind in KINDS.values() for name, version in kind.key.items() if name in planned}
+    return dict(KINDS[kind_of(load_config(classifier))].key)
 
 
 def load_ready_classifier(model: str) -> Any:

@@ -28,7 +28,7 @@ from hornbook.models.probe import check_padding, check_settings, check_taps, ran
 from hornbook.models.source import Model, load_config, model_key, model_path
 from hornbook.models.taps import base_encoder
 from hornbook.models.tokenizers import tokenizer_key
-from hornbook.recipe import FamilyConfig, StudentConfig
+from hornbook.recipe import WHOLE_VOCABULARY, FamilyConfig, StudentConfig
 
 HEAD_WIDTH = 32
 RANDOM, LAYERS, PROJECTED = "random", "layers", "projected"
@@ -168,9 +168,27 @@ def init_key(student: StudentConfig) -> str | None:
         a content key (see `model_key`).
 
     Raises:
-        HornbookError: there is no such model.
+        HornbookError: there is no such model, or the student is to have fewer word pieces (see `refuse_vocabulary`).
     """
+    refuse_vocabulary(student)
     return None if student.init in STARTS else str(_begin(model_key, student.init))
+
+
+def refuse_vocabulary(student: StudentConfig) -> None:
+    """Refuse a vocabulary of the student's own: it reads as its teacher does, which a recipe trims before.
+
+    Args:
+        student: its settings.
+
+    Raises:
+        HornbookError: its vocabulary is not `all`.
+    """
+    if student.vocabulary != WHOLE_VOCABULARY:
+        raise HornbookError(
+            f"student.vocabulary: {student.vocabulary}, but only a recipe (`hornbook run`) has the task and the "
+            f"textbooks to choose word pieces from; set it to {WHOLE_VOCABULARY} here, where a student has its "
+            "teacher's"
+        )
 
 
 def even_layers(wanted: int, of: int) -> list[int]:

@@ -3,7 +3,8 @@
 from hornbook.pipeline.check import check
 from hornbook.pipeline.plan import STORE, estimates, free_megabytes, out_of_reach, plan, timed
 from hornbook.pipeline.run import TABLE, run
-from hornbook.pipeline.stages import build_textbooks, run_cell
+from hornbook.pipeline.stages import run_cell
+from hornbook.pipeline.textbooks import build_textbooks
 
 __all__ = [
     "STORE",

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from hornbook.pipeline.models import ScoredModel
-from hornbook.pipeline.stages import RunArtifacts
+from hornbook.pipeline.models import RunArtifacts, ScoredModel
 from hornbook.results import INSPECTION, TEACHER, Inspection
 from hornbook.results.inspection import Anchor, CalibrationBin, CurvePoint, Mistake, TextbookComparison
 from hornbook.results.plain import as_json, from_json

@@ -1,6 +1,8 @@
-"""A model of a run with its artefacts, and its row of results."""
+"""What a run made: its artefacts, and each model with its row of results."""
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from hornbook.results import ModelArtifacts, ModelResult
 from hornbook.store import Artifact
@@ -68,3 +70,33 @@ class ScoredModel:
             teacher_sentences_per_second=measured["sentences_per_second"].get("teacher"),
             seconds=round(sum(artifact.measured["seconds"] for artifact in self.trained), 1),
         )
+
+
+@dataclass
+class RunArtifacts:
+    """What the stages of a recipe made; with a dry store some of it is only planned.
+
+    Attributes:
+        task: the prepared task.
+        corpus: the general corpus; None where no textbook needs it.
+        textbooks: by name, also those that others are made from.
+        teacher: the one that taught, with its scores; None for a general teacher.
+        models: teachers, students and baselines in the order of the report.
+        vocabulary: the word pieces that teacher and students read through; None where these are all.
+    """
+
+    task: Artifact
+    corpus: Artifact | None = None
+    textbooks: dict[str, Artifact] = field(default_factory=dict)
+    teacher: ScoredModel | None = None
+    models: list[ScoredModel] = field(default_factory=list)
+    vocabulary: Artifact | None = None
+
+
+def link(artifact: Artifact, folder: Path | None, name: str) -> Artifact:
+    """Give an artefact a readable name in the run's folder."""
+    if folder is not None:
+        link = folder / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(artifact.path, folder), target_is_directory=True)
+    return artifact

@@ -1,9 +1,12 @@
 """What is refused before the first costly stage: settings that do not fit together, a teacher at chance level."""
 
 from hornbook.errors import HornbookError, Unreachable
-from hornbook.recipe import Recipe
+from hornbook.recipe import WHOLE_VOCABULARY, Recipe
 from hornbook.store import Artifact
 from hornbook.tasks.kinds import KINDS
+
+MOST_LOST = 0.003
+"""How much of its score on dev a teacher may lose with a trimmed vocabulary: 0.3 points."""
 
 
 def check_trainings(recipe: Recipe) -> None:
@@ -18,8 +21,25 @@ def check_trainings(recipe: Recipe) -> None:
             raise
         except HornbookError as error:
             raise error if place == "distil" else HornbookError(f"{place}: {error}") from None
+    _check_vocabulary(recipe)
     for training in (*recipe.distillations().values(), recipe.adapt, recipe.teacher.finetune):
         check_report_to(training.report_to)
+
+
+def _check_vocabulary(recipe: Recipe) -> None:
+    """Refuse a vocabulary that cannot be made, or that would not be the student's."""
+    from hornbook.models.student import STARTS
+    from hornbook.training.vocabulary import check_vocabulary
+
+    student = recipe.student
+    if student.vocabulary == WHOLE_VOCABULARY:
+        return
+    if student.init not in STARTS:
+        raise HornbookError(
+            f"student.vocabulary: {student.init}, named in student.init, keeps the word pieces that it has; set "
+            f"student.vocabulary to {WHOLE_VOCABULARY}"
+        )
+    check_vocabulary(recipe.teacher.model, student.vocabulary)
 
 
 def check_kind(recipe: Recipe, kind: str) -> None:
@@ -44,4 +64,32 @@ def refuse_chance_level(scored: Artifact, model: str) -> None:
             f"{found.score:.3f}, 95% interval {found.low:.3f} to {found.high:.3f}, which "
             f"{'lies below' if below else 'contains'} {found.chance:.3f}; a student would learn nothing from it: "
             f"{'are its labels swapped?' if below else advice}"
+        )
+
+
+def refuse_lost_score(whole: Artifact, trimmed: Artifact, vocabulary: Artifact, dev_rows: int) -> None:
+    """Refuse a vocabulary with which the teacher loses more than 0.3 points of its headline score on dev.
+
+    One example of a small dev set counts for more than that (of 277, for 0.36 points of accuracy), so the loss of one
+    is never refused.
+
+    Args:
+        whole: the evaluation of the teacher.
+        trimmed: the evaluation of the same teacher with the trimmed vocabulary.
+        vocabulary: the trimmed vocabulary.
+        dev_rows: the number of dev examples.
+
+    Raises:
+        HornbookError: it loses more.
+    """
+    metric = whole.info["metric"]
+    before, after = (scored.info["scores"]["dev"][metric] for scored in (whole, trimmed))
+    # Rounding may make the difference of one example a little larger.
+    if before - after > max(MOST_LOST, 1 / dev_rows) + 1e-9:
+        pieces, most = vocabulary.counts["pieces"], vocabulary.counts["pieces_before"]
+        more = round(1.5 * pieces / 100) * 100
+        raise HornbookError(
+            f"student.vocabulary: with {pieces:,} of its {most:,} word pieces the teacher has {metric} {after:.4f} "
+            f"on dev instead of {before:.4f}, and may lose {MOST_LOST:.3f}; set it to "
+            f"{f'more, such as {more}, or ' if more < most else ''}{WHOLE_VOCABULARY}"
         )

@@ -8,12 +8,12 @@ from pathlib import Path
 from hornbook.errors import HornbookError
 from hornbook.pipeline.inspection import inspect
 from hornbook.pipeline.jobs import side_by_side
-from hornbook.pipeline.models import ScoredModel
+from hornbook.pipeline.models import RunArtifacts, ScoredModel, link
 from hornbook.pipeline.plan import STORE, plan, stage_results
-from hornbook.pipeline.stages import RunArtifacts, link, run_stages
+from hornbook.pipeline.stages import run_stages
 from hornbook.recipe import Recipe
 from hornbook.report.tables.runs import run_markdown
-from hornbook.results import INSPECTION, REPORT, RunResult, TaskResult
+from hornbook.results import INSPECTION, REPORT, RunResult, TaskResult, VocabularyResult
 from hornbook.results.files import read_inspection, write_run
 from hornbook.results.summary import remarks, summarise
 from hornbook.store import Artifact, Store, write_text
@@ -69,10 +69,11 @@ def _result(
 
     rows = tuple(model.result() for model in made.models)
     info, counts = made.task.info, made.task.counts
+    vocabulary = None if made.vocabulary is None else _vocabulary(made.vocabulary, counts["train_rows"])
     return RunResult(
         rows=rows,
         summary=summarise(rows),
-        remarks=remarks(rows, recipe.student.init),
+        remarks=remarks(rows, recipe.student.init, vocabulary),
         stages=stage_results(store),
         recipe=recipe.model_dump(mode="json"),
         task=TaskResult(
@@ -83,8 +84,19 @@ def _result(
             examples={name.removesuffix("_rows"): n for name, n in counts.items() if name.endswith("_rows")},
         ),
         models=tuple(model.artifacts() for model in made.models),
+        vocabulary=vocabulary,
         inspection=None if inspection is None else read_inspection(inspection.path),
         folder=folder,
+    )
+
+
+def _vocabulary(made: Artifact, texts: int) -> VocabularyResult:
+    counts = made.counts
+    return VocabularyResult(
+        pieces=counts["pieces"],
+        pieces_before=counts["pieces_before"],
+        tokens_per_text=counts["tokens"] / texts,
+        tokens_per_text_before=counts["tokens_before"] / texts,
     )
 
 

@@ -1,21 +1,14 @@
 """Recipe -> stages -> artefacts: the only place that knows their order."""
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hornbook.pipeline.models import ScoredModel
-from hornbook.pipeline.order import chained, in_order, is_whole
-from hornbook.pipeline.preconditions import check_kind, check_trainings, refuse_chance_level
-from hornbook.recipe import (
-    AdaptConfig,
-    ChainConfig,
-    CombinedConfig,
-    Recipe,
-    TextbookConfig,
-)
+from hornbook.pipeline.models import RunArtifacts, ScoredModel, link
+from hornbook.pipeline.preconditions import check_kind, check_trainings, refuse_chance_level, refuse_lost_score
+from hornbook.pipeline.textbooks import add_textbooks, chained, whole_textbooks
+from hornbook.recipe import WHOLE_VOCABULARY, AdaptConfig, ChainConfig, Recipe
 from hornbook.results import (
     LOGITS,
     RANDOM,
@@ -23,6 +16,7 @@ from hornbook.results import (
     RELEASED,
     TEACHER,
     TF_IDF,
+    TRIMMED_TEACHER,
     UNDISTILLED,
 )
 from hornbook.store import Artifact, Store
@@ -30,25 +24,6 @@ from hornbook.store import Artifact, Store
 logger = logging.getLogger("hornbook")
 
 OnModel = Callable[[ScoredModel], None]
-
-
-@dataclass
-class RunArtifacts:
-    """What the stages of a recipe made; with a dry store some of it is only planned.
-
-    Attributes:
-        task: the prepared task.
-        corpus: the general corpus; None where no textbook needs it.
-        textbooks: by name, also those that others are made from.
-        teacher: the one that taught, with its scores; None for a general teacher.
-        models: teachers, students and baselines in the order of the report.
-    """
-
-    task: Artifact
-    corpus: Artifact | None = None
-    textbooks: dict[str, Artifact] = field(default_factory=dict)
-    teacher: ScoredModel | None = None
-    models: list[ScoredModel] = field(default_factory=list)
 
 
 def students(recipe: Recipe) -> list[tuple[str, int]]:
@@ -77,24 +52,6 @@ def run_cell(recipe: Recipe, store: Store, textbook: str | None) -> RunArtifacts
     """
     baselines = () if textbook else (UNDISTILLED,)
     return run_stages(recipe.model_copy(update={"baselines": baselines}), store, names=(textbook,))
-
-
-def build_textbooks(recipe: Recipe, store: Store, names: Sequence[str]) -> tuple[Artifact, dict[str, Artifact]]:
-    """Prepare the task and build textbooks of a recipe; train nothing.
-
-    Args:
-        recipe: the whole run.
-        store: where artefacts are found and put; a dry store only plans them.
-        names: the textbooks to build, as the recipe names them.
-
-    Returns:
-        the task, and each textbook by its name.
-    """
-    from hornbook import tasks
-
-    made = RunArtifacts(tasks.prepare(recipe.task, store))
-    _build_textbooks(recipe, {name: recipe.textbooks[name] for name in names}, made, store, None, None)
-    return made.task, {name: made.textbooks[name] for name in names}
 
 
 def run_stages(
@@ -137,8 +94,14 @@ def run_stages(
     teacher = _make_teacher(recipe, made, store, folder, on_model)
     chosen = {name: config for name, config in recipe.textbooks.items() if names is None or name in names}
     first = dict([next(iter(recipe.textbooks.items()))]) if RANDOM in recipe.baselines else {}
-    _build_textbooks(recipe, chosen | first, made, store, folder, cluster)
-    learners = _Students(recipe, made, teacher, store, folder, scored, on_model)
+    add_textbooks(recipe, chosen | first, made, store, folder, cluster)
+    taught = _Teacher(teacher, recipe.teacher.model, None if recipe.teacher.kind == "general" else teacher)
+    if recipe.student.vocabulary != WHOLE_VOCABULARY:
+        taught = _trimmed(recipe, taught, made, store, folder, cluster, on_model)
+        # Its students have all pieces of this teacher.
+        whole = recipe.student.model_copy(update={"vocabulary": WHOLE_VOCABULARY})
+        recipe = recipe.model_copy(update={"student": whole})
+    learners = _Students(recipe, made, taught, store, folder, scored, on_model)
     for name, config in (chosen | first).items():
         learners.tokens[name] = [learners.tokens_of(book) for book in chained(name, config)]
     if before_students is not None:
@@ -181,13 +144,60 @@ def _make_teacher(
     return teachers[best]
 
 
+@dataclass(frozen=True)
+class _Teacher:
+    """A recipe's teacher, in every form that its students meet.
+
+    Attributes:
+        model: the one they learn from.
+        before: the same before it was fine-tuned: the teacher of `start`.
+        classifier: the one whose speed theirs is compared with; None for a general teacher.
+    """
+
+    model: Artifact | str
+    before: Artifact | str
+    classifier: Artifact | str | None
+
+
+def _trimmed(
+    recipe: Recipe,
+    teacher: _Teacher,
+    made: RunArtifacts,
+    store: Store,
+    folder: Path | None,
+    cluster: str | None,
+    on_model: OnModel | None,
+) -> _Teacher:
+    """Return a teacher that reads through the vocabulary of the task and all textbooks; score it if it has a head."""
+    from hornbook.evaluation.evaluate import evaluate
+    from hornbook.training.vocabulary import task_vocabulary, trimmed_model
+
+    config, size = recipe.teacher, recipe.student.vocabulary
+    assert size != WHOLE_VOCABULARY
+    books = whole_textbooks(recipe, made, store, cluster)
+    vocabulary = link(task_vocabulary(config.model, made.task, books, store, size), folder, "vocabulary")
+    made.vocabulary = vocabulary
+    model = trimmed_model(teacher.model, vocabulary, store)
+    before = model if recipe.start is None else trimmed_model(teacher.before, vocabulary, store)
+    if made.teacher is not None:
+        scored = evaluate(model, made.task, store, recipe.evaluate, label_names=config.label_names)
+        row = ScoredModel(TRIMMED_TEACHER, made.teacher.seed, scored, model=model, trained=(vocabulary, model))
+        made.models.append(row)
+        if not row.planned and not made.teacher.planned:
+            _link_model(row, folder, "teacher-trimmed", "evaluation-teacher-trimmed")
+            if on_model is not None:
+                on_model(row)
+            refuse_lost_score(made.teacher.evaluation, scored, vocabulary, made.task.counts["dev_rows"])
+    return _Teacher(model, before, teacher.classifier)
+
+
 @dataclass
 class _Students:
     """How every student is adapted and scored, whatever it learned from."""
 
     recipe: Recipe
     made: RunArtifacts
-    teacher: Artifact | str
+    teacher: _Teacher
     store: Store
     folder: Path | None
     scored: bool
@@ -198,9 +208,11 @@ class _Students:
         """Return a textbook as token ids; a fine-tuned teacher reads with the tokenizer it came with."""
         from hornbook.training.tokens import encode_textbook
 
-        config = self.recipe.distil
-        textbook = self.made.textbooks[book]
-        return encode_textbook(textbook, self.recipe.teacher.model, self.store, config.max_length, config.pack)
+        config, made = self.recipe.distil, self.made
+        return encode_textbook(
+            *(made.textbooks[book], self.recipe.teacher.model, self.store, config.max_length, config.pack),
+            vocabulary=made.vocabulary,
+        )
 
     def start(self, seed: int) -> Artifact | None:
         """Return the student that all begin as; None where they begin with weights of their own."""
@@ -208,8 +220,8 @@ class _Students:
 
         recipe = self.recipe
         if recipe.start is None:
-            return self.projected(self.teacher)
-        teacher = recipe.teacher.model
+            return self.projected(self.teacher.model)
+        teacher = self.teacher.before
         config = recipe.distil.changed(recipe.start.distil)
         tokens, family = self.tokens_of(recipe.start.textbook), recipe.teacher.family
         begun = self.projected(teacher)
@@ -232,7 +244,7 @@ class _Students:
 
         recipe, config, tokens = self.recipe, self.recipe.textbooks[book], self.tokens[book]
         distilled = distil_chain(
-            *(self.teacher, tokens, self.store, recipe.student, recipe.distil),
+            *(self.teacher.model, tokens, self.store, recipe.student, recipe.distil),
             config.then if isinstance(config, ChainConfig) else {},
             seed=seed,
             family=recipe.teacher.family,
@@ -267,8 +279,8 @@ class _Students:
         adapted = adapt(student, self.made.task, self.store, config, outputs=outputs, seed=seed, family=family)
         if not self.scored:
             return
-        classifier = self.teacher if self.recipe.teacher.kind != "general" else None
-        scored = evaluate(adapted, self.made.task, self.store, self.recipe.evaluate, teacher=classifier)
+        beside = self.teacher.classifier
+        scored = evaluate(adapted, self.made.task, self.store, self.recipe.evaluate, teacher=beside)
         model = ScoredModel(
             *(name, seed, scored),
             model=adapted,
@@ -285,7 +297,7 @@ class _Students:
 
         recipe = self.recipe
         student = self.start(seed) or undistilled_student(
-            self.teacher, self.store, recipe.student, seed=seed, family=recipe.teacher.family
+            self.teacher.model, self.store, recipe.student, seed=seed, family=recipe.teacher.family
         )
         self.adapt_and_score(name, seed, student, [student], labels=labels)
 
@@ -305,7 +317,7 @@ class _Students:
         from hornbook.training.outputs import teacher_outputs
 
         return teacher_outputs(
-            self.teacher,
+            self.teacher.model,
             self.made.task,
             self.store,
             textbook=book,
@@ -335,43 +347,6 @@ def _add_baselines(recipe: Recipe, students: _Students) -> None:
                 students.from_random().adapt_undistilled(name, seed)
             else:
                 students.adapt_undistilled(name, seed, labels="teacher" if name == LOGITS else None)
-
-
-def _build_textbooks(
-    recipe: Recipe,
-    chosen: dict[str, TextbookConfig],
-    made: RunArtifacts,
-    store: Store,
-    folder: Path | None,
-    cluster: str | None,
-) -> None:
-    """Add the chosen textbooks and those they need, these first."""
-    from hornbook import corpus, textbook
-    from hornbook.cluster import executor_on
-
-    books = made.textbooks
-    like: Artifact | None = None
-    for name, config in in_order(recipe, chosen):
-        if made.corpus is None and "corpus" in textbook.kind_of(config).needs:
-            made.corpus = link(corpus.build(recipe.corpus, store), folder, "corpus")
-        parts = [books[part] for part in config.books] if isinstance(config, CombinedConfig) else []
-        # A cluster is left before anything is trained: Ray's threads and the processes of a training do not mix.
-        with executor_on(cluster) as executor:
-            books[name] = textbook.build(
-                config, corpus=made.corpus, task=made.task, like=like, books=parts, out=store, executor=executor
-            )
-        link(books[name], folder, f"textbook-{name}")
-        if like is None and is_whole(config):
-            like = books[name]
-
-
-def link(artifact: Artifact, folder: Path | None, name: str) -> Artifact:
-    """Give an artefact a readable name in the run's folder."""
-    if folder is not None:
-        link = folder / name
-        link.unlink(missing_ok=True)
-        link.symlink_to(os.path.relpath(artifact.path, folder), target_is_directory=True)
-    return artifact
 
 
 def _link_model(model: ScoredModel, folder: Path | None, name: str, evaluation: str) -> None:

@@ -1,16 +1,17 @@
 """Settings of models and of their training."""
 
 import itertools
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, WrapValidator, field_validator, model_validator
 
 from hornbook.errors import nearest
 from hornbook.recipe.objectives import OBJECTIVES
 from hornbook.recipe.settings import NOT_IN_KEY, Count, PathText, Seeds, Settings, Share, names_as_text
 
 __all__ = [
+    "WHOLE_VOCABULARY",
     "AdaptConfig",
     "DistilConfig",
     "EvaluateConfig",
@@ -20,6 +21,9 @@ __all__ = [
     "TeacherConfig",
     "TrainingConfig",
 ]
+
+WHOLE_VOCABULARY: Final = "all"
+"""The value of `student.vocabulary` with which a student has all word pieces of its teacher."""
 
 # All cells of a grid share the teacher's outputs, which are computed once.
 _ONE_IN_GRID = {"grid", "labels", "textbook_units"}
@@ -179,6 +183,13 @@ class TeacherConfig(Settings):
     """Module paths and setting names, for a model family that hornbook does not know."""
 
 
+def _vocabulary(value: Any, read: Callable[[Any], Any]) -> Any:
+    try:
+        return read(value)
+    except ValidationError:
+        raise ValueError("set it to all, auto, or the number of word pieces to keep") from None
+
+
 class StudentConfig(Settings):
     """The student model: the teacher's family and tokenizer at another size."""
 
@@ -196,6 +207,12 @@ class StudentConfig(Settings):
     """Initial weights: `random`, `projected` (the teacher's own weights, projected to any size up to its own),
     `layers` (copy evenly spaced layers of the teacher; same width), or the folder or hub name of a student distilled
     earlier."""
+    # Not in keys: it changes the teacher and the tokenizer, whose keys are.
+    vocabulary: Annotated[Literal["all", "auto"] | Annotated[Count, Field(ge=1)], WrapValidator(_vocabulary)] = Field(
+        default="all", json_schema_extra=NOT_IN_KEY
+    )
+    """Word pieces of the teacher's tokenizer to keep: `all`, a number (of the most frequent in the recipe's task and
+    textbooks), or `auto` (as many as make up 94.5% of their text). The teacher reads through these too."""
 
 
 BUDGETS = ("epochs", "steps", "tokens")

@@ -17,6 +17,7 @@ from hornbook.results.names import (
     REPORT,
     TEACHER,
     TF_IDF,
+    TRIMMED_TEACHER,
     UNDISTILLED,
 )
 from hornbook.results.rows import (
@@ -30,6 +31,7 @@ from hornbook.results.rows import (
     StageResult,
     TaskResult,
     TextbookCellResult,
+    VocabularyResult,
 )
 from hornbook.results.run import RunResult
 
@@ -43,6 +45,7 @@ __all__ = [
     "REPORT",
     "TEACHER",
     "TF_IDF",
+    "TRIMMED_TEACHER",
     "UNDISTILLED",
     "CellResult",
     "Difference",
@@ -59,5 +62,6 @@ __all__ = [
     "StageResult",
     "TaskResult",
     "TextbookCellResult",
+    "VocabularyResult",
     "read_results",
 ]

@@ -3,6 +3,7 @@
 from hornbook.recipe import BASELINES
 
 TEACHER = "teacher"
+TRIMMED_TEACHER = "teacher, trimmed vocabulary"
 UNDISTILLED, LOGITS, RELEASED, TF_IDF, RANDOM, RANDOM_UNDISTILLED = BASELINES
 
 REPORT = "report.json"

@@ -209,6 +209,23 @@ class TaskResult:
 
 
 @dataclass(frozen=True)
+class VocabularyResult:
+    """The word pieces that teacher and students of a run read through, where these are not all.
+
+    Attributes:
+        pieces: how many are kept.
+        pieces_before: how many the teacher's tokenizer has.
+        tokens_per_text: mean over the train split, without special tokens.
+        tokens_per_text_before: the same with all pieces.
+    """
+
+    pieces: int
+    pieces_before: int
+    tokens_per_text: float
+    tokens_per_text_before: float
+
+
+@dataclass(frozen=True)
 class ModelArtifacts:
     """What was made for one model of a run, by content keys.
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from hornbook.results.inspection import Inspection
 from hornbook.results.notebook import run_html
 from hornbook.results.plain import as_json as plain_data
-from hornbook.results.rows import ModelArtifacts, ModelResult, ModelSummary, StageResult, TaskResult
+from hornbook.results.rows import ModelArtifacts, ModelResult, ModelSummary, StageResult, TaskResult, VocabularyResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,7 @@ class RunResult:
         recipe: all settings.
         task: what was learned.
         models: what was made for each of the rows.
+        vocabulary: the word pieces that are kept; None where these are all.
         inspection: curves, textbooks, anchors, mistakes and calibration, for the page; None while they are not read.
         folder: where the results and links to the artefacts stand.
     """
@@ -35,6 +36,7 @@ class RunResult:
     recipe: dict[str, Any]
     task: TaskResult
     models: tuple[ModelArtifacts, ...]
+    vocabulary: VocabularyResult | None = None
     inspection: Annotated[Inspection | None, Field(exclude=True)] = None
     folder: Annotated[Path, Field(exclude=True)] = Path()
 

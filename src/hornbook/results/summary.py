@@ -6,7 +6,7 @@ from typing import Any
 
 from hornbook.metrics import ERRORS
 from hornbook.results.names import LOGITS, RANDOM, RELEASED, TEACHER, TF_IDF, UNDISTILLED
-from hornbook.results.rows import ModelResult, ModelSummary, Spread
+from hornbook.results.rows import ModelResult, ModelSummary, Spread, VocabularyResult
 from hornbook.results.words import percent
 
 _MUCH_CUT = 0.01
@@ -75,8 +75,10 @@ def _errors(same: Sequence[ModelResult]) -> dict[str, dict[str, Spread]]:
     return found
 
 
-def remarks(rows: Sequence[ModelResult], init: str = "random") -> tuple[str, ...]:
-    """Return warnings about the rows, and the scores of all combinations of a grid.
+def remarks(
+    rows: Sequence[ModelResult], init: str = "random", vocabulary: VocabularyResult | None = None
+) -> tuple[str, ...]:
+    """Return warnings about the rows, the scores of a grid, and what a trimmed vocabulary changed.
 
     Warnings name students that do not beat a cheaper model, truncated inputs, doubtful predictions, and the row that
     is missing where distilled students began with trained weights.
@@ -84,6 +86,7 @@ def remarks(rows: Sequence[ModelResult], init: str = "random") -> tuple[str, ...
     Args:
         rows: of one run.
         init: what its students began as, `student.init`.
+        vocabulary: the word pieces that teacher and students read through, if not all.
 
     Returns:
         one line for each.
@@ -111,6 +114,8 @@ def remarks(rows: Sequence[ModelResult], init: str = "random") -> tuple[str, ...
         if row.grid:
             tried = "; ".join(_tried(settings) for settings in row.grid)
             lines.append(f"{row.name}, seed {row.seed}: dev scores of the grid: {tried}")
+    if vocabulary is not None:
+        lines.append(_trimmed(vocabulary, rows))
     return tuple(lines)
 
 
@@ -133,6 +138,19 @@ _BASELINES = {
     ),
     RELEASED: "its dev score ({own}) does not beat the released model ({other}), which needs no distillation",
 }
+
+
+def _trimmed(vocabulary: VocabularyResult, rows: Sequence[ModelResult]) -> str:
+    """Return in words what a trimmed vocabulary changed, and the size of the distilled students."""
+    now, before = vocabulary.tokens_per_text, vocabulary.tokens_per_text_before
+    text = (
+        f"vocabulary: {vocabulary.pieces:,} of {vocabulary.pieces_before:,} word pieces; a training text has "
+        f"{now:.1f} tokens instead of {before:.1f} (× {now / before:.3f})"
+    )
+    sizes = [(row.parameters, row.parameters_without_embeddings) for row in rows if row.textbook is not None]
+    for whole, rest in sizes[:1]:
+        text += f"; students have {whole / 1e6:.2f} M parameters, {rest / 1e6:.2f} M without embeddings"
+    return text
 
 
 def _tried(settings: Mapping[str, Any]) -> str:

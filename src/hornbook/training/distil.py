@@ -11,7 +11,14 @@ from typing import Any
 from hornbook.errors import HornbookError
 from hornbook.models.encode import Encoded
 from hornbook.models.families import family_settings, sizes_of
-from hornbook.models.loading import kind_of, label_settings, load_encoder, load_ready_classifier, ready_config
+from hornbook.models.loading import (
+    kind_key,
+    kind_of,
+    label_settings,
+    load_encoder,
+    load_ready_classifier,
+    ready_config,
+)
 from hornbook.models.predict import best_device, predict
 from hornbook.models.saving import save_model
 from hornbook.models.scale import evenly, in_unit, output_layer, scale_of, standardise
@@ -114,7 +121,7 @@ def distil(
             "student": result_config(student),
             "family": family_settings(family),
             **_settings_for_key(config),
-            **_kind_version(teacher, config),
+            **(kind_key(teacher) if "logits" in config.objectives else {}),
         },
         inputs=inputs,
         build=build,
@@ -263,16 +270,6 @@ def _standardised(teacher: Any, student: Any, encoded: Encoded) -> Callable[[], 
     scale = scale_of(predict(teacher, some), "the teacher's outputs on the textbook", centred=centred)
     standardise(taught, scale)
     return partial(in_unit, layer, scale)
-
-
-def _kind_version(teacher: Model, config: DistilConfig) -> dict[str, int]:
-    """Return what `tasks.kind_version` adds to the key, where the teacher's outputs are learned from."""
-    if "logits" not in config.objectives:
-        return {}
-    if isinstance(teacher, Artifact) and teacher.planned:
-        planned = teacher.manifest["config"]
-        return {name: version for kind in KINDS.values() for name, version in kind.key.items() if name in planned}
-    return dict(KINDS[kind_of(load_config(teacher))].key)
 
 
 def snapshot(student: Artifact, step: int, out: Destination) -> Artifact:

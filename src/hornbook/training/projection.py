@@ -13,7 +13,7 @@ from hornbook.models.loading import load_encoder
 from hornbook.models.projection import project
 from hornbook.models.saving import save_model
 from hornbook.models.source import Model, model_key, model_path
-from hornbook.models.student import LAYERS, block_ends, new_student, student_config
+from hornbook.models.student import LAYERS, block_ends, new_student, refuse_vocabulary, student_config
 from hornbook.models.taps import freeze
 from hornbook.models.tokenizers import load_tokenizer, tokenizer_key
 from hornbook.recipe import FamilyConfig, StudentConfig
@@ -56,6 +56,7 @@ def projected_student(
         HornbookError: the teacher cannot be projected to this size, the sample is too small, or the teacher's hidden
             states are not finite.
     """
+    refuse_vocabulary(student)
 
     def build(context: StageContext) -> None:
         path = model_path(teacher)

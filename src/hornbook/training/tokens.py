@@ -14,6 +14,7 @@ from hornbook.models.source import Model, model_path
 from hornbook.models.tokenizers import load_tokenizer, max_input_tokens, tokenizer_key, warn_of_length
 from hornbook.store import Artifact, Destination, StageContext, load, make
 from hornbook.textbook import Textbook, open_textbook
+from hornbook.training.vocabulary import trimmed_tokenizer
 
 STAGE = "tokens"
 VERSION = 2
@@ -25,7 +26,13 @@ Pack = Literal["none", "length", "pairs"]
 
 
 def encode_textbook(
-    textbook: Artifact | Path | str, model: Model, out: Destination, max_length: int = 128, pack: Pack = "none"
+    textbook: Artifact | Path | str,
+    model: Model,
+    out: Destination,
+    max_length: int = 128,
+    pack: Pack = "none",
+    *,
+    vocabulary: Artifact | None = None,
 ) -> Artifact:
     """Tokenise a textbook for a teacher, once for all students and seeds.
 
@@ -36,6 +43,7 @@ def encode_textbook(
         max_length: truncate sequences to this many tokens, to fewer if the model has fewer positions.
         pack: how units become sequences. `none`: each is one. `length`: neighbours are joined with a space while
             their tokens fit `max_length`. `pairs`: two neighbours become the two segments of one.
+        vocabulary: a trimmed vocabulary to read with instead, made from that tokenizer.
 
     Returns:
         the artefact, stage "tokens". Its counts: `units`, `sequences`, `tokens`, and `cut`, the truncated sequences.
@@ -48,6 +56,8 @@ def encode_textbook(
     def build(context: StageContext) -> None:
         book = open_textbook(textbook)
         tokenizer = load_tokenizer(model_path(model))
+        if vocabulary is not None:
+            tokenizer = trimmed_tokenizer(tokenizer, vocabulary)
         warn_of_length("max_length", max_length, model)
         sequences = tokens = cut = 0
         with (
@@ -70,7 +80,7 @@ def encode_textbook(
         version=VERSION,
         # Two models may share a tokenizer and have positions for different lengths.
         config={"max_length": max_length, "limit": max_tokens_read(model, max_length), "pack": pack},
-        inputs={"textbook": textbook.key, "tokenizer": tokenizer_key(model)},
+        inputs={"textbook": textbook.key, "tokenizer": vocabulary.key if vocabulary else tokenizer_key(model)},
         build=build,
     )
 

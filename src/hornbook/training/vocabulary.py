@@ -1,6 +1,7 @@
 """The vocabulary of a task and its textbooks, and a teacher that reads through it, as artefacts."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from hornbook.errors import HornbookError
 from hornbook.machine.progress import Counter, progress
-from hornbook.models.loading import load_as_saved
+from hornbook.models.loading import kind_key, load_as_saved
 from hornbook.models.saving import save_model
 from hornbook.models.source import Model, model_key, model_path
 from hornbook.models.tokenizers import (
@@ -112,6 +113,43 @@ def kept_ids(vocabulary: Artifact) -> NDArray[np.int64]:
     return kept
 
 
+def trimmed_tokenizer(whole: Any, vocabulary: Artifact) -> Any:
+    """Return a tokenizer with the pieces of a trimmed vocabulary.
+
+    Args:
+        whole: the tokenizer that the vocabulary was made from; not changed.
+        vocabulary: made by `task_vocabulary`.
+
+    Returns:
+        the smaller tokenizer, with the lengths of the whole one.
+
+    Raises:
+        HornbookError: the file is missing or changed.
+    """
+    from tokenizers import Tokenizer
+
+    return with_backend(whole, Tokenizer.from_file(str(vocabulary.file(_TOKENIZER))))
+
+
+def check_vocabulary(teacher: Model, size: int | Literal["auto"]) -> None:
+    """Check, before anything expensive runs, that a teacher's tokenizer can be trimmed to a size.
+
+    Args:
+        teacher: a model folder or hub name.
+        size: as in `task_vocabulary`.
+
+    Raises:
+        HornbookError: the tokenizer is of a kind that cannot be trimmed, or `size` is less than it needs.
+    """
+    _check(model_path(teacher), tokenizer_key(teacher), None if size == "auto" else size)
+
+
+@lru_cache(maxsize=64)
+def _check(teacher: str, _: str, size: int | None) -> None:
+    """Trim a tokenizer with a key to the least; cached, as every cell of an experiment is checked."""
+    trim(load_tokenizer(teacher), (), size)
+
+
 def trimmed_model(model: Model, vocabulary: Artifact, out: Destination) -> Artifact:
     """Make a copy of a model that reads through a trimmed vocabulary: its tokenizer, and the rows of the kept pieces.
 
@@ -131,10 +169,8 @@ def trimmed_model(model: Model, vocabulary: Artifact, out: Destination) -> Artif
         raise HornbookError(f"{vocabulary.path}: was made from another tokenizer than that of {model_path(model)}")
 
     def build(context: StageContext) -> None:
-        from tokenizers import Tokenizer
-
         whole = load_tokenizer(model_path(model))
-        tokenizer = with_backend(whole, Tokenizer.from_file(str(vocabulary.file(_TOKENIZER))))
+        tokenizer = trimmed_tokenizer(whole, vocabulary)
         loaded = load_as_saved(model_path(model))
         before = loaded.num_parameters()
         keep_rows(loaded, kept_ids(vocabulary))
@@ -146,7 +182,8 @@ def trimmed_model(model: Model, vocabulary: Artifact, out: Destination) -> Artif
         out,
         stage=TRIMMED,
         version=TRIMMED_VERSION,
-        config={} if learned is None else {"max_length": learned},
+        # What readers of a planned model look for.
+        config={**kind_key(model), **({} if learned is None else {"max_length": learned})},
         inputs={"model": model_key(model), "vocabulary": vocabulary.key, "tokenizer": vocabulary.key},
         build=build,
     )
