@@ -139,7 +139,7 @@ RECIPES: dict[str, tuple[str, str, str]] = {
     "an unknown key deep down": ("teacher: {model: x, finetune: {epoch: 5}}", "", "unknown key 'teacher.finetune.epoch'; the nearest known key is 'epochs'"),
     "an unknown key of a textbook": ("textbooks: {a: {kind: general, unitz: 5}}", "", "unknown key 'textbooks.a.unitz'; the nearest known key is 'units'"),
     "an unknown kind of textbook": ("textbooks: {a: {kind: generol}}", "", "textbooks.a: there is no textbook kind 'generol'; the kinds are"),
-    "a textbook without a kind": ("textbooks: {a: {}}", "", "textbooks.a: kind is missing; set it to contextualized, related, general"),
+    "a textbook without a kind": ("textbooks: {a: {}}", "", "textbooks.a: kind is missing; set it to contextualized, related, anchored, general"),
     "a textbook's name that is a path": ("textbooks: {a/b: {kind: general, units: 5}}", "", "string should match pattern"),
     "a seed twice": ("seeds: [0, 1, 0]", "", "seeds: contains a seed twice"),
     "names that YAML reads as truth": ("teacher: {kind: ready, model: x, label_names: {LABEL_0: no}}", "", "put names in quotes"),

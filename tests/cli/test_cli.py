@@ -285,7 +285,7 @@ def test_a_setting_of_several_kinds_stands_under_all_of_them(hornbook):
     sections = {part.split(" ─")[0]: part for part in shown.split("╭─ ")[1:]}
     assert "--contamination" in sections["Settings of every kind"]
     assert "--seed" in sections["Settings of general, importance, augmented, union"]
-    assert "--k " in sections["Settings of contextualized, related"]
+    assert "--k " in sections["Settings of contextualized, related, anchored"]
     assert "chain" not in shown
 
 
@@ -373,6 +373,20 @@ def test_a_new_student_is_a_projection_where_its_teacher_can_be_projected(
     assert load_recipe(out).student.init == init
     assert ("the nearest legal widths are 96 and 128" in done.stderr) == (init == "random")
     assert ("as the teacher cannot be projected to this size" in out.read_text()) == (init == "random")
+
+
+def test_a_new_recipe_for_pairs_pairs_each_text_with_what_it_retrieves(
+    hornbook, tmp_path, tiny_teacher, general_text
+):
+    lines = ["first\tsecond\tlabel", *(f"good film {i}\tbad plot {i}\t{'ab'[i % 2]}" for i in range(40))]
+    (tmp_path / "pairs.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    out = tmp_path / "own.yaml"
+    given = ("--task", tmp_path / "pairs.tsv", "--text", "first", "--text-pair", "second", "--student", "1x32")
+    done = hornbook("new", *given, "--teacher", tiny_teacher, "--corpus", general_text, "--out", out)
+    assert done.exit_code == 0, done.stderr
+    assert [config.kind for config in load_recipe(out).textbooks.values()] == ["anchored"]
+    assert "k: 4" in out.read_text()
+    assert hornbook("run", out, "--check").exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,12 @@ from hornbook.machine.extras import explain_missing_extra
 from hornbook.recipe import (
     BASE_SIZE,
     AdaptConfig,
+    AnchoredConfig,
     ContextualizedConfig,
     DistilConfig,
     Recipe,
     StudentConfig,
+    config_class,
     suggested_batch,
     suggested_distil_rate,
     suggested_passes,
@@ -81,7 +83,7 @@ def write_recipe(
         "name": re.sub(r"[^A-Za-z0-9._-]+", "-", task.stem).strip("-._") or "mine",
         "task": {"source": str(task), "label": "label", **(settings or {})},
         "corpus": {"sources": list(corpus), "unit": "sentence"},
-        "textbooks": {"contextualized": _defaults(ContextualizedConfig, ("kind", "k", "share", "min_units"))},
+        "textbooks": _textbooks(pairs="text_pair" in (settings or {})),
         "teacher": {"model": teacher, "kind": "task", "finetune": {}},
         "student": {"layers": int(size[1]), "hidden": int(size[2]), "init": "projected", "dropout": 0.0},
         "distil": {
@@ -118,6 +120,13 @@ def write_recipe(
         lines += ["", *_written({name: value}, Recipe, "", why)]
     out.parent.mkdir(parents=True, exist_ok=True)
     write_text(out, "\n".join(lines) + "\n")
+
+
+def _textbooks(*, pairs: bool) -> dict[str, Any]:
+    """Return the textbook that taught best: of tasks of pairs only pairs teach much (docs/results/projected.md)."""
+    if pairs:
+        return {"anchored": _defaults(AnchoredConfig, ("kind", "k"))}
+    return {"contextualized": _defaults(ContextualizedConfig, ("kind", "k", "share", "min_units"))}
 
 
 def _defaults(model: type[BaseModel], names: Sequence[str]) -> dict[str, Any]:
@@ -163,7 +172,7 @@ def _written(
         about = model.model_fields.get(name) if model else None
         comment = one_line(about.description or "") if about else ""
         if isinstance(value, Mapping):
-            inner = _model_of(about.annotation, value) if about else ContextualizedConfig
+            inner = _model_of(about.annotation, value) if about else config_class(value["kind"])
             comment = f"{comment} {why.get(name, '')}".strip()
             lines += [*_above(comment, indent), f"{indent}{name}:", *_written(value, inner, f"{indent}  ", why)]
             continue

@@ -17,6 +17,7 @@ __all__ = [
     "CHAIN",
     "CONFIGS",
     "TEXTBOOKS",
+    "AnchoredConfig",
     "AnyTextbook",
     "AugmentedConfig",
     "ChainConfig",
@@ -77,6 +78,16 @@ class RelatedConfig(RetrievedConfig):
     kind: Literal["related"] = "related"
     """`related`: pairs of corpus units retrieved for the same text, for sentence-pair tasks."""
     k: Annotated[int, Field(ge=2)] | Literal["auto"] = 4
+    """Units to retrieve for each anchor; lower ranks make less related pairs. `auto` picks k so that about `share` of
+    the corpus is retrieved."""
+
+
+class AnchoredConfig(RetrievedConfig):
+    """Each text of the task beside the units retrieved for it, for sentence-pair tasks."""
+
+    kind: Literal["anchored"] = "anchored"
+    """`anchored`: each text of the task beside the corpus units retrieved for it, for sentence-pair tasks."""
+    k: Annotated[int, Field(ge=1)] | Literal["auto"] = 4
     """Units to retrieve for each anchor; lower ranks make less related pairs. `auto` picks k so that about `share` of
     the corpus is retrieved."""
 
@@ -195,6 +206,7 @@ class ChainConfig(CombinedConfig):
 _MODELS: tuple[type[TextbookConfig], ...] = (
     ContextualizedConfig,
     RelatedConfig,
+    AnchoredConfig,
     GeneralConfig,
     ImportanceConfig,
     AugmentedConfig,
@@ -212,6 +224,7 @@ TEXTBOOKS: Registry[Any] = Registry(
     {
         "contextualized": "hornbook.textbook.kinds.contextualized:KIND",
         "related": "hornbook.textbook.kinds.related:KIND",
+        "anchored": "hornbook.textbook.kinds.anchored:KIND",
         "general": "hornbook.textbook.kinds.general:KIND",
         "importance": "hornbook.textbook.kinds.importance:KIND",
         "augmented": "hornbook.textbook.kinds.augmented:KIND",

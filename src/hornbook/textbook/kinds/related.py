@@ -91,7 +91,7 @@ def build(config: RelatedConfig, materials: Materials, context: StageContext) ->
     )
     seen: set[bytes] = set()
     with TemporaryDirectory(prefix="units-", dir=context.path) as folder:
-        table = _mapped_units(corpus, ids, Path(folder) / "units.arrow")
+        table = mapped_units(corpus, ids, Path(folder) / "units.arrow")
         for start in range(0, len(pairs.units), PAGE_PAIRS):
             page = slice(start, start + PAGE_PAIRS)
             first = table.take(np.searchsorted(ids, pairs.units[page]))
@@ -106,8 +106,17 @@ def build(config: RelatedConfig, materials: Materials, context: StageContext) ->
             yield table_of(first, text_pair=second, rank=ranks, score=scores).filter(pa.array(new))
 
 
-def _mapped_units(corpus: Corpus, ids: NDArray[np.int64], path: Path) -> pa.Table:
-    """Write units of the corpus to a file and map it into memory: pairs take units in any order."""
+def mapped_units(corpus: Corpus, ids: NDArray[np.int64], path: Path) -> pa.Table:
+    """Write units of the corpus to a file and map it into memory: pairs take units in any order.
+
+    Args:
+        corpus: the corpus.
+        ids: the units, ascending.
+        path: the file to write.
+
+    Returns:
+        a table with `unit`, `text` and `source`, a row for each id.
+    """
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, _UNITS) as writer:
         for start in range(0, len(ids), PAGE_UNITS):
             writer.write_table(corpus.texts(ids[start : start + PAGE_UNITS]).cast(_UNITS))
