@@ -159,7 +159,7 @@ def test_general_teachers_starts_chains_and_snapshots(values, teacher, runs):
         "name": "general",
         "textbooks": {**values["textbooks"], "chain": chain},
         "teacher": {"model": str(teacher), "kind": "general"},
-        "student": {"layers": 1, "hidden": 16, "vocabulary": 150},
+        "student": {"layers": 1, "hidden": 32, "heads": 4, "feed_forward": 64, "init": "layers", "vocabulary": 150},
         "start": {"textbook": "general", "distil": {"steps": 4, "snapshots": []}},
         "distil": {"tokens": None, "steps": 4, "snapshots": [2]},
         "snapshot": 2,

@@ -114,7 +114,7 @@ _ROUGH: dict[str, tuple[float, float]] = {
     "inspection": (20, 1),
     "tokens": (10, 10),
     "outputs": (60, 1),
-    "vocabulary": (10, 1),
+    "vocabulary": (20, 1),
     "trimmed": (5, 60),
     "student": (250, 40),
 }

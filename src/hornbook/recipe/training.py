@@ -211,8 +211,8 @@ class StudentConfig(Settings):
     vocabulary: Annotated[Literal["all", "auto"] | Annotated[Count, Field(ge=1)], WrapValidator(_vocabulary)] = Field(
         default="all", json_schema_extra=NOT_IN_KEY
     )
-    """Word pieces of the teacher's tokenizer to keep: `all`, a number (of the most frequent in the recipe's task and
-    textbooks), or `auto` (as many as make up 94.5% of their text). The teacher reads through these too."""
+    """For recipes: word pieces of the teacher's tokenizer to keep: `all`, a number (the most frequent in the recipe's
+    task and textbooks), or `auto` (as many as make up 94.5% of their text). The teacher reads through these too."""
 
 
 BUDGETS = ("epochs", "steps", "tokens")
