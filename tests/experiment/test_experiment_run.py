@@ -17,10 +17,12 @@ from hornbook.cli.main import app
 from hornbook.errors import DiskFull, HornbookError
 from hornbook.experiment import FinishedCells, execute
 from hornbook.experiment.plan import key_of
+from hornbook.pipeline.predictions import predicted
 from hornbook.recipe import load_experiment
 from hornbook.report.tables.textbooks import comparison_markdown
 from hornbook.results import read_results
 from hornbook.results.plain import as_json
+from hornbook.results.predictions import expanded
 from hornbook.store import Store, make
 from hornbook.training import chain
 from hornbook.training import finetune as finetune_module
@@ -303,7 +305,7 @@ def test_what_was_predicted_is_kept_as_gold_labels_are(tmp_path, kind, said, exp
 
     scored = make(tmp_path / "scored", stage="evaluation", version=1, config={}, inputs={}, build=fill)
     task = SimpleNamespace(kind=kind, labels=("a", "b", "c"))
-    assert execute._predicted(scored, task) == expected
+    assert expanded(predicted(scored, task)) == expected
 
 
 def test_a_cell_that_fails_for_any_reason_is_named(folder, tmp_path, monkeypatch):

@@ -16,7 +16,9 @@ from hornbook.models.tokenizers import tokenizer_key
 from hornbook.pipeline.preconditions import refuse_lost_score
 from hornbook.pipeline.stages import run_cell, run_student
 from hornbook.recipe import Recipe, load_experiment, validate
-from hornbook.results import TRIMMED_TEACHER, RunResult, read_results
+from hornbook.results import TRIMMED_TEACHER, GoldLabels, RunResult, read_results
+from hornbook.results.differences import difference
+from hornbook.results.predictions import resampled
 from hornbook.store import Artifact, Store
 
 
@@ -204,26 +206,31 @@ def test_a_tokenizer_of_another_kind_is_named(values, tiny_teacher):
         pipeline.check(other)
 
 
-def scored(score: float) -> Artifact:
-    manifest = {"info": {"metric": "accuracy", "scores": {"dev": {"accuracy": score}}}}
-    return Artifact(Path(), manifest)
-
-
-def lost(rows: int, examples: int, pieces_before: int = 30_522) -> None:
-    """Lose some of the examples that a teacher answers right."""
+def lose(rows: int, lost: int, gained: int, pieces_before: int = 30_522) -> None:
+    """Lose some of the examples that a teacher answers right, and gain others."""
+    gold = GoldLabels(name="t", kind="classification", metric="accuracy", labels=("a", "b"), dev="0" * rows)
+    before, after = "1" * gained + "0" * (rows - gained), "1" * lost + "0" * (rows - lost)
+    whole, trimmed = (resampled(answers, gold) for answers in (before, after[::-1]))
     vocabulary = Artifact(Path(), {"counts": {"pieces": 9_000, "pieces_before": pieces_before}})
-    right = rows - 50
-    refuse_lost_score(scored(right / rows), scored((right - examples) / rows), vocabulary, rows)
+    evaluations = (
+        Artifact(Path(), {"info": {"metric": "accuracy", "scores": {"dev": {"accuracy": float(scores[0])}}}})
+        for scores in (whole, trimmed)
+    )
+    refuse_lost_score(*evaluations, vocabulary, difference({0: whole}, {0: trimmed}))
 
 
-@pytest.mark.parametrize(("rows", "examples"), [(277, 1), (1000, 3), (1000, -9)])
-def test_a_loss_of_one_example_or_a_third_of_a_point_is_accepted(rows, examples):
-    lost(rows, examples)
+@pytest.mark.parametrize(
+    ("rows", "lost", "gained", "warned"),
+    [(1000, 3, 0, False), (1000, 0, 9, False), (277, 1, 0, True), (1060, 18, 11, True)],
+)
+def test_a_loss_that_is_small_or_may_be_chance_is_accepted(rows, lost, gained, warned, caplog):
+    lose(rows, lost, gained)
+    assert ("this may be chance" in caplog.text) == warned
 
 
-@pytest.mark.parametrize(("rows", "examples"), [(277, 2), (1000, 4)])
-def test_a_larger_loss_is_refused(rows, examples):
+@pytest.mark.parametrize(("lost", "gained"), [(12, 0), (45, 19)])
+def test_a_clear_loss_is_refused(lost, gained):
     with pytest.raises(HornbookError, match=r"with 9,000 of its 30,522 .* set it to more, such as 13500, or all$"):
-        lost(rows, examples)
-    with pytest.raises(HornbookError, match=r"may lose 0\.003; set it to all$"):
-        lost(rows, examples, 12_000)
+        lose(1000, lost, gained)
+    with pytest.raises(HornbookError, match=r"95% interval of the loss 0\.\d+ to 0\.\d+\); set it to all$"):
+        lose(1000, lost, gained, 12_000)

@@ -5,26 +5,22 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import pyarrow.parquet as pq
 
 from hornbook import pipeline
 from hornbook.errors import DiskFull, HornbookError, one_line
 from hornbook.experiment.finished import FinishedCells
 from hornbook.experiment.grid import Cell, cells
 from hornbook.experiment.plan import key_of, unfinished
+from hornbook.pipeline.predictions import gold_of, predicted
 from hornbook.recipe import Experiment, load_experiment
 from hornbook.report.tables.grids import experiment_markdown
 from hornbook.results import TEACHER, CellResult, ExperimentResult, GoldLabels, TextbookCellResult
 from hornbook.results.files import write_experiment
 from hornbook.results.inspection import TextbookComparison
 from hornbook.results.plain import from_json
-from hornbook.results.predictions import compact
 from hornbook.results.rows import FinishedCell, TeacherScore
-from hornbook.store import Artifact, Store, write_text
-from hornbook.tasks import Task, open_task
-from hornbook.tasks.kinds import KINDS
+from hornbook.store import Store, write_text
+from hornbook.tasks import open_task
 from hornbook.textbook.inspect.statistics import measured, read_statistics
 
 logger = logging.getLogger("hornbook")
@@ -204,24 +200,11 @@ def _scored(cell: Cell, store: Store) -> _Outcome:
         at=dict(cell.at),
         task=task.artifact.key,
         minutes=_minutes_since(started),
-        predicted=compact(_predicted(student.evaluation, task)),
+        predicted=predicted(student.evaluation, task),
         teachers=tuple(TeacherScore(row.seed, row.dev) for row in (teacher.result() for teacher in teachers)),
     )
-    gold = GoldLabels(
-        name=task.name,
-        kind=task.kind,
-        metric=task.metric,
-        labels=tuple(task.labels),
-        dev=compact(task.gold("dev").tolist()),
-    )
-    return row, {task.artifact.key: gold}
+    return row, {task.artifact.key: gold_of(task)}
 
 
 def _minutes_since(started: float) -> float:
     return round((time.monotonic() - started) / 60, 1)
-
-
-def _predicted(scored: Artifact, task: Task) -> list[Any]:
-    """Return predictions on dev as `Task.gold` has labels: class indices, 0 or 1 for every label, or scores."""
-    answers = pq.read_table(scored.file("predictions-dev.parquet"), columns=["predicted"])["predicted"].to_pylist()
-    return KINDS[task.kind].unnamed(answers, task.labels)

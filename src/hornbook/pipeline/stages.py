@@ -19,6 +19,8 @@ from hornbook.results import (
     TRIMMED_TEACHER,
     UNDISTILLED,
 )
+from hornbook.results.differences import difference
+from hornbook.results.predictions import resampled
 from hornbook.store import Artifact, Store
 
 logger = logging.getLogger("hornbook")
@@ -187,8 +189,19 @@ def _trimmed(
             _link_model(row, folder, "teacher-trimmed", "evaluation-teacher-trimmed")
             if on_model is not None:
                 on_model(row)
-            refuse_lost_score(made.teacher.evaluation, scored, vocabulary, made.task.counts["dev_rows"])
+            _check_score(made.teacher.evaluation, scored, made)
     return _Teacher(model, before, teacher.classifier)
+
+
+def _check_score(whole: Artifact, trimmed: Artifact, made: RunArtifacts) -> None:
+    """Refuse a vocabulary with which the teacher loses too much."""
+    from hornbook.pipeline.predictions import gold_of, predicted
+    from hornbook.tasks import open_task
+
+    assert made.vocabulary is not None
+    task = open_task(made.task)
+    before, after = (resampled(predicted(scored, task), gold_of(task)) for scored in (whole, trimmed))
+    refuse_lost_score(whole, trimmed, made.vocabulary, difference({0: before}, {0: after}))
 
 
 @dataclass
