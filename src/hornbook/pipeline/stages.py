@@ -54,7 +54,7 @@ def run_student(recipe: Recipe, store: Store, name: str, seed: int) -> None:
     """Distil and adapt one student of a recipe, and make all that it needs; it is not evaluated."""
     baselines = () if name in recipe.textbooks else (name,)
     alone = recipe.model_copy(update={"baselines": baselines, "seeds": (seed,)})
-    run_stages(alone, store, names=(name,), scored=False)
+    run_stages(alone, store, names=(name,), scored=False, seeds=len(recipe.seeds))
 
 
 def run_cell(recipe: Recipe, store: Store, textbook: str | None) -> RunArtifacts:
@@ -98,6 +98,7 @@ def run_stages(
     cluster: str | None = None,
     names: Sequence[str | None] | None = None,
     scored: bool = True,
+    seeds: int | None = None,
     before_students: Callable[[], None] | None = None,
     on_model: OnModel | None = None,
 ) -> RunArtifacts:
@@ -110,6 +111,7 @@ def run_stages(
         cluster: the address of a Ray cluster on which the corpus is searched.
         names: only the students of these textbooks.
         scored: evaluate the students, or stop when they are adapted.
+        seeds: the seeds of the whole run, which read what a teacher computes; by default those of the recipe.
         before_students: called once all that students share is made, before the first of them.
         on_model: called with each model as soon as it is scored.
 
@@ -130,7 +132,7 @@ def run_stages(
     teacher = _make_teacher(recipe, made, store, folder, on_model)
     chosen = {name: config for name, config in recipe.textbooks.items() if names is None or name in names}
     _build_textbooks(recipe, chosen, made, store, folder, cluster)
-    learners = _Students(recipe, made, teacher, store, folder, scored, on_model)
+    learners = _Students(recipe, made, teacher, store, folder, scored, on_model, seeds or len(recipe.seeds))
     tokens = {name: [learners.tokens_of(book) for book in _chained(name, config)] for name, config in chosen.items()}
     if before_students is not None:
         before_students()
@@ -183,6 +185,7 @@ class _Students:
     folder: Path | None
     scored: bool
     on_model: OnModel | None
+    seeds: int
 
     def tokens_of(self, book: str) -> Artifact:
         """Return a textbook as token ids; a fine-tuned teacher reads with the tokenizer it came with."""
@@ -194,6 +197,7 @@ class _Students:
 
     def start(self, seed: int) -> Artifact | None:
         """Return the student that all begin as; None where they begin with weights of their own."""
+        from hornbook.training.activations.choice import Sharing
         from hornbook.training.distil import distil
 
         recipe = self.recipe
@@ -203,7 +207,8 @@ class _Students:
         config = recipe.distil.changed(recipe.start.distil)
         tokens, family = self.tokens_of(recipe.start.textbook), recipe.teacher.family
         begun = self.projected(teacher)
-        return distil(teacher, tokens, self.store, recipe.student, config, seed=seed, family=family, start=begun)
+        places = teacher, tokens, self.store, recipe.student, config
+        return distil(*places, seed=seed, family=family, start=begun, sharing=Sharing(self.seeds))
 
     def projected(self, teacher: Artifact | str) -> Artifact | None:
         """Return the projection of a teacher, on the task's texts; None where students begin otherwise."""
@@ -217,6 +222,7 @@ class _Students:
 
     def distil_and_adapt(self, name: str, config: TextbookConfig, tokens: Sequence[Artifact], seed: int) -> None:
         """Distil a student on a textbook, or on those of a chain one after another; adapt and score it."""
+        from hornbook.training.activations.choice import Sharing
         from hornbook.training.chain import distil_chain
         from hornbook.training.distil import snapshot
 
@@ -227,6 +233,7 @@ class _Students:
             seed=seed,
             family=recipe.teacher.family,
             start=self.start(seed),
+            sharing=Sharing(self.seeds, architecture=recipe.teacher.model),
         )
         if recipe.snapshot is not None:
             distilled.append(snapshot(distilled[-1], recipe.snapshot, self.store))
