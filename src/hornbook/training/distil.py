@@ -153,7 +153,7 @@ def _build(
         encoded = whole.subset(sample(whole.lengths, **kept.manifest["config"]["sample"]))
         layout = layout_of(taps, models.teacher.config, config.cache, family)
         models = replace(models, teacher=None)  # not needed any more
-        teacher = Recorded(kept, layout, encoded.lengths, taps, models.student)
+        teacher = Recorded(kept.file, layout, encoded.lengths, taps, models.student)
     plan = StepPlan(
         encoded.lengths, config.batch, seed, epochs=config.epochs, steps=config.steps, tokens=config.tokens
     )

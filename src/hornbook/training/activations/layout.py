@@ -51,7 +51,7 @@ class Layout:
         return {tap: slice(end - width, end) for tap, width, end in zip(self.taps, self.widths, ends, strict=True)}
 
     def size(self, tokens: int, sequences: int) -> int:
-        """Return the bytes that so many tokens and sequences take."""
+        """Return the bytes that a number of tokens and sequences take."""
         return tokens * self.row.itemsize + sequences * self.outputs * 4
 
     def for_key(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The stage that asks a teacher once: its activations for the tokens of a textbook, in parts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,23 +83,44 @@ def fill(context: StageContext, teacher: Model, tokens: Artifact, layout: Layout
     bfloat16 = use_bfloat16(config.precision)
     if bfloat16:
         multiply_in_bfloat16(model)
-    taps: Taps = {str(number): tap for number, tap in enumerate(layout.taps)}
-    tapped = Tapped(model.to(best_device()), {**taps, LOGITS: LOGITS_TAP} if layout.outputs else taps)
-    index, count = process()
-    with progress("ask the teacher", total, "tokens") as counter:
-        for number, part in enumerate(parts(encoded.lengths)):
-            of_part = encoded.subset(part)
-            size = int(of_part.lengths.sum())
-            if _is_finished(context.resume, number, layout, size, len(part)):
-                counter.skip(size)
-            elif number % count == index:
-                _write(context.resume, number, *_computed(tapped, of_part, layout, bfloat16))
-                counter.advance(size)
+    tapped = Tapped(model.to(best_device()), asked_taps(layout))
+    write_parts(context.resume, tapped, encoded, layout, bfloat16)
     wait_for_all()
-    if index == 0:
+    if process()[0] == 0:
         for file in context.resume.glob(f"{PART}*"):
             file.rename(context.path / file.name)
     context.counts = {"sequences": len(encoded), "tokens": total}
+
+
+def asked_taps(layout: Layout) -> Taps:
+    """Return the taps of a layout by their numbers, and the logits if it has them."""
+    taps: Taps = {str(number): tap for number, tap in enumerate(layout.taps)}
+    return {**taps, LOGITS: LOGITS_TAP} if layout.outputs else taps
+
+
+def write_parts(folder: Path, teacher: Tapped, encoded: Encoded, layout: Layout, bfloat16: bool) -> None:
+    """Ask a teacher, and write its answers a part at a time; parts that are there are kept.
+
+    Args:
+        folder: where the files are put.
+        teacher: frozen, with the taps of `asked_taps`.
+        encoded: the sequences.
+        layout: what is stored.
+        bfloat16: whether the teacher runs in bfloat16.
+
+    Raises:
+        HornbookError: an activation cannot be stored.
+    """
+    index, count = process()
+    with progress("ask the teacher", int(encoded.lengths.sum()), "tokens") as counter:
+        for number, part in enumerate(parts(encoded.lengths)):
+            of_part = encoded.subset(part)
+            size = int(of_part.lengths.sum())
+            if _is_finished(folder, number, layout, size, len(part)):
+                counter.skip(size)
+            elif number % count == index:
+                _write(folder, number, *_computed(teacher, of_part, layout, bfloat16))
+                counter.advance(size)
 
 
 def parts(lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -182,7 +203,7 @@ class Recorded:
     """A teacher's activations on disk, in place of the teacher.
 
     Args:
-        artifact: finished, stage "activations".
+        file: returns the path of a file by its name; of an artefact its `file`.
         layout: what it holds.
         lengths: tokens of each sequence in it, shape (sequences,).
         taps: the teacher's taps by the names that the losses use.
@@ -196,12 +217,12 @@ class Recorded:
     """
 
     def __init__(
-        self, artifact: Artifact, layout: Layout, lengths: NDArray[np.int64], taps: Taps, model: Any
+        self, file: Callable[[str], Path], layout: Layout, lengths: NDArray[np.int64], taps: Taps, model: Any
     ) -> None:
         self.model = model
         self._taps, self._slices = dict(taps), layout.slices()
         numbers = range(len(parts(lengths)))
-        rows, logits = ([artifact.file(_name(n) + kind) for n in numbers] for kind in (_ROWS, _LOGITS))
+        rows, logits = ([file(_name(n) + kind) for n in numbers] for kind in (_ROWS, _LOGITS))
         self.columns: dict[str, Any] = {}
         if layout.taps:
             self.columns[_TOKENS_COLUMN] = _Tokens(rows, layout, lengths)
