@@ -100,7 +100,8 @@ def cached(setting: Setting, size: tuple[int, int], encoded: Any, plan: Plan, dt
     The first one waits until the teacher has been asked. `ratio_later` is against our own way with the live teacher;
     the two take turns.
     """
-    pool = encoded.subset(np.random.default_rng(1).permutation(len(encoded))[: plan.steps * plan.batch])
+    some = np.random.default_rng(1).permutation(len(encoded))[: plan.steps * plan.batch]
+    pool = encoded.subset(some)
     live = ours(setting, size, pool)
     with tempfile.TemporaryDirectory() as folder:
         later, asking, bytes_token = from_disk(setting, size, pool, Path(folder), dtype)
@@ -257,7 +258,7 @@ def main() -> None:
     packed = encode(joined(units, tokenizer, MAX_LENGTH), None, tokenizer, MAX_LENGTH)
     say(f"{len(sentences)} units of {sentences.lengths.mean():.0f} tokens; {len(packed)} packed ones")
     inputs = {
-        "sentences": (sentences, Plan(1, 12, 3, options.batch) if options.quick else Plan(3, 32, 32, options.batch)),
+        "sentences": (sentences, Plan(1, 12, 2, options.batch) if options.quick else Plan(3, 32, 32, options.batch)),
         "packed": (packed, Plan(1, 2, 1, options.batch // 2) if options.quick else Plan(3, 4, 4, options.batch)),
     }
     students: dict[str, Any] = {}

@@ -64,7 +64,7 @@ def tokens(tmp_path_factory, book, teacher):
 def small_parts(monkeypatch):
     """Parts and batches so small that there are several."""
     monkeypatch.setattr(record, "_PART_TOKENS", 600)
-    monkeypatch.setattr(record, "_BATCH_TOKENS", 100)
+    monkeypatch.setattr(record, "_BATCH_TOKENS", {"cpu": 100})
 
 
 def changed(**settings):
@@ -323,10 +323,17 @@ def test_rows_hold_real_tokens_and_come_back_padded(dtype, widths, lengths, seed
                     assert np.abs(own - vector).max() <= np.abs(vector).max() / 127 * 0.501
 
 
-def test_what_float16_does_not_hold_is_told():
-    layout = Layout((Tap("m"),), (1,), 0, "float16")
-    with pytest.raises(HornbookError, match="the teacher gives 70000, which float16 does not hold; set it to int8"):
-        layout.rows([torch.tensor([[[7e4]]])], torch.ones(1, 1))
+@pytest.mark.parametrize(
+    ("dtype", "given", "said"),
+    [
+        ("float16", 7e4, "the teacher gives 70000, which float16 does not hold; set it to int8 or none"),
+        ("int8", float("nan"), "the teacher gives nan, which int8 does not hold; set it to none"),
+    ],
+)
+def test_what_cannot_be_held_is_told(dtype, given, said):
+    layout = Layout((Tap("m"),), (1,), 0, dtype)
+    with pytest.raises(HornbookError, match=said):
+        layout.rows([torch.tensor([[[given]]])], torch.ones(1, 1))
 
 
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=50), budget=st.integers(1, 300))

@@ -1,5 +1,6 @@
 """The rows in which a teacher's activations are stored: one for each token, in float16 or int8."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from hornbook.recipe import FamilyConfig
 
 FLOAT16, INT8 = "float16", "int8"
 _LARGEST_CODE = 127
+_LARGEST = {FLOAT16: torch.finfo(torch.float16).max, INT8: torch.finfo(torch.float32).max}
 _OF_TOKENS = ("hidden_states", "last_hidden_state")
 
 
@@ -82,17 +84,18 @@ class Layout:
             if tensor.shape != (*mask.shape, self.widths[number]):
                 raise _not_cached(f"{tap} gives the shape {tuple(tensor.shape)}")
             values = tensor[real].float()
+            largest = float(values.abs().max())
+            if not largest <= _LARGEST[self.dtype]:  # nor a not-a-number
+                raise HornbookError(
+                    f"distil.cache: the teacher gives {largest:g}, which {self.dtype} does not hold; set it to "
+                    f"{'int8 or none' if largest < math.inf else 'none'}"
+                )
             if self.dtype == INT8:
                 scales = values.abs().amax(dim=1, keepdim=True) / _LARGEST_CODE
                 rows["scales"][:, number] = scales.squeeze(1).cpu().numpy()
                 codes = (values / scales.clamp(min=torch.finfo(torch.float32).tiny)).round().to(torch.int8)
             else:
                 codes = values.half()
-                if not codes.isfinite().all():
-                    raise HornbookError(
-                        f"distil.cache: the teacher gives {float(values.abs().max()):g}, which float16 does not "
-                        "hold; set it to int8 or none"
-                    )
             rows["values"][:, part] = codes.cpu().numpy()
         return rows
 
