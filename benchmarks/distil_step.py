@@ -100,7 +100,7 @@ def cached(setting: Setting, size: tuple[int, int], encoded: Any, plan: Plan, dt
     The first one waits until the teacher has been asked. `ratio_later` is against our own way with the live teacher;
     the two take turns.
     """
-    some = np.random.default_rng(1).permutation(len(encoded))[: plan.steps * plan.batch]
+    some = np.random.default_rng(1).permutation(len(encoded))[: min(plan.steps, 8) * plan.batch]
     pool = encoded.subset(some)
     live = ours(setting, size, pool)
     with tempfile.TemporaryDirectory() as folder:

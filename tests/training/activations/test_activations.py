@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
-from hornbook import corpus, tasks, textbook
+from hornbook import corpus, textbook
 from hornbook.errors import HornbookError
 from hornbook.machine import disk
 from hornbook.models.loading import label_settings
 from hornbook.models.source import load_config, model_path
 from hornbook.models.student import new_student
 from hornbook.models.taps import LOGITS_TAP, OutputTap, Tap, Tapped, multiply_in_bfloat16
-from hornbook.recipe import CorpusConfig, DistilConfig, FinetuneConfig, GeneralConfig, StudentConfig, TaskConfig
+from hornbook.recipe import CorpusConfig, DistilConfig, GeneralConfig, StudentConfig
 from hornbook.store import Store
 from hornbook.training.activations import choice, record
 from hornbook.training.activations.choice import Asked, Sharing
@@ -26,7 +26,6 @@ from hornbook.training.activations.record import Recorded
 from hornbook.training.activations.sampling import sample
 from hornbook.training.distil import _settings_for_key, distil
 from hornbook.training.distillation import Distillation, Learner, all_taps, ask, create_objectives
-from hornbook.training.finetune import finetune
 from hornbook.training.objectives import Pair
 from hornbook.training.steps import StepPlan
 from hornbook.training.teaching import configs, load_teacher, open_for_teacher
@@ -38,21 +37,25 @@ ALL = {"relations": 1.0, "hidden_states": 0.1, "logits": 0.5, "attention": 0.5}
 
 
 @pytest.fixture(scope="module")
-def task(tmp_path_factory, reviews):
-    return tasks.prepare(TaskConfig(source=str(reviews)), tmp_path_factory.mktemp("t") / "task")
-
-
-@pytest.fixture(scope="module")
 def book(tmp_path_factory, general_text):
     folder = tmp_path_factory.mktemp("b")
     units = corpus.build(CorpusConfig(sources=(str(general_text),)), folder / "corpus")
     return textbook.build(GeneralConfig(units=300), corpus=units, out=folder / "book")
 
 
+def classifier(tiny_teacher, folder, **settings):
+    """Write the tiny teacher with a random head to a folder."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        AutoModelForSequenceClassification.from_pretrained(tiny_teacher, **settings).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(tiny_teacher / name, folder / name)
+    return folder
+
+
 @pytest.fixture(scope="module")
-def teacher(tmp_path_factory, tiny_teacher, task):
-    config = FinetuneConfig(epochs=1, learning_rate=5e-3, batch=8)
-    return finetune(str(tiny_teacher), task, tmp_path_factory.mktemp("m") / "teacher", config)
+def teacher(tmp_path_factory, tiny_teacher):
+    return classifier(tiny_teacher, tmp_path_factory.mktemp("m") / "teacher", num_labels=2)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,7 @@ def tokens(tmp_path_factory, book, teacher):
 def small_parts(monkeypatch):
     """Parts and batches so small that there are several."""
     monkeypatch.setattr(record, "_PART_TOKENS", 600)
-    monkeypatch.setattr(record, "_BATCH_TOKENS", {"cpu": 100})
+    monkeypatch.setattr(record, "_BATCH_TOKENS", {"cpu": 100, "cuda": 100})
 
 
 def changed(**settings):
@@ -281,10 +284,7 @@ def test_the_key_of_a_student_without_it_is_as_before():
 
 
 def test_the_unit_of_a_regression_is_that_of_the_live_teacher(tmp_path, tiny_teacher, book):
-    model = AutoModelForSequenceClassification.from_pretrained(tiny_teacher, num_labels=1, problem_type="regression")
-    model.save_pretrained(tmp_path / "teacher")
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        (tmp_path / "teacher" / name).write_bytes((tiny_teacher / name).read_bytes())
+    classifier(tiny_teacher, tmp_path / "teacher", num_labels=1, problem_type="regression")
     tokens = encode_textbook(book, tmp_path / "teacher", tmp_path / "tokens")
     config = changed(cache="float16", objectives={"logits": 1.0}, steps=None, epochs=1)
     made = asked(tmp_path / "teacher", tokens, tmp_path / "a", config).made(config)
