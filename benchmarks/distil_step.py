@@ -14,6 +14,7 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 
 from distil_inputs import find_teacher, find_tokenizer, joined, name_of, read_units, say
-from distil_ways import Setting, StageContext, Step, cut, our_loss, ours, ours_step, plain, plain_loss
+from distil_ways import Setting, StageContext, Step, cut, from_disk, our_loss, ours, ours_step, plain, plain_loss
 from hornbook.machine.memory import peak_memory
 from hornbook.training.objectives.relations import RELATIONS, relation_loss
 
@@ -90,6 +91,33 @@ def measure(setting: Setting, size: tuple[int, int], encoded: Any, plan: Plan) -
         **({"peer": None} if setting.peer and "peer" not in ways else {}),
         "padding_share": round(padding_share(encoded, plan.batch), 4),
         "loss_share": round(statistics.median(shares), 3),
+    }
+
+
+def cached(setting: Setting, size: tuple[int, int], encoded: Any, plan: Plan, dtype: str) -> dict[str, Any]:
+    """Return the sequences a second of the first and of a later student that read the teacher from the disk.
+
+    The first one waits until the teacher has been asked. `ratio_later` is against our own way with the live teacher;
+    the two take turns.
+    """
+    some = np.random.default_rng(1).permutation(len(encoded))[: min(plan.steps, 8) * plan.batch]
+    pool = encoded.subset(some)
+    live = ours(setting, size, pool)
+    with tempfile.TemporaryDirectory() as folder:
+        later, asking, bytes_token = from_disk(setting, size, pool, Path(folder), dtype)
+        spent: dict[str, list[float]] = {"live": [], "later": []}
+        for way in (live, later):
+            way(np.arange(4))
+        for step in our_steps(pool, np.arange(len(pool)), plan.batch):
+            for name, way in (("live", live), ("later", later)):
+                spent[name].append(timed(setting, lambda way=way, step=step: way(step)))
+    total = {name: sum(seconds) for name, seconds in spent.items()}
+    ratios = [a / b for a, b in zip(spent["live"], spent["later"], strict=True)]
+    return {
+        "first": round(len(pool) / (asking + total["later"]), 1),
+        "later": round(len(pool) / total["later"], 1),
+        "ratio_later": round(statistics.median(ratios), 2),
+        "disk_bytes_token": bytes_token,
     }
 
 
@@ -230,7 +258,7 @@ def main() -> None:
     packed = encode(joined(units, tokenizer, MAX_LENGTH), None, tokenizer, MAX_LENGTH)
     say(f"{len(sentences)} units of {sentences.lengths.mean():.0f} tokens; {len(packed)} packed ones")
     inputs = {
-        "sentences": (sentences, Plan(1, 12, 3, options.batch) if options.quick else Plan(3, 32, 32, options.batch)),
+        "sentences": (sentences, Plan(1, 12, 2, options.batch) if options.quick else Plan(3, 32, 32, options.batch)),
         "packed": (packed, Plan(1, 2, 1, options.batch // 2) if options.quick else Plan(3, 4, 4, options.batch)),
     }
     students: dict[str, Any] = {}
@@ -248,6 +276,7 @@ def main() -> None:
         "peak_mb": peak_mb(setting.device),
         "device": name_of(setting.device),
         "students": {name: students[name] for name in others},
+        "cached": cached(setting, STUDENTS[0], *inputs["sentences"], "float16"),
         "agreement": agreement(setting, STUDENTS[0], sentences),
         "loss_memory_mb": loss_memory(options.device),
     }

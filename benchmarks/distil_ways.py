@@ -2,6 +2,7 @@
 
 import copy
 import importlib.util
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,34 +64,68 @@ def ours(setting: Setting, size: tuple[int, int], encoded: Any) -> StageContext:
     return work
 
 
-def cut(encoded: Any, step: Step, max_tokens: int = MOST_TOKENS) -> list[Any]:
+def cut(encoded: Any, step: Step, max_tokens: int = MOST_TOKENS, columns: Any = None) -> list[Any]:
     """Return the micro-batches of a step, as StepDataset does."""
     from hornbook.training.steps import MicroBatch, micro_batches
 
-    parts = micro_batches(step, encoded.lengths, max_tokens)
-    return [MicroBatch(len(part) / len(step), encoded.batch(part)) for part in parts]
+    made = []
+    for part in micro_batches(step, encoded.lengths, max_tokens):
+        more = {name: torch.from_numpy(rows[part]) for name, rows in (columns or {}).items()}
+        made.append(MicroBatch(len(part) / len(step), encoded.batch(part) | more))
+    return made
 
 
-def our_loss(setting: Setting, size: tuple[int, int]) -> tuple[Any, Callable[[Any], Any]]:
-    """Return a new student and the losses of a batch."""
-    from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16
-    from hornbook.recipe import DistilConfig
-    from hornbook.training.distillation import Distillation, Learner, all_taps, create_objectives
-    from hornbook.training.objectives import Pair
+def our_loss(setting: Setting, size: tuple[int, int], recorded: Any = None) -> tuple[Any, Callable[[Any], Any]]:
+    """Return a new student and the losses of a batch; `recorded` takes the teacher's place."""
+    from hornbook.training.distillation import Distillation, Learner
 
     student = setting.student(*size)
+    objectives, teacher = asked(setting, size, student)
+    tapped = Learner(student, objectives)
+    for parameter in tapped.unreached():
+        parameter.requires_grad_(False)
+    distillation = Distillation(recorded or teacher, objectives, {"relations": 1.0}, setting.bfloat16)
+    return student, lambda batch: distillation(tapped, batch)
+
+
+def asked(setting: Setting, size: tuple[int, int], student: Any) -> tuple[Any, Any]:
+    """Return the objectives, and the tapped teacher in the setting's precision."""
+    from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16
+    from hornbook.recipe import DistilConfig
+    from hornbook.training.distillation import all_taps, create_objectives
+    from hornbook.training.objectives import Pair
+
     model = freeze(setting.teacher)
     if setting.bfloat16:
         model = copy.deepcopy(model)  # the other ways go on with the teacher as it is
         multiply_in_bfloat16(model)
     config = DistilConfig(teacher_layer=setting.layer, relation_heads=setting.heads(size[1]))
     objectives = create_objectives(Pair(model.config, student.config, config))
-    tapped = Learner(student, objectives)
-    for parameter in tapped.unreached():
-        parameter.requires_grad_(False)
-    teacher = Tapped(model, all_taps(objectives)[0])
-    distillation = Distillation(teacher, objectives, {"relations": 1.0}, setting.bfloat16)
-    return student, lambda batch: distillation(tapped, batch)
+    return objectives, Tapped(model, all_taps(objectives)[0])
+
+
+def from_disk(
+    setting: Setting, size: tuple[int, int], encoded: Any, folder: Path, dtype: str
+) -> tuple[StageContext, float, int]:
+    """Ask the teacher once; return our way from the disk, the seconds that asking took, and the bytes of a token."""
+    from hornbook.models.taps import Tapped
+    from hornbook.training.activations.layout import layout_of
+    from hornbook.training.activations.record import Recorded, asked_taps, write_parts
+
+    teacher = asked(setting, size, setting.student(*size))[1]
+    layout = layout_of(teacher.taps, teacher.model.config, dtype)
+    start = time.perf_counter()
+    write_parts(folder, Tapped(teacher.model, asked_taps(layout)), encoded, layout, setting.bfloat16)
+    seconds = time.perf_counter() - start
+    recorded = Recorded(lambda name: folder / name, layout, encoded.lengths, teacher.taps, teacher.model)
+    student, loss = our_loss(setting, size, recorded)
+    optimizer = new_optimizer(student)
+
+    def work(step: Step) -> None:
+        ours_step(setting, loss, cut(encoded, step, columns=recorded.columns))
+        finish(student, optimizer)
+
+    return work, seconds, layout.row.itemsize
 
 
 def ours_step(setting: Setting, loss: Callable[[Any], Any], micro_batches: Any) -> float:

@@ -14,6 +14,7 @@ from hornbook import pipeline
 from hornbook.errors import HornbookError
 from hornbook.recipe import AugmentedConfig, Recipe, validate
 from hornbook.report.page import write_report
+from hornbook.report.tables.runs import plan_table
 from hornbook.results import RunResult, read_results
 
 
@@ -147,6 +148,26 @@ def test_a_plan_counts_by_what_was_run_before(outcome, recipe, runs, tmp_path):
     tried = recipe.model_copy(update={"teacher": recipe.teacher.model_copy(update={"finetune": grid})})
     teacher = next(stage for stage in pipeline.plan(tried, tmp_path) if stage.stage == "model")
     assert teacher.estimated_seconds == 4 * 60
+
+
+def test_a_plan_shows_what_asking_the_teacher_once_takes_and_saves(recipe, tmp_path):
+    def planned(cache, seeds=(0, 1)):
+        distil = recipe.distil.model_copy(update={"cache": cache, "tokens": 1_000_000})
+        return pipeline.plan(recipe.model_copy(update={"distil": distil, "seeds": seeds}), tmp_path)
+
+    def keys(stages):
+        return {stage.key for stage in stages}
+
+    stages = planned("float16", (0, 1, 2))
+    asked = [stage for stage in stages if stage.stage == "activations"]
+    # For each of two textbooks; three projections of 32 numbers, of two bytes each.
+    assert [stage.estimated_megabytes for stage in asked] == [192, 192]
+    assert [(stage.estimated_seconds, stage.saved_seconds) for stage in asked] == [(125, 250), (125, 250)]
+    names = [stage.stage for stage in stages]
+    assert names.index("activations") < names.index("student")
+    assert str(plan_table(stages, 1000).renderables[0]).count("asking the teacher once saves about 8 min") == 1
+    assert keys(planned("auto")) == keys(planned("float16")) != keys(planned("none"))
+    assert keys(planned("auto", (0,))) == keys(planned("none", (0,)))
 
 
 def test_settings_that_do_not_go_with_the_task_are_refused_first(tmp_path, recipe):

@@ -1,7 +1,7 @@
 """Texts as token ids, stored flat, without padding."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,15 @@ class Encoded:
         """Return the token ids of one sequence."""
         start = self.starts[index]
         return self.values[start : start + self.lengths[index]]
+
+    def subset(self, indices: NDArray[np.int64]) -> "Encoded":
+        """Return some of the sequences, in the given order, without copying their ids."""
+        return replace(
+            self,
+            starts=self.starts[indices],
+            lengths=self.lengths[indices],
+            second=self.second[indices],
+        )
 
     def batch(self, indices: NDArray[Any]) -> Batch:
         """Return sequences padded to the longest of them: three tensors of shape (sequences, length)."""

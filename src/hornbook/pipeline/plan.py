@@ -13,6 +13,7 @@ from hornbook.pipeline.stages import run_stages
 from hornbook.recipe import AugmentedConfig, Recipe
 from hornbook.results import PlannedStage, StageResult
 from hornbook.store import RUN, Artifact, Store, load
+from hornbook.training.activations.sampling import tokens_read
 
 STORE = "artifacts"
 """The folder of shared artefacts within that of runs."""
@@ -116,8 +117,10 @@ _ROUGH: dict[str, tuple[float, float]] = {
     "outputs": (60, 1),
     "vocabulary": (20, 1),
     "trimmed": (5, 60),
+    "activations": (125, 2300),
     "student": (250, 40),
 }
+_STUDENT_ALONE = 0.5  # of the time of a step in which the teacher runs too
 _TOKENS_OF_A_UNIT = 25
 _UNITS_OF_A_TEXTBOOK = 50_000
 
@@ -132,6 +135,7 @@ def _estimated(artifact: Artifact, store: Store) -> PlannedStage:
         if artifact.stage == "student":
             made = 0.1 if "texts" in artifact.manifest["inputs"] else 0.004  # projected, or random
             seconds *= _budget(artifact, _TOKENS_OF_A_UNIT) / 1e6 if _is_taught(artifact) else made
+            seconds *= _STUDENT_ALONE if "cache" in artifact.manifest["config"] else 1
     else:
         seconds = like.measured["seconds"]
         megabytes = sum(file["bytes"] for file in like.manifest["files"].values()) / 1e6
@@ -139,12 +143,46 @@ def _estimated(artifact: Artifact, store: Store) -> PlannedStage:
             per_unit = like.counts["tokens"] / (like.counts["steps"] * like.manifest["config"]["batch"])
             seconds *= _budget(artifact, per_unit) / like.counts["tokens"]
     seconds *= _cells(artifact) / (1 if like is None else _cells(like))
+    saved = 0.0
+    if artifact.stage == "activations":
+        asked = _asked(artifact, store)
+        seconds *= asked / (1e6 if like is None else like.counts["tokens"])
+        megabytes = asked * artifact.manifest["config"].get("bytes_token", megabytes) / 1e6
+        saved = seconds * (_read(artifact, store) / asked - 1)
     return PlannedStage(
         **stage,
         estimated_seconds=max(round(seconds), 1),
         estimated_megabytes=round(megabytes, 1),
         checkpoint_megabytes=round(_checkpoints(artifact) * (megabytes if like is None else _weights(like)), 1),
         rough=like is None,
+        saved_seconds=max(round(saved), 0),
+    )
+
+
+def _tokens_of(artifact: Artifact, store: Store) -> Artifact:
+    """Return the token ids that a teacher is asked for."""
+    return next(one for one in store.requested if one.key == artifact.manifest["inputs"]["tokens"])
+
+
+def _asked(artifact: Artifact, store: Store) -> float:
+    """Return the tokens for which a teacher is asked once."""
+    tokens, sample = _tokens_of(artifact, store), artifact.manifest["config"]["sample"]
+    if not tokens.planned:
+        return tokens_read(tokens.counts, sample)
+    units = sample.get("sequences", _UNITS_OF_A_TEXTBOOK)
+    return float(sample.get("tokens", units * _TOKENS_OF_A_UNIT))
+
+
+def _read(artifact: Artifact, store: Store) -> float:
+    """Return the tokens that the missing students read of a teacher's activations, passes and seeds counted."""
+    textbook = _tokens_of(artifact, store).manifest["inputs"]["textbook"]
+    return sum(
+        _budget(one, _TOKENS_OF_A_UNIT)
+        for one in _distinct(store)
+        if _is_taught(one)
+        and one.planned
+        and "cache" in one.manifest["config"]
+        and one.manifest["inputs"]["textbook"] == textbook
     )
 
 

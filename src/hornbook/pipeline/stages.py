@@ -38,7 +38,7 @@ def run_student(recipe: Recipe, store: Store, name: str, seed: int) -> None:
     """Distil and adapt one student of a recipe, and make all that it needs; it is not evaluated."""
     baselines = () if name in recipe.textbooks else (name,)
     alone = recipe.model_copy(update={"baselines": baselines, "seeds": (seed,)})
-    run_stages(alone, store, names=(name,), scored=False)
+    run_stages(alone, store, names=(name,), scored=False, whole=recipe)
 
 
 def run_cell(recipe: Recipe, store: Store, textbook: str | None) -> RunArtifacts:
@@ -64,6 +64,7 @@ def run_stages(
     cluster: str | None = None,
     names: Sequence[str | None] | None = None,
     scored: bool = True,
+    whole: Recipe | None = None,
     before_students: Callable[[], None] | None = None,
     on_model: OnModel | None = None,
 ) -> RunArtifacts:
@@ -76,6 +77,7 @@ def run_stages(
         cluster: the address of a Ray cluster on which the corpus is searched.
         names: only the students of these textbooks.
         scored: evaluate the students, or stop when they are adapted.
+        whole: the recipe of the whole run, all students of which read what a teacher computes; by default the recipe.
         before_students: called once all that students share is made, before the first of them.
         on_model: called with each model as soon as it is scored.
 
@@ -101,9 +103,9 @@ def run_stages(
     if recipe.student.vocabulary != WHOLE_VOCABULARY:
         taught = _trimmed(recipe, taught, made, store, folder, cluster, on_model)
         # Its students have all pieces of this teacher.
-        whole = recipe.student.model_copy(update={"vocabulary": WHOLE_VOCABULARY})
-        recipe = recipe.model_copy(update={"student": whole})
-    learners = _Students(recipe, made, taught, store, folder, scored, on_model)
+        student = recipe.student.model_copy(update={"vocabulary": WHOLE_VOCABULARY})
+        recipe = recipe.model_copy(update={"student": student})
+    learners = _Students(recipe, made, taught, store, folder, scored, on_model, whole or recipe)
     for name, config in (chosen | first).items():
         learners.tokens[name] = [learners.tokens_of(book) for book in chained(name, config)]
     if before_students is not None:
@@ -215,6 +217,7 @@ class _Students:
     folder: Path | None
     scored: bool
     on_model: OnModel | None
+    whole: Recipe
     tokens: dict[str, list[Artifact]] = field(default_factory=dict)
 
     def tokens_of(self, book: str) -> Artifact:
@@ -229,6 +232,7 @@ class _Students:
 
     def start(self, seed: int) -> Artifact | None:
         """Return the student that all begin as; None where they begin with weights of their own."""
+        from hornbook.training.activations.choice import Sharing
         from hornbook.training.distil import distil
 
         recipe = self.recipe
@@ -238,7 +242,8 @@ class _Students:
         config = recipe.distil.changed(recipe.start.distil)
         tokens, family = self.tokens_of(recipe.start.textbook), recipe.teacher.family
         begun = self.projected(teacher)
-        return distil(teacher, tokens, self.store, recipe.student, config, seed=seed, family=family, start=begun)
+        places = teacher, tokens, self.store, recipe.student, config
+        return distil(*places, seed=seed, family=family, start=begun, sharing=Sharing(len(self.whole.seeds)))
 
     def projected(self, teacher: Artifact | str) -> Artifact | None:
         """Return the projection of a teacher, on the task's texts; None where students begin otherwise."""
@@ -252,6 +257,7 @@ class _Students:
 
     def distil_and_adapt(self, name: str, book: str, seed: int) -> None:
         """Distil a student on a textbook, or on those of a chain one after another; adapt and score it as `name`."""
+        from hornbook.training.activations.choice import Sharing
         from hornbook.training.chain import distil_chain
         from hornbook.training.distil import snapshot
 
@@ -262,11 +268,17 @@ class _Students:
             seed=seed,
             family=recipe.teacher.family,
             start=self.start(seed),
+            sharing=Sharing(self._readers(book), architecture=recipe.teacher.model),
         )
         if recipe.snapshot is not None:
             distilled.append(snapshot(distilled[-1], recipe.snapshot, self.store))
         books = [self.made.textbooks[one] for one in chained(book, config)]
         self.adapt_and_score(name, seed, distilled[-1], distilled, books=books, tokens=tokens)
+
+    def _readers(self, book: str) -> int:
+        """Return how many students of the whole run learn from a textbook."""
+        also_random = RANDOM in self.whole.baselines and book == next(iter(self.whole.textbooks))
+        return len(self.whole.seeds) * (2 if also_random else 1)
 
     def adapt_and_score(
         self,

@@ -247,6 +247,11 @@ class DistilConfig(TrainingConfig):
     teacher_layer: Count | None = Field(default=None, ge=1)
     """For `relations` and `attention`: the teacher's layer, counted from 1; by default the last, and for relations 21
     of BERT-large and 19 of RoBERTa-large and XLM-R-large."""
+    cache: Literal["none", "auto", "float16", "int8"] = "none"
+    """Keep on disk what the teacher computes for the textbook, for all seeds, passes and student sizes: as `float16`,
+    or `int8` (half the space, less exact). `auto`: float16 on a CPU, if the teacher would compute it at least twice
+    and it fits into half of the free disk space. A budget below one pass then reads the same random part of the
+    textbook with every seed."""
     snapshots: tuple[Annotated[Count, Field(ge=1)], ...] = ()
     """Steps after which to keep a copy of the student (paper, Figure 2)."""
 

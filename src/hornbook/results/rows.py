@@ -152,12 +152,14 @@ class PlannedStage(StageResult):
         estimated_megabytes: of disk, when it is finished.
         checkpoint_megabytes: additional disk space during training.
         rough: whether no similar stage was run, so that the estimates are those of a small task.
+        saved_seconds: the seconds that it saves other stages, 0 for most.
     """
 
     estimated_seconds: int
     estimated_megabytes: float
     checkpoint_megabytes: float
     rough: bool
+    saved_seconds: int = 0
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ the same key goes on from what it left under `resume/`.
 from hornbook.store.artifact import MANIFEST, RESUME, RUN, Artifact, Destination, StageContext, Store, load
 from hornbook.store.files import write_json, write_text
 from hornbook.store.keys import checksum, content_key, fingerprint, known_checksum, result_config
-from hornbook.store.publish import beside, make, partial_path
+from hornbook.store.publish import beside, is_finished, make, partial_path
 
 __all__ = [
     "MANIFEST",
@@ -23,6 +23,7 @@ __all__ = [
     "checksum",
     "content_key",
     "fingerprint",
+    "is_finished",
     "known_checksum",
     "load",
     "make",

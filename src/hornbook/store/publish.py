@@ -60,7 +60,7 @@ def make(
         HornbookError: `out` holds something else, or `build` refuses the input.
     """
     key = content_key(stage, version, config, inputs)
-    folder = out.folder(stage, key) if isinstance(out, Store) else Path(out)
+    folder = place(out, stage, key)
     identity = {
         "stage": stage,
         "stage_version": version,
@@ -88,6 +88,19 @@ def make(
     if isinstance(out, Store):
         out.requested.append(artifact)
     return artifact
+
+
+def place(out: Destination, stage: str, key: str) -> Path:
+    """Return the folder of an artefact: its own place in a store, or `out` itself."""
+    return out.folder(stage, key) if isinstance(out, Store) else Path(out)
+
+
+def is_finished(
+    out: Destination, *, stage: str, version: int, config: BaseModel | Mapping[str, Any], inputs: Mapping[str, str]
+) -> bool:
+    """Return whether `make` would find this artefact finished."""
+    key = content_key(stage, version, config, inputs)
+    return finished(place(out, stage, key), key) is not None
 
 
 def finished(out: Path, key: str) -> Artifact | None:

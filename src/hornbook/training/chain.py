@@ -8,6 +8,7 @@ from hornbook.errors import HornbookError
 from hornbook.models.source import Model
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig, changed
 from hornbook.store import Artifact, Destination, beside
+from hornbook.training.activations.choice import ALONE, Sharing
 from hornbook.training.books import open_book
 from hornbook.training.distil import distil
 
@@ -23,6 +24,7 @@ def distil_chain(
     seed: int = 0,
     family: FamilyConfig | None = None,
     start: Artifact | None = None,
+    sharing: Sharing = ALONE,
 ) -> list[Artifact]:
     """Distil a student on textbooks one after another.
 
@@ -36,6 +38,7 @@ def distil_chain(
         seed: of the student's initial weights, the order of the units and dropout.
         family: where the teacher keeps its projections, for a family that is not in the table.
         start: a student distilled earlier to begin from.
+        sharing: who else reads what the teacher computes; see `distil`.
 
     Returns:
         the students, stage "student"; the last is the chain's.
@@ -53,7 +56,8 @@ def distil_chain(
         place = out if last else beside(out, str(number))
         before = students[-1] if students else start
         settings = later if students else config
-        made = distil(teacher, book, place, student, settings, seed=seed, family=family, start=before)
+        given: dict[str, Any] = {"seed": seed, "family": family, "start": before, "sharing": sharing}
+        made = distil(teacher, book, place, student, settings, **given)
         students.append(made)
     return students
 

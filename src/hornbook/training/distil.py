@@ -1,9 +1,7 @@
 """Distillation: the student follows the teacher through a textbook (paper, section 2.2, step 2)."""
 
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,24 +9,18 @@ from typing import Any
 from hornbook.errors import HornbookError
 from hornbook.models.encode import Encoded
 from hornbook.models.families import family_settings, sizes_of
-from hornbook.models.loading import (
-    kind_key,
-    kind_of,
-    label_settings,
-    load_encoder,
-    load_ready_classifier,
-    ready_config,
-)
-from hornbook.models.predict import best_device, predict
+from hornbook.models.loading import kind_key, load_encoder, ready_config
 from hornbook.models.saving import save_model
-from hornbook.models.scale import evenly, in_unit, output_layer, scale_of, standardise
 from hornbook.models.source import Model, load_config, model_key, model_path
-from hornbook.models.student import LAYERS, PROJECTED, RANDOM, check_student, init_key, new_student, student_config
-from hornbook.models.taps import Tapped, freeze, multiply_in_bfloat16, only_reached
+from hornbook.models.student import LAYERS, PROJECTED, RANDOM, check_student, init_key, new_student
+from hornbook.models.taps import Tapped, multiply_in_bfloat16, only_reached
 from hornbook.models.tokenizers import load_tokenizer, tokenizer_key
 from hornbook.recipe import DistilConfig, FamilyConfig, StudentConfig
-from hornbook.store import Artifact, Destination, StageContext, beside, make, result_config
-from hornbook.tasks.kinds import KINDS
+from hornbook.store import Artifact, Destination, StageContext, beside, is_finished, make, result_config
+from hornbook.training.activations.choice import ALONE, NONE, Asked, Sharing
+from hornbook.training.activations.layout import layout_of
+from hornbook.training.activations.record import Recorded
+from hornbook.training.activations.sampling import sample
 from hornbook.training.books import check_tokens, common_task, open_book
 from hornbook.training.checkpoints import bytes_needed
 from hornbook.training.distillation import (
@@ -41,14 +33,14 @@ from hornbook.training.distillation import (
     weight_of,
 )
 from hornbook.training.objectives import Objective, Pair
-from hornbook.training.processes import make_together, process
+from hornbook.training.processes import agreed, make_together, process
 from hornbook.training.projection import projected_student
 from hornbook.training.steps import StepDataset, StepPlan
-from hornbook.training.tokens import encode_textbook, open_tokens
+from hornbook.training.teaching import Models, configs, load_models, open_for_teacher
+from hornbook.training.tokens import encode_textbook
 from hornbook.training.trainer import train, use_bfloat16, write_log
 
 VERSION = 2
-_SCALE_UNITS = 64  # units of the textbook on which the scale of a teacher's scores is measured
 
 
 def distil(
@@ -61,6 +53,7 @@ def distil(
     seed: int = 0,
     family: FamilyConfig | None = None,
     start: Artifact | None = None,
+    sharing: Sharing = ALONE,
 ) -> Artifact:
     """Distil a student from a teacher through a textbook.
 
@@ -76,6 +69,7 @@ def distil(
         seed: the seed of the student's initial weights, the order of the units and dropout.
         family: where the teacher keeps its projections, for a family that is not in the table.
         start: a student made earlier to begin from; by default a projected one is made on the textbook, beside `out`.
+        sharing: who else reads what the teacher computes, for `cache: auto`; it is kept beside `out`.
 
     Returns:
         the artefact, stage "student".
@@ -101,6 +95,25 @@ def distil(
         "textbook": book.manifest["inputs"]["textbook"] if book.stage == "tokens" else book.key,
     }
 
+    if config.cache != NONE and book.stage == "textbook":
+        book = encode_textbook(book, teacher, beside(out, "tokens"), config.max_length, config.pack)
+    asked = Asked(teacher, student, book, beside(out, "activations"), family, sharing)
+    config = asked.settled(config)
+    identity: dict[str, Any] = {
+        "stage": "student",
+        "version": VERSION,
+        "config": {
+            "seed": seed,
+            "student": result_config(student),
+            "family": family_settings(family),
+            **_settings_for_key(config),
+            **(kind_key(teacher) if "logits" in config.objectives else {}),
+        },
+        "inputs": inputs,
+    }
+    # Before the student, but not for a finished one: the activations may have been removed to make room.
+    kept = asked.made(config) if config.cache != NONE and not agreed(is_finished(out, **identity)) else None
+
     def build(context: StageContext) -> None:
         about = common_task(book, begun.init)
         if needs_head(check_sizes(teacher, begun, config, family)):
@@ -109,72 +122,43 @@ def distil(
         if book.stage == "textbook":
             folder = context.resume / "tokens"
             tokens = encode_textbook(book, teacher, folder, config.max_length, config.pack)
-        _build(context, model_path(teacher), tokens, begun, config, seed, family)
+        _build(context, model_path(teacher), tokens, kept, begun, config, seed, family)
         context.info["task"] = about
 
-    return make_together(
-        out,
-        stage="student",
-        version=VERSION,
-        config={
-            "seed": seed,
-            "student": result_config(student),
-            "family": family_settings(family),
-            **_settings_for_key(config),
-            **(kind_key(teacher) if "logits" in config.objectives else {}),
-        },
-        inputs=inputs,
-        build=build,
-        seed=seed,
-    )
-
-
-@dataclass(frozen=True)
-class _Models:
-    """The loaded models of a distillation.
-
-    Attributes:
-        teacher: frozen.
-        student: with a head if the teacher has one.
-        tokenizer: of both.
-        objectives: by name.
-        restored: a context in which the student's outputs are in the teacher's unit, as it is saved.
-    """
-
-    teacher: Any
-    student: Any
-    tokenizer: Any
-    objectives: Mapping[str, Objective]
-    restored: Callable[[], AbstractContextManager[None]] = nullcontext
-
-    def save(self, folder: Path, max_length: int) -> None:
-        """Save the student."""
-        with self.restored():
-            save_model(self.student, self.tokenizer, folder, max_length)
+    return make_together(out, build=build, seed=seed, **identity)
 
 
 def _build(
     context: StageContext,
     path: str,
     tokens: Artifact,
+    kept: Artifact | None,
     size: StudentConfig,
     config: DistilConfig,
     seed: int,
     family: FamilyConfig | None,
 ) -> None:
-    objectives = create_objectives(Pair(*_configs(path, size, family), config, family), seed)
-    tokenizer = load_tokenizer(path)
-    encoded = _open_tokens(tokens, tokenizer)
-    models = _load_models(path, tokenizer, objectives, encoded, size, seed, family)
+    objectives = create_objectives(Pair(*configs(path, size, family), config, family), seed)
+    whole = encoded = open_for_teacher(tokens, path)
+    models = load_models(path, objectives, whole, size, seed, family)
     bfloat16 = use_bfloat16(config.precision)
-    if bfloat16:  # after the unit of scores is out of the head: large numbers lose more
-        multiply_in_bfloat16(models.teacher)
+    taps = all_taps(objectives)[0]
+    teacher: Tapped | Recorded
+    if kept is None:
+        if bfloat16:  # after the unit of scores is out of the head: large numbers lose more
+            multiply_in_bfloat16(models.teacher)
+        teacher = Tapped(models.teacher, taps)
+    else:
+        encoded = whole.subset(sample(whole.lengths, **kept.manifest["config"]["sample"]))
+        layout = layout_of(taps, models.teacher.config, config.cache, family)
+        models = replace(models, teacher=None)  # not needed any more
+        teacher = Recorded(kept.file, layout, encoded.lengths, taps, models.student)
     plan = StepPlan(
         encoded.lengths, config.batch, seed, epochs=config.epochs, steps=config.steps, tokens=config.tokens
     )
     if beyond := [step for step in config.snapshots if step > plan.count]:
         raise HornbookError(f"distil.snapshots: there is no step {beyond[0]}; the budget is {plan.count} steps")
-    log = _train(context, models, encoded, plan, size, config, seed, bfloat16)
+    log = _train(context, models, teacher, encoded, plan, size, config, seed, bfloat16)
     write_log(log, context.path / "log.csv")
     models.save(context.path, config.max_length)
     index, count = process()
@@ -186,42 +170,14 @@ def _build(
     for objective in objectives.values():
         context.info |= objective.info()
     context.measured |= {"bfloat16": bfloat16, "processes": count}
-
-
-def _open_tokens(tokens: Artifact, tokenizer: Any) -> Encoded:
-    encoded = open_tokens(tokens, tokenizer.pad_token_id)
-    if (longest := int(encoded.lengths.max())) > tokenizer.model_max_length:
-        raise HornbookError(
-            f"{tokens.path}: holds a unit of {longest} tokens, but the teacher takes {tokenizer.model_max_length}"
-        )
-    return encoded
-
-
-def _load_models(
-    path: str,
-    tokenizer: Any,
-    objectives: Mapping[str, Objective],
-    encoded: Encoded,
-    size: StudentConfig,
-    seed: int,
-    family: FamilyConfig | None,
-) -> _Models:
-    """Load the teacher and make the student, with heads where an objective taps the logits."""
-    if not needs_head(objectives):
-        teacher = freeze(load_encoder(path))
-        student = new_student(teacher.config, size, seed, family, encoder=teacher)
-        return _Models(teacher, student, tokenizer, objectives)
-    teacher = freeze(load_ready_classifier(path))
-    kind = kind_of(teacher.config)
-    head = label_settings([teacher.config.id2label[i] for i in range(teacher.config.num_labels)], kind)
-    student = new_student(teacher.config, size, seed, family, head=head, encoder=teacher)
-    restored = _standardised(teacher, student, encoded) if KINDS[kind].is_standardised else nullcontext
-    return _Models(teacher, student, tokenizer, objectives, restored)
+    if kept is not None:
+        context.measured["teacher_seconds"] = kept.measured["seconds"]
 
 
 def _train(
     context: StageContext,
-    models: _Models,
+    models: Models,
+    teacher: Tapped | Recorded,
     encoded: Encoded,
     plan: StepPlan,
     size: StudentConfig,
@@ -231,7 +187,7 @@ def _train(
 ) -> list[dict[str, float]]:
     """Train the student; return the log."""
     weights = {name: weight_of(setting) for name, setting in config.objectives.items()}
-    teacher = Tapped(models.teacher, all_taps(models.objectives)[0])
+    columns = teacher.columns if isinstance(teacher, Recorded) else None
     learner = Learner(models.student, models.objectives)
     index, count = process()
     max_tokens = config.micro_batch_tokens
@@ -243,7 +199,7 @@ def _train(
         context.needed = bytes_needed(learner, scored=False, snapshots=len(snapshots))
         return train(
             learner,
-            StepDataset(encoded, plan, max_tokens=max_tokens, process=index, processes=count),
+            StepDataset(encoded, plan, columns, max_tokens=max_tokens, process=index, processes=count),
             Distillation(teacher, models.objectives, weights, bfloat16),
             config,
             description=f"distil {size.layers}x{size.hidden}",
@@ -254,22 +210,6 @@ def _train(
             must_fall=size.init == RANDOM,
             keep=snapshots,
         )
-
-
-def _standardised(teacher: Any, student: Any, encoded: Encoded) -> Callable[[], AbstractContextManager[None]]:
-    """Bring a regression teacher's outputs to mean 0 and deviation 1 on some of the textbook, in place.
-
-    Returns:
-        a function whose context brings the student's output layer, trained on that scale, to the teacher's unit.
-    """
-    if teacher.config.num_labels != 1:
-        raise HornbookError(f"the teacher has {teacher.config.num_labels} outputs, but a regression has one")
-    some = evenly(encoded, _SCALE_UNITS)
-    taught, layer = output_layer(teacher.to(best_device()), some), output_layer(student, some)
-    centred = layer.bias is not None
-    scale = scale_of(predict(teacher, some), "the teacher's outputs on the textbook", centred=centred)
-    standardise(taught, scale)
-    return partial(in_unit, layer, scale)
 
 
 def snapshot(student: Artifact, step: int, out: Destination) -> Artifact:
@@ -356,19 +296,13 @@ def check_sizes(
             objective does not fit.
     """
     check_student(teacher, student, family)
-    configs = _configs(teacher, student, family)
-    layers = sizes_of(configs[0], family).layers
+    both = configs(teacher, student, family)
+    layers = sizes_of(both[0], family).layers
     if config.teacher_layer is not None and config.teacher_layer > layers:
         raise HornbookError(
             f"distil.teacher_layer: there is no layer {config.teacher_layer}; the teacher has {layers}"
         )
-    return create_objectives(Pair(*configs, config, family))
-
-
-def _configs(teacher: Model, student: StudentConfig, family: FamilyConfig | None) -> tuple[Any, Any]:
-    """Return the Hugging Face configurations of teacher and student."""
-    own = load_config(teacher)
-    return own, student_config(own, student, family)
+    return create_objectives(Pair(*both, config, family))
 
 
 def _student_inputs(teacher: Model, student: StudentConfig) -> dict[str, str]:
@@ -388,6 +322,8 @@ def _settings_for_key(config: DistilConfig) -> dict[str, Any]:
         settings.pop("temperature")
     if not config.snapshots:
         settings.pop("snapshots")
+    if config.cache == NONE:
+        settings.pop("cache")
     if versions := objective_versions(config.objectives):
         settings["objective_versions"] = versions
     return settings

@@ -1,7 +1,7 @@
 """The loss of a distillation: a weighted sum of objectives between a tapped teacher and a tapped student."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -78,11 +78,44 @@ class Learner(Tapped):
         self.objectives = nn.ModuleList(objectives.values())
 
 
+class Recorded(Protocol):
+    """What a teacher gave for each sequence when it was asked, in place of the teacher.
+
+    Attributes:
+        model: a model that takes the same inputs as the teacher.
+    """
+
+    model: Any
+
+    def tensors(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the tapped tensors of a batch."""
+
+
+def ask(teacher: Tapped, batch: Batch, bfloat16: bool = False) -> dict[str, Tensor]:
+    """Return the tapped tensors of a frozen teacher for a batch, on the batch's device.
+
+    Args:
+        teacher: moved to that device if it is elsewhere.
+        batch: of `Encoded.batch`.
+        bfloat16: whether it runs in bfloat16.
+
+    Returns:
+        the tensors by name.
+    """
+    device = batch["input_ids"].device
+    if next(teacher.parameters()).device != device:
+        teacher.to(device)
+    # The Trainer casts the student's pass only; the losses themselves stay in float32.
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+        found: dict[str, Tensor] = teacher(**model_inputs(teacher.model, batch))
+    return found
+
+
 class Distillation:
     """The loss of a tapped student on a batch, against a tapped teacher.
 
     Args:
-        teacher: a frozen model, with the taps of `all_taps`.
+        teacher: a frozen model, with the taps of `all_taps`, or what it gave for these batches when it was asked.
         objectives: the objectives by name.
         weights: their weights by name.
         bfloat16: whether the teacher runs in bfloat16.
@@ -90,7 +123,7 @@ class Distillation:
 
     def __init__(
         self,
-        teacher: Tapped,
+        teacher: Tapped | Recorded,
         objectives: Mapping[str, Objective],
         weights: Mapping[str, float],
         bfloat16: bool = False,
@@ -103,14 +136,12 @@ class Distillation:
         Names come from the objectives; if two losses have the same name, the second gets its objective's name as
         prefix.
         """
-        device = batch["input_ids"].device
-        if next(self.teacher.parameters()).device != device:
-            self.teacher.to(device)
-        inputs = model_inputs(self.teacher.model, batch)
-        # The Trainer casts the student's pass only; the losses themselves stay in float32.
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
-            expected = self.teacher(**inputs)
-        found = student(**inputs)
+        expected: Mapping[str, Tensor]
+        if isinstance(self.teacher, Tapped):
+            expected = ask(self.teacher, batch, self.bfloat16)
+        else:
+            expected = self.teacher.tensors(batch)
+        found = student(**model_inputs(self.teacher.model, batch))
         losses: dict[str, Tensor] = {}
         for name, objective in self.objectives.items():
             own = objective(_of(name, expected), _of(name, found), batch["attention_mask"])

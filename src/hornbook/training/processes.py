@@ -17,6 +17,7 @@ from hornbook.store import MANIFEST, RESUME, Artifact, Destination, StageContext
 logger = logging.getLogger("hornbook")
 
 CELL = "cell-"
+PART = "part-"
 
 
 def process() -> tuple[int, int]:
@@ -111,6 +112,6 @@ def make_together(out: Destination, *, build: Callable[[StageContext], None], **
 
 
 def _worth_resuming(resume: Path) -> bool:
-    """Return whether a checkpoint or a finished grid cell is left; token ids alone are quickly made again."""
-    patterns = ("checkpoint-*", f"{CELL}*/{MANIFEST}", f".{CELL}*/{RESUME}/checkpoint-*")
+    """Return whether a checkpoint, a part or a finished cell is left; token ids alone are quickly made again."""
+    patterns = ("checkpoint-*", f"{PART}*", f"{CELL}*/{MANIFEST}", f".{CELL}*/{RESUME}/checkpoint-*")
     return any(next(resume.glob(pattern), None) for pattern in patterns)

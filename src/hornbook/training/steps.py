@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -115,13 +115,20 @@ def micro_batches(indices: NDArray[np.int64], lengths: NDArray[np.int64], max_to
     return cuts
 
 
+class Rows(Protocol):
+    """Something with a row for each sequence."""
+
+    def __getitem__(self, indices: NDArray[np.int64], /) -> NDArray[Any]:
+        """Return the rows of some sequences."""
+
+
 class StepDataset(Dataset[list[MicroBatch]]):
     """A dataset with one item per optimiser step, cut into micro-batches.
 
     Args:
         encoded: the sequences.
         plan: the sequences of each step.
-        columns: further tensors of a batch, by name; arrays with one row for each sequence.
+        columns: further tensors of a batch, by name: what has one row for each sequence.
         max_tokens: the most tokens in a micro-batch, padding counted.
         process: the number of this process, from 0; it takes every `processes`-th sequence of a step.
         processes: the number of processes.
@@ -131,7 +138,7 @@ class StepDataset(Dataset[list[MicroBatch]]):
         self,
         encoded: Encoded,
         plan: StepPlan,
-        columns: Mapping[str, NDArray[Any]] | None = None,
+        columns: Mapping[str, Rows] | None = None,
         *,
         max_tokens: int,
         process: int = 0,

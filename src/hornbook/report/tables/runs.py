@@ -88,6 +88,8 @@ def plan_table(stages: Sequence[PlannedStage], free_megabytes: int) -> Group:
     )
     if checkpoints := max((stage.checkpoint_megabytes for stage in stages), default=0):
         text += f"; during training checkpoints take up to {checkpoints:,.0f} MB more"
+    if saved := sum(stage.saved_seconds for stage in stages):
+        text += f"; asking the teacher once saves about {saved / 60:.0f} min"
     if any(stage.rough for stage in stages):
         text += "; ~: rough estimate for a small task and model on two cores, no similar stage was run here"
     table = Table()
