@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from hornbook.errors import HornbookError
 from hornbook.export.files import GRAPH
 from hornbook.inference.runtimes import Answer, OnnxRuntime, Pending, Runtime, TorchRuntime
-from hornbook.models.loading import WEIGHTS
-from hornbook.models.source import Model, model_path
+from hornbook.models.source import WEIGHTS, Model, model_path
 
 Format = Literal["int8", "onnx", "pytorch"]
 FORMATS: tuple[Format, ...] = get_args(Format)
