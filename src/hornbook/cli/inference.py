@@ -9,7 +9,8 @@ import typer
 
 from hornbook import recipe as settings_of
 from hornbook.cli.command import Answer, with_settings
-from hornbook.cli.output import say
+from hornbook.cli.options import Runs, prepared_task, refuse_unused, task_options, with_task
+from hornbook.cli.output import print_table, say
 from hornbook.errors import HornbookError
 from hornbook.machine import load as machine
 
@@ -53,6 +54,38 @@ def predict_command(
     else:
         say(f"{out}: {_counted(done)}", quiet)
     return {"file": None if out is None else str(out), **asdict(done)}
+
+
+@with_task
+@with_settings(settings_of.BenchmarkConfig, leave_out=("texts",))
+def benchmark_command(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL…", help="Classifiers: exports, folders, hub names.")],
+    task: Annotated[str | None, typer.Option("--task", help="Labelled data: measure on its dev texts.")] = None,
+    file: Annotated[str | None, typer.Option("--texts", help="File with texts to measure on, instead.")] = None,
+    runs: Runs = Path("runs"),
+    *,
+    task_settings: dict[str, Any],
+    settings: dict[str, Any],
+    quiet: bool = False,
+) -> Answer:
+    """Measure how fast models classify, in each of their formats; they take turns."""
+    config = settings_of.validate(settings_of.BenchmarkConfig, settings, "benchmark")
+    if (task is None) == (file is None):
+        raise HornbookError("name the texts to measure on, with --task or with --texts")
+    machine.settle(config.threads)
+    from hornbook.inference.benchmark import benchmark, texts_of_file, texts_of_task
+    from hornbook.report.tables.speed import speed_table
+    from hornbook.tasks import open_task
+
+    if file is not None:
+        columns = {name: task_settings.pop(name) for name in ("text", "text_pair") if name in task_settings}
+        refuse_unused(task_options(task_settings), "--task", task)
+        texts = texts_of_file(file, settings_of.PredictConfig(**columns))
+    else:
+        texts = texts_of_task(open_task(prepared_task(str(task), runs / "task", task_settings)))
+    rows = benchmark(models, texts, config)
+    print_table(speed_table(rows, config.threads), quiet)
+    return {"threads": config.threads, "rows": [asdict(row) for row in rows]}
 
 
 def _counted(done: "Done") -> str:

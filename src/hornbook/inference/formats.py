@@ -45,7 +45,7 @@ class Writer(ABC):
 
 
 class JsonLines(Writer):
-    """A JSON object a line. Rows that were JSON lines stay as they were written."""
+    """One JSON object per line. Rows that were JSON lines stay as they were written."""
 
     def encode(self, window: Window, added: Added) -> bytes:
         """Return the lines of some rows."""
@@ -57,7 +57,7 @@ class JsonLines(Writer):
         return "".join(f"{row[:-1]}, {more[1:]}\n" for row, more in zip(old, new, strict=True)).encode()
 
     def resume(self, part: Path) -> None:
-        """Do nothing: each line stands alone."""
+        """Do nothing: no line depends on others."""
 
 
 class Fields(Writer):

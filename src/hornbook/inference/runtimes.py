@@ -69,20 +69,19 @@ def usable_cores() -> int:
 class OnnxRuntime:
     """An exported graph. Each batch runs on one core, several batches at a time.
 
-    That gives more texts a second than the threads of onnxruntime, which share the work of each batch: small models
-    have too little of it.
-
     Args:
         folder: an export.
         graph: the graph in it.
-        threads: the number of batches at a time; by default one a core.
+        threads: the number of threads; by default one a core.
+        share_batches: let all threads work on one batch. Small models have too little work for that.
     """
 
-    def __init__(self, folder: str, graph: str, threads: int | None = None) -> None:
+    def __init__(self, folder: str, graph: str, threads: int | None = None, share_batches: bool = False) -> None:
         from hornbook.export.session import OnnxClassifier
 
-        self._model = OnnxClassifier(folder, graph, threads=1)
-        self._pool = ThreadPoolExecutor(threads or usable_cores())
+        threads = threads or usable_cores()
+        self._model = OnnxClassifier(folder, graph, threads=threads if share_batches else 1)
+        self._pool = ThreadPoolExecutor(1 if share_batches else threads)
         self.labels, self.kind = self._model.labels, self._model.kind
 
     def start(self, texts: Sequence[str], pairs: Sequence[str | None] | None) -> Pending:
