@@ -3,15 +3,15 @@
     python benchmarks/inference.py --quick
     python benchmarks/inference.py [--export FOLDER] [--task FOLDER] [--texts 100000] [--rounds 5]
 
-The models: the student of `--export` (without one a random 6x384, exported here; it has no int8 then), and one of
-RoBERTa-large's shape with random weights in PyTorch. They take turns on one thread, tokenizer included, at 1, 8 and 32
-texts a call. `ratio_large` and `ratio_onnx_float` compare the student's fastest format with the large model and with
-ONNX in float32, at 1 and at 32 texts a call.
+The models: the student of `--export` (without one a random 6x384, exported here; it has no int8 then), and one
+of RoBERTa-large's shape with random weights in PyTorch. They take turns on one thread, tokenizer included, at 1, 8
+and 32 texts a call. `ratio_large` and `ratio_onnx_float` compare the student's fastest format with the large model
+and with ONNX in float32, at 1 and at 32 texts a call.
 
 The file: JSONL to JSONL with labels and probabilities, on all cores, in turns; loading the model counts.
-`ratio_pipeline`: hornbook's predict_file over `transformers.pipeline(batch_size=32)`; `ratio_obvious`: over a loop with
-onnxruntime, the same graph, batches of 32 in the order of the file; `share_of_bare`: over the graph alone, loaded, with
-tokens that are there, in hornbook's batches.
+`ratio_pipeline`: hornbook's predict_file over `transformers.pipeline(batch_size=32)`; `ratio_obvious`: over a loop
+with onnxruntime, the same graph, batches of 32 in the order of the file; `share_of_bare`: over the graph alone,
+loaded, with tokens that are there, in hornbook's batches.
 
 `agreement` (share of equal labels) and `score_loss` (points of accuracy; with `--task` only) compare the fastest
 format with PyTorch. Ratios are medians over rounds. The last line of the output is one JSON object.
