@@ -131,7 +131,8 @@ def _fault(row: Sequence[str] | str, names: Sequence[str]) -> str | None:
 
 
 def _csv_fields(lines: Iterable[str]) -> Iterator[_Row]:
-    reader = csv.reader((line for i, line in enumerate(lines) if i or not _EXCEL.match(line)), strict=True)
+    # A line that only names the delimiter still counts as a line.
+    reader = csv.reader(("\n" if not i and _EXCEL.match(line) else line for i, line in enumerate(lines)), strict=True)
     while True:
         begin = reader.line_num + 1
         try:
