@@ -1,34 +1,19 @@
-"""Speed: what is measured, on which texts, and the table."""
+"""Speed: what is measured, on which texts, and the table. The processes: test_classifier.py, which has an export."""
 
 import json
 
 import pytest
 from rich.console import Console
-from tests.export.models import WORDS, save_classifier
+from tests.export.models import WORDS
 
 from hornbook.errors import HornbookError
 from hornbook.inference import benchmark as module
 from hornbook.inference.benchmark import Speed, benchmark, texts_of_file
-from hornbook.recipe import BenchmarkConfig, PredictConfig
+from hornbook.recipe import PredictConfig
 from hornbook.report.tables.speed import speed_table
 
 
-def test_each_model_is_measured_at_each_batch_size(tmp_path):
-    model = save_classifier(tmp_path / "model")
-    config = BenchmarkConfig(batches=(1, 3), rounds=2, seconds=0.01)
-    rows = benchmark([model], (WORDS, None), config)
-    assert [(row.model, row.format, row.batch) for row in rows] == [(str(model), "pytorch", n) for n in (1, 3)]
-    size = (model / "model.safetensors").stat().st_size / 1e6
-    for row in rows:
-        assert 0 < row.p50_ms <= row.p95_ms
-        assert row.mb == round(size, 1)
-        assert row.peak_mb > 50
-        # A mean call takes at least half as long as the median one.
-        assert 0 < row.sentences_per_second < row.batch / row.p50_ms * 2000
-    # The next models of one process start with its settings: nothing was loaded here.
-    assert module._loaded is None
-
-
+@pytest.mark.slow  # a process that loads PyTorch
 def test_a_model_that_cannot_be_loaded_is_named(tmp_path):
     with pytest.raises(HornbookError, match="no such"):
         benchmark([tmp_path / "none"], (WORDS, None))

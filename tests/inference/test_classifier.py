@@ -16,8 +16,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import hornbook
 from hornbook.errors import HornbookError
+from hornbook.inference import benchmark
 from hornbook.inference import classifier as module
 from hornbook.inference.runtimes import similar
+from hornbook.recipe import BenchmarkConfig
 
 LONG = " ".join(WORDS[i % 45] for i in range(300))
 TEXTS = ["", " \n", LONG, "w1", "w2 w3 naïve", "W5 " * 12, "w9 w8 w7 w6", *(f"w{i} w{i + 1}" for i in range(40))]
@@ -130,11 +132,26 @@ def test_an_export_runs_without_pytorch_and_reads_the_standard_input(exported):
     lines = "".join(json.dumps({"text": text}) + "\n" for text in texts)
     done = subprocess.run([sys.executable, "-c", program], input=lines, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == f"{len(texts)} rows, 1 texts cut at the model's length\n"
+    assert done.stderr == f"{len(texts)} rows, 1 text cut at the model's length\n"
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     found = hornbook.load_classifier(exported)(texts)
     assert [row["label"] for row in rows] == found.labels
     assert [row["text"] for row in rows] == texts
+
+
+def test_each_model_is_measured_at_each_batch_size(exported, tmp_path):
+    folder = shutil.copytree(exported, tmp_path / "copy")
+    (folder / "model.safetensors").unlink()  # loading PyTorch takes seconds
+    config = BenchmarkConfig(batches=(1, 3), rounds=2, seconds=0.01)
+    rows = benchmark.benchmark([folder], (TEXTS, None), config)
+    assert [(row.model, row.format, row.batch) for row in rows] == [(str(folder), "onnx", n) for n in (1, 3)]
+    for row in rows:
+        assert 0 < row.p50_ms <= row.p95_ms
+        assert row.mb == round((folder / "onnx" / "model.onnx").stat().st_size / 1e6, 1)
+        assert row.peak_mb > 50
+        # A mean call takes at least half as long as the median one.
+        assert 0 < row.sentences_per_second < row.batch / row.p50_ms * 2000
+    assert benchmark._loaded is None  # all of it in other processes
 
 
 @settings(max_examples=60)

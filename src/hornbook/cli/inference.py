@@ -90,8 +90,12 @@ def benchmark_command(
 
 def _counted(done: "Done") -> str:
     """Return how many rows there are, and what was done with special ones."""
-    parts = [f"{done.rows:,} rows"]
+    parts = [f"{done.rows:,} row{'s' * (done.rows != 1)}"]
     parts += [f"{done.unlabelled:,} without a label"] if done.unlabelled else []
-    parts += [f"{done.cut:,} texts cut at the model's length"] if done.cut else []
-    parts += [f"{done.skipped:,} bad rows skipped (the first: {done.first_fault})"] if done.skipped else []
+    parts += [f"{done.cut:,} text{'s' * (done.cut != 1)} cut at the model's length"] if done.cut else []
+    parts += (
+        [f"{done.skipped:,} bad row{'s' * (done.skipped != 1)} skipped (the first: {done.first_fault})"]
+        if done.skipped
+        else []
+    )
     return ", ".join(parts)
