@@ -14,7 +14,7 @@ from hornbook.machine.extras import EXTRAS, explain_missing_extra
 SOURCE = Path(__file__).parents[1] / "src"
 POSIX = {"fcntl", "grp", "pwd", "resource", "termios"}
 # Rooms whose modules may need an extra when they are imported.
-WITH_EXTRA = ("evaluation.evaluate", "export", "models", "report", "results", "training")
+WITH_EXTRA = ("evaluation.evaluate", "export", "inference", "models", "report", "results", "training")
 
 PREAMBLE = f"""
 import sys

@@ -35,6 +35,7 @@ ORDER = (
     "training",
     "evaluation",
     "export",
+    "inference",
     "results",
     "report",
     "pipeline",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from hornbook.evaluation.evaluate import evaluate
     from hornbook.experiment import run_experiment
     from hornbook.export.build import export_student
+    from hornbook.inference.classifier import Classifier, Predictions, load_classifier
+    from hornbook.inference.predict import predict_file
     from hornbook.pipeline.run import run
     from hornbook.recipe import load_experiment, load_recipe
     from hornbook.report.page import write_report
@@ -41,7 +43,9 @@ if TYPE_CHECKING:
 # Public name -> where it is defined.
 _DEFINED_IN = {
     "Artifact": "hornbook.store:Artifact",
+    "Classifier": "hornbook.inference.classifier:Classifier",
     "HornbookError": "hornbook.errors:HornbookError",
+    "Predictions": "hornbook.inference.classifier:Predictions",
     "adapt": "hornbook.training.finetune:adapt",
     "build_corpus": "hornbook.corpus.build:build",
     "build_textbook": "hornbook.textbook.build:build",
@@ -52,12 +56,14 @@ _DEFINED_IN = {
     "extract_keywords": "hornbook.retrieval:keywords_of_all",
     "finetune": "hornbook.training.finetune:finetune",
     "load": "hornbook.store:load",
+    "load_classifier": "hornbook.inference.classifier:load_classifier",
     "load_experiment": "hornbook.recipe:load_experiment",
     "load_recipe": "hornbook.recipe:load_recipe",
     "measure_textbooks": "hornbook.textbook.inspect.statistics:statistics",
     "open_corpus": "hornbook.corpus:open_corpus",
     "open_task": "hornbook.tasks:open_task",
     "open_textbook": "hornbook.textbook:open_textbook",
+    "predict_file": "hornbook.inference.predict:predict_file",
     "prepare_task": "hornbook.tasks:prepare",
     "quickstart": "hornbook.demo:quickstart",
     "retrieve": "hornbook.retrieval:retrieve",

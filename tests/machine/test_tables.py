@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.feather
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 
 from hornbook.corpus.sources import find_sources, read_documents
 from hornbook.errors import HornbookError
-from hornbook.machine.tables import FORMATS, columnar, format_of, read_rows, rows, stem, stream_texts
-from hornbook.machine.text_files import COMPRESSIONS
+from hornbook.machine.tables import FORMATS, columnar, count_rows, format_of, read_rows, rows, stem, stream_texts
+from hornbook.machine.text_files import COMPRESSIONS, suffixes
 from hornbook.recipe import TaskConfig
 from hornbook.tasks import open_task, prepare
 
@@ -113,6 +114,40 @@ def test_arrow_files_are_tasks_and_corpora(tmp_path, stream, compression):
     (source,) = find_sources([str(path)])
     (batch,) = read_documents(source, "text")
     assert (source.name, batch.texts.to_pylist(), batch.sources.to_pylist()) == ("a", texts, ["web", "a"] * 20)
+
+
+@pytest.mark.parametrize("name", [name for name in names() if FORMATS[suffixes(Path(name))[0]].windows])
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_windows_hold_the_rows_of_the_whole_table(tmp_path, monkeypatch, name, size):
+    for module in (rows, columnar):
+        monkeypatch.setattr(module, "WINDOW_ROWS", size)
+    write(tmp_path / name)
+    whole = read_rows(tmp_path / name).columns
+    windows = list(format_of(name).windows(tmp_path / name))
+    assert [len(window.numbers) for window in windows] == [len(TEXTS[i : i + size]) for i in range(0, 6, size)]
+    for column, values in whole.items():
+        assert [value for window in windows for value in window.column(column)] == values
+    records = [record for window in windows for record in window.take(range(len(window.numbers))).records()]
+    assert records == [dict(zip(whole, row, strict=True)) for row in zip(*whole.values(), strict=True)]
+    assert not any(window.faults for window in windows)
+    assert {window.has_any({"label", "x"}) for window in windows} == {"label"}
+    assert count_rows(tmp_path / name) - (".parquet" not in name and ".json" not in name) == 6
+
+
+def test_windows_of_long_rows_hold_few(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "BATCH_CHARACTERS", 100)
+    (tmp_path / "x.csv").write_text("text\n" + "".join(f"{'a' * n}\n" for n in (60, 60, 10, 300, 10)))
+    windows = FORMATS[".csv"].windows(tmp_path / "x.csv")
+    assert [list(window.numbers) for window in windows] == [[2, 3], [4, 5], [6]]
+
+
+def test_rows_that_cannot_be_read_are_faults_of_their_line(tmp_path):
+    (tmp_path / "x.csv").write_text('sep=,\r\na,b\r\n1,"x\r\ny"\r\n\r\n2\r\n3,"z"z\r\n4,v\r\n')
+    (window,) = FORMATS[".csv"].windows(tmp_path / "x.csv")
+    assert list(window.numbers) == [3, 6, 7, 8]
+    assert window.faults == {1: "1 fields, but the heading has 2", 2: "not CSV: ',' expected after '\"'"}
+    assert window.column("b") == ["x\r\ny", None, None, "v"]
+    assert window.take([3]).records() == [{"a": "4", "b": "v"}]
 
 
 def test_a_data_set_that_was_saved_to_disk_is_read(tmp_path, caplog):

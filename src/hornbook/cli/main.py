@@ -8,11 +8,12 @@ import typer
 from hornbook.cli.command import Commands, command
 from hornbook.cli.corpus import corpus_build_command
 from hornbook.cli.experiment import experiment_command, report_command
+from hornbook.cli.inference import benchmark_command, predict_command
 from hornbook.cli.run import new_command, quickstart_command, run_command
 from hornbook.cli.stages import adapt_command, distil_command, evaluate_command, export_command, finetune_command
 from hornbook.cli.textbook import textbook_build_command, textbook_show_command, textbook_stats_command
 
-_WHOLE, _STAGE = "The whole job", "One stage at a time"
+_WHOLE, _STAGE, _USE = "The whole job", "One stage at a time", "A finished model"
 _ANY_OPTION = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app = typer.Typer(name="hornbook", cls=Commands, pretty_exceptions_enable=False)
@@ -55,6 +56,8 @@ app.command("distil", rich_help_panel=_STAGE)(command(distil_command))
 app.command("adapt", rich_help_panel=_STAGE)(command(adapt_command))
 app.command("evaluate", rich_help_panel=_STAGE)(command(evaluate_command))
 app.command("export", rich_help_panel=_STAGE)(command(export_command))
+app.command("predict", rich_help_panel=_USE)(command(predict_command))
+app.command("benchmark", rich_help_panel=_USE)(command(benchmark_command))
 corpus_app.command("build")(command(corpus_build_command))
 textbook_app.command("build", context_settings=_ANY_OPTION)(command(textbook_build_command))
 textbook_app.command("stats")(command(textbook_stats_command))

@@ -4,11 +4,6 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-
-from hornbook.models.encode import input_names
-from hornbook.models.loading import kind_of
-from hornbook.models.saving import save_model
 from hornbook.tasks.kinds import KINDS
 
 GRAPH = "onnx/model.onnx"
@@ -28,6 +23,13 @@ def write_files(model: Any, tokenizer: Any, folder: Path, length: int) -> None:
         folder: the folder to write to.
         length: the most tokens of an input, special tokens included.
     """
+    # Running an export, which needs the names above, loads no PyTorch.
+    from tokenizers import Tokenizer
+
+    from hornbook.models.encode import input_names
+    from hornbook.models.loading import kind_of
+    from hornbook.models.saving import save_model
+
     model.config.problem_type = KINDS[kind_of(model.config)].problem_type
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,12 @@ class OnnxClassifier:
     def encode(self, texts: Sequence[str], pairs: Sequence[str | None] | None = None) -> list[Encoding]:
         """Return texts, or pairs of texts, as token ids; long ones are truncated."""
         both = texts if pairs is None else [_one(*each) for each in zip(texts, pairs, strict=True)]
-        return self._tokenizer.encode_batch(list(both))
+        return self._tokenizer.encode_batch_fast(list(both))
+
+    def count_cut(self, encodings: Sequence[Encoding]) -> int:
+        """Return how many texts were truncated."""
+        most = (self._tokenizer.truncation or {}).get("max_length", 0)
+        return sum(len(one) >= most and bool(one.overflowing) for one in encodings)
 
     def inputs(self, encodings: Sequence[Encoding], length: int = 1) -> dict[str, NDArray[np.int64]]:
         """Return one batch as the graph takes it: arrays of shape (texts, length).
@@ -114,13 +120,16 @@ class OnnxClassifier:
         Returns:
             the arrays by the name of the input.
         """
-        length = max(length, *(len(one.ids) for one in encodings))
-        arrays = {name: np.zeros((len(encodings), length), np.int64) for name in self._names}
-        arrays["input_ids"][:] = self._pad
-        for row, one in enumerate(encodings):
-            values = {"input_ids": one.ids, "attention_mask": one.attention_mask, "token_type_ids": one.type_ids}
-            for name, array in arrays.items():
-                array[row, : len(one.ids)] = values[name]
+        lengths = np.array([len(one) for one in encodings])
+        filled = np.arange(max(length, lengths.max())) < lengths[:, None]
+        arrays = {name: np.zeros(filled.shape, np.int64) for name in self._names}
+        for name, array in arrays.items():
+            if name == "attention_mask":
+                array[filled] = 1
+            else:
+                field = "ids" if name == "input_ids" else "type_ids"
+                array[filled] = list(chain.from_iterable(getattr(one, field) for one in encodings))
+        arrays["input_ids"][~filled] = self._pad
         return arrays
 
     def run(self, inputs: dict[str, NDArray[np.int64]]) -> NDArray[np.float32]:
@@ -131,7 +140,7 @@ class OnnxClassifier:
 
 def by_length(encodings: Sequence[Encoding], batch: int) -> list[NDArray[np.int64]]:
     """Return the indices of batches of texts of similar length, the longest first."""
-    order = np.argsort([-len(one.ids) for one in encodings], kind="stable")
+    order = np.argsort([-len(one) for one in encodings], kind="stable")
     return [order[at : at + batch] for at in range(0, len(order), batch)]
 
 

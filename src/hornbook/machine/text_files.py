@@ -63,6 +63,11 @@ def read_lines(path: Path) -> Iterator[str]:
         yield _decode(rest, path, offset, number)
 
 
+def count_lines(path: Path) -> int:
+    """Return the number of line ends of a file, see `read_text`."""
+    return sum(block.count(b"\n") for block in _blocks(path))
+
+
 def suffixes(path: Path) -> tuple[str, str]:
     """Return the suffix that states the format and that of the compression ("" if there is none), in lower case."""
     name = path.name.lower()

@@ -7,13 +7,11 @@ from typing import Any
 from hornbook.errors import HornbookError
 from hornbook.models.families import set_dropout
 from hornbook.models.probe import check_padding, embedding_name
-from hornbook.models.source import Model, load_config, only_pickles, refuse_changed, unloadable
+from hornbook.models.source import WEIGHTS, Model, load_config, only_pickles, refuse_changed, unloadable
 from hornbook.recipe import FamilyConfig
 from hornbook.store import Artifact
 from hornbook.tasks.kinds import KINDS, kind_of_problem
 from hornbook.tasks.labels import Kind
-
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 
 def check_rows(model: str) -> None:

@@ -10,6 +10,8 @@ from hornbook.machine import hub
 from hornbook.models.families import defaults_of
 from hornbook.store import MANIFEST, Artifact, fingerprint, load
 
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+"""The files of a model's weights; a folder has one of them."""
 _SENTENCEPIECE = ("spm.model", "sentencepiece.bpe.model", "spiece.model", "sentencepiece.model")
 
 Model = Artifact | Path | str

@@ -9,14 +9,16 @@ from pathlib import Path
 
 from hornbook.errors import HornbookError
 from hornbook.machine.tables import columnar, delimited, json_lines
-from hornbook.machine.tables.rows import Format, Rows, TextBatch, joined
-from hornbook.machine.text_files import COMPRESSIONS, suffixes
+from hornbook.machine.tables.rows import Format, Rows, TextBatch, Window, joined
+from hornbook.machine.text_files import COMPRESSIONS, count_lines, suffixes
 
 __all__ = [
     "FORMATS",
     "Format",
     "Rows",
     "TextBatch",
+    "Window",
+    "count_rows",
     "format_of",
     "is_delimited",
     "joined",
@@ -97,3 +99,17 @@ def stream_texts(path: Path, column: str, names: str | None = None) -> Iterator[
     if found is None or found.stream is None:
         raise ValueError(f"{path} cannot be streamed")
     return found.stream(path, column, names)
+
+
+def count_rows(path: Path) -> int:
+    """Return about how many rows a file has that can be read in windows: in text its lines.
+
+    Args:
+        path: the file.
+
+    Returns:
+        the number, for the time that is left.
+    """
+    if suffixes(path)[0] == ".parquet":
+        return columnar.parquet_rows(path)
+    return count_lines(path)

@@ -1,10 +1,11 @@
 """Typed tables: Parquet, and Arrow IPC (the file and the stream format; Feather version 2 is the former)."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.ipc
@@ -13,9 +14,11 @@ import pyarrow.parquet as pq
 from hornbook.errors import HornbookError, one_line
 from hornbook.machine.tables.rows import (
     BATCH_CHARACTERS,
+    WINDOW_ROWS,
     Format,
     Rows,
     TextBatch,
+    Window,
     no_such_column,
     unique_columns,
 )
@@ -213,8 +216,64 @@ def _readable(path: Path, what: str) -> Iterator[None]:
         raise HornbookError(f"{path}: not a readable {what} file: {one_line(error, 200)}") from None
 
 
+@dataclass(frozen=True)
+class ArrowWindow(Window):
+    """Rows of a typed table.
+
+    Attributes:
+        unit: rows are numbered, not lines.
+        where: the file, for messages.
+        numbers: the number of each row.
+        batch: the rows as they are stored.
+        faults: always none.
+    """
+
+    unit: ClassVar[str] = "row"
+    where: str
+    numbers: Sequence[int]
+    batch: pa.RecordBatch
+    faults: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the columns."""
+        return list(self.batch.schema.names)
+
+    def column(self, name: str) -> list[Any]:
+        """Return the values of a column, one for each row; None where there is none."""
+        column = self.batch.column(name)
+        try:
+            return list(column.to_pylist())
+        except UnicodeDecodeError:
+            raise HornbookError(_broken_text(self.where, name, column)) from None
+
+    def take(self, indices: Sequence[int]) -> "ArrowWindow":
+        """Return only the rows with these indices."""
+        rows = self.batch.take(pa.array(indices, pa.int64()))
+        return ArrowWindow(self.where, [self.numbers[i] for i in indices], rows)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return each row as its values by column."""
+        return list(self.batch.to_pylist())
+
+
+def parquet_rows(path: Path) -> int:
+    """Return the number of rows of a Parquet file."""
+    with _readable(path, "Parquet"):
+        return int(pq.read_metadata(path).num_rows)
+
+
+def _windows(path: Path) -> Iterator[ArrowWindow]:
+    row = 1
+    with _readable(path, "Parquet"), pq.ParquetFile(path) as file:
+        size = min(WINDOW_ROWS, _rows_of_a_batch(file.metadata))
+        for batch in file.iter_batches(size, use_threads=False):
+            yield ArrowWindow(str(path), range(row, row + len(batch)), batch)
+            row += len(batch)
+
+
 FORMATS = {
-    ".parquet": Format(_read_parquet, _stream_parquet, compressible=False),
+    ".parquet": Format(_read_parquet, _stream_parquet, compressible=False, windows=_windows),
     ".arrow": Format(_read_arrow, _stream_arrow, compressible=False),
     ".feather": Format(_read_arrow, _stream_arrow, compressible=False),
 }

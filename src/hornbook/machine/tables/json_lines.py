@@ -1,13 +1,23 @@
 """JSON: one object per line; or, read as a whole, one list of objects or one object of columns."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from hornbook.errors import HornbookError
-from hornbook.machine.tables.rows import Format, Rows, TextBatch, batched, no_such_column, no_text
+from hornbook.machine.tables.rows import (
+    Format,
+    Rows,
+    TextBatch,
+    Window,
+    batched,
+    in_windows,
+    no_such_column,
+    no_text,
+)
 from hornbook.machine.text_files import read_lines, read_text
 
 _LONGEST_INTEGER = 4_000
@@ -93,4 +103,66 @@ def _from_records(path: Path, records: Sequence[dict[str, Any]]) -> Rows:
     return Rows(str(path), {name: [record.get(name) for record in records] for name in names})
 
 
-FORMATS = {".jsonl": Format(_read, _stream), ".json": Format(_read, _stream)}
+@dataclass(frozen=True)
+class LinesWindow(Window):
+    """Rows of JSON lines.
+
+    Attributes:
+        numbers: the number of each line.
+        lines: the rows as they are stored.
+        values: the values of each row by column; none for a row that cannot be read.
+        faults: see `Window`.
+    """
+
+    numbers: Sequence[int]
+    lines: Sequence[str]
+    values: Sequence[dict[str, Any]]
+    faults: dict[int, str]
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the columns of the first row that has any."""
+        return list(next((row for row in self.values if row), {}))
+
+    def column(self, name: str) -> list[Any]:
+        """Return the values of a column, one for each row; None where there is none."""
+        return [row.get(name) for row in self.values]
+
+    def has_any(self, names: Collection[str]) -> str | None:
+        """Return a column of one of these names that a row has; None if there is none."""
+        wanted = frozenset(names)
+        return next(
+            (name for row in self.values if not wanted.isdisjoint(row) for name in row if name in wanted), None
+        )
+
+    def take(self, indices: Sequence[int]) -> "LinesWindow":
+        """Return only the rows with these indices, which can be read."""
+        numbers, lines, values = ([part[i] for i in indices] for part in (self.numbers, self.lines, self.values))
+        return LinesWindow(numbers, lines, values, {})  # type: ignore[arg-type]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return each row as its values by column; all rows can be read."""
+        return list(self.values)
+
+
+def _windows(path: Path) -> Iterator[LinesWindow]:
+    filled = ((number, line) for number, line in enumerate(read_lines(path), 1) if line and not line.isspace())
+    for window in in_windows(filled, lambda row: len(row[1])):
+        numbers, lines = zip(*window, strict=True)
+        found = [_object(line) for line in lines]
+        faults = {i: "not a JSON object; JSONL has one object per line" for i, row in enumerate(found) if row is None}
+        yield LinesWindow(numbers, lines, [row or {} for row in found], faults)
+
+
+def _object(line: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+FORMATS = {
+    ".jsonl": Format(_read, _stream, windows=_windows),
+    ".json": Format(_read, _stream, windows=_windows),
+}

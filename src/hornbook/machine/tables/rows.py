@@ -1,9 +1,10 @@
 """What a table reader returns: the rows of a file column by column, or its texts in batches."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self, TypeVar
 
 import pyarrow as pa
 
@@ -11,7 +12,11 @@ from hornbook.errors import HornbookError, nearest
 
 BATCH_CHARACTERS = 1 << 22
 """About how many characters a batch of texts holds."""
+WINDOW_ROWS = 8192
+"""The most rows of a window; one of long rows holds about `BATCH_CHARACTERS`."""
 _MOST_NAMED = 30  # columns in a message
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -52,11 +57,7 @@ class Rows:
             return self.columns[name]
         if name in self.refused:
             raise HornbookError(f"{self.where}: {self.refused[name]}")
-        near = nearest(name, self.columns, cutoff=0.6)
-        hint = f" (did you mean {near!r}?)" if near is not None else ""
-        more = f" and {len(self.columns) - _MOST_NAMED} more" if len(self.columns) > _MOST_NAMED else ""
-        there = ", ".join(list(self.columns)[:_MOST_NAMED]) + more
-        raise HornbookError(f"{self.where}: no column {name!r}{hint}; the columns are {there}{self.hint}")
+        raise HornbookError(f"{self.where}: {missing_column(name, self.columns)}{self.hint}")
 
     def texts(self, name: str) -> list[str]:
         """Return the values of a column of text.
@@ -104,6 +105,41 @@ class TextBatch:
     names: Any = None
 
 
+class Window(ABC):
+    """Neighbouring rows of a table with all their columns, read without the rows before and after.
+
+    Attributes:
+        numbers: the place of each row in the file, from 1: a line of text, else a row.
+        unit: what they number: "line" or "row".
+        faults: what is wrong with rows that cannot be read, by their index in the window.
+    """
+
+    unit: ClassVar[str] = "line"
+    numbers: Sequence[int]
+    faults: dict[int, str]
+
+    @property
+    @abstractmethod
+    def names(self) -> Sequence[str]:
+        """The names of the columns; in JSON lines those of the first row that can be read."""
+
+    @abstractmethod
+    def column(self, name: str) -> list[Any]:
+        """Return the values of a column, one for each row; None where there is none."""
+
+    def has_any(self, names: Collection[str]) -> str | None:
+        """Return a column of one of these names that a row has; None if there is none."""
+        return next((name for name in self.names if name in names), None)
+
+    @abstractmethod
+    def take(self, indices: Sequence[int]) -> Self:
+        """Return only the rows with these indices, which can be read."""
+
+    @abstractmethod
+    def records(self) -> list[dict[str, Any]]:
+        """Return each row as its values by column; all rows can be read."""
+
+
 @dataclass(frozen=True)
 class Format:
     """How the files of one suffix are read.
@@ -114,12 +150,14 @@ class Format:
             of this format cannot be streamed.
         compressible: whether the file may be compressed as a whole, see `text_files.COMPRESSIONS`.
         delimited: whether a delimiter separates the columns.
+        windows: takes a file and yields its rows with all columns; None if they cannot be read in parts.
     """
 
     read: Callable[[Path, str | None], Rows]
     stream: Callable[[Path, str, str | None], Iterator[TextBatch]] | None = None
     compressible: bool = True
     delimited: bool = False
+    windows: Callable[[Path], Iterator[Window]] | None = None
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
@@ -166,9 +204,32 @@ def batched(texts: Iterable[tuple[str | None, str | None]]) -> Iterator[TextBatc
         yield _as_arrow(batch)
 
 
+def in_windows(rows: Iterable[Item], characters: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """Gather rows, with the number of characters of each, into windows; the same ones whenever a file is read."""
+    window: list[Item] = []
+    held = 0
+    for row in rows:
+        window.append(row)
+        held += characters(row)
+        if len(window) == WINDOW_ROWS or held >= BATCH_CHARACTERS:
+            yield window
+            window, held = [], 0
+    if window:
+        yield window
+
+
 def is_unicode(text: str) -> bool:
     """Return whether the text can be stored: JSON may escape half of a surrogate pair."""
     return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def missing_column(name: str, columns: Iterable[str]) -> str:
+    """Return the message for a column that a table lacks; it names the nearest one."""
+    there = list(columns)
+    near = nearest(name, there, cutoff=0.6)
+    hint = f" (did you mean {near!r}?)" if near is not None else ""
+    more = f" and {len(there) - _MOST_NAMED} more" if len(there) > _MOST_NAMED else ""
+    return f"no column {name!r}{hint}; the columns are {', '.join(there[:_MOST_NAMED])}{more}"
 
 
 def no_such_column(column: str, columns: Iterable[str]) -> str:

@@ -1,0 +1,20 @@
+"""An exported tiny classifier, without the comparison that the stage makes."""
+
+from pathlib import Path
+
+from tests.export.models import LENGTH, save_classifier
+
+from hornbook.export.files import GRAPH, write_files
+from hornbook.export.graph import write_graph
+from hornbook.models.loading import load_ready_classifier
+from hornbook.models.tokenizers import load_tokenizer
+
+
+def export(folder: Path, kind: str = "classification") -> Path:
+    """Save a random classifier, and its graph beside it."""
+    student = str(save_classifier(folder.with_name(f"{folder.name}-student"), kind=kind))
+    model = load_ready_classifier(student).eval()
+    (folder / GRAPH).parent.mkdir(parents=True)
+    write_files(model, load_tokenizer(student), folder, LENGTH)
+    write_graph(model, folder / GRAPH)
+    return folder
