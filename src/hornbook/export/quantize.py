@@ -100,7 +100,9 @@ def _quantize_products(model: Any, largest: int) -> None:
         "row_one": np.float32(1),
         "row_zero_point": np.uint8(_ZERO),
     }
-    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items())
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()
+    )
     done: set[str] = set()
 
     def rows(x: str) -> Iterator[Any]:
@@ -178,7 +180,9 @@ def _replace(
         nodes: yields what stands in a node's place, given the names of integers and scales.
     """
     graph = model.graph
-    weights = {one.name: one for one in graph.initializer if one.data_type == TensorProto.FLOAT and len(one.dims) == 2}
+    weights = {
+        one.name: one for one in graph.initializer if one.data_type == TensorProto.FLOAT and len(one.dims) == 2
+    }
     names: dict[str, tuple[str, str]] = {}
     after: list[Any] = []
     for node in graph.node:

@@ -3,9 +3,10 @@
 Each module lists its public names in `__all__`; they are all importable from here.
 """
 
-from hornbook.recipe import data, experiment, load, recipe, settings, suggested, textbooks, training
+from hornbook.recipe import data, experiment, export, load, recipe, settings, suggested, textbooks, training
 from hornbook.recipe.data import *  # noqa: F403
 from hornbook.recipe.experiment import *  # noqa: F403
+from hornbook.recipe.export import *  # noqa: F403
 from hornbook.recipe.load import *  # noqa: F403
 from hornbook.recipe.recipe import *  # noqa: F403
 from hornbook.recipe.settings import *  # noqa: F403
@@ -16,6 +17,7 @@ from hornbook.recipe.training import *  # noqa: F403
 __all__: list[str] = []
 __all__ += data.__all__
 __all__ += experiment.__all__
+__all__ += export.__all__
 __all__ += load.__all__
 __all__ += recipe.__all__
 __all__ += settings.__all__
