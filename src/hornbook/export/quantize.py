@@ -1,8 +1,8 @@
 """int8 graphs whose answers depend on nothing but the text.
 
-`onnxruntime.quantization.quantize_dynamic` has one scale for the activations of a whole batch, so that an answer changes
-with its batch and padding. Here each token's vector has a scale of its own, computed in the graph from standard
-operators. Embedding tables have a scale for each row, weights one for each output.
+`onnxruntime.quantization.quantize_dynamic` has one scale for the activations of a whole batch, so that an answer
+changes with its batch and padding. Here each token's vector has a scale of its own, computed in the graph from
+standard operators. Embedding tables have a scale for each row, weights one for each output.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,8 +20,8 @@ Change = Callable[[Any], None]
 
 # Smaller tables (of segments) are not worth two more nodes.
 _MIN_ROWS = 256
-# Activations are unsigned bytes around 128: in that form onnxruntime multiplies fastest. Weights of 7 bits keep the sum
-# of two products within 16 bits, so that processors without VNNI do not saturate (255 * 63 * 2 < 2 ** 15).
+# Activations are unsigned bytes around 128: in that form onnxruntime multiplies fastest. Weights of 7 bits keep the
+# sum of two products within 16 bits, so that processors without VNNI do not saturate (255 * 63 * 2 < 2 ** 15).
 _ZERO, _LARGEST = 128, 127
 _BLOCK = 64
 

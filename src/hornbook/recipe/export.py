@@ -13,8 +13,7 @@ class ExportConfig(Settings):
     """Exports to ONNX."""
 
     agreement: Share = 0.98
-    """Publish int8 only if it gives at least this share of texts the label that the student gives them. For scores: the
-    correlation."""
+    """Publish int8 only if it gives at least this share of texts the student's label. For scores: the correlation."""
     most_loss: float = Field(default=0.5, ge=0)
     """Publish int8 only if the 95% interval of its loss on dev ends below this many points."""
     allow_loss: bool = False
