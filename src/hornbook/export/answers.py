@@ -1,4 +1,4 @@
-"""A hundred answers stored with an int8 graph, by which another processor is told from the one of the gate."""
+"""A hundred answers stored with an int8 graph, to check whether another processor computes the same."""
 
 import json
 import logging

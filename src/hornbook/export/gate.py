@@ -158,7 +158,7 @@ def faults(kind: TaskKind, compared: Mapping[str, Comparison], config: ExportCon
     Returns:
         a phrase for each limit that is not met.
     """
-    found = [] if compared else ["there is no task and no textbook to compare it on"]
+    found = [] if compared else ["neither a task nor a textbook was given to compare it on"]
     what = "agreement" if kind.has_classes else "correlation"
     for name, one in compared.items():
         if not one.agreement >= config.agreement:

@@ -42,7 +42,7 @@ def publish(
     speeds: dict[str, Any] = {}
     about: dict[str, Any] = {"published": None, "why_not": "", "tried": tried, "processor": processor()}
     if not asked and not config.allow_loss:
-        about["why_not"] = "there is no task and no textbook to compare it on; give --task, --textbook or both"
+        about["why_not"] = "neither a task nor a textbook was given to compare it on; give --task, --textbook or both"
         return about, speeds
     for variant in VARIANTS:
         quantize(folder / GRAPH, target, variant)
