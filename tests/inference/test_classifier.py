@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ import hornbook
 from hornbook.errors import HornbookError
 from hornbook.inference import benchmark
 from hornbook.inference import classifier as module
-from hornbook.inference.runtimes import similar
+from hornbook.inference.runtimes import OnnxRuntime, similar
 from hornbook.recipe import BenchmarkConfig
 
 LONG = " ".join(WORDS[i % 45] for i in range(300))
@@ -165,3 +166,15 @@ def test_batches_hold_each_text_once_and_not_too_much(lengths):
         assert len(own) == 1 or len(own) * max(own) <= 4096
     longest = [max(lengths[i] for i in batch) for batch in batches]
     assert longest == sorted(longest, reverse=True)
+
+
+def test_stored_answers_are_checked_where_int8_runs(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(
+        "hornbook.export.session.OnnxClassifier", lambda *args, **more: SimpleNamespace(labels=[], kind=None)
+    )
+    monkeypatch.setattr("hornbook.export.answers.check_answers", lambda model, folder: asked.append(folder))
+    OnnxRuntime("here", "onnx/model.onnx")
+    assert not asked
+    OnnxRuntime("here", "onnx/model_quantized.onnx")
+    assert asked == ["here"]

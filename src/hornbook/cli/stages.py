@@ -151,24 +151,34 @@ def evaluate_command(
 
 
 @with_task
+@with_settings(settings_of.ExportConfig, leave_out=("allow_loss", "calibrate"))
 def export_command(
     student: Annotated[str, typer.Argument(help="Classifier: a folder or hub name.")],
     out: Out,
     task: Annotated[
         str | None,
-        typer.Option("--task", help="Labelled data: compare on its dev texts too."),
+        typer.Option("--task", help="Labelled data: its dev split is for the int8 gate and the temperature."),
     ] = None,
     textbook: Annotated[
-        Path | None, typer.Option("--textbook", help="Finished textbook: compare on its units too.")
+        Path | None, typer.Option("--textbook", help="Finished textbook: its units are for the int8 gate.")
     ] = None,
+    allow_loss: Annotated[
+        bool, typer.Option("--allow-loss", metavar="", help="Publish the fastest int8 graph, whatever it loses.")
+    ] = False,
+    no_calibrate: Annotated[
+        bool, typer.Option("--no-calibrate", metavar="", help="Fit no temperature on dev.")
+    ] = False,
     *,
     task_settings: dict[str, Any],
+    settings: dict[str, Any],
     quiet: bool = False,
 ) -> Answer:
-    """Export a student to ONNX, in a folder that other programs load; checked against PyTorch."""
+    """Export a student to ONNX, float32 and int8, in a folder that other programs load; checked against PyTorch."""
     machine.settle()
     from hornbook.export.build import export_student
 
     refuse_unused(task_options(task_settings), "--task", task)
+    flags = {"allow_loss": allow_loss, "calibrate": not no_calibrate}
+    config = settings_of.validate(settings_of.ExportConfig, {**settings, **flags}, "export")
     prepared = prepared_task(task, out, task_settings) if task else None
-    return show_artifact(export_student(student, out, task=prepared, textbook=textbook), quiet)
+    return show_artifact(export_student(student, out, config, task=prepared, textbook=textbook), quiet)

@@ -8,6 +8,12 @@ from hornbook.tasks.kinds import KINDS
 
 GRAPH = "onnx/model.onnx"
 """The float32 graph, where transformers.js and text-embeddings-inference look for it."""
+INT8_GRAPH = "onnx/model_quantized.onnx"
+"""The int8 graph, where transformers.js and infinity look for it."""
+INT8_FOLDER = "int8"
+"""The int8 graph as `model.onnx` with the small files, for servers that take no file name."""
+CALIBRATION = "calibration.json"
+"""The temperature, for hornbook's own loaders; logits of the graphs are raw."""
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 
 

@@ -17,6 +17,8 @@ from hornbook.models.source import refuse_changed
 from hornbook.store import MANIFEST, load
 from hornbook.tasks.kinds import kind_of_problem
 
+Pairs = list[tuple[str, str | None]]
+"""Texts, each with its second text or None."""
 _READ_AT_ONCE = 8192
 
 

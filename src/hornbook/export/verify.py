@@ -1,16 +1,17 @@
 """Compare an export with the PyTorch model that it was made from, before it is published."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Encoding
 
 from hornbook.errors import HornbookError
-from hornbook.export.session import OnnxClassifier, by_length
+from hornbook.export.session import OnnxClassifier, Pairs, by_length
 from hornbook.machine.progress import progress
 from hornbook.models.encode import encode
 from hornbook.store import Artifact
@@ -21,9 +22,6 @@ MOST_APART = 1e-4
 """The largest difference allowed between a logit of PyTorch and of onnxruntime in float32."""
 _BATCH, _COMPOSED = 32, 48
 _LONG_WORDS = 2000
-
-Pairs = list[tuple[str, str | None]]
-"""Texts, each with its second text or None."""
 
 
 def texts_to_compare(tokenizer: Any, count: int, task: Artifact | None, textbook: Artifact | None) -> Pairs:
@@ -42,11 +40,12 @@ def texts_to_compare(tokenizer: Any, count: int, task: Artifact | None, textbook
     """
     made = _made_up(tokenizer)
     odd = list(itertools.islice(made, 6 + count // 4))
-    given = itertools.chain(_of_task(task), _of_textbook(textbook))
+    given = itertools.chain(texts_of_task(task), texts_of_textbook(textbook))
     return list(itertools.islice(itertools.chain(odd, given, made), count))
 
 
-def _of_task(task: Artifact | None) -> Iterator[tuple[str, str | None]]:
+def texts_of_task(task: Artifact | None) -> Iterator[tuple[str, str | None]]:
+    """Yield the texts of a task's dev split, each with its second text or None."""
     if task is not None:
         opened = open_task(task)
         table = opened.split("dev")
@@ -54,7 +53,8 @@ def _of_task(task: Artifact | None) -> Iterator[tuple[str, str | None]]:
         yield from zip(table["text"].to_pylist(), seconds, strict=True)
 
 
-def _of_textbook(textbook: Artifact | None) -> Iterator[tuple[str, str | None]]:
+def texts_of_textbook(textbook: Artifact | None) -> Iterator[tuple[str, str | None]]:
+    """Yield the units of a textbook, each with its second text or None."""
     if textbook is not None:
         for batch in open_textbook(textbook).batches(["text", "text_pair"], 1024):
             yield from zip(batch["text"].to_pylist(), batch["text_pair"].to_pylist(), strict=True)
@@ -111,17 +111,20 @@ def compare(model: Any, tokenizer: Any, folder: Path, texts: Pairs, length: int)
             worst = max(worst, _apart(session.run(inputs), wanted[chosen]))
             done.advance(len(chosen))
     some = np.linspace(0, len(texts) - 1, min(_COMPOSED, len(texts))).astype(int)
-    few = [encodings[i] for i in some]
-    # In the order of the texts: the short ones stand beside long ones. Then padded on, and alone.
-    together = [session.run(session.inputs(few)), session.run(session.inputs(few, length))]
-    alone = np.concatenate([session.run(session.inputs([one])) for one in few])
-    worst = max(worst, *(_apart(found, wanted[some]) for found in (*together, alone)))
+    composed = compositions(session, [encodings[i] for i in some], length)
+    worst = max(worst, *(_apart(found, wanted[some]) for found in composed))
     if not worst <= MOST_APART:  # also if it is not a number
         raise HornbookError(
             f"the exported {model.config.model_type} model differs from PyTorch by {worst:.2g} in a logit, more than "
             f"{MOST_APART:g}; it was not published"
         )
     return worst
+
+
+def compositions(session: OnnxClassifier, encodings: Sequence[Encoding], length: int) -> list[NDArray[np.float32]]:
+    """Return the outputs for texts alone, in one batch in their order, and with padding to the whole length."""
+    alone = np.concatenate([session.run(session.inputs([one])) for one in encodings])
+    return [alone, session.run(session.inputs(encodings)), session.run(session.inputs(encodings, length))]
 
 
 def _logits(model: Any, inputs: dict[str, NDArray[np.int64]]) -> NDArray[np.float32]:

@@ -3,9 +3,21 @@
 Each module lists its public names in `__all__`; they are all importable from here.
 """
 
-from hornbook.recipe import data, experiment, inference, load, recipe, settings, suggested, textbooks, training
+from hornbook.recipe import (
+    data,
+    experiment,
+    export,
+    inference,
+    load,
+    recipe,
+    settings,
+    suggested,
+    textbooks,
+    training,
+)
 from hornbook.recipe.data import *  # noqa: F403
 from hornbook.recipe.experiment import *  # noqa: F403
+from hornbook.recipe.export import *  # noqa: F403
 from hornbook.recipe.inference import *  # noqa: F403
 from hornbook.recipe.load import *  # noqa: F403
 from hornbook.recipe.recipe import *  # noqa: F403
@@ -17,6 +29,7 @@ from hornbook.recipe.training import *  # noqa: F403
 __all__: list[str] = []
 __all__ += data.__all__
 __all__ += experiment.__all__
+__all__ += export.__all__
 __all__ += inference.__all__
 __all__ += load.__all__
 __all__ += recipe.__all__
