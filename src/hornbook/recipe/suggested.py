@@ -1,7 +1,7 @@
 """Learning rate, passes and batch by the size of a model and of its task: what `hornbook new` writes down.
 
 They are starting points, not defaults: the settings in `training.py` never depend on data, so that a recipe means the
-same everywhere. What was measured: docs/how-to/own-task.md#rate-and-passes.
+same everywhere. What was measured: docs/how-to/own-task.md#start-textbook-rate-and-passes.
 """
 
 import math
