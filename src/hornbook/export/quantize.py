@@ -121,8 +121,8 @@ def _quantize_products(model: Any, largest: int) -> None:
             yield from rows(x)
         yield helper.make_node("MatMulInteger", [f"{x}_uint8", names[0], "row_zero_point"], [f"{y}_int32"])
         yield helper.make_node("Cast", [f"{y}_int32"], [f"{y}_float"], to=TensorProto.FLOAT)
-        # One after the other: multiplied together first, onnxruntime fuses them as if there were one scale for all
-        # rows, and answers wrongly (1.32).
+        # One after the other: where the scales are multiplied together first, onnxruntime 1.32 fuses them with the bias
+        # that follows, and multiplies that by the scale of its row too (findings/onnxruntime_fused_bias_is_scaled.sh).
         yield helper.make_node("Mul", [f"{y}_float", f"{x}_scale"], [f"{y}_rows"])
         yield helper.make_node("Mul", [f"{y}_rows", names[1]], [y])
 
