@@ -2,9 +2,9 @@
 # onnxruntime's default optimisations multiply a bias by the scale of its row: int8 products with a scale for each row.
 #
 # Packages: onnxruntime 1.32.0, onnx 1.23.2, numpy 2.4.6; on the CPU.
-# A good guess: MatMulInteger -> Cast -> Mul(rows * columns) -> Add(bias) gives what the ONNX standard says, optimised or not.
-# Seen: by default the four become one MatMulIntegerToFloat, which answers product * rows * columns + bias * rows. No error,
-# no warning. Without the bias, with MatMulIntegerToFloatFusion disabled, or with two separate Mul nodes, the answer is right.
+# A good guess: MatMulInteger -> Cast -> Mul(rows * columns) -> Add(bias) gives what the ONNX standard says.
+# Seen: by default they become one MatMulIntegerToFloat, which answers product * rows * columns + bias * rows. No error, no
+# warning. Without the bias, with MatMulIntegerToFloatFusion disabled, or with two Mul nodes in turn, the answer is right.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -66,8 +66,14 @@ def same(left: np.ndarray, right: np.ndarray) -> bool:
     return np.allclose(left, right, rtol=1e-4, atol=1e-4)
 
 
-together = [helper.make_node("Mul", ["rows", "columns"], ["both"]), helper.make_node("Mul", ["product", "both"], ["scaled"])]
-apart = [helper.make_node("Mul", ["product", "rows"], ["some"]), helper.make_node("Mul", ["some", "columns"], ["scaled"])]
+together = [
+    helper.make_node("Mul", ["rows", "columns"], ["both"]),
+    helper.make_node("Mul", ["product", "both"], ["scaled"]),
+]
+apart = [
+    helper.make_node("Mul", ["product", "rows"], ["some"]),
+    helper.make_node("Mul", ["some", "columns"], ["scaled"]),
+]
 product = (tokens.astype(np.int32) - 128) @ weights.astype(np.int32) * rows * columns
 right, wrong = product + bias, product + bias * rows
 
