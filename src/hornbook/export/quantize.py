@@ -20,7 +20,7 @@ Change = Callable[[Any], None]
 
 # Smaller tables (of segments) are not worth two more nodes.
 _MIN_ROWS = 256
-# Activations are unsigned bytes around 128: on x86, signed ones are slower than float32 in onnxruntime (1.32,
+# Activations are unsigned bytes around 128: on most x86, signed ones are slower than float32 in onnxruntime (1.32,
 # findings/onnxruntime_signed_bytes_are_slow.sh). Weights of 7 bits keep the sum of two products within 16 bits, so
 # that processors without VNNI do not saturate (255 * 63 * 2 < 2 ** 15).
 _ZERO, _LARGEST = 128, 127
