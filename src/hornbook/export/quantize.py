@@ -20,8 +20,9 @@ Change = Callable[[Any], None]
 
 # Smaller tables (of segments) are not worth two more nodes.
 _MIN_ROWS = 256
-# Activations are unsigned bytes around 128: in that form onnxruntime multiplies fastest. Weights of 7 bits keep the
-# sum of two products within 16 bits, so that processors without VNNI do not saturate (255 * 63 * 2 < 2 ** 15).
+# Activations are unsigned bytes around 128: on most x86, signed ones are slower than float32 in onnxruntime (1.32,
+# findings/onnxruntime_signed_bytes_are_slow.sh). Weights of 7 bits keep the sum of two products within 16 bits, so
+# that processors without VNNI do not saturate (255 * 63 * 2 < 2 ** 15).
 _ZERO, _LARGEST = 128, 127
 _BLOCK = 64
 
@@ -60,7 +61,8 @@ def quantize_columns(weights: NDArray[np.float32], largest: int) -> tuple[NDArra
 def _separate_sums(model: Any) -> None:
     """Write sums before layer norms with an operator that onnxruntime does not fuse with them.
 
-    Its SkipLayerNormalization is four times as slow on the CPU as the two operators (onnxruntime 1.32).
+    Its SkipLayerNormalization is several times as slow on the CPU as the two operators (onnxruntime 1.32,
+    findings/onnxruntime_fused_layer_norm_is_slower.sh).
     """
     made_by = {name: node for node in model.graph.node for name in node.output}
     for node in model.graph.node:
@@ -121,8 +123,8 @@ def _quantize_products(model: Any, largest: int) -> None:
             yield from rows(x)
         yield helper.make_node("MatMulInteger", [f"{x}_uint8", names[0], "row_zero_point"], [f"{y}_int32"])
         yield helper.make_node("Cast", [f"{y}_int32"], [f"{y}_float"], to=TensorProto.FLOAT)
-        # One after the other: multiplied together first, onnxruntime fuses them as if there were one scale for all
-        # rows, and answers wrongly (1.32).
+        # One after the other: multiplied together first, onnxruntime (1.32) fuses them with the bias that follows and
+        # scales it by its row as well, which is wrong (findings/onnxruntime_fused_bias_is_scaled.sh).
         yield helper.make_node("Mul", [f"{y}_float", f"{x}_scale"], [f"{y}_rows"])
         yield helper.make_node("Mul", [f"{y}_rows", names[1]], [y])
 
@@ -132,8 +134,8 @@ def _quantize_products(model: Any, largest: int) -> None:
 def _quantize_blocks(model: Any) -> None:
     """Replace products with weights by onnxruntime's operator for weights with a scale for each block of inputs.
 
-    Nearly exact and as small, but no faster than float32. The quantizer of onnxruntime sets up logging for the whole
-    process when it is imported.
+    Nearly exact and as small, but no faster than float32. The quantizer of onnxruntime (1.32) is not used: its
+    import sets up logging for the whole process (findings/onnxruntime_quantizer_sets_up_logging.sh).
     """
 
     def quantized(weights: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
