@@ -7,8 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hornbook.metrics import ERRORS
-from hornbook.report.tables.text import markdown_lines, terminal_table
+from hornbook.report.tables.text import terminal_table
 from hornbook.results import ModelResult, PlannedStage, RunResult, Spread
+from hornbook.results.markdown import markdown_lines
 from hornbook.results.summary import summarise
 from hornbook.results.words import amount, percent, score
 
