@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from hornbook.export.card import write_card
 from hornbook.export.files import GRAPH, write_files
 from hornbook.export.graph import OPSET, write_graph
 from hornbook.export.verify import compare, texts_to_compare
 from hornbook.machine.progress import progress
 from hornbook.models.loading import load_ready_classifier
 from hornbook.models.source import Model, model_key, model_path
-from hornbook.models.tokenizers import load_tokenizer, saved_length, tokenizer_key
+from hornbook.models.tokenizers import learned_length, load_tokenizer, saved_length, tokenizer_key
 from hornbook.store import Artifact, Destination, StageContext, load, make
 
 STAGE = "export"
@@ -30,7 +31,7 @@ def export_student(
 
     Args:
         student: a classifier: an artefact, a folder or a hub name.
-        out: the artefact's folder.
+        out: the artefact's folder. A model card is written beside its files, see `hornbook.export.card`.
         task: a prepared task, whose dev texts are compared too.
         textbook: a finished textbook, whose units are compared too.
 
@@ -44,13 +45,14 @@ def export_student(
     of_task = _artifact(task, "task")
     of_textbook = _artifact(textbook, "textbook")
     path = model_path(student)
-    length = saved_length(load_tokenizer(path))
+    planned = isinstance(student, Artifact) and student.planned
+    length = (learned_length(student) or 0) if planned else saved_length(load_tokenizer(path))
 
     def build(context: StageContext) -> None:
         _build(context, path, length, of_task, of_textbook)
 
     given = {"task": of_task, "textbook": of_textbook}
-    return make(
+    made = make(
         out,
         stage=STAGE,
         version=VERSION,
@@ -62,6 +64,9 @@ def export_student(
         },
         build=build,
     )
+    if not made.planned:
+        write_card(made, student)
+    return made
 
 
 def _build(context: StageContext, path: str, length: int, task: Artifact | None, textbook: Artifact | None) -> None:
