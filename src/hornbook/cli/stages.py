@@ -172,14 +172,15 @@ def export_command(
     quiet: bool = False,
 ) -> Answer:
     """Export a student to ONNX, in a folder that other programs load; checked against PyTorch."""
-    machine.settle()
-    from hornbook.export.build import export_student
     from hornbook.export.push import check_push, push
 
     refuse_unused(["public"] if public else [], "--push-to-hub", push_to_hub)
     settings_of.validate(settings_of.ShipConfig, {"push_to_hub": push_to_hub}, "export")
     if push_to_hub is not None:
         check_push(push_to_hub)
+    machine.settle()
+    from hornbook.export.build import export_student
+
     refuse_unused(task_options(task_settings), "--task", task)
     prepared = prepared_task(task, out, task_settings) if task else None
     made = export_student(student, out, task=prepared, textbook=textbook)
