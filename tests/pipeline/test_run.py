@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.made_up import row
 from transformers import pipeline as transformers_pipeline
 
 from hornbook import pipeline
 from hornbook.errors import HornbookError
-from hornbook.recipe import AugmentedConfig, Recipe, validate
+from hornbook.export import build, push
+from hornbook.export.card import CARD
+from hornbook.pipeline.export import choose
+from hornbook.recipe import AugmentedConfig, Recipe, ShipConfig, validate
 from hornbook.report.page import write_report
 from hornbook.report.tables.runs import plan_table
 from hornbook.results import RunResult, read_results
@@ -106,6 +110,102 @@ def test_students_stand_under_readable_names_and_just_work(outcome, runs):
     student = runs / "small" / "student-contextualized-seed0"
     answer = transformers_pipeline("text-classification", str(student))("the film is good")
     assert answer[0]["label"] in {"negative", "positive"}
+
+
+@pytest.fixture(scope="module")
+def shipping(recipe) -> Recipe:
+    """The recipe of a run that ends with an export."""
+    return recipe.model_copy(update={"name": "shipped", "export": ShipConfig()})
+
+
+@pytest.fixture(scope="module")
+def shipped(outcome, shipping, runs) -> RunResult:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "_COMPARED", 60)
+        todo = [stage.stage for stage in pipeline.plan(shipping, runs) if not stage.reused]
+        assert todo == ["export"]
+        return pipeline.run(shipping, runs)
+
+
+def test_a_run_ends_with_the_export_of_its_best_student(shipped, runs):
+    best = max((row for row in shipped.rows if row.textbook), key=lambda row: row.dev)
+    means = {one.name: one.dev.mean for one in shipped.summary if one.textbook}
+    assert means[shipped.export.name] == max(means.values())
+    own = [row.dev for row in shipped.rows if row.name == shipped.export.name]
+    assert own[shipped.export.seed] == max(own)
+    assert best.dev >= max(own)
+    assert [stage.stage for stage in shipped.stages if not stage.reused] == ["export"]
+    assert shipped.stages[-1].key == shipped.export.key
+    assert read_results(runs / "shipped") == shipped
+    link = runs / "shipped" / "export"
+    assert link.resolve() == Path(shipped.export.folder).resolve()
+    table = (runs / "shipped" / "report.md").read_text()
+    assert f"* export of {shipped.export.name}, seed {shipped.export.seed}: {shipped.export.folder}" in table
+    assert "* ONNX float32: 0." in table
+    page, markdown = write_report([runs / "shipped"])
+    assert "ONNX float32" in page.read_text()
+    assert "## Export" in markdown.read_text()
+
+
+def test_the_card_of_a_run_has_its_recipe_and_none_of_its_text(shipped, shipping, runs, reviews, tmp_path):
+    card = (runs / "shipped" / "export" / CARD).read_text()
+    found = yaml.safe_load(re.search(r"~~~~yaml\n(.*)~~~~", card, re.DOTALL)[1])
+    assert found["task"]["source"] == reviews.name
+    assert validate(Recipe, found, "card").distil == shipping.distil
+    student = f"runs/shipped/student-{shipped.export.name}-seed{shipped.export.seed}"
+    assert f"hornbook export {student} --task runs/shipped/task" in card
+    assert "mean ± standard deviation of 2 students" in card
+    assert str(runs) not in card
+    texts = [line.split("\t")[0] for line in reviews.read_text().splitlines()[1:]]
+    assert not [text for text in texts if text in card]
+
+
+def test_a_run_uploads_last_and_refuses_first(shipped, shipping, runs, tmp_path, monkeypatch):
+    asked = shipping.model_copy(update={"export": ShipConfig(push_to_hub="me/films", public=True)})
+    with pytest.raises(HornbookError, match="nothing is uploaded while the hub is not used"):
+        pipeline.run(asked, tmp_path)
+    assert not list(tmp_path.iterdir())
+    sent = []
+
+    def keep(exported, repository, *, public):
+        assert (runs / "shipped" / "report.json").exists()
+        sent.append((exported.key, repository, public))
+
+    monkeypatch.setattr(push, "check_push", lambda repository: None)
+    monkeypatch.setattr(push, "push", keep)
+    pipeline.run(asked, runs)
+    assert sent == [(shipped.export.key, "me/films", True)]
+
+
+def test_a_plan_from_nothing_ends_with_the_export(shipping, tmp_path):
+    *others, last = pipeline.plan(shipping, tmp_path)
+    assert (last.stage, last.reused, last.rough) == ("export", False, True)
+    assert "export" not in {stage.stage for stage in others}
+    chosen = shipping.model_copy(update={"export": ShipConfig(student="contextualized")})
+    assert pipeline.plan(chosen, tmp_path)[-1].key != last.key
+
+
+def test_the_best_seed_of_the_best_mean_is_chosen():
+    scores = {("a", 0): 0.9, ("a", 1): 0.5, ("b", 0): 0.7, ("b", 1): 0.8, ("undistilled", 0): 0.99}
+    models = [Scored(row(name, dev, "9 units", seed)) for (name, seed), dev in scores.items()]
+    assert (choose(models, ["a", "b"]).name, choose(models, ["a", "b"]).seed) == ("b", 1)
+    assert (choose(models, ["a"]).name, choose(models, ["a"]).seed) == ("a", 0)
+    models[3].planned = True
+    assert choose(models, ["b", "a"]) is models[0]
+
+
+class Scored:
+    """A scored model of which only the row is known."""
+
+    def __init__(self, result):
+        self.name, self.seed, self.planned = result.name, result.seed, False
+        self.result = lambda: result
+
+
+def test_an_export_of_an_unknown_student_is_refused(recipe):
+    values = recipe.model_dump(mode="json") | {"export": {"student": "contextualised"}}
+    with pytest.raises(HornbookError, match="no textbook 'contextualised'; the nearest is 'contextualized'"):
+        validate(Recipe, values, "test")
 
 
 def test_a_second_run_reuses_every_stage(outcome, recipe, runs):

@@ -11,7 +11,7 @@ import pytest
 
 from hornbook.errors import HornbookError
 from hornbook.recipe import BASELINES
-from hornbook.results import LOGITS, RELEASED, TF_IDF, UNDISTILLED, read_results
+from hornbook.results import LOGITS, RANDOM, RANDOM_UNDISTILLED, RELEASED, TF_IDF, UNDISTILLED, read_results
 from hornbook.results.cells import average_name, configurations, varying
 from hornbook.results.files import write_experiment, write_run
 from hornbook.results.inspection import Anchor, CalibrationBin, CurvePoint, DrawnUnit, Inspection, Mistake
@@ -187,7 +187,7 @@ def test_the_average_over_seeds_is_the_mean_of_the_tasks_means():
 
 
 def test_baselines_have_one_spelling():
-    assert (UNDISTILLED, LOGITS, RELEASED, TF_IDF) == BASELINES
+    assert (UNDISTILLED, LOGITS, RELEASED, TF_IDF, RANDOM, RANDOM_UNDISTILLED) == BASELINES
 
 
 def test_the_notebook_shows_text_of_the_data_as_text():

@@ -82,7 +82,7 @@ def _run_or_plan(
 ) -> Answer:
     """Run a recipe, or with `dry_run` only plan it, and print the table."""
     from hornbook import pipeline
-    from hornbook.report.tables.runs import plan_table, results_table
+    from hornbook.report.tables.runs import export_lines, plan_table, results_table
     from hornbook.results import REPORT
     from hornbook.results.plain import as_json
 
@@ -97,6 +97,9 @@ def _run_or_plan(
     print_table(results_table(result.rows), quiet)
     for remark in result.remarks:
         say(remark, quiet)
+    if result.export is not None:
+        for line in export_lines(result.export):
+            say(line, quiet)
     say(f"report: {result.folder / REPORT} ({pipeline.timed(started)})", quiet)
     say(f"HTML report: run `hornbook report {result.folder}`", quiet)
     return result.as_json()

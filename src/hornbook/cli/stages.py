@@ -19,7 +19,7 @@ from hornbook.cli.options import (
     task_options,
     with_task,
 )
-from hornbook.cli.output import show_artifact
+from hornbook.cli.output import say, show_artifact
 from hornbook.machine import load as machine
 
 
@@ -168,12 +168,24 @@ def export_command(
     no_calibrate: Annotated[
         bool, typer.Option("--no-calibrate", metavar="", help="Fit no temperature on dev.")
     ] = False,
+    push_to_hub: Annotated[
+        str | None, typer.Option("--push-to-hub", metavar="REPO", help="Upload it to this repository of the hub.")
+    ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", metavar="", help="Make a new repository public. Default: private.")
+    ] = False,
     *,
     task_settings: dict[str, Any],
     settings: dict[str, Any],
     quiet: bool = False,
 ) -> Answer:
     """Export a student to ONNX, float32 and int8, in a folder that other programs load; checked against PyTorch."""
+    from hornbook.export.push import check_push, push
+
+    refuse_unused(["public"] if public else [], "--push-to-hub", push_to_hub)
+    settings_of.validate(settings_of.ShipConfig, {"push_to_hub": push_to_hub}, "export")
+    if push_to_hub is not None:
+        check_push(push_to_hub)
     machine.settle()
     from hornbook.export.build import export_student
 
@@ -181,4 +193,10 @@ def export_command(
     flags = {"allow_loss": allow_loss, "calibrate": not no_calibrate}
     config = settings_of.validate(settings_of.ExportConfig, {**settings, **flags}, "export")
     prepared = prepared_task(task, out, task_settings) if task else None
-    return show_artifact(export_student(student, out, config, task=prepared, textbook=textbook), quiet)
+    made = export_student(student, out, config, task=prepared, textbook=textbook)
+    answer = show_artifact(made, quiet)
+    if push_to_hub is None:
+        return answer
+    address = push(made, push_to_hub, public=public)
+    say(f"uploaded to {address}", quiet)
+    return {**answer, "repository": address}

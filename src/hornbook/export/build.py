@@ -6,6 +6,7 @@ from typing import Any
 
 from hornbook.export import int8
 from hornbook.export.calibrate import calibration
+from hornbook.export.card import write_card
 from hornbook.export.files import CALIBRATION, GRAPH, write_files
 from hornbook.export.gate import samples
 from hornbook.export.graph import OPSET, write_graph
@@ -13,7 +14,7 @@ from hornbook.export.verify import compare, texts_to_compare
 from hornbook.machine.progress import progress
 from hornbook.models.loading import kind_of, load_ready_classifier
 from hornbook.models.source import Model, model_key, model_path
-from hornbook.models.tokenizers import load_tokenizer, saved_length, tokenizer_key
+from hornbook.models.tokenizers import learned_length, load_tokenizer, saved_length, tokenizer_key
 from hornbook.recipe import ExportConfig
 from hornbook.store import Artifact, Destination, StageContext, load, make
 from hornbook.store.files import write_json
@@ -42,7 +43,7 @@ def export_student(
 
     Args:
         student: a classifier: an artefact, a folder or a hub name.
-        out: the artefact's folder.
+        out: the artefact's folder. A model card is written beside its files, see `hornbook.export.card`.
         config: the limits of the gate; default: those of `ExportConfig`.
         task: a prepared task, whose dev split is for the gate and for the temperature.
         textbook: a finished textbook, whose units are for the gate.
@@ -60,13 +61,14 @@ def export_student(
     of_task = _artifact(task, "task")
     of_textbook = _artifact(textbook, "textbook")
     path = model_path(student)
-    length = saved_length(load_tokenizer(path))
+    planned = isinstance(student, Artifact) and student.planned
+    length = (learned_length(student) or 0) if planned else saved_length(load_tokenizer(path))
 
     def build(context: StageContext) -> None:
         _build(context, path, length, config, of_task, of_textbook)
 
     given = {"task": of_task, "textbook": of_textbook}
-    return make(
+    made = make(
         out,
         stage=STAGE,
         version=VERSION,
@@ -78,6 +80,9 @@ def export_student(
         },
         build=build,
     )
+    if not made.planned:
+        write_card(made, student)
+    return made
 
 
 def _build(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hornbook.errors import HornbookError, Unreachable
 from hornbook.machine import disk, hub
+from hornbook.pipeline.export import export_student_of
 from hornbook.pipeline.inspection import inspect
 from hornbook.pipeline.stages import run_stages
 from hornbook.recipe import AugmentedConfig, Recipe
@@ -39,7 +40,9 @@ def plan(recipe: Recipe, runs: Path | str = "runs") -> tuple[PlannedStage, ...]:
     """
     store = Store(Path(runs) / STORE, dry=True)
     try:
-        inspect(run_stages(recipe, store), store)
+        made = run_stages(recipe, store)
+        inspect(made, store)
+        export_student_of(recipe, made, store)
     except Unreachable:
         if len(names := out_of_reach(recipe)) < 2:
             raise
@@ -113,6 +116,7 @@ _ROUGH: dict[str, tuple[float, float]] = {
     "candidates": (600, 5),
     "statistics": (30, 0.1),
     "inspection": (20, 1),
+    "export": (60, 90),
     "tokens": (10, 10),
     "outputs": (60, 1),
     "vocabulary": (20, 1),

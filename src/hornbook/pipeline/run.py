@@ -2,10 +2,12 @@
 
 import logging
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from hornbook.errors import HornbookError
+from hornbook.pipeline.export import export_result, export_student_of, publish
 from hornbook.pipeline.inspection import inspect
 from hornbook.pipeline.jobs import side_by_side
 from hornbook.pipeline.models import RunArtifacts, ScoredModel, link
@@ -22,6 +24,7 @@ logger = logging.getLogger("hornbook")
 
 TABLE = "report.md"
 PAGE = "report.html"
+EXPORT = "export"
 
 
 def run(recipe: Recipe, runs: Path | str = "runs", *, cluster: str | None = None, jobs: int = 1) -> RunResult:
@@ -45,6 +48,10 @@ def run(recipe: Recipe, runs: Path | str = "runs", *, cluster: str | None = None
     plan(recipe, Path(os.devnull))  # a missing source shows now, not after an hour of training
     if cluster is not None:
         _reach(cluster)
+    if recipe.export is not None and recipe.export.push_to_hub is not None:
+        from hornbook.export.push import check_push
+
+        check_push(recipe.export.push_to_hub)
     store = Store(Path(runs) / STORE)
     folder = Path(runs) / recipe.name
     if jobs > 1 and _are_several():
@@ -56,9 +63,16 @@ def run(recipe: Recipe, runs: Path | str = "runs", *, cluster: str | None = None
     made = run_stages(recipe, store, folder=folder, cluster=cluster, before_students=ahead, on_model=_log)
     inspection = inspect(made, store)
     link(inspection, folder, INSPECTION)
+    exported = export_student_of(recipe, made, store)
+    if exported is not None:
+        link(exported[1], folder, EXPORT)
     result = _result(recipe, made, store, folder, inspection)
+    if exported is not None:
+        result = replace(result, export=export_result(*exported))
     write_run(result)
     write_text(folder / TABLE, run_markdown(result))
+    if exported is not None:
+        publish(recipe, *exported, result)
     return result
 
 

@@ -11,6 +11,7 @@ from hornbook.recipe import (
     load,
     recipe,
     settings,
+    ship,
     suggested,
     textbooks,
     training,
@@ -22,6 +23,7 @@ from hornbook.recipe.inference import *  # noqa: F403
 from hornbook.recipe.load import *  # noqa: F403
 from hornbook.recipe.recipe import *  # noqa: F403
 from hornbook.recipe.settings import *  # noqa: F403
+from hornbook.recipe.ship import *  # noqa: F403
 from hornbook.recipe.suggested import *  # noqa: F403
 from hornbook.recipe.textbooks import *  # noqa: F403
 from hornbook.recipe.training import *  # noqa: F403
@@ -34,6 +36,7 @@ __all__ += inference.__all__
 __all__ += load.__all__
 __all__ += recipe.__all__
 __all__ += settings.__all__
+__all__ += ship.__all__
 __all__ += suggested.__all__
 __all__ += textbooks.__all__
 __all__ += training.__all__

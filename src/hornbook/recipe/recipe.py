@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError, model_validator
 from hornbook.errors import nearest
 from hornbook.recipe.data import CorpusConfig, TaskConfig
 from hornbook.recipe.settings import NOT_IN_KEY, Count, Name, PathText, Seeds, Settings
+from hornbook.recipe.ship import ShipConfig
 from hornbook.recipe.textbooks import AnyTextbook, ChainConfig, CombinedConfig, ContextualizedConfig
 from hornbook.recipe.training import AdaptConfig, DistilConfig, EvaluateConfig, StudentConfig, TeacherConfig
 
@@ -60,6 +61,8 @@ class Recipe(Settings):
     the same student from random weights, distilled on the first textbook, and not distilled."""
     released: PathText | None = None
     """Model of the baseline `released`: a folder or hub name."""
+    export: ShipConfig | None = None
+    """Export a student at the end: `{}`, or settings."""
     seeds: Seeds = (0,)
     """Seeds. One student per textbook and seed; corpus, textbooks and teacher are shared."""
     threads: Count | None = Field(default=None, ge=1, json_schema_extra=NOT_IN_KEY)
@@ -118,6 +121,10 @@ class Recipe(Settings):
                 raise ValueError(f"{place}.{name}: must be the same for all textbooks; set distil.{name}")
 
     def _check_books(self) -> None:
+        exported = self.export.student if self.export is not None else None
+        if exported is not None and exported not in self.textbooks:
+            near = nearest(exported, self.textbooks)
+            raise ValueError(f"export.student: no textbook {exported!r}; the nearest is {near!r}")
         if self.start is not None:
             self._check_distil("start.distil", self.start.distil)
             if isinstance(self.textbooks.get(self.start.textbook, ChainConfig), ChainConfig | type):

@@ -22,6 +22,7 @@ from hornbook.results.names import (
 )
 from hornbook.results.rows import (
     CellResult,
+    ExportResult,
     GoldLabels,
     ModelArtifacts,
     ModelResult,
@@ -50,6 +51,7 @@ __all__ = [
     "CellResult",
     "Difference",
     "ExperimentResult",
+    "ExportResult",
     "GoldLabels",
     "Inspection",
     "ModelArtifacts",

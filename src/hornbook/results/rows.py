@@ -227,6 +227,34 @@ class VocabularyResult:
     tokens_per_text_before: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExportResult:
+    """The export of a student of a run.
+
+    Attributes:
+        name, seed: the student's.
+        key: of the export.
+        folder: where it is.
+        megabytes: its float32 graph, 10⁶ bytes.
+        largest_difference: of its logits from PyTorch's.
+        int8: the kind of int8 graph that passed the gate; None if there is none.
+        int8_megabytes: its size.
+        int8_why_not: why no int8 graph was published, if it was tried.
+        agreement: the share of texts to which the int8 graph gives the student's label, by what was compared.
+    """
+
+    name: str
+    seed: int
+    key: str
+    folder: str
+    megabytes: float
+    largest_difference: float
+    int8: str | None = None
+    int8_megabytes: float | None = None
+    int8_why_not: str | None = None
+    agreement: Mapping[str, float] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class ModelArtifacts:
     """What was made for one model of a run, by content keys.

@@ -9,7 +9,15 @@ from pydantic import Field
 from hornbook.results.inspection import Inspection
 from hornbook.results.notebook import run_html
 from hornbook.results.plain import as_json as plain_data
-from hornbook.results.rows import ModelArtifacts, ModelResult, ModelSummary, StageResult, TaskResult, VocabularyResult
+from hornbook.results.rows import (
+    ExportResult,
+    ModelArtifacts,
+    ModelResult,
+    ModelSummary,
+    StageResult,
+    TaskResult,
+    VocabularyResult,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +33,7 @@ class RunResult:
         task: what was learned.
         models: what was made for each of the rows.
         vocabulary: the word pieces that are kept; None where these are all.
+        export: the exported student; None where the recipe asks for none.
         inspection: curves, textbooks, anchors, mistakes and calibration, for the page; None while they are not read.
         folder: where the results and links to the artefacts stand.
     """
@@ -37,6 +46,7 @@ class RunResult:
     task: TaskResult
     models: tuple[ModelArtifacts, ...]
     vocabulary: VocabularyResult | None = None
+    export: ExportResult | None = None
     inspection: Annotated[Inspection | None, Field(exclude=True)] = None
     folder: Annotated[Path, Field(exclude=True)] = Path()
 

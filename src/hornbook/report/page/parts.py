@@ -1,13 +1,12 @@
 """The parts of a report, from which both the page and the Markdown are made."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from hornbook.report.charts.base import Chart, Points
-from hornbook.report.tables.text import markdown_lines
 from hornbook.results.inspection import Anchor
+from hornbook.results.markdown import escaped, markdown_lines
 
 
 @dataclass(frozen=True)
@@ -168,14 +167,14 @@ def shown(value: Any) -> str:
 def markdown(report: Report) -> str:
     """Return the report as Markdown for a model card: without charts, anchors and long tables."""
     blocks = [
-        f"# {_escaped(report.title)}",
-        _escaped(report.about),
-        *(f"**{_escaped(line)}**" for line in report.verdicts),
+        f"# {escaped(report.title)}",
+        escaped(report.about),
+        *(f"**{escaped(line)}**" for line in report.verdicts),
     ]
     for section in report.sections:
         parts = [text for part in section.parts if (text := _in_markdown(part))]
         if parts:
-            blocks += [f"## {_escaped(section.title)}", *parts]
+            blocks += [f"## {escaped(section.title)}", *parts]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -185,11 +184,11 @@ _LONGEST_TABLE = 60
 def _in_markdown(part: Part) -> str:
     match part:
         case Text():
-            return _escaped(part.text)
+            return escaped(part.text)
         case Lines():
-            return "\n".join(f"* {_escaped(line)}" for line in part.lines)
+            return "\n".join(f"* {escaped(line)}" for line in part.lines)
         case Heading():
-            return f"### {_escaped(part.text)}"
+            return f"### {escaped(part.text)}"
         case Table() if 0 < len(part.rows) <= _LONGEST_TABLE:
             return _table(part.headings, part.rows, part.figures)
         case Seeds():
@@ -202,15 +201,5 @@ def _in_markdown(part: Part) -> str:
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], figures: Sequence[int]) -> str:
-    shown_headings, *lines = [[_escaped(cell) for cell in line] for line in (headings, *rows)]
+    shown_headings, *lines = [[escaped(cell) for cell in line] for line in (headings, *rows)]
     return markdown_lines(shown_headings, lines, figures)
-
-
-def _escaped(text: str) -> str:
-    """Escape text of the data, so that Markdown shows it literally: no HTML runs, no image is fetched."""
-    shown = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
-    return _MARKS.sub(r"\\\g<0>", shown)
-
-
-# An underscore within a word does not mark emphasis.
-_MARKS = re.compile(r"[\\`*\[\]|]|(?<!\w)_|_(?!\w)")

@@ -19,7 +19,7 @@ from hornbook.report.page.parts import (
     Text,
     plot_of,
 )
-from hornbook.report.tables.runs import LABELS, headings, lines, title
+from hornbook.report.tables.runs import LABELS, export_lines, headings, lines, title
 from hornbook.report.tables.textbooks import describe, percent
 from hornbook.results import Inspection, RunResult
 from hornbook.results.inspection import Mistake, TextbookComparison
@@ -105,6 +105,8 @@ def _sections(name: str, run: RunResult, several: bool) -> Iterator[Section]:
     if found.mistakes:
         parts = _mistakes(run, found.mistakes)
         yield section("mistakes", "mistakes of the student that the teacher does not make", parts)
+    if run.export is not None:
+        yield section("export", "export", [Lines(export_lines(run.export))])
     yield section("settings", "settings", list(_settings(run)))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from hornbook.report.tables.text import markdown_lines, plain, terminal_table
+from hornbook.report.tables.text import plain, terminal_table
 from hornbook.report.tables.textbooks import comparison_markdown
 from hornbook.results import CellResult, ExperimentResult, PairedDifference
 from hornbook.results.cells import (
@@ -19,6 +19,7 @@ from hornbook.results.cells import (
     varying,
 )
 from hornbook.results.differences import SEED, TASK, differences, resampled_cells
+from hornbook.results.markdown import markdown_lines
 from hornbook.results.verdict import task_verdicts
 from hornbook.results.words import percent, score
 

@@ -7,8 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hornbook.metrics import ERRORS
-from hornbook.report.tables.text import markdown_lines, terminal_table
-from hornbook.results import ModelResult, PlannedStage, RunResult, Spread
+from hornbook.report.tables.text import terminal_table
+from hornbook.results import ExportResult, ModelResult, PlannedStage, RunResult, Spread
+from hornbook.results.markdown import markdown_lines
 from hornbook.results.summary import summarise
 from hornbook.results.words import amount, percent, score
 
@@ -73,9 +74,27 @@ def markdown_table(rows: Sequence[ModelResult]) -> str:
 
 
 def run_markdown(run: RunResult) -> str:
-    """Return the table of a run with its remarks, for a file."""
-    parts = [title(run.rows), markdown_table(run.rows), *(f"* {remark}" for remark in run.remarks)]
+    """Return the table of a run with its remarks and its export, for a file."""
+    notes = [*run.remarks, *(() if run.export is None else export_lines(run.export))]
+    parts = [title(run.rows), markdown_table(run.rows), *(f"* {note}" for note in notes)]
     return "\n\n".join(parts) + "\n"
+
+
+def export_lines(found: ExportResult) -> list[str]:
+    """Return in words what was exported, and whether int8 passed its gate."""
+    lines = [
+        f"export of {found.name}, seed {found.seed}: {found.folder}",
+        f"ONNX float32: {found.megabytes:,.1f} MB, logits within {found.largest_difference:.1e} of PyTorch's",
+    ]
+    if found.int8 is not None:
+        agreement = ", ".join(f"{share:.2%} on {name}" for name, share in found.agreement.items())
+        lines.append(
+            f"ONNX int8 ({found.int8}): {found.int8_megabytes or 0:,.1f} MB, agrees with the student: "
+            f"{agreement or 'not compared'}"
+        )
+    elif found.int8_why_not:
+        lines.append(f"ONNX int8 is not published: {found.int8_why_not}")
+    return lines
 
 
 def plan_table(stages: Sequence[PlannedStage], free_megabytes: int) -> Group:

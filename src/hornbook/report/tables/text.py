@@ -7,12 +7,6 @@ from rich.table import Table
 from rich.text import Text
 
 
-def markdown_lines(headings: Sequence[str], rows: Sequence[Sequence[str]], figures: Container[int]) -> str:
-    """Return a table as Markdown; the columns at the places `figures` stand to the right."""
-    rules = ["---:" if column in figures else "---" for column in range(len(headings))]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (headings, rules, *rows))
-
-
 def terminal_table(
     headings: Sequence[str], rows: Sequence[Sequence[str]], figures: Container[int], *, wrap: bool = False
 ) -> Table:

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from hornbook.report.tables.text import markdown_lines, plain
+from hornbook.report.tables.text import plain
 from hornbook.results import TextbookCellResult
 from hornbook.results.inspection import (
     DistinctGroup,
@@ -17,6 +17,7 @@ from hornbook.results.inspection import (
     TextbookComparison,
     TextbookContents,
 )
+from hornbook.results.markdown import markdown_lines
 
 _SHORTENED = 90
 _OWN_TEXT = "task"
