@@ -52,6 +52,7 @@ def exported(tmp_path_factory, student):
 def test_an_export_has_the_layout_and_names_that_servers_look_for(exported):
     files = {"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors", "onnx/model.onnx"}
     assert set(exported.manifest["files"]) == files
+    assert len({exported.file(name).stat().st_mode for name in files}) == 1  # any server can read them
     found = onnx.load(exported.file("onnx/model.onnx")).graph
     shapes = {
         value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]

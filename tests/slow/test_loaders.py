@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "how-to"
 PAGE = (DOCS / "ship.md").read_text("utf-8")
 PLACE = "HORNBOOK_LOADERS"
-# A segment for each text has no effect in RoBERTa and XLM-R as they are published.
+# Families and numbers of segments: one, as RoBERTa and XLM-R are published.
 FAMILIES = {"wordpiece": ("bert", 2), "byte-level": ("roberta", 1), "unigram": ("xlm-roberta", 1)}
 WORDS = ["the", "film", "is", "not", "good", "bad", "dull", "10", "$5", "U.S.", "don't", "well-made", "naïve"]
 ODD = [
@@ -138,17 +138,20 @@ class Place:
         assert np.array(shares) == pytest.approx(self.wanted, abs=1e-4)
 
 
+def made(folder: Path, tokenizer: str, **settings) -> Path:
+    """Export a tiny random model with a tokenizer of a kind."""
+    family, segments = FAMILIES[tokenizer]
+    reader = whole_tokenizer(tokenizer)
+    tokens = {f"{one}_token_id": getattr(reader, f"{one}_token_id") for one in ("pad", "cls", "sep")}
+    sizes = {"vocab_size": len(reader), "max_position_embeddings": 70, "type_vocab_size": segments}
+    return export(folder, family=family, reader=reader, length=48, **tokens, **sizes, **settings)
+
+
 @pytest.fixture(scope="module", params=[*FAMILIES, os.environ.get("HORNBOOK_EXPORT", "")])
 def place(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("place")
     if request.param in FAMILIES:
-        family, segments = FAMILIES[request.param]
-        reader = whole_tokenizer(request.param)
-        tokens = {f"{one}_token_id": getattr(reader, f"{one}_token_id") for one in ("pad", "cls", "sep")}
-        sizes = {"vocab_size": len(reader), "max_position_embeddings": 70, "type_vocab_size": segments}
-        return Place(
-            folder, export(folder.with_name("made"), family=family, reader=reader, length=48, **tokens, **sizes)
-        )
+        return Place(folder, made(folder / "made", request.param))
     if not request.param:
         pytest.skip("no further export to try: HORNBOOK_EXPORT=FOLDER names one")
     return Place(folder, Path(request.param).resolve())
@@ -217,7 +220,7 @@ def test_node(place):
 
 @pytest.mark.parametrize("kind", ["multilabel", "regression"])
 def test_node_with_other_kinds_of_tasks(kind, tmp_path):
-    place = Place(tmp_path, export(tmp_path / "made", kind=kind, reader=whole_tokenizer("wordpiece"), vocab_size=500))
+    place = Place(tmp_path, made(tmp_path / "made", "wordpiece", kind=kind))
     place.check_all(place.node(block("loadClassifier(library"), "await classify(...[one].flat())"))
 
 
