@@ -10,7 +10,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 CORE_TESTS := tests/test_kernels.py tests/core tests/terms tests/index tests/retrieval tests/corpus/test_cutting.py tests/corpus/test_units.py
 
 .DEFAULT_GOAL := help
-.PHONY: bench browser clean docs format help install lint lint-core quickstart quickstart-full sanitize test test-slow wheel-check
+.PHONY: bench browser clean docs format help install lint lint-core quickstart quickstart-full sanitize test test-loaders test-slow wheel-check
 
 help: ## Show these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -42,6 +42,19 @@ browser: $(READY) ## Install Playwright and Chromium (apt, as root) for the slow
 test-slow: $(READY) ## Tests with several processes, faults and whole runs (under 25 minutes)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow --ignore tests/slow/test_cluster.py
 	HF_HUB_OFFLINE=1 timeout 600 $(BIN)/python -m pytest -m slow tests/slow/test_cluster.py
+
+# Where the programs that load exports are installed, each in an environment of its own.
+LOADERS ?= $(HOME)/.cache/hornbook/loaders
+IN_LOADERS = python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+
+test-loaders: $(READY) browser ## Exports in other programs (needs npm, 3 GB and minutes; HORNBOOK_EXPORT=DIR: yours too)
+	mkdir -p $(LOADERS)/node
+	npm install --prefix $(LOADERS)/node --no-audit --no-fund --ignore-scripts @huggingface/transformers@4.3.2
+	$(PYTHON) -m venv $(LOADERS)/sentence-transformers
+	$(LOADERS)/sentence-transformers/bin/$(IN_LOADERS) sentence-transformers==6.2.0
+	$(PYTHON) -m venv $(LOADERS)/infinity
+	$(LOADERS)/infinity/bin/$(IN_LOADERS) 'infinity-emb[server,torch,optimum]==0.0.78'
+	HF_HUB_OFFLINE=1 HORNBOOK_LOADERS=$(LOADERS) $(BIN)/python -m pytest -m slow tests/slow/test_loaders.py
 
 wheel-check: $(READY) ## Build sdist and wheel, install the wheel without a compiler, make a textbook with it
 	tools/wheel_check.sh

@@ -31,10 +31,17 @@ def tokenizer() -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=words, model_max_length=38, **names)
 
 
-def save_classifier(folder: Path, family: str = "bert", kind: str = "classification") -> Path:
-    """Save a random classifier of a family that truncates at `LENGTH` tokens."""
+def save_classifier(
+    folder: Path,
+    family: str = "bert",
+    kind: str = "classification",
+    reader: Any = None,
+    length: int = LENGTH,
+    **settings: Any,
+) -> Path:
+    """Save a random classifier of a family that truncates at `length` tokens; settings are of its configuration."""
     labels = () if kind == "regression" else LABELS
-    model = ENCODERS[family].classifier(**{**TOKENS, "labels": len(labels) or 1})
+    model = ENCODERS[family].classifier(**{**TOKENS, "labels": len(labels) or 1, **settings})
     for name, value in label_settings(labels, kind).items():
         setattr(model.config, name, value)
     with torch.random.fork_rng(), torch.no_grad():
@@ -42,5 +49,5 @@ def save_classifier(folder: Path, family: str = "bert", kind: str = "classificat
         for parameter in model.parameters():  # as initialised, all texts get nearly the same logits
             if parameter.dim() > 1:
                 parameter.normal_(std=0.3)
-    save_model(model, tokenizer(), folder, LENGTH)
+    save_model(model, tokenizer() if reader is None else reader, folder, length)
     return folder

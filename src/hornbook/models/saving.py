@@ -11,4 +11,7 @@ def save_model(model: Any, tokenizer: Any, folder: Path, max_length: int) -> Non
     """Save a model and its tokenizer in Hugging Face format; the tokenizer truncates texts at `max_length` tokens."""
     quiet_transformers()
     model.save_pretrained(folder)
+    # safetensors 0.8 lets nobody but the owner read what it writes, whatever the umask; servers run as other users.
+    for weights in folder.glob("*.safetensors"):
+        weights.chmod((folder / "config.json").stat().st_mode)
     save_tokenizer(tokenizer, folder, max_length)
