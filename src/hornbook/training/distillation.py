@@ -137,7 +137,7 @@ class Distillation:
         prefix.
         """
         expected: Mapping[str, Tensor]
-        if isinstance(self.teacher, Tapped):
+        if isinstance(self.teacher, nn.Module):
             expected = ask(self.teacher, batch, self.bfloat16)
         else:
             expected = self.teacher.tensors(batch)
