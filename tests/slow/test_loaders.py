@@ -195,7 +195,8 @@ def test_infinity_serves_single_texts(place):
     command += ["--host", "127.0.0.1", "--port", str(port)]
     with log.open("w") as file:
         server = subprocess.Popen(command, cwd=place.folder, env=environment, stdout=file, stderr=file)
-    kept = [i for i, one in enumerate(TEXTS) if isinstance(one, str)]
+    # It strips white space, which is part of the text for byte-level BPE and Unigram.
+    kept = [i for i, one in enumerate(TEXTS) if isinstance(one, str) and one == one.strip()]
     body = json.dumps({"model": "mine", "input": [TEXTS[i] for i in kept]}).encode()
     try:
         for _ in range(120):
