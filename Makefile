@@ -40,7 +40,7 @@ browser: $(READY) ## Install Playwright and Chromium (apt, as root) for the slow
 	command -v chromium >/dev/null || apt-get install -y -qq chromium
 
 test-slow: $(READY) ## Tests with several processes, faults and whole runs (under 25 minutes)
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow --ignore tests/slow/test_cluster.py
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow --ignore tests/slow/test_cluster.py --ignore tests/slow/test_loaders.py
 	HF_HUB_OFFLINE=1 timeout 600 $(BIN)/python -m pytest -m slow tests/slow/test_cluster.py
 
 # Where the programs that load exports are installed, each in an environment of its own.
