@@ -236,18 +236,6 @@ def test_pipeline_of_transformers_js_on_single_texts_that_are_not_cut(place):
     place.check([answers[i] for i in kept], kept)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    sync = pytest.importorskip("playwright.sync_api", reason="no Playwright here: make browser")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium here: apt-get install chromium")
-    with sync.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_) -> None:
         pass

@@ -97,7 +97,9 @@ def run_stages(
         check_kind(recipe, task.info["kind"])
     teacher = _make_teacher(recipe, made, store, folder, on_model)
     chosen = {name: config for name, config in recipe.textbooks.items() if names is None or name in names}
-    first = dict([next(iter(recipe.textbooks.items()))]) if RANDOM in recipe.baselines else {}
+    first = {}
+    if RANDOM in recipe.baselines:
+        first = {recipe.first_textbook: recipe.textbooks[recipe.first_textbook]}
     add_textbooks(recipe, chosen | first, made, store, folder, cluster)
     taught = _Teacher(teacher, recipe.teacher.model, None if recipe.teacher.kind == "general" else teacher)
     if recipe.student.vocabulary != WHOLE_VOCABULARY:
@@ -202,7 +204,8 @@ def _check_score(whole: Artifact, trimmed: Artifact, made: RunArtifacts) -> None
 
     assert made.vocabulary is not None
     task = open_task(made.task)
-    before, after = (resampled(predicted(scored, task), gold_of(task)) for scored in (whole, trimmed))
+    gold = gold_of(task)
+    before, after = (resampled(predicted(scored, task), gold) for scored in (whole, trimmed))
     refuse_lost_score(whole, trimmed, made.vocabulary, difference({0: before}, {0: after}))
 
 
@@ -277,7 +280,7 @@ class _Students:
 
     def _readers(self, book: str) -> int:
         """Return how many students of the whole run learn from a textbook."""
-        also_random = RANDOM in self.whole.baselines and book == next(iter(self.whole.textbooks))
+        also_random = RANDOM in self.whole.baselines and book == self.whole.first_textbook
         return len(self.whole.seeds) * (2 if also_random else 1)
 
     def adapt_and_score(
@@ -367,7 +370,7 @@ def _add_baselines(recipe: Recipe, students: _Students) -> None:
                 assert recipe.released is not None  # the recipe was checked
                 students.adapt_and_score(name, seed, recipe.released, labels="gold")
             elif name == RANDOM:
-                students.from_random().distil_and_adapt(name, next(iter(recipe.textbooks)), seed)
+                students.from_random().distil_and_adapt(name, recipe.first_textbook, seed)
             elif name == RANDOM_UNDISTILLED:
                 students.from_random().adapt_undistilled(name, seed)
             else:

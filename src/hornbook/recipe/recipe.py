@@ -100,6 +100,11 @@ class Recipe(Settings):
             )
         return self
 
+    @property
+    def first_textbook(self) -> str:
+        """The name of the textbook that the baseline `random` is distilled on."""
+        return next(iter(self.textbooks))
+
     def distillations(self) -> dict[str, DistilConfig]:
         """Return the settings of every distillation in the recipe, by their dotted path."""
         found = {"distil": self.distil}
