@@ -6,11 +6,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_encoders import ALL
+from torch import nn
 
 from hornbook.errors import HornbookError
 from hornbook.models.families import sizes_of
 from hornbook.models.projection import project
 from hornbook.models.projection.axes import Axis, Widths
+from hornbook.models.projection.fit import before_norm, fit_map, fit_norm, match_norm
 from hornbook.models.projection.structure import structure_of
 from hornbook.models.projection.survey import Survey, directions
 from hornbook.models.student import block_ends, student_config
@@ -29,29 +31,41 @@ def batches(rows=8):
     return made
 
 
-def projected(kind, teacher=None, **sizes):
+def projected(kind, refit=True, teacher=None, **sizes):
     encoder = ALL[kind]
     teacher = teacher or encoder.model().eval()
     config = student_config(teacher.config, StudentConfig(**{"init": "projected", **sizes}), encoder.family)
     layers = block_ends(sizes["layers"], sizes_of(teacher.config, encoder.family).layers)
-    return teacher, project(teacher, config, layers, batches(), encoder.family)
+    return teacher, project(teacher, config, layers, batches(), encoder.family, refit=refit)
+
+
+def last(model):
+    with torch.no_grad():
+        return torch.cat(
+            [
+                model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])[0].flatten(0, 1)
+                for batch in batches()
+            ]
+        ).double()
 
 
 @pytest.mark.parametrize("kind", ALL)
 def test_a_teacher_of_each_family_is_projected(kind):
-    teacher, student = projected(kind, layers=2, hidden=12)
-    sizes = sizes_of(student.config, ALL[kind].family)
+    teacher, plain = projected(kind, refit=False, layers=2, hidden=12)
+    sizes = sizes_of(plain.config, ALL[kind].family)
     assert (sizes.layers, sizes.hidden, sizes.heads) == (2, 12, 2)
+    _, fitted = projected(kind, layers=2, hidden=12)
     _, again = projected(kind, layers=2, hidden=12)
-    assert all(torch.equal(a, b) for a, b in zip(student.parameters(), again.parameters(), strict=True))
-    assert student(**ALL[kind].batch())[0].shape == (2, 4, 12)
-    # No map in a layer is left random.
-    torch.manual_seed(0)
-    random = type(student)(student.config)
-    layers = structure_of(teacher, batches()[0], ALL[kind].family)
-    maps = [name for name, p in student.named_parameters() if layers.layer_of(name) is not None and p.dim() == 2]
-    assert maps
-    assert not any(torch.equal(student.get_parameter(name), random.get_parameter(name)) for name in maps)
+    assert all(torch.equal(a, b) for a, b in zip(fitted.parameters(), again.parameters(), strict=True))
+    assert fitted(**ALL[kind].batch())[0].shape == (2, 4, 12)
+    structure = structure_of(teacher, batches()[0], ALL[kind].family)
+    basis = directions(Survey(teacher, structure, batches()).moment(), 12)
+    wanted = last(teacher) @ basis
+    error = lambda student: float((last(student) - wanted).square().sum())  # noqa: E731
+    if kind == "albert":  # one module is all layers: projected only
+        assert error(fitted) == error(plain)
+    else:
+        assert error(fitted) < min(error(plain), float((wanted - wanted.mean(0)).square().sum()))
 
 
 def test_the_axes_of_a_bert():
@@ -108,7 +122,7 @@ def test_heads_and_neurons_that_give_nothing_are_left_out():
     (picked,) = survey_of("bert", teacher).pick([2], sizes_of(config), Widths.of(teacher.config))
     assert picked.heads.tolist() == [0, 2]
     assert picked.neurons.tolist() == list(range(1, 48, 2))
-    student = project(teacher, config, [2], batches())
+    student = project(teacher, config, [2], batches(), refit=False)
     own, its = layer.attention.self.value.weight.detach(), student.encoder.layer[0].attention.self.value.weight
     basis = directions(survey_of("bert", teacher).moment(), 12)
     rows = [*range(6), *range(12, 18)]
@@ -134,6 +148,52 @@ def test_directions_are_the_principal_ones_and_add_up_to_zero(seed, wanted):
     assert np.allclose(found @ found.T, top.T @ top, atol=1e-8)  # the same projector
     assert np.allclose(found.sum(axis=1), 0, atol=1e-10)
     assert np.array_equal(found, directions(torch.from_numpy(states.T @ states), wanted).numpy())
+
+
+@torch.no_grad()
+@given(seeds, st.booleans())
+def test_a_map_is_fitted_as_by_ridge_regression_on_all_rows_at_once(seed, biased):
+    torch.manual_seed(seed)
+    module = nn.Linear(4, 3, bias=biased)
+    x, y = torch.randn(30, 4), torch.randn(30, 3)
+    rows, rest = x.double().numpy(), (y - module(x)).double().numpy()
+    scale = 0.5 * (rows**2).sum(axis=0).mean()
+    penalty = np.full(4, scale)
+    if biased:
+        rows, penalty = np.hstack([rows, np.ones((30, 1))]), np.append(penalty, 1e-6 * scale)
+    stacked = np.vstack([rows, np.diag(np.sqrt(penalty))])
+    change = np.linalg.lstsq(stacked, np.vstack([rest, np.zeros((len(penalty), 3))]), rcond=None)[0]
+    expected = module.weight.double().numpy() + change[:4].T
+    fit_map(module, x.split(7), y.split(7), ridge=0.5)
+    assert np.allclose(module.weight.numpy(), expected, atol=1e-4)
+
+
+@torch.no_grad()
+@given(seeds)
+def test_a_norm_is_fitted_coordinate_by_coordinate(seed):
+    torch.manual_seed(seed)
+    module, x = nn.LayerNorm(5), torch.randn(40, 5) * 3
+    y = torch.randn(40, 5) + module(x)
+    lines = [np.polyfit(module(x)[:, i].numpy(), y[:, i].numpy(), 1) for i in range(5)]
+    fit_norm(module, [module(x)], [y])
+    assert np.allclose(np.stack([module.weight.numpy(), module.bias.numpy()], axis=1), lines, atol=1e-4)
+    match_norm(module, module(x).split(9), y.split(9))
+    assert torch.allclose(module(x).mean(0), y.mean(0), atol=1e-4)
+    assert torch.allclose(module(x).std(0), y.std(0), atol=1e-4)
+
+
+@torch.no_grad()
+@given(seeds)
+def test_what_stands_before_a_norm_makes_it_give_the_target(seed):
+    torch.manual_seed(seed)
+    module = nn.LayerNorm(6)
+    module.weight.uniform_(0.5, 2)
+    module.bias.normal_()
+    target, given_now = module(torch.randn(20, 6)), torch.randn(20, 6) * 3 + 1
+    aim = before_norm(module, given_now, target)
+    assert torch.allclose(module(aim), target, atol=0.02)  # a norm's epsilon
+    assert torch.allclose(aim.mean(-1), given_now.mean(-1), atol=1e-4)
+    assert torch.allclose(aim.std(-1), given_now.std(-1), rtol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from hornbook.store import Artifact, Destination, StageContext, make, result_con
 from hornbook.tasks import open_task
 from hornbook.training.tokens import encode_textbook, open_tokens
 
-VERSION = 2
+VERSION = 1
 TEXTS = "texts"
 _SAMPLE = 16_000  # tokens
 _ROWS = 4000  # of a task; these hold more tokens than the sample

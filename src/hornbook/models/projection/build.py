@@ -12,7 +12,9 @@ from hornbook.models.encode import Batch
 from hornbook.models.families import sizes_of
 from hornbook.models.probe import random_encoder
 from hornbook.models.projection.axes import Axis, Picked, Widths, reduced
-from hornbook.models.projection.structure import Structure, is_norm, structure_of
+from hornbook.models.projection.refit import Refit
+from hornbook.models.projection.stack import is_norm
+from hornbook.models.projection.structure import Structure, structure_of
 from hornbook.models.projection.survey import Survey, directions
 from hornbook.recipe import FamilyConfig
 
@@ -24,6 +26,8 @@ def project(
     layers: Sequence[int],
     batches: Sequence[Batch],
     family: FamilyConfig | None = None,
+    *,
+    refit: bool = True,
 ) -> Any:
     """Return a student that computes what its teacher computes, as far as its widths allow.
 
@@ -33,6 +37,7 @@ def project(
         layers: the teacher's layer for each of the student's, from 0, rising.
         batches: a sample of what the teacher reads; the sequences of a batch have one length.
         family: the teacher's, if not in the table.
+        refit: refit the maps and norms by least squares; False to see the parameters as they are projected.
 
     Returns:
         the student, a base encoder in evaluation mode; what its teacher lacks is random, the same each time.
@@ -48,6 +53,7 @@ def project(
             f"student.init: {tokens} tokens of text are too few to find {sizes.hidden} directions in; a projected "
             f"student of this width needs at least {2 * sizes.hidden}"
         )
+    # One sequence: what every module gives is kept in memory.
     structure = structure_of(teacher, {name: tensor[:1] for name, tensor in batches[0].items()}, family)
     survey = Survey(teacher, structure, batches)
     basis = directions(survey.moment(), sizes.hidden)
@@ -58,6 +64,8 @@ def project(
         torch.manual_seed(0)
         student = random_encoder(config).eval()
     _fill(student, teacher, structure, basis, widths, picked)
+    if refit and not shared:
+        Refit(teacher, survey.stack, student, structure, basis, widths, picked, batches).run()
     return student
 
 

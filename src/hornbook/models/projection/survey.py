@@ -1,6 +1,6 @@
 """What a sample tells of a teacher: the directions of its hidden states, what its heads and neurons contribute."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import scipy.fft
@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from hornbook.errors import HornbookError
-from hornbook.models.encode import Batch, model_inputs
+from hornbook.models.encode import Batch
 from hornbook.models.families import Sizes
 from hornbook.models.projection.axes import Picked, Widths
+from hornbook.models.projection.stack import Stack, flat
 from hornbook.models.projection.structure import Structure
 
 
@@ -22,8 +23,11 @@ class Survey:
         structure: its modules.
         batches: the sample.
 
+    Attributes:
+        stack: the teacher on the sample, at its first layer.
+
     Raises:
-        HornbookError: the teacher's hidden states are not finite, or change between its layers.
+        HornbookError: the teacher's hidden states are not finite.
     """
 
     def __init__(self, teacher: Any, structure: Structure, batches: Sequence[Batch]) -> None:
@@ -32,14 +36,18 @@ class Survey:
         self._heads: dict[int, Tensor] = {}
         self._neurons: dict[int, Tensor] = {}
         layers = [teacher.get_submodule(path) for path in structure.paths]
-        handles = [handle for number, layer in enumerate(layers) for handle in self._hooks(number, layer)]
+        handles = []
+        for number, layer in enumerate(layers):
+            for path, add in ((structure.out, self._add_heads), (structure.closing, self._add_neurons)):
+                hook = lambda _m, inputs, _o, n=number, a=add: a(n, inputs[0])  # noqa: E731
+                handles.append(layer.get_submodule(path).register_forward_hook(hook))
         try:
-            for batch in batches:
-                with torch.inference_mode():
-                    self._add_states(len(layers), teacher(**model_inputs(teacher, batch))[0])
+            self.stack = Stack(teacher, layers, batches, self._add_states)
         finally:
             for handle in handles:
                 handle.remove()
+        for states in self.stack.last:
+            self._add_states(len(layers), states)
         for number, moment in self._states.items():
             if not torch.isfinite(moment).all():
                 raise HornbookError(
@@ -48,26 +56,6 @@ class Survey:
                     if number < len(layers)
                     else "student.init: the teacher's last hidden states are not finite, so it cannot be projected"
                 )
-
-    def _hooks(self, number: int, layer: Any) -> Iterator[Any]:
-        """Add up what a layer takes, what its heads give and what its neurons give, whenever it runs."""
-
-        def enter(_layer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-            states = args[0] if args else kwargs["hidden_states"]
-            if number > 0 and not torch.allclose(states, self._left, equal_nan=True):
-                raise HornbookError(
-                    f"student.init: a {self._teacher.config.model_type} model of these settings changes its hidden "
-                    "states between layers (a convolution?), so it cannot be projected"
-                )
-            self._add_states(number, states)
-
-        def leave(_layer: Any, _inputs: Any, output: Any) -> None:
-            self._left = output if isinstance(output, Tensor) else output[0]
-
-        yield layer.register_forward_pre_hook(enter, with_kwargs=True)
-        yield layer.register_forward_hook(leave)
-        for path, add in ((self._structure.out, self._add_heads), (self._structure.closing, self._add_neurons)):
-            yield layer.get_submodule(path).register_forward_hook(lambda _m, inputs, _o, a=add: a(number, inputs[0]))
 
     def moment(self) -> Tensor:
         """Return the second moment of the hidden states, each layer with the same weight; (hidden, hidden)."""
@@ -122,11 +110,6 @@ class Survey:
 
     def _add_neurons(self, number: int, given: Tensor) -> None:
         self._neurons[number] = self._neurons.get(number, 0) + flat(given).double().square().sum(dim=0)
-
-
-def flat(states: Tensor) -> Tensor:
-    """Return hidden states with one row for each token."""
-    return states.reshape(-1, states.shape[-1])
 
 
 def directions(moment: Tensor, wanted: int) -> Tensor:
