@@ -151,7 +151,7 @@ TEMPLATES = {
     "no special tokens": ("$A:1", "$A:1 $B"),
     "nothing at the end": ("[CLS]:1 $A", "[CLS]:1 $A [CLS] $B:1"),
 }
-KINDS = {**{name: None for name in TEMPLATES}, "none": None, **MADE}
+KINDS = {**dict.fromkeys(TEMPLATES), "none": None, **MADE}
 
 
 def reader(name: str) -> PreTrainedTokenizerFast:
