@@ -168,9 +168,7 @@ def export_command(
     no_calibrate: Annotated[
         bool, typer.Option("--no-calibrate", metavar="", help="Fit no temperature on dev.")
     ] = False,
-    no_quantize: Annotated[
-        bool, typer.Option("--no-quantize", metavar="", help="Add no int8 graph.")
-    ] = False,
+    no_quantize: Annotated[bool, typer.Option("--no-quantize", metavar="", help="Add no int8 graph.")] = False,
     push_to_hub: Annotated[
         str | None, typer.Option("--push-to-hub", metavar="REPO", help="Upload it to this repository of the hub.")
     ] = None,
