@@ -1,6 +1,7 @@
 """Segments: the token type ids that a tokenizer gives to first and second texts and to special tokens."""
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,8 +96,11 @@ def segments_of(tokenizer: Any) -> Segments:
         found: list[Any] = tokenizer(*texts, padding=False, return_token_type_ids=True).encodings
         return found
 
-    ordinary = ("a", *itertools.islice((word.strip() for word in tokenizer.get_vocab()), 100))
-    text = next((word for word in ordinary if 0 in read(word)[0].sequence_ids), "a")
+    def candidates() -> Iterator[str]:
+        yield "a"
+        yield from itertools.islice(tokenizer.get_vocab(), 100)  # of whole words, it may not know "a"
+
+    text = next((word for word in candidates() if 0 in read(word)[0].sequence_ids), "a")
     return Segments(*(_template(one.type_ids, one.sequence_ids) for (one,) in (read(text), read(text, text))))
 
 
