@@ -31,11 +31,12 @@ import numpy as np
 
 from distil_inputs import processor, say
 from hornbook.export.files import GRAPH
-from hornbook.inference.benchmark import Speed, Texts, benchmark, texts_of_task
+from hornbook.inference.benchmark import Texts, benchmark, texts_of_task
 from hornbook.inference.classifier import graph_of, load_classifier
 from hornbook.inference.predict import predict_file
 from hornbook.inference.runtimes import similar, usable_cores
 from hornbook.recipe import BenchmarkConfig
+from hornbook.results import Speed
 from hornbook.tasks import open_task
 
 BATCHES, ENDS = (1, 8, 32), (1, 32)

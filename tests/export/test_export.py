@@ -1,5 +1,6 @@
 """Exports: what they hold, that they answer as the student does, in any batch."""
 
+import dataclasses
 import json
 import shutil
 from functools import partial
@@ -8,16 +9,19 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from tests.export.models import LABELS, LENGTH, WORDS, save_classifier
-from tokenizers import Tokenizer
+from tests.export.models import LABELS, LENGTH, WORDS, save_classifier, tokenizer
+from tokenizers import Tokenizer, processors
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hornbook.errors import HornbookError
 from hornbook.export import build, graph, verify
 from hornbook.export.build import export_student
 from hornbook.export.session import OnnxClassifier
+from hornbook.inference.classifier import load_classifier
+from hornbook.models.segments import BERT, Segments
 from hornbook.models.tokenizers import load_tokenizer
 
+ONE_TYPE = Segments(BERT.single, BERT.single)
 LONG = " ".join(WORDS[i % 45] for i in range(2000))
 TEXTS = ["", "  \n\t ", LONG, "w1", "w2 w3 naïve 🎬", "W5 " * 12, "w9 w8 w7 w6"]
 
@@ -162,6 +166,29 @@ def test_a_tokenizer_that_reads_otherwise_is_not_published(no_exporter, monkeypa
     monkeypatch.setattr(build, "write_files", lambda m, t, folder, length: write(m, t, folder, length - 1))
     with pytest.raises(HornbookError, match=r"the exported tokenizer reads .* otherwise than the student's"):
         export_student(student, tmp_path / "out")
+
+
+def test_token_types_that_differ_are_not_published(no_exporter, monkeypatch, student, tmp_path):
+    read = verify.encode
+    monkeypatch.setattr(verify, "encode", lambda *given: dataclasses.replace(read(*given), segments=ONE_TYPE))
+    with pytest.raises(HornbookError, match=r"the exported tokenizer reads .* otherwise than the student's"):
+        export_student(student, tmp_path / "out")
+
+
+def test_a_student_with_other_token_types_answers_alike(no_exporter, tmp_path):
+    """Its tokenizer marks the end of the first text and not the second text."""
+    reader = tokenizer()
+    reader.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]:1", pair="[CLS] $A [SEP]:1 $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    student = save_classifier(tmp_path / "student", reader=reader)
+    assert export_student(student, tmp_path / "out").measured["largest_difference"] < 1e-4
+    texts, pairs = ["w1 w2", "w3", "w4"], ["w5", "w6 w7", None]
+    wanted = slow_probabilities(student, texts, pairs)
+    for format in ("onnx", "pytorch"):
+        assert load_classifier(tmp_path / "out", format=format)(texts, pairs).probabilities == pytest.approx(
+            wanted, abs=1e-5
+        )
 
 
 def test_a_full_disk_leaves_nothing_and_says_so(monkeypatch, student, tmp_path):

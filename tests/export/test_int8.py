@@ -23,6 +23,7 @@ from hornbook.export.session import OnnxClassifier
 from hornbook.machine.processor import processor
 from hornbook.recipe import ExportConfig, TaskConfig
 from hornbook.results.differences import Difference
+from hornbook.store import Store
 from hornbook.tasks.kinds import KINDS
 
 LOOSE = ExportConfig(agreement=0.8, most_loss=20)
@@ -301,3 +302,31 @@ def test_the_command_takes_the_limits(monkeypatch, tmp_path, exported):
     done = CliRunner().invoke(app, ["export", "model", "--out", str(tmp_path / "out"), *options])
     assert done.exit_code == 0, done.output
     assert seen["config"] == ExportConfig(agreement=0.9, most_loss=1, allow_loss=True, calibrate=False)
+
+
+def test_a_variant_that_has_failed_is_compared_no_further(monkeypatch, tmp_path):
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model_quantized.onnx").write_bytes(b"graph")
+    wanted = np.array([[2.0, 0.0, 1.0]] * 4)
+    asked = [Sample(name, [("w1", None)] * 4, wanted) for name in ("dev", "textbook")]
+    found = {"right": wanted, "wrong": wanted[:, ::-1] * [1, 1, 3]}
+    monkeypatch.setattr(int8, "OnnxClassifier", lambda *_: None)
+    monkeypatch.setattr(int8, "moved", lambda *_: 0.0)
+    for name, allow_loss, compared in (
+        ("right", False, ["dev", "textbook"]),
+        ("wrong", False, ["dev"]),
+        ("wrong", True, ["dev", "textbook"]),
+    ):
+        monkeypatch.setattr(int8, "answers", lambda _, sample, name=name: found[name])
+        row, speed = int8._try(tmp_path, KIND, asked, [], LENGTH, ExportConfig(allow_loss=allow_loss))
+        assert list(row["compared"]) == compared
+        assert bool(row["faults"]) == (name == "wrong")
+        assert speed > 0
+
+
+def test_settings_at_their_default_leave_the_key_of_an_export(student, tmp_path):
+    def key(**settings):
+        return export_student(student, Store(tmp_path, dry=True), ExportConfig(**settings)).manifest["config"]
+
+    assert key().keys().isdisjoint({"units", "quantize"})
+    assert (key(units=50)["units"], key(quantize=False)["quantize"]) == (50, False)

@@ -8,9 +8,10 @@ from tests.export.models import WORDS
 
 from hornbook.errors import HornbookError
 from hornbook.inference import benchmark as module
-from hornbook.inference.benchmark import Speed, benchmark, texts_of_file
+from hornbook.inference.benchmark import benchmark, texts_of_file
 from hornbook.recipe import PredictConfig
 from hornbook.report.tables.speed import speed_table
+from hornbook.results import Speed
 
 
 @pytest.mark.slow  # a process that loads PyTorch

@@ -1,5 +1,6 @@
 """Token ids at rest and in batches, against a slow reading of the same."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+import xxhash
 from hypothesis import given, settings
+from tests.export.models import tokenizer as word_tokenizer
+from tests.models.tiny_tokenizers import MADE, whole_tokenizer
+from tokenizers import Tokenizer, processors
 from transformers import (
     BertConfig,
     BertModel,
@@ -16,13 +21,14 @@ from transformers import (
     DebertaV2Model,
     ModernBertConfig,
     ModernBertModel,
+    PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaModel,
 )
 
 from hornbook.errors import HornbookError
 from hornbook.models.encode import SCHEMA, encode, encode_batches, model_inputs, open_encoded
-from hornbook.models.tokenizers import load_tokenizer
+from hornbook.models.tokenizers import load_tokenizer, tokenizer_key, with_backend
 
 PAD = 7
 
@@ -134,9 +140,52 @@ def test_texts_and_pairs_are_what_the_tokenizer_makes_of_each_alone(tokenizer, r
     if rows:
         indices = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1))
         got, expected = encoded.batch(np.array(indices)), slow_batch(alone, indices, tokenizer.pad_token_id)
-        # A second text that was cut to nothing leaves its closing token, whose segment nothing tells.
-        kept = [row for row, i in enumerate(indices) if rows[i][1] is None or rows[i][1].strip()]
-        assert same({n: t[kept] for n, t in got.items()}, {n: t[kept] for n, t in expected.items()})
+        assert same(got, expected)
+
+
+TEMPLATES = {
+    "bert": ("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1"),
+    "one type": ("[CLS] $A [SEP]", "[CLS] $A [SEP] [SEP] $B [SEP]"),
+    "first end marked": ("[CLS] $A [SEP]:1", "[CLS]:1 $A [SEP]:1 $B:1 [SEP]"),
+    "three types": ("$A:1 [SEP]:2 [CLS]:2", "$A [SEP]:1 $B:2 [SEP] [CLS]:1"),
+    "no special tokens": ("$A:1", "$A:1 $B"),
+    "nothing at the end": ("[CLS]:1 $A", "[CLS]:1 $A [CLS] $B:1"),
+}
+KINDS = {**dict.fromkeys(TEMPLATES), "none": None, **MADE}
+
+
+def reader(name: str) -> PreTrainedTokenizerFast:
+    """Return a tokenizer of a kind that can be trimmed, or one of words with a template."""
+    if name in MADE:
+        return whole_tokenizer(name)
+    words = word_tokenizer()
+    if name in TEMPLATES:
+        special = [("[CLS]", 2), ("[SEP]", 3)]
+        words.backend_tokenizer.post_processor = processors.TemplateProcessing(*TEMPLATES[name], special)
+    else:
+        state = json.loads(words.backend_tokenizer.to_str())
+        words = with_backend(words, Tokenizer.from_str(json.dumps({**state, "post_processor": None})))
+    return words
+
+
+READERS = {name: reader(name) for name in KINDS}
+SOME = st.lists(st.sampled_from(["w1", "w2", "bading", "é", "knolu", "☃"]), max_size=7).map(" ".join)
+
+
+@settings(deadline=None, max_examples=20)
+@pytest.mark.parametrize("name", KINDS)
+@given(st.lists(st.tuples(SOME, st.none() | SOME), min_size=1, max_size=8), st.integers(6, 16))
+def test_token_types_are_the_tokenizers_own(name, rows, max_length):
+    tokenizer = READERS[name]
+    encoded = encode([text for text, _ in rows], [pair for _, pair in rows], tokenizer, max_length)
+    for i, (text, pair) in enumerate(rows):
+        if not encoded.lengths[i]:
+            continue
+        how = {"truncation": True, "max_length": max_length, "return_token_type_ids": True}
+        wanted = tokenizer([text], None if pair is None else [pair], **how)
+        batch = encoded.batch(np.array([i]))
+        assert batch["input_ids"].tolist() == wanted["input_ids"]
+        assert batch["token_type_ids"].tolist() == wanted["token_type_ids"]
 
 
 @pytest.mark.parametrize("pairs", [None, []])
@@ -194,3 +243,21 @@ def test_a_model_that_says_nothing_of_segments_gets_none():
     batch = {name: torch.zeros(1, 1) for name in ("input_ids", "attention_mask", "token_type_ids")}
     for config in (SimpleNamespace(), SimpleNamespace(type_vocab_size=None)):
         assert "token_type_ids" not in model_inputs(SimpleNamespace(config=config), batch)
+
+
+@pytest.mark.parametrize("name", ["bert", "one type", "three types"])
+def test_other_token_types_give_a_model_that_takes_them_another_key(tmp_path, name):
+    keys = {}
+    for types in (1, 2, 3):
+        folder = tmp_path / str(types)
+        BertModel(BertConfig(**SMALL | {"pad_token_id": 0}, type_vocab_size=types)).save_pretrained(folder)
+        READERS[name].save_pretrained(folder)
+        if name == "three types" and types == 2:
+            with pytest.raises(HornbookError, match=r"gives token type id 2, the model has 2 of them"):
+                load_tokenizer(str(folder))
+        else:
+            keys[types] = tokenizer_key(str(folder))
+    read = load_tokenizer(str(tmp_path / "1")).backend_tokenizer
+    plain = xxhash.xxh3_128_hexdigest(read.to_str().encode())
+    assert keys[1] == plain
+    assert (keys[3] == plain) == (name == "bert")

@@ -123,7 +123,7 @@ def shipped(outcome, shipping, runs) -> RunResult:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "_COMPARED", 60)
         todo = [stage.stage for stage in pipeline.plan(shipping, runs) if not stage.reused]
-        assert todo == ["export"]
+        assert todo == ["export", "export-evaluation"]
         return pipeline.run(shipping, runs)
 
 
@@ -134,12 +134,16 @@ def test_a_run_ends_with_the_export_of_its_best_student(shipped, runs):
     own = [row.dev for row in shipped.rows if row.name == shipped.export.name]
     assert own[shipped.export.seed] == max(own)
     assert best.dev >= max(own)
-    assert [stage.stage for stage in shipped.stages if not stage.reused] == ["export"]
-    assert shipped.stages[-1].key == shipped.export.key
+    assert [stage.stage for stage in shipped.stages if not stage.reused] == ["export", "export-evaluation"]
+    assert shipped.stages[-2].key == shipped.export.key
     assert read_results(runs / "shipped") == shipped
     link = runs / "shipped" / "export"
     assert link.resolve() == Path(shipped.export.folder).resolve()
+    assert [one.format for one in shipped.export.formats] in (["float32"], ["float32", "int8"])
+    student = next(row for row in shipped.rows if (row.name, row.seed) == (shipped.export.name, shipped.export.seed))
+    assert (shipped.export.formats[0].dev, shipped.export.formats[0].test) == (student.dev, student.test)
     table = (runs / "shipped" / "report.md").read_text()
+    assert f"| {shipped.export.name}, exported | ONNX float32, " in table
     assert f"* export of {shipped.export.name}, seed {shipped.export.seed}: {shipped.export.folder}" in table
     assert "* ONNX float32: 0." in table
     page, markdown = write_report([runs / "shipped"])
@@ -178,11 +182,14 @@ def test_a_run_uploads_last_and_refuses_first(shipped, shipping, runs, tmp_path,
 
 
 def test_a_plan_from_nothing_ends_with_the_export(shipping, tmp_path):
-    *others, last = pipeline.plan(shipping, tmp_path)
+    *others, last, evaluation = pipeline.plan(shipping, tmp_path)
     assert (last.stage, last.reused, last.rough) == ("export", False, True)
+    assert (evaluation.stage, evaluation.rough) == ("export-evaluation", True)
     assert "export" not in {stage.stage for stage in others}
     chosen = shipping.model_copy(update={"export": ShipConfig(student="contextualized")})
-    assert pipeline.plan(chosen, tmp_path)[-1].key != last.key
+    assert pipeline.plan(chosen, tmp_path)[-2].key != last.key
+    measured = shipping.model_copy(update={"export": ShipConfig(benchmark=True)})
+    assert [stage.stage for stage in pipeline.plan(measured, tmp_path)][-2:] == ["export-evaluation", "speeds"]
 
 
 def test_the_best_seed_of_the_best_mean_is_chosen():

@@ -4,7 +4,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from hornbook.report.tables.runs import headings, lines, markdown_table, plan_table, results_table, title
-from hornbook.results import ModelResult, PlannedStage
+from hornbook.results import ExportResult, FormatResult, ModelResult, PlannedStage
 
 
 def row(name: str, seed: int, dev: float, test: float | None = 0.5, scores: dict | None = None) -> ModelResult:
@@ -79,3 +79,14 @@ def test_errors_stand_in_their_own_unit_where_rows_have_them():
 def test_errors_of_seeds_have_a_mean_and_a_spread():
     rows = [row("general", seed, 0.8, scores={"dev": {"mae": mae}}) for seed, mae in enumerate((0.4, 0.6))]
     assert lines(rows)[0][5] == "0.5000 ± 0.1414"
+
+
+def test_the_graphs_of_an_exported_student_end_the_table():
+    formats = (FormatResult("float32", 29.7, 0.83, 0.82, 1800.4), FormatResult("int8", 7.8, 0.9, None, 3300))
+    own = {"name": ROWS[-1].name, "seed": ROWS[-1].seed, "key": "", "folder": "", "megabytes": 29.7}
+    table = markdown_table(ROWS, ExportResult(**own, largest_difference=0, formats=formats)).splitlines()
+    assert table[:-2] == markdown_table(ROWS).splitlines()
+    assert table[-2:] == [
+        "| general, exported | ONNX float32, 29.7 MB | 22.7 M | 83.0 | 82.0 | 92.2% |  | 1,800 |  |",
+        "| general, exported | ONNX int8, 7.8 MB | 22.7 M | 90.0 | none | 100.0% |  | 3,300 |  |",
+    ]

@@ -133,7 +133,7 @@ def expected_ids(pack: str, tokenizer, max_length: int) -> list[list[int]]:
 @pytest.mark.parametrize(("pack", "sequences", "cut"), [("none", 7, 1), ("length", 3, 1), ("pairs", 4, 1)])
 def test_a_textbook_becomes_token_ids(tmp_path, tiny_teacher, tokenizer, pack, sequences, cut):
     tokens = encode_textbook(make_book(tmp_path / "book", UNITS), str(tiny_teacher), tmp_path / "t", 12, pack)
-    encoded = open_tokens(tokens, tokenizer.pad_token_id)
+    encoded = open_tokens(tokens, tokenizer)
     expected = expected_ids(pack, tokenizer, 12)
     assert [list(encoded.ids(i)) for i in range(len(encoded))] == expected
     assert tokens.counts == {"units": 7, "sequences": sequences, "tokens": sum(map(len, expected)), "cut": cut}
@@ -142,13 +142,13 @@ def test_a_textbook_becomes_token_ids(tmp_path, tiny_teacher, tokenizer, pack, s
 
 
 @pytest.mark.parametrize("pack", ["none", "length", "pairs"])
-def test_shards_and_batches_leave_no_trace(tmp_path, tiny_teacher, monkeypatch, pack):
+def test_shards_and_batches_leave_no_trace(tmp_path, tiny_teacher, tokenizer, monkeypatch, pack):
     found = []
     for shard, batch in ((100, 4096), (2, 1), (3, 2)):
         monkeypatch.setattr("hornbook.training.tokens._BATCH_UNITS", batch)
         book = make_book(tmp_path / f"book-{shard}", UNITS, shard=shard)
         tokens = encode_textbook(book, str(tiny_teacher), tmp_path / f"tokens-{shard}", 16, pack)
-        encoded = open_tokens(tokens, 0)
+        encoded = open_tokens(tokens, tokenizer)
         ids = [encoded.ids(i).tolist() for i in range(len(encoded))]
         found.append((ids, encoded.second.tolist(), tokens.counts))
     assert found[0] == found[1] == found[2]
@@ -158,7 +158,7 @@ def test_a_textbook_of_pairs_keeps_them_and_is_not_packed(tmp_path, tiny_teacher
     pairs = [None, None, None, None, "it was", "day", None]
     book = make_book(tmp_path / "book", UNITS, pairs)
     tokens = encode_textbook(book, str(tiny_teacher), tmp_path / "tokens")
-    encoded = open_tokens(tokens, 0)
+    encoded = open_tokens(tokens, tokenizer)
     assert list(encoded.ids(3)) == tokenizer(UNITS[3])["input_ids"]
     assert list(encoded.ids(4)) == tokenizer(UNITS[4], pairs[4])["input_ids"]
     for pack in ("length", "pairs"):
@@ -179,14 +179,14 @@ def shorter(tmp_path, tiny_teacher, tokenizer) -> Path:
 
 
 def test_models_with_one_tokenizer_and_other_positions_share_ids_only_where_both_reach(
-    tmp_path, tiny_teacher, shorter
+    tmp_path, tiny_teacher, tokenizer, shorter
 ):
     assert tokenizer_key(str(shorter)) == tokenizer_key(str(tiny_teacher))
     book, place = make_book(tmp_path / "book", UNITS), Store(tmp_path / "store")
     long, short = (encode_textbook(book, str(model), place, 64) for model in (tiny_teacher, shorter))
     assert long.key != short.key
-    assert open_tokens(long, 0).lengths.max() == 18
-    assert open_tokens(short, 0).lengths.max() == 16
+    assert open_tokens(long, tokenizer).lengths.max() == 18
+    assert open_tokens(short, tokenizer).lengths.max() == 16
     long, short = (encode_textbook(book, str(model), place, 8) for model in (tiny_teacher, shorter))
     assert long.key == short.key
     assert short.reused
@@ -219,11 +219,11 @@ def test_a_shard_that_is_missing_or_changed_stops_it(tmp_path, tiny_teacher):
         assert not list(tmp_path.glob("*tokens*"))
 
 
-def test_token_ids_that_are_missing_or_changed_stop_it(tmp_path, tiny_teacher):
+def test_token_ids_that_are_missing_or_changed_stop_it(tmp_path, tiny_teacher, tokenizer):
     tokens = encode_textbook(make_book(tmp_path / "book", UNITS), str(tiny_teacher), tmp_path / "tokens")
     file = tokens.path / ENCODED
     content = file.read_bytes()
     for change in (lambda: file.write_bytes(content[:-8]), file.unlink):
         change()
         with pytest.raises(HornbookError, match=r"tokens.arrow: missing or changed since it was made"):
-            open_tokens(tokens, 0)
+            open_tokens(tokens, tokenizer)

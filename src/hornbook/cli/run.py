@@ -94,7 +94,7 @@ def _run_or_plan(
     started = time.monotonic()
     machine.settle(recipe.threads)
     result = pipeline.run(recipe, runs, cluster=cluster, jobs=jobs)
-    print_table(results_table(result.rows), quiet)
+    print_table(results_table(result.rows, result.export), quiet)
     for remark in result.remarks:
         say(remark, quiet)
     if result.export is not None:

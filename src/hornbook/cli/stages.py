@@ -151,7 +151,7 @@ def evaluate_command(
 
 
 @with_task
-@with_settings(settings_of.ExportConfig, leave_out=("allow_loss", "calibrate"))
+@with_settings(settings_of.ExportConfig, leave_out=("allow_loss", "calibrate", "quantize"))
 def export_command(
     student: Annotated[str, typer.Argument(help="Classifier: a folder or hub name.")],
     out: Out,
@@ -168,6 +168,7 @@ def export_command(
     no_calibrate: Annotated[
         bool, typer.Option("--no-calibrate", metavar="", help="Fit no temperature on dev.")
     ] = False,
+    no_quantize: Annotated[bool, typer.Option("--no-quantize", metavar="", help="Add no int8 graph.")] = False,
     push_to_hub: Annotated[
         str | None, typer.Option("--push-to-hub", metavar="REPO", help="Upload it to this repository of the hub.")
     ] = None,
@@ -190,7 +191,7 @@ def export_command(
     from hornbook.export.build import export_student
 
     refuse_unused(task_options(task_settings), "--task", task)
-    flags = {"allow_loss": allow_loss, "calibrate": not no_calibrate}
+    flags = {"allow_loss": allow_loss, "calibrate": not no_calibrate, "quantize": not no_quantize}
     config = settings_of.validate(settings_of.ExportConfig, {**settings, **flags}, "export")
     prepared = prepared_task(task, out, task_settings) if task else None
     made = export_student(student, out, config, task=prepared, textbook=textbook)

@@ -72,7 +72,7 @@ def export_student(
         out,
         stage=STAGE,
         version=VERSION,
-        config={"max_length": length, "opset": OPSET, **config.model_dump()},
+        config={"max_length": length, "opset": OPSET, **_settings_for_key(config)},
         inputs={
             "model": model_key(student),
             "tokenizer": tokenizer_key(student),
@@ -108,10 +108,12 @@ def _build(
     context.counts = {"graph_bytes": graph.stat().st_size, "compared_texts": len(texts)}
     context.info = {"labels": list(model.config.id2label.values()), "max_length": length}
     context.measured["largest_difference"] = difference
-    asked = samples(model, tokenizer, length, task, textbook)
+    asked = samples(model, tokenizer, length, task, textbook if config.quantize else None, config.units)
     if config.calibrate and (found := calibration(kind, asked)) is not None:
         write_json(context.path / CALIBRATION, {"temperature": found["temperature"], "examples": found["examples"]})
         context.info["calibration"] = found
+    if not config.quantize:
+        return
     context.info["int8"], context.measured["int8"] = int8.publish(
         context.path, kind, asked, texts_to_compare(tokenizer, _MADE_UP, None, None), length, config
     )
@@ -119,6 +121,13 @@ def _build(
         context.counts["int8_bytes"] = bytes_
     else:
         logger.warning("int8 is not published: %s", context.info["int8"]["why_not"])
+
+
+def _settings_for_key(config: ExportConfig) -> dict[str, Any]:
+    """Return the settings; newer ones only where they are not at their default, so that older keys stay."""
+    default = ExportConfig().model_dump()
+    newer = {"quantize", "units"}
+    return {name: value for name, value in config.model_dump().items() if name not in newer or value != default[name]}
 
 
 def _artifact(given: Artifact | Path | str | None, stage: str) -> Artifact | None:

@@ -18,8 +18,10 @@ from hornbook.export.card_tables import (
 from hornbook.export.files import CONFIG
 from hornbook.export.lineage import Lineage, lineage, run_of
 from hornbook.models.source import Model, model_path
+from hornbook.recipe import BenchmarkConfig
 from hornbook.results import ModelSummary, RunResult
 from hornbook.results.markdown import escaped
+from hornbook.results.speeds import speed_markdown
 from hornbook.store import Artifact, write_text
 from hornbook.tasks.kinds import TaskKind, kind_of_problem
 
@@ -63,6 +65,7 @@ def model_card(export: Artifact, student: Model, run: RunResult | None = None) -
         _about(export, found, run, kind),
         *_section("Scores", scores_table(found, summary)),
         *_section("Speed and size", speed_table(export, found)),
+        *_section("Speed by format", _speeds(export, run)),
         *_section("int8", gate_table(export)),
         *_section("Confidence", calibration_table(export)),
         *_section("Use it", _loaders(kind)),
@@ -76,6 +79,13 @@ def model_card(export: Artifact, student: Model, run: RunResult | None = None) -
 
 def _section(title: str, text: str) -> Sequence[str]:
     return (f"## {title}", text) if text else ()
+
+
+def _speeds(export: Artifact, run: RunResult | None) -> str:
+    """Return how fast teacher and student are in each format, if their run measured it."""
+    if run is None or run.export is None or run.export.key != export.key or not run.export.speeds:
+        return ""
+    return speed_markdown(run.export.speeds, BenchmarkConfig().threads)
 
 
 def _summary(run: RunResult, found: Lineage) -> ModelSummary | None:

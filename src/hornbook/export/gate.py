@@ -27,8 +27,6 @@ from hornbook.store import Artifact
 from hornbook.tasks import open_task
 from hornbook.tasks.kinds import TaskKind
 
-MOST_UNITS = 10_000
-"""Units of a textbook to compare on."""
 _MOST_MOVED = 1e-3  # a probability, by batch mates or padding
 _MOST_SHIFTED = 0.05  # scores on average, in standard deviations of the student's
 _PART = 1024
@@ -71,7 +69,7 @@ class Comparison:
 
 
 def samples(
-    model: Any, tokenizer: Any, length: int, task: Artifact | None, textbook: Artifact | None
+    model: Any, tokenizer: Any, length: int, task: Artifact | None, textbook: Artifact | None, most: int
 ) -> list[Sample]:
     """Return the texts that a graph is judged on, with the student's own answers.
 
@@ -81,11 +79,12 @@ def samples(
         length: the most tokens of an input.
         task: a prepared task, for its dev split.
         textbook: a finished textbook, for its first units.
+        most: the most units.
 
     Returns:
         a sample of each that is given.
     """
-    units = list(itertools.islice(texts_of_textbook(textbook), MOST_UNITS))
+    units = list(itertools.islice(texts_of_textbook(textbook), most))
     named = {name: texts for name, texts in (("dev", list(texts_of_task(task))), ("textbook", units)) if texts}
     found = []
     with progress("asking the student", sum(map(len, named.values())), "texts") as done:

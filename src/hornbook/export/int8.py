@@ -68,15 +68,23 @@ def publish(
 def _try(
     folder: Path, kind: TaskKind, asked: Sequence[Sample], made_up: Pairs, length: int, config: ExportConfig
 ) -> tuple[dict[str, Any], float | None]:
-    """Return a row of the table of variants, and sentences per second."""
+    """Return a row of the table of variants, and sentences per second.
+
+    A variant that has failed is not compared on further samples.
+    """
     classify = OnnxClassifier(folder, INT8_GRAPH)
     difference = moved(kind, classify, made_up[:48], length)
-    compared: dict[str, Comparison] = {}
-    started = time.perf_counter()
-    for sample in asked:
-        compared[sample.name] = compare_outputs(kind, sample, answers(classify, sample))
-    seconds = time.perf_counter() - started
     dependent = depends_on_batch(difference)
+    compared: dict[str, Comparison] = {}
+    texts, seconds = 0, 0.0
+    for sample in asked:
+        started = time.perf_counter()
+        found = answers(classify, sample)
+        seconds += time.perf_counter() - started
+        texts += len(sample.texts)
+        compared[sample.name] = compare_outputs(kind, sample, found)
+        if not config.allow_loss and (dependent or faults(kind, compared, config)):
+            break
     row = {
         "bytes": (folder / INT8_GRAPH).stat().st_size,
         "compared": {name: dataclasses.asdict(one) for name, one in compared.items()},
@@ -84,4 +92,4 @@ def _try(
         "depends_on_batch": dependent,
         "faults": [*faults(kind, compared, config), *(["an answer depends on its batch"] if dependent else [])],
     }
-    return row, round(sum(len(one.texts) for one in asked) / seconds, 1) if asked else None
+    return row, round(texts / seconds, 1) if asked else None

@@ -1,7 +1,7 @@
 """Compare an export with the PyTorch model that it was made from, before it is published."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from tokenizers import Encoding
 from hornbook.errors import HornbookError
 from hornbook.export.session import OnnxClassifier, Pairs, by_length
 from hornbook.machine.progress import progress
-from hornbook.models.encode import encode
+from hornbook.models.encode import Batch, encode
 from hornbook.store import Artifact
 from hornbook.tasks import open_task
 from hornbook.textbook import open_textbook
@@ -99,14 +99,13 @@ def compare(model: Any, tokenizer: Any, folder: Path, texts: Pairs, length: int)
     session = OnnxClassifier(folder, threads=torch.get_num_threads())
     firsts, seconds = [first for first, _ in texts], [second for _, second in texts]
     encodings, learned = session.encode(firsts, seconds), encode(firsts, seconds, tokenizer, length)
-    for i, one in enumerate(encodings):
-        if not np.array_equal(one.ids, learned.ids(i)):
-            raise HornbookError(f"the exported tokenizer reads {firsts[i][:40]!r} otherwise than the student's")
     wanted = np.zeros((len(texts), len(session.labels)), np.float32)
     worst = 0.0
     with progress("comparing with PyTorch", len(texts), "texts") as done:
         for chosen in by_length(encodings, _BATCH):
             inputs = session.inputs([encodings[i] for i in chosen])
+            for i in chosen[_unlike(inputs, learned.batch(chosen))]:
+                raise HornbookError(f"the exported tokenizer reads {firsts[i][:40]!r} otherwise than the student's")
             wanted[chosen] = _logits(model, inputs)
             worst = max(worst, _apart(session.run(inputs), wanted[chosen]))
             done.advance(len(chosen))
@@ -125,6 +124,17 @@ def compositions(session: OnnxClassifier, encodings: Sequence[Encoding], length:
     """Return the outputs for texts alone, in one batch in their order, and with padding to the whole length."""
     alone = np.concatenate([session.run(session.inputs([one])) for one in encodings])
     return [alone, session.run(session.inputs(encodings)), session.run(session.inputs(encodings, length))]
+
+
+def _unlike(read: Mapping[str, NDArray[np.int64]], learned: Batch) -> NDArray[np.bool_]:
+    """Return of which texts a graph's inputs are others than a student's, padding left out; shape (texts,)."""
+    mask, own = read["attention_mask"], {name: learned[name].numpy() for name in read}
+    if mask.shape != own["attention_mask"].shape:
+        return np.ones(len(mask), bool)
+    found: NDArray[np.bool_] = np.any(
+        [(a != own[name]) & (mask | own["attention_mask"] > 0) for name, a in read.items()], axis=(0, 2)
+    )
+    return found
 
 
 def _logits(model: Any, inputs: dict[str, NDArray[np.int64]]) -> NDArray[np.float32]:

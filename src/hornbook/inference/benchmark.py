@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,35 +17,11 @@ from hornbook.machine.memory import peak_memory
 from hornbook.machine.progress import progress
 from hornbook.models.source import WEIGHTS, Model, model_path
 from hornbook.recipe import BenchmarkConfig, PredictConfig
+from hornbook.results import Speed
 from hornbook.tasks import Task
 
 Texts = tuple[list[str], list[str] | None]
 """Texts, and second texts or None."""
-
-
-@dataclass(frozen=True)
-class Speed:
-    """How fast a model answers in one format, at one size of batches. A call includes the tokenizer.
-
-    Attributes:
-        model: the folder or hub name.
-        format: `int8`, `onnx` (float32) or `pytorch`.
-        batch: texts in a call.
-        sentences_per_second: texts a second.
-        p50_ms: the median time of a call (milliseconds).
-        p95_ms: the time within which 95% of the calls are done (milliseconds).
-        mb: the graph or the weights on disk (megabytes).
-        peak_mb: the most memory of a process that classifies with it (megabytes).
-    """
-
-    model: str
-    format: Format
-    batch: int
-    sentences_per_second: float
-    p50_ms: float
-    p95_ms: float
-    mb: float
-    peak_mb: float
 
 
 def benchmark(models: Sequence[Model], texts: Texts, config: BenchmarkConfig | None = None) -> list[Speed]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hornbook.errors import HornbookError, one_line
 from hornbook.models.families import defaults_of
+from hornbook.models.segments import BERT, Segments, counted, segments_of
 from hornbook.tasks import Task
 
 Batch = dict[str, Tensor]
@@ -38,6 +39,7 @@ class Encoded:
             (sequences,).
         pad: the id to pad with.
         cut: the number of truncated sequences.
+        segments: the tokenizer's token type ids.
     """
 
     values: NDArray[np.int32]
@@ -46,6 +48,7 @@ class Encoded:
     second: NDArray[np.int32]
     pad: int
     cut: int = 0
+    segments: Segments = BERT
 
     def __len__(self) -> int:
         """Return the number of sequences."""
@@ -72,7 +75,7 @@ class Encoded:
         mask = positions < lengths
         # Past its end a sequence reads whatever follows; "clip" keeps the last one inside the array.
         ids = self.values.take(self.starts[indices][:, None] + positions, mode="clip")
-        types = (positions >= self.second[indices][:, None]) & mask
+        types = np.where(mask, self.segments.types(positions, lengths, self.second[indices][:, None]), 0)
         return {
             "input_ids": torch.from_numpy(np.where(mask, ids, self.pad).astype(np.int64)),
             "attention_mask": torch.from_numpy(mask.astype(np.int64)),
@@ -93,13 +96,14 @@ def encode_batches(texts: Iterable[Texts], tokenizer: Any, max_length: int) -> I
         record batches of `SCHEMA`.
     """
     limit = min(max_length, tokenizer.model_max_length)
+    closing = len(segments_of(tokenizer).pair.after)
     for first, pairs in texts:
         inputs = list(first) if pairs is None else [_input(*both) for both in zip(first, pairs, strict=True)]
         unused = {"return_attention_mask": False, "return_token_type_ids": False}
         encoded = tokenizer(inputs, truncation=True, max_length=limit, padding=False, **unused)
         ids = encoded["input_ids"]
         paired = [not isinstance(text, str) for text in inputs]
-        second = [_second_start(encoded.sequence_ids(i)) if paired[i] else len(x) for i, x in enumerate(ids)]
+        second = [_second_start(encoded.sequence_ids(i), closing) if paired[i] else len(x) for i, x in enumerate(ids)]
         cut = [len(x) >= limit and bool(encoded.encodings[i].overflowing) for i, x in enumerate(ids)]
         yield pa.record_batch([pa.array(ids, SCHEMA.field("ids").type), pa.array(second, pa.int32()), cut], SCHEMA)
 
@@ -108,8 +112,9 @@ def _input(text: str, pair: str | None) -> str | tuple[str, str]:
     return text if pair is None else (text, pair)
 
 
-def _second_start(segments: Sequence[int | None]) -> int:
-    return segments.index(1) if 1 in segments else len(segments)
+def _second_start(texts: Sequence[int | None], closing: int) -> int:
+    """Return where the second text of a pair begins; before the tokens that close it if nothing is left of it."""
+    return texts.index(1) if 1 in texts else len(texts) - closing
 
 
 def encode(texts: Sequence[str], pairs: Sequence[str | None] | None, tokenizer: Any, max_length: int) -> Encoded:
@@ -126,6 +131,7 @@ def encode(texts: Sequence[str], pairs: Sequence[str | None] | None, tokenizer: 
         second=table["second"].to_numpy(),
         pad=tokenizer.pad_token_id,
         cut=int(pc.sum(table["cut"]).as_py() or 0),
+        segments=segments_of(tokenizer),
     )
 
 
@@ -136,7 +142,7 @@ def encode_split(task: Task, split: str, tokenizer: Any, max_length: int) -> tup
     return encode(table["text"].to_pylist(), pairs, tokenizer, max_length), task.gold(split)
 
 
-def open_encoded(path: Path, pad: int) -> Encoded:
+def open_encoded(path: Path, pad: int, segments: Segments = BERT) -> Encoded:
     """Return the token ids in an Arrow file of `SCHEMA`, memory-mapped, without reading them.
 
     One memory map holds all record batches, so a sequence of any of them is found by adding offsets.
@@ -144,6 +150,7 @@ def open_encoded(path: Path, pad: int) -> Encoded:
     Args:
         path: the file.
         pad: the id to pad batches with.
+        segments: of the tokenizer that made the ids.
 
     Returns:
         the sequences; `values` covers the whole file.
@@ -167,6 +174,7 @@ def open_encoded(path: Path, pad: int) -> Encoded:
         lengths=_joined([np.diff(batch.column("ids").offsets.to_numpy()) for batch in batches], np.int64),
         second=_joined([batch.column("second").to_numpy() for batch in batches], np.int32),
         pad=pad,
+        segments=segments,
     )
 
 
@@ -189,8 +197,7 @@ def _joined(parts: Sequence[NDArray[Any]], kind: type[Any]) -> NDArray[Any]:
 
 def input_names(model: Any) -> tuple[str, ...]:
     """Return the names of what a model's forward pass takes of a tokenizer (some families have no segments)."""
-    # DeBERTa has 0 segments by default, RoBERTa 1, ModernBERT and DistilBERT no such field.
-    segments = ("token_type_ids",) if (getattr(model.config, "type_vocab_size", None) or 0) > 1 else ()
+    segments = ("token_type_ids",) if counted(model.config) else ()
     return "input_ids", "attention_mask", *segments
 
 

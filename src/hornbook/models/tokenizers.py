@@ -11,6 +11,7 @@ import xxhash
 
 from hornbook.errors import HornbookError
 from hornbook.models.probe import max_positions
+from hornbook.models.segments import BERT, counted, missing, segments_of
 from hornbook.models.source import (
     Model,
     a_model,
@@ -50,11 +51,14 @@ def tokenizer_key(model: Model) -> str:
 @lru_cache(maxsize=64)
 def _key_of_tokenizer(model: str, _: str) -> str:
     """Return the key of the tokenizer of a model with a key; cached, as every cell of an experiment needs it."""
-    tokenizer = load_tokenizer(model).backend_tokenizer
+    whole = load_tokenizer(model)
+    tokenizer = whole.backend_tokenizer
     # Truncation and padding are not part of how it reads text.
     tokenizer.no_truncation()
     tokenizer.no_padding()
     text: str = tokenizer.to_str()
+    if counted(load_config(model)) and (segments := segments_of(whole)) != BERT:
+        text += f"\0{segments}"  # their models were trained with BERT's before
     return xxhash.xxh3_128_hexdigest(text.encode())
 
 
@@ -266,4 +270,9 @@ def _refuse_strange_ids(model: str, tokenizer: Any, config: Any) -> None:
         raise HornbookError(
             f"{model}: config.json names pad_token_id {pad:,}, but the model has {rows:,} rows; the tokenizer's is "
             f"{tokenizer.pad_token_id:,}"
+        )
+    if segments := missing(segments_of(tokenizer), config):
+        raise HornbookError(
+            f"{model}: its tokenizer gives token type id {segments[-1]}, the model has {counted(config)} of them "
+            "(type_vocab_size); take its own tokenizer"
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hornbook.errors import HornbookError, Unreachable
 from hornbook.machine import disk, hub
-from hornbook.pipeline.export import export_student_of
+from hornbook.pipeline.export import ship_student_of
 from hornbook.pipeline.inspection import inspect
 from hornbook.pipeline.stages import run_stages
 from hornbook.recipe import AugmentedConfig, Recipe
@@ -42,7 +42,7 @@ def plan(recipe: Recipe, runs: Path | str = "runs") -> tuple[PlannedStage, ...]:
     try:
         made = run_stages(recipe, store)
         inspect(made, store)
-        export_student_of(recipe, made, store)
+        ship_student_of(recipe, made, store)
     except Unreachable:
         if len(names := out_of_reach(recipe)) < 2:
             raise
@@ -117,6 +117,8 @@ _ROUGH: dict[str, tuple[float, float]] = {
     "statistics": (30, 0.1),
     "inspection": (20, 1),
     "export": (60, 90),
+    "export-evaluation": (5, 0.1),
+    "speeds": (60, 0.1),
     "tokens": (10, 10),
     "outputs": (60, 1),
     "vocabulary": (20, 1),

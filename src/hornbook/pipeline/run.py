@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from hornbook.errors import HornbookError
-from hornbook.pipeline.export import export_result, export_student_of, publish
+from hornbook.pipeline.export import export_result, publish, ship_student_of
 from hornbook.pipeline.inspection import inspect
 from hornbook.pipeline.jobs import side_by_side
 from hornbook.pipeline.models import RunArtifacts, ScoredModel, link
@@ -63,16 +63,16 @@ def run(recipe: Recipe, runs: Path | str = "runs", *, cluster: str | None = None
     made = run_stages(recipe, store, folder=folder, cluster=cluster, before_students=ahead, on_model=_log)
     inspection = inspect(made, store)
     link(inspection, folder, INSPECTION)
-    exported = export_student_of(recipe, made, store)
-    if exported is not None:
-        link(exported[1], folder, EXPORT)
+    shipped = ship_student_of(recipe, made, store)
+    if shipped is not None:
+        link(shipped.export, folder, EXPORT)
     result = _result(recipe, made, store, folder, inspection)
-    if exported is not None:
-        result = replace(result, export=export_result(*exported))
+    if shipped is not None:
+        result = replace(result, export=export_result(shipped))
     write_run(result)
     write_text(folder / TABLE, run_markdown(result))
-    if exported is not None:
-        publish(recipe, *exported, result)
+    if shipped is not None:
+        publish(recipe, shipped, result)
     return result
 
 

@@ -28,6 +28,8 @@ class ShipConfig(ExportConfig):
     student: Name | None = None
     """The student: the name of its textbook. Default: the one with the best mean score on dev. Of its seeds the best
     on dev is exported."""
+    benchmark: bool = False
+    """Measure how fast teacher and student classify in each of their formats, as `hornbook benchmark` does."""
     push_to_hub: Repository | None = None
     """Upload the export to this repository of the Hugging Face hub: NAME or OWNER/NAME."""
     public: bool = False

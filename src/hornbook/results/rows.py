@@ -227,6 +227,49 @@ class VocabularyResult:
     tokens_per_text_before: float
 
 
+@dataclass(frozen=True)
+class Speed:
+    """How fast a model answers in one format, at one size of batches. A call includes the tokenizer.
+
+    Attributes:
+        model: the folder or hub name; in a run `teacher` or `student`.
+        format: `int8`, `onnx` (float32) or `pytorch`.
+        batch: texts in a call.
+        sentences_per_second: texts a second.
+        p50_ms: the median time of a call (milliseconds).
+        p95_ms: the time within which 95% of the calls are done (milliseconds).
+        mb: the graph or the weights on disk (megabytes).
+        peak_mb: the most memory of a process that classifies with it (megabytes).
+    """
+
+    model: str
+    format: str
+    batch: int
+    sentences_per_second: float
+    p50_ms: float
+    p95_ms: float
+    mb: float
+    peak_mb: float
+
+
+@dataclass(frozen=True)
+class FormatResult:
+    """Scores, size and speed of one graph of an export.
+
+    Attributes:
+        format: `float32` or `int8`.
+        megabytes: the graph, 10⁶ bytes.
+        dev, test: the headline score, 0 to 1; None without test labels.
+        sentences_per_second: inference speed, measured as that of models.
+    """
+
+    format: str
+    megabytes: float
+    dev: float
+    test: float | None
+    sentences_per_second: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExportResult:
     """The export of a student of a run.
@@ -241,6 +284,8 @@ class ExportResult:
         int8_megabytes: its size.
         int8_why_not: why no int8 graph was published, if it was tried.
         agreement: the share of texts to which the int8 graph gives the student's label, by what was compared.
+        formats: its graphs.
+        speeds: of teacher and student in each format, if the recipe asks for them.
     """
 
     name: str
@@ -253,6 +298,8 @@ class ExportResult:
     int8_megabytes: float | None = None
     int8_why_not: str | None = None
     agreement: Mapping[str, float] = field(default_factory=dict)
+    formats: tuple[FormatResult, ...] = ()
+    speeds: tuple[Speed, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -117,4 +117,4 @@ def _encoded(texts: Artifact, teacher: Model, folder: Path) -> Encoded:
         pairs = train["text_pair"].to_pylist() if task.pair else None
         return encode(train["text"].to_pylist(), pairs, tokenizer, _MAX_LENGTH)
     tokens = encode_textbook(texts, teacher, folder) if texts.stage == "textbook" else texts
-    return open_tokens(tokens, tokenizer.pad_token_id)
+    return open_tokens(tokens, tokenizer)

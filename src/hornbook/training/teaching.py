@@ -71,7 +71,7 @@ def open_for_teacher(tokens: Artifact, teacher: Model) -> Encoded:
         HornbookError: the file is missing or changed, or a unit is longer than the teacher takes.
     """
     tokenizer = load_tokenizer(model_path(teacher))
-    encoded = open_tokens(tokens, tokenizer.pad_token_id)
+    encoded = open_tokens(tokens, tokenizer)
     if (longest := int(encoded.lengths.max())) > tokenizer.model_max_length:
         raise HornbookError(
             f"{tokens.path}: holds a unit of {longest} tokens, but the teacher takes {tokenizer.model_max_length}"

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from hornbook.errors import HornbookError
 from hornbook.machine.progress import Counter, progress
 from hornbook.models.encode import SCHEMA, Encoded, Texts, encode_batches, open_encoded
+from hornbook.models.segments import segments_of
 from hornbook.models.source import Model, model_path
 from hornbook.models.tokenizers import load_tokenizer, max_input_tokens, tokenizer_key, warn_of_length
 from hornbook.store import Artifact, Destination, StageContext, load, make
@@ -85,12 +86,12 @@ def encode_textbook(
     )
 
 
-def open_tokens(tokens: Artifact, pad: int) -> Encoded:
+def open_tokens(tokens: Artifact, tokenizer: Any) -> Encoded:
     """Return the token ids of a textbook, memory-mapped.
 
     Args:
         tokens: made by `encode_textbook`.
-        pad: the id to pad batches with.
+        tokenizer: the one that made them, whose padding and token type ids batches have.
 
     Returns:
         the sequences.
@@ -98,7 +99,7 @@ def open_tokens(tokens: Artifact, pad: int) -> Encoded:
     Raises:
         HornbookError: the file is missing or changed.
     """
-    return open_encoded(tokens.file(ENCODED), pad)
+    return open_encoded(tokens.file(ENCODED), tokenizer.pad_token_id, segments_of(tokenizer))
 
 
 def packed(texts: Iterable[Texts], tokenizer: Any, max_length: int, pack: Pack) -> Iterator[Texts]:

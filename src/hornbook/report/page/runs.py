@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import yaml
 
+from hornbook.recipe import BenchmarkConfig
 from hornbook.report.charts.runs import run_charts
 from hornbook.report.charts.textbooks import textbook_charts
 from hornbook.report.page.parts import (
@@ -19,10 +20,11 @@ from hornbook.report.page.parts import (
     Text,
     plot_of,
 )
-from hornbook.report.tables.runs import LABELS, export_lines, headings, lines, title
+from hornbook.report.tables.runs import LABELS, export_lines, export_rows, headings, lines, title
 from hornbook.report.tables.textbooks import describe, percent
-from hornbook.results import Inspection, RunResult
+from hornbook.results import ExportResult, Inspection, RunResult
 from hornbook.results.inspection import Mistake, TextbookComparison
+from hornbook.results.speeds import HEADINGS, TEXT_COLUMNS, measured, speed_lines
 from hornbook.results.summary import best_student
 from hornbook.results.verdict import next_steps, verdict
 from hornbook.results.words import amount
@@ -74,7 +76,7 @@ def _results(runs: Mapping[str, RunResult]) -> Table:
     rows = [
         (f"{run_name}: {name}" if len(runs) > 1 else name, *rest)
         for run_name, run in runs.items()
-        for name, *rest in lines(run.rows, every)
+        for name, *rest in [*lines(run.rows, every), *export_rows(run.export, run.rows, every)]
     ]
     names = headings(every)
     return Table(names, rows, range(LABELS, len(names)))
@@ -106,8 +108,15 @@ def _sections(name: str, run: RunResult, several: bool) -> Iterator[Section]:
         parts = _mistakes(run, found.mistakes)
         yield section("mistakes", "mistakes of the student that the teacher does not make", parts)
     if run.export is not None:
-        yield section("export", "export", [Lines(export_lines(run.export))])
+        yield section("export", "export", list(_export(run.export)))
     yield section("settings", "settings", list(_settings(run)))
+
+
+def _export(found: ExportResult) -> Iterator[Part]:
+    yield Lines(export_lines(found))
+    if found.speeds:
+        yield Text(f"Speed: {measured(BenchmarkConfig().threads)}.")
+        yield Table(HEADINGS, speed_lines(found.speeds), range(TEXT_COLUMNS, len(HEADINGS)))
 
 
 def _textbooks(found: TextbookComparison, before: str) -> Iterator[Part]:

@@ -7,9 +7,11 @@ from rich.table import Table
 from rich.text import Text
 
 from hornbook.metrics import ERRORS
+from hornbook.recipe import BenchmarkConfig
 from hornbook.report.tables.text import terminal_table
-from hornbook.results import ExportResult, ModelResult, PlannedStage, RunResult, Spread
+from hornbook.results import TEACHER, ExportResult, ModelResult, PlannedStage, RunResult, Spread
 from hornbook.results.markdown import markdown_lines
+from hornbook.results.speeds import speed_markdown
 from hornbook.results.summary import summarise
 from hornbook.results.words import amount, percent, score
 
@@ -54,10 +56,45 @@ def lines(rows: Sequence[ModelResult], beside: Sequence[ModelResult] = ()) -> li
     ]
 
 
-def results_table(rows: Sequence[ModelResult]) -> Group:
+def export_rows(
+    export: ExportResult | None, rows: Sequence[ModelResult], beside: Sequence[ModelResult] = ()
+) -> list[tuple[str, ...]]:
+    """Return the lines of an exported student's graphs, which end the table of results.
+
+    Args:
+        export: of a run, if there is one.
+        rows: of the run.
+        beside: as for `lines`.
+
+    Returns:
+        a line for each graph; where others have the size of a textbook, it has that of the graph.
+    """
+    if export is None:
+        return []
+    (student,) = (row for row in rows if (row.name, row.seed) == (export.name, export.seed))
+    teacher = max((row.dev for row in rows if row.name == TEACHER), default=None)
+    return [
+        (
+            f"{export.name}, exported",
+            f"ONNX {one.format}, {one.megabytes:,.1f} MB",
+            f"{student.parameters / 1e6:.1f} M",
+            percent(one.dev),
+            "none" if one.test is None else percent(one.test),
+            *([""] * len(_errors(beside or rows))),
+            "" if teacher is None else f"{percent(one.dev / teacher)}%",
+            "",
+            f"{one.sentences_per_second:,.0f}",
+            "",
+        )
+        for one in export.formats
+    ]
+
+
+def results_table(rows: Sequence[ModelResult], export: ExportResult | None = None) -> Group:
     """Return the results as a table for the terminal; scores in percent, ± the standard deviation of seeds."""
     names = [heading.replace(" ", "\n") for heading in headings(rows)]
-    return Group(Text(title(rows)), terminal_table(names, lines(rows), range(LABELS, len(names))))
+    every = [*lines(rows), *export_rows(export, rows)]
+    return Group(Text(title(rows)), terminal_table(names, every, range(LABELS, len(names))))
 
 
 def title(rows: Sequence[ModelResult]) -> str:
@@ -67,16 +104,18 @@ def title(rows: Sequence[ModelResult]) -> str:
     return text + ("; MAE and RMSE in the unit of the scores, lower is better" if _errors(rows) else "")
 
 
-def markdown_table(rows: Sequence[ModelResult]) -> str:
+def markdown_table(rows: Sequence[ModelResult], export: ExportResult | None = None) -> str:
     """Return the table of results as Markdown."""
     names = headings(rows)
-    return markdown_lines(names, lines(rows), range(LABELS, len(names)))
+    return markdown_lines(names, [*lines(rows), *export_rows(export, rows)], range(LABELS, len(names)))
 
 
 def run_markdown(run: RunResult) -> str:
     """Return the table of a run with its remarks and its export, for a file."""
     notes = [*run.remarks, *(() if run.export is None else export_lines(run.export))]
-    parts = [title(run.rows), markdown_table(run.rows), *(f"* {note}" for note in notes)]
+    parts = [title(run.rows), markdown_table(run.rows, run.export), *(f"* {note}" for note in notes)]
+    if run.export is not None and run.export.speeds:
+        parts.append(speed_markdown(run.export.speeds, BenchmarkConfig().threads))
     return "\n\n".join(parts) + "\n"
 
 

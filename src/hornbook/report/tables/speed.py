@@ -6,11 +6,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from hornbook.inference.benchmark import Speed
 from hornbook.report.tables.text import terminal_table
+from hornbook.results import Speed
+from hornbook.results.speeds import HEADINGS, TEXT_COLUMNS, measured, speed_lines
 
-_HEADINGS = ("model", "format", "batch", "sentences/s", "p50\nms", "p95\nms", "MB on\ndisk", "peak\nMB")
-_TEXT_COLUMNS = 2
+_NARROW = {"p50 ms": "p50\nms", "p95 ms": "p95\nms", "MB on disk": "MB on\ndisk", "peak MB": "peak\nMB"}
 
 
 def speed_table(rows: Sequence[Speed], threads: int) -> Group:
@@ -23,19 +23,6 @@ def speed_table(rows: Sequence[Speed], threads: int) -> Group:
     Returns:
         the table, below a line that says what was measured.
     """
-    said = f"{threads} thread{'s' * (threads > 1)}, tokenizer included, batches as texts come; the models took turns"
-    lines = [
-        (
-            row.model,
-            row.format,
-            f"{row.batch}",
-            f"{row.sentences_per_second:,.0f}",
-            f"{row.p50_ms:,.2f}",
-            f"{row.p95_ms:,.2f}",
-            f"{row.mb:,.1f}",
-            f"{row.peak_mb:,.0f}",
-        )
-        for row in rows
-    ]
-    table: Table = terminal_table(_HEADINGS, lines, range(_TEXT_COLUMNS, len(_HEADINGS)))
-    return Group(Text(said), table)
+    names = [_NARROW.get(name, name) for name in HEADINGS]
+    table: Table = terminal_table(names, speed_lines(rows), range(TEXT_COLUMNS, len(names)))
+    return Group(Text(measured(threads)), table)
