@@ -166,6 +166,33 @@ def small_recipe() -> Callable[[Path, Path, Path], dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
+def wordpiece_teacher(tmp_path_factory: pytest.TempPathFactory, reviews: Path, general_text: Path) -> Path:
+    """A random BERT of 2 layers by 32 with a WordPiece tokenizer, of which the texts use a part often."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("teacher")
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    names = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+    trainer = trainers.WordPieceTrainer(show_progress=False, vocab_size=400, special_tokens=list(names.values()))
+    tokenizer.train([str(reviews), str(general_text)], trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    special = {f"{name}_token": token for name, token in names.items()}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    torch.manual_seed(0)
+    # Fewer positions than distil.max_length: a plan must know it too.
+    config = BertConfig(vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=32, **sizes)
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def finished_run(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_teacher: Path,

@@ -4,10 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from hornbook import experiment, pipeline
 from hornbook.errors import HornbookError
@@ -23,31 +20,8 @@ from hornbook.store import Artifact, Store
 
 
 @pytest.fixture(scope="module")
-def teacher(tmp_path_factory, reviews, general_text) -> Path:
-    """A random BERT of 2 layers by 32 with a WordPiece tokenizer, of which the texts use a part often."""
-    folder = tmp_path_factory.mktemp("teacher")
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    names = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
-    trainer = trainers.WordPieceTrainer(show_progress=False, vocab_size=400, special_tokens=list(names.values()))
-    tokenizer.train([str(reviews), str(general_text)], trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    special = {f"{name}_token": token for name, token in names.items()}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
-    torch.manual_seed(0)
-    # Fewer positions than distil.max_length: a plan must know it too.
-    config = BertConfig(vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=32, **sizes)
-    BertModel(config).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def values(reviews, general_text, teacher, small_recipe) -> dict:
-    values = small_recipe(reviews, general_text, teacher)
+def values(reviews, general_text, wordpiece_teacher, small_recipe) -> dict:
+    values = small_recipe(reviews, general_text, wordpiece_teacher)
     values["student"] = {"layers": 1, "hidden": 16, "init": "projected", "vocabulary": "auto"}
     values["textbooks"]["general"]["units"] = 100
     return values | {"seeds": [0], "distil": {"tokens": 1500}, "adapt": {"epochs": 1, "batch": 8}}
@@ -83,9 +57,9 @@ def test_the_plan_names_the_stages_that_are_run(outcome, recipe, runs):
     assert not any(artifact.planned for artifact in dry.requested)
 
 
-def test_teacher_and_students_read_through_one_vocabulary(outcome, runs, teacher):
+def test_teacher_and_students_read_through_one_vocabulary(outcome, runs, wordpiece_teacher):
     _, result = outcome
-    whole = json.loads((teacher / "config.json").read_text("utf-8"))["vocab_size"]
+    whole = json.loads((wordpiece_teacher / "config.json").read_text("utf-8"))["vocab_size"]
     names = [row.name for row in result.rows]
     assert names == ["teacher", TRIMMED_TEACHER, "general", "contextualized", "undistilled", "logits"]
     kept = result.vocabulary.pieces
@@ -98,7 +72,7 @@ def test_teacher_and_students_read_through_one_vocabulary(outcome, runs, teacher
         assert json.loads((student / "config.json").read_text("utf-8"))["vocab_size"] == kept
         read[name] = tokenizer_key(str(student))
     assert len(set(read.values())) == 1
-    assert tokenizer_key(str(folder / "teacher")) == tokenizer_key(str(teacher)) not in read.values()
+    assert tokenizer_key(str(folder / "teacher")) == tokenizer_key(str(wordpiece_teacher)) not in read.values()
     rows = {row.name: row for row in result.rows}
     assert rows["teacher"].parameters - rows[TRIMMED_TEACHER].parameters == (whole - kept) * 32
     assert result.models[1].model is not None
@@ -155,12 +129,12 @@ def test_a_cell_has_the_whole_teachers_score(outcome, recipe, runs, tmp_path):
     assert [one.dev for one in row.teachers] == [outcome[1].rows[0].dev]
 
 
-def test_general_teachers_starts_chains_and_snapshots(values, teacher, runs):
+def test_general_teachers_starts_chains_and_snapshots(values, wordpiece_teacher, runs):
     chain = {"kind": "chain", "books": ["contextualized", "general"], "then": {"steps": 3}}
     changed = values | {
         "name": "general",
         "textbooks": {**values["textbooks"], "chain": chain},
-        "teacher": {"model": str(teacher), "kind": "general"},
+        "teacher": {"model": str(wordpiece_teacher), "kind": "general"},
         "student": {"layers": 1, "hidden": 32, "heads": 4, "feed_forward": 64, "init": "layers", "vocabulary": 150},
         "start": {"textbook": "general", "distil": {"steps": 4, "snapshots": []}},
         "distil": {"tokens": None, "steps": 4, "snapshots": [2]},
@@ -190,8 +164,8 @@ def test_a_teacher_is_trimmed_before_and_after_it_is_fine_tuned(values, tmp_path
         ({"vocabulary": "auto", "init": "TEACHER"}, r"named in student\.init, keeps the word pieces .* to all$"),
     ],
 )
-def test_what_cannot_be_trimmed_is_refused_first(values, teacher, tmp_path, student, said):
-    given = {name: str(teacher) if value == "TEACHER" else value for name, value in student.items()}
+def test_what_cannot_be_trimmed_is_refused_first(values, wordpiece_teacher, tmp_path, student, said):
+    given = {name: str(wordpiece_teacher) if value == "TEACHER" else value for name, value in student.items()}
     sizes = {"layers": 2, "hidden": 32, "heads": 4, "feed_forward": 64}
     wrong = validate(Recipe, values | {"student": sizes | given}, "test")
     for refuse in (pipeline.check, lambda one: pipeline.run(one, tmp_path)):

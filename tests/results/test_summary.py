@@ -1,6 +1,6 @@
 import pytest
 
-from hornbook.results import ModelResult, Spread, VocabularyResult
+from hornbook.results import AskedOnceResult, ModelResult, Spread, VocabularyResult
 from hornbook.results.summary import best_student, remarks, summarise
 
 
@@ -87,6 +87,14 @@ def test_a_trimmed_vocabulary_is_stated_in_words():
     assert list(remarks(rows, vocabulary=VocabularyResult(8968, 30522, 25.0, 23.4))) == [
         "vocabulary: 8,968 of 30,522 word pieces; a training text has 25.0 tokens instead of 23.4 (× 1.068); "
         "students have 3.19 M parameters, 1.44 M without embeddings"
+    ]
+
+
+def test_what_the_disk_saved_is_stated_in_words():
+    saved = AskedOnceResult(students=3, tokens_read=1200, tokens_asked=400, seconds=61.2, saved_seconds=122.4)
+    assert list(remarks([row("book", 0, 0.9, "10 units")], asked_once=saved)) == [
+        "distil.cache: the teacher was asked for 400 tokens, which took 61 s; 3 distillations read 1,200 from the "
+        "disk, which saved about 122 s"
     ]
 
 

@@ -14,9 +14,11 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM, 
 from hornbook.errors import HornbookError
 from hornbook.models.loading import load_as_saved
 from hornbook.models.tokenizers import learned_length, load_tokenizer, save_tokenizer, tokenizer_key
+from hornbook.models.vocabulary.trim import trim
+from hornbook.models.vocabulary.usage import count_pieces, mixed_share, most_frequent
 from hornbook.recipe import DistilConfig, StudentConfig, TaskConfig
 from hornbook.store import Artifact, Store
-from hornbook.tasks import prepare
+from hornbook.tasks import open_task, prepare
 from hornbook.training.distil import distil, undistilled_student
 from hornbook.training.tokens import encode_textbook
 from hornbook.training.vocabulary import kept_ids, task_vocabulary, trimmed_model
@@ -76,6 +78,24 @@ def test_the_order_of_textbooks_and_the_length_of_batches_leave_no_trace(tmp_pat
     others.append(task_vocabulary(str(teacher), task, books, place, 200))
     assert len({first.key, *(other.key for other in others)}) == 4
     assert others[-1].counts["pieces"] == 200
+
+
+def test_by_default_the_pieces_make_up_a_share_and_are_not_too_many(tmp_path, teacher, task, books, monkeypatch):
+    place, whole = Store(tmp_path / "store"), load_tokenizer(str(teacher))
+    share = task_vocabulary(str(teacher), task, books, place)
+    needed = set(trim(whole, ()).kept.tolist())
+    monkeypatch.setattr("hornbook.training.vocabulary.MOST", 60)
+    few = task_vocabulary(str(teacher), task, books, place)
+    assert few.key != share.key
+    assert set(kept_ids(few)) < set(kept_ids(share))
+    train = open_task(task).split("train")["text"].to_pylist()
+    texts = [train, made_up_texts(50, seed=5), [*made_up_texts(50, seed=6), *made_up_texts(49, seed=8)]]
+    read = [count_pieces([of_one], whole) for of_one in texts]
+    wanted = most_frequent(mixed_share(read, [3, 1, 1]), 1.0).tolist()
+    assert set(kept_ids(few).tolist()) == needed | set(wanted[:60])
+    monkeypatch.setattr("hornbook.training.vocabulary.COVERAGE", 0.3)
+    fewer = task_vocabulary(str(teacher), task, books, place)
+    assert set(kept_ids(fewer)) < set(kept_ids(few))
 
 
 def test_a_size_that_is_too_small_leaves_nothing(tmp_path, teacher, task, books):

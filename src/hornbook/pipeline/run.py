@@ -15,7 +15,7 @@ from hornbook.pipeline.plan import STORE, plan, stage_results
 from hornbook.pipeline.stages import run_stages
 from hornbook.recipe import Recipe
 from hornbook.report.tables.runs import run_markdown
-from hornbook.results import INSPECTION, REPORT, RunResult, TaskResult, VocabularyResult
+from hornbook.results import INSPECTION, REPORT, AskedOnceResult, RunResult, TaskResult, VocabularyResult
 from hornbook.results.files import read_inspection, write_run
 from hornbook.results.summary import remarks, summarise
 from hornbook.store import Artifact, Store, write_text
@@ -84,10 +84,11 @@ def _result(
     rows = tuple(model.result() for model in made.models)
     info, counts = made.task.info, made.task.counts
     vocabulary = None if made.vocabulary is None else _vocabulary(made.vocabulary, counts["train_rows"])
+    asked_once = _asked_once(made)
     return RunResult(
         rows=rows,
         summary=summarise(rows),
-        remarks=remarks(rows, recipe.student.init, vocabulary),
+        remarks=remarks(rows, recipe.student.init, vocabulary, asked_once),
         stages=stage_results(store),
         recipe=recipe.model_dump(mode="json"),
         task=TaskResult(
@@ -99,6 +100,7 @@ def _result(
         ),
         models=tuple(model.artifacts() for model in made.models),
         vocabulary=vocabulary,
+        asked_once=asked_once,
         inspection=None if inspection is None else read_inspection(inspection.path),
         folder=folder,
     )
@@ -111,6 +113,26 @@ def _vocabulary(made: Artifact, texts: int) -> VocabularyResult:
         pieces_before=counts["pieces_before"],
         tokens_per_text=counts["tokens"] / texts,
         tokens_per_text_before=counts["tokens_before"] / texts,
+    )
+
+
+def _asked_once(made: RunArtifacts) -> AskedOnceResult | None:
+    """Return what was read from the disk; None where nothing was, or older students did not note it."""
+    distilled = {one.key: one for model in made.models for one in model.distilled}
+    readers = [one for one in distilled.values() if "teacher_tokens" in one.measured]
+    if not readers:
+        return None
+    asked = {one.measured["teacher"]: one.measured for one in readers}.values()
+    seconds = sum(one["teacher_seconds"] for one in asked)
+    alone = sum(
+        one.counts["tokens"] * one.measured["teacher_seconds"] / one.measured["teacher_tokens"] for one in readers
+    )
+    return AskedOnceResult(
+        students=len(readers),
+        tokens_read=sum(one.counts["tokens"] for one in readers),
+        tokens_asked=sum(one["teacher_tokens"] for one in asked),
+        seconds=round(seconds, 1),
+        saved_seconds=round(alone - seconds, 1),
     )
 
 

@@ -212,7 +212,8 @@ class StudentConfig(Settings):
         default="all", json_schema_extra=NOT_IN_KEY
     )
     """For recipes: word pieces of the teacher's tokenizer to keep: `all`, a number (the most frequent in the recipe's
-    task and textbooks), or `auto` (as many as make up 94.5% of their text). The teacher reads through these too."""
+    task and textbooks), or `auto` (as many as make up 97% of their text, at most 7,900, beside what the tokenizer
+    needs). The teacher reads through these too."""
 
 
 BUDGETS = ("epochs", "steps", "tokens")

@@ -21,6 +21,7 @@ from hornbook.results.names import (
     UNDISTILLED,
 )
 from hornbook.results.rows import (
+    AskedOnceResult,
     CellResult,
     ExportResult,
     FormatResult,
@@ -50,6 +51,7 @@ __all__ = [
     "TF_IDF",
     "TRIMMED_TEACHER",
     "UNDISTILLED",
+    "AskedOnceResult",
     "CellResult",
     "Difference",
     "ExperimentResult",

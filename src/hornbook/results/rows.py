@@ -271,6 +271,25 @@ class FormatResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AskedOnceResult:
+    """What the students of a run read of their teachers' activations on the disk (`distil.cache`).
+
+    Attributes:
+        students: how many distillations read.
+        tokens_read: by all of them together, each pass counted.
+        tokens_asked: for how many tokens teachers were asked.
+        seconds: how long the teachers took.
+        saved_seconds: how much longer they would have taken, at the same speed, for all tokens that were read.
+    """
+
+    students: int
+    tokens_read: int
+    tokens_asked: int
+    seconds: float
+    saved_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportResult:
     """The export of a student of a run.
 

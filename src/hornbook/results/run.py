@@ -10,6 +10,7 @@ from hornbook.results.inspection import Inspection
 from hornbook.results.notebook import run_html
 from hornbook.results.plain import as_json as plain_data
 from hornbook.results.rows import (
+    AskedOnceResult,
     ExportResult,
     ModelArtifacts,
     ModelResult,
@@ -33,6 +34,7 @@ class RunResult:
         task: what was learned.
         models: what was made for each of the rows.
         vocabulary: the word pieces that are kept; None where these are all.
+        asked_once: what students read of their teachers' activations on the disk; None where nothing.
         export: the exported student; None where the recipe asks for none.
         inspection: curves, textbooks, anchors, mistakes and calibration, for the page; None while they are not read.
         folder: where the results and links to the artefacts stand.
@@ -46,6 +48,7 @@ class RunResult:
     task: TaskResult
     models: tuple[ModelArtifacts, ...]
     vocabulary: VocabularyResult | None = None
+    asked_once: AskedOnceResult | None = None
     export: ExportResult | None = None
     inspection: Annotated[Inspection | None, Field(exclude=True)] = None
     folder: Annotated[Path, Field(exclude=True)] = Path()

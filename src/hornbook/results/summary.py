@@ -6,7 +6,7 @@ from typing import Any
 
 from hornbook.metrics import ERRORS
 from hornbook.results.names import LOGITS, RANDOM, RELEASED, TEACHER, TF_IDF, UNDISTILLED
-from hornbook.results.rows import ModelResult, ModelSummary, Spread, VocabularyResult
+from hornbook.results.rows import AskedOnceResult, ModelResult, ModelSummary, Spread, VocabularyResult
 from hornbook.results.words import percent
 
 _MUCH_CUT = 0.01
@@ -76,9 +76,12 @@ def _errors(same: Sequence[ModelResult]) -> dict[str, dict[str, Spread]]:
 
 
 def remarks(
-    rows: Sequence[ModelResult], init: str = "random", vocabulary: VocabularyResult | None = None
+    rows: Sequence[ModelResult],
+    init: str = "random",
+    vocabulary: VocabularyResult | None = None,
+    asked_once: AskedOnceResult | None = None,
 ) -> tuple[str, ...]:
-    """Return warnings about the rows, the scores of a grid, and what a trimmed vocabulary changed.
+    """Return warnings about the rows, the scores of a grid, what a trimmed vocabulary changed and a cache saved.
 
     Warnings name students that do not beat a cheaper model, truncated inputs, doubtful predictions, and the row that
     is missing where distilled students began with trained weights.
@@ -87,6 +90,7 @@ def remarks(
         rows: of one run.
         init: what its students began as, `student.init`.
         vocabulary: the word pieces that teacher and students read through, if not all.
+        asked_once: what students read of their teachers' activations on the disk, if anything.
 
     Returns:
         one line for each.
@@ -116,6 +120,12 @@ def remarks(
             lines.append(f"{row.name}, seed {row.seed}: dev scores of the grid: {tried}")
     if vocabulary is not None:
         lines.append(_trimmed(vocabulary, rows))
+    if asked_once is not None:
+        lines.append(
+            f"distil.cache: the teacher was asked for {asked_once.tokens_asked:,} tokens, which took "
+            f"{asked_once.seconds:,.0f} s; {asked_once.students} distillations read {asked_once.tokens_read:,} from "
+            f"the disk, which saved about {asked_once.saved_seconds:,.0f} s"
+        )
     return tuple(lines)
 
 

@@ -171,7 +171,11 @@ def _build(
         context.info |= objective.info()
     context.measured |= {"bfloat16": bfloat16, "processes": count}
     if kept is not None:
-        context.measured["teacher_seconds"] = kept.measured["seconds"]
+        context.measured |= {
+            "teacher": kept.key,
+            "teacher_seconds": kept.measured["seconds"],
+            "teacher_tokens": kept.counts["tokens"],
+        }
 
 
 def _train(
