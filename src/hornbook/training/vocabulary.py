@@ -31,7 +31,7 @@ STAGE = "vocabulary"
 VERSION = 2
 TRIMMED = "trimmed"
 TRIMMED_VERSION = 1
-# With `auto` the chosen pieces make up this share of what is read, and are not more than so many; what the tokenizer
+# With `auto` the chosen pieces make up this share of what is read, and are at most `MOST`; what the tokenizer
 # needs comes on top. All pieces in use are nearly all pieces, as textbooks hold general text. A share alone does not
 # fit: where new texts have 7% more tokens, it is 97% for SST-2 and 94% for the quickstart, the pieces are as many.
 COVERAGE = 0.97
