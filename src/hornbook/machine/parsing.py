@@ -79,7 +79,7 @@ def parse_yaml(text: str, where: str) -> Any:
     """
     try:
         _limit(text)
-        return yaml.load(text, _Loader)
+        return yaml.load(text, _Loader)  # noqa: S506 - it is a SafeLoader
     except HornbookError as error:
         raise HornbookError(f"{where}: {error}") from None
     except Exception as error:  # a tag such as !!float before something else raises anything
