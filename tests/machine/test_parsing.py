@@ -130,8 +130,9 @@ def test_pickles_in_arrays_are_not_run(tmp_path):
 
 def naive_lines(content):
     """The reference of `read_lines`."""
-    lines = content.decode().removeprefix("\ufeff").split("\n")
-    return lines if lines[-1] else lines[:-1]
+    lines = content.decode().split("\n")
+    lines = lines if lines[-1] else lines[:-1]
+    return [line.removeprefix("\ufeff") if not number else line for number, line in enumerate(lines)]
 
 
 @FEW

@@ -152,7 +152,7 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", _as_text)
 
 def _limit(text: str) -> None:
     """Refuse a text that is too deep or means too many values; the parser builds nothing and does not recurse."""
-    sizes: dict[str, int] = {}
+    sizes: dict[str | None, int] = {}
     open_: list[tuple[str | None, int]] = []  # for each list or mapping: its anchor, and the count where it begins
     count = 0
     for event in yaml.parse(text, yaml.SafeLoader):
