@@ -15,8 +15,9 @@ def test_one_line_has_no_line_break_and_the_same_words(text):
     assert line.split() == text.split()
 
 
-def test_one_line_is_cut():
-    assert one_line("a\n  b\tc", 3) == "a b"
+def test_one_line_is_cut_in_the_middle():
+    assert one_line("a\n  b\tc", 5) == "a b c"
+    assert one_line("abcdefghij\nklmnopqrst", 12) == "abcde … qrst"
 
 
 @given(st.text("abc", min_size=1, max_size=4), NAMES)

@@ -39,7 +39,8 @@ def one_line(error: object, limit: int | None = None) -> str:
         line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
     if limit is None or len(line) <= limit:
         return line
-    return f"{line[: limit - limit // 3 - 3]} … {line[len(line) - limit // 3 :]}"
+    end = limit // 3
+    return f"{line[: max(limit - end - 3, 0)]} … {line[len(line) - end :]}"
 
 
 def nearest(name: str, names: Iterable[str], cutoff: float = 0.0) -> str | None:

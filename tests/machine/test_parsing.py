@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from hornbook.errors import HornbookError, one_line
 from hornbook.machine import text_files
-from hornbook.machine.parsing import parse_json, parse_yaml, read_array, read_arrays, read_json
+from hornbook.machine.arrays import read_array, read_arrays
+from hornbook.machine.parsing import parse_json, parse_yaml, read_json
 from hornbook.machine.text_files import read_lines, read_text
 
 FEW = settings(max_examples=60)

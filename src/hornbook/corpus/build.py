@@ -24,8 +24,8 @@ from hornbook.corpus.shards import add_counts, plan_shards, write_shard
 from hornbook.corpus.sources import CorpusData, Source, config_of, read_documents, source_key, sources_of
 from hornbook.corpus.store import STAGE, Corpus, hash_name, open_corpus
 from hornbook.errors import HornbookError
+from hornbook.machine.arrays import read_array
 from hornbook.machine.parallel import Workers
-from hornbook.machine.parsing import read_array
 from hornbook.machine.progress import progress
 from hornbook.recipe import CorpusConfig
 from hornbook.store import Artifact, Destination, StageContext, make, result_config

@@ -1,4 +1,4 @@
-"""Bytes from files become values here: JSON, YAML and NumPy arrays. A fault is one line with file and place.
+"""Bytes from files become values here: JSON and YAML (arrays: `arrays.py`). A fault is one line with file and place.
 
 Nothing is run, and what a few bytes can ask for is limited: depth, digits, and what YAML's aliases multiply.
 """
@@ -9,9 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from hornbook.errors import HornbookError, one_line
 
@@ -21,7 +19,8 @@ DEEPEST_YAML = 50
 """The most lists and mappings inside each other in a YAML text."""
 _MOST_DIGITS = 4_000  # Python refuses more than 4,300
 _YAML_INTEGER = re.compile(rf"-?(0|[1-9][0-9_]{{0,{_MOST_DIGITS - 1}}})")
-_SAID = 200  # characters of another library's message
+SAID = 200
+"""The most characters of another library's message."""
 
 
 def parse_json(text: str | bytes, where: str) -> Any:
@@ -42,7 +41,7 @@ def parse_json(text: str | bytes, where: str) -> Any:
     except RecursionError:
         raise HornbookError(f"{where}: not JSON that can be read: it is nested too deeply") from None
     except ValueError as error:
-        raise HornbookError(f"{where}: not JSON: {one_line(error, _SAID)}") from None
+        raise HornbookError(f"{where}: not JSON: {one_line(error, SAID)}") from None
 
 
 def read_json(path: Path) -> Any:
@@ -83,51 +82,7 @@ def parse_yaml(text: str, where: str) -> Any:
     except HornbookError as error:
         raise HornbookError(f"{where}: {error}") from None
     except Exception as error:  # a tag such as !!float before something else raises anything
-        raise HornbookError(f"{where}: not a YAML file: {one_line(error, _SAID)}") from None
-
-
-def read_array(path: Path) -> NDArray[Any]:
-    """Return the array in a NumPy file; pickles in it are not run.
-
-    Args:
-        path: a file `.npy`.
-
-    Returns:
-        the array.
-
-    Raises:
-        HornbookError: the file cannot be read.
-    """
-    array: NDArray[Any] = _read_numpy(path)
-    return array
-
-
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays in a NumPy file by name; pickles in it are not run.
-
-    Args:
-        path: a file `.npz`.
-
-    Returns:
-        the arrays.
-
-    Raises:
-        HornbookError: the file cannot be read, or is damaged: its checksums are compared.
-    """
-    arrays: dict[str, NDArray[Any]] = _read_numpy(path)
-    return arrays
-
-
-def _read_numpy(path: Path) -> Any:
-    try:
-        found = np.load(path, allow_pickle=False)
-        if not isinstance(found, np.lib.npyio.NpzFile):
-            return found
-        with found:
-            return dict(found)
-    except Exception as error:  # its readers of headers and of zip files raise anything
-        said = one_line(error, _SAID) or type(error).__name__
-        raise HornbookError(f"{path}: not a readable file of arrays: {said}") from None
+        raise HornbookError(f"{where}: not a YAML file: {one_line(error, SAID)}") from None
 
 
 def _integer(text: str) -> int | Decimal:

@@ -10,7 +10,7 @@ import xxhash
 
 from hornbook.errors import HornbookError
 from hornbook.kernels import kernel
-from hornbook.machine.parsing import read_arrays
+from hornbook.machine.arrays import read_arrays
 from hornbook.retrieval import reference
 from hornbook.retrieval.bm25 import Queries, RaggedHits
 from hornbook.retrieval.executor import Executor, Item

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hornbook.errors import HornbookError
-from hornbook.machine.parsing import read_array
+from hornbook.machine.arrays import read_array
 from hornbook.machine.progress import Counter, progress
 from hornbook.models.loading import kind_key, load_as_saved
 from hornbook.models.saving import save_model
