@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from hornbook.errors import nearest
-from hornbook.recipe.data import CorpusConfig, TaskConfig
+from hornbook.recipe.data import CorpusConfig, TaskConfig, TermsConfig
 from hornbook.recipe.settings import NOT_IN_KEY, Count, Name, PathText, Seeds, Settings
 from hornbook.recipe.ship import ShipConfig
 from hornbook.recipe.textbooks import AnyTextbook, ChainConfig, CombinedConfig, ContextualizedConfig
@@ -36,6 +36,8 @@ class Recipe(Settings):
     """Name of the run. Its results are written to RUNS/NAME."""
     task: TaskConfig
     """The task: labelled text."""
+    terms: TermsConfig = TermsConfig()
+    """The language."""
     corpus: CorpusConfig
     """The general corpus."""
     textbooks: dict[Name, AnyTextbook] = Field(default={"contextualized": ContextualizedConfig()}, min_length=1)

@@ -88,7 +88,8 @@ def retrieve_for_anchors(
     if config.k != "auto" and config.k > corpus.units:
         where = f"{corpus.artifact.path}: has {corpus.units:,} units"
         raise HornbookError(f"{where}, too few for k = {config.k:,}; lower k or set it to auto")
-    queries = [query for query in keywords_of_all(anchors, config.keywords, config.phrases) if query]
+    found = keywords_of_all(anchors, config.keywords, config.phrases, corpus.language)
+    queries = [query for query in found if query]
     if not queries:
         raise HornbookError(
             f"none of the {len(anchors):,} anchors has a keyword other than stop words; nothing can be retrieved"
