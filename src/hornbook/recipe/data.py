@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from hornbook.errors import HornbookError
 from hornbook.languages import AUTO, ENGLISH
 from hornbook.metrics import METRICS
 from hornbook.metrics import NAMES as METRIC_NAMES
@@ -106,6 +107,10 @@ class TermsConfig(Settings):
     end marks and stemmer. `auto`: that of most stop words in the task."""
 
 
+def _other_stems(stem: str, language: str) -> str:
+    return f"stem is {stem}, but the language is {language}; set stem to auto, or the language to {stem}"
+
+
 class CorpusConfig(Settings):
     """The general corpus: sources cut into units, without duplicates."""
 
@@ -140,18 +145,22 @@ class CorpusConfig(Settings):
         if self.min_words > self.max_words:
             raise ValueError(f"min_words ({self.min_words}) is more than max_words ({self.max_words})")
         if self.language is not None and self.stem not in ("none", AUTO, self.language):
-            raise ValueError(f"stem is {self.stem}, but the language is {self.language}; set stem to auto or none")
+            raise ValueError(_other_stems(self.stem, self.language))
         return self
 
     def spoken(self, language: str) -> "CorpusConfig":
-        """Return the settings for text in a language, with the name of its stemmer; `english` is left unsaid.
+        """Return the settings with the names of a language and its stemmer: equal ones for equal corpora.
 
         Args:
             language: the language, if the settings name none.
 
         Returns:
-            the settings; equal ones for equal corpora.
+            the settings.
+
+        Raises:
+            HornbookError: they name the stemmer of another language.
         """
         spoken = self.language or language
-        stem = spoken if self.stem == AUTO else self.stem
-        return self.model_validate(self.model_dump() | {"language": spoken, "stem": stem})
+        if self.stem not in ("none", AUTO, spoken):
+            raise HornbookError(f"corpus: {_other_stems(self.stem, spoken)}")
+        return self.model_copy(update={"language": spoken, "stem": spoken if self.stem == AUTO else self.stem})
