@@ -138,6 +138,7 @@ def rules_of(language: str) -> Rules:
     if language == ENGLISH:
         return ENGLISH_RULES
     titles, numbered, uncertain = (spellings(words_of(text)) for text in ABBREVIATIONS.get(language, ("", "", "")))
+    uncertain |= _SUFFIXES
     if language in ORDINALS:
         uncertain |= {str(number) for number in range(1, 32)}
     beginners = spellings(frozenset(word for word in stop_words(language) if word.isalpha()))
