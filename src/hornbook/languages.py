@@ -74,8 +74,5 @@ def language_name(text: str) -> str:
         return name
     without = _UNUSABLE.get(lower, lower)
     if without in WITHOUT_SPACES:
-        raise ValueError(f"{without} is written without spaces between words, which hornbook needs to find them")
-    raise ValueError(
-        f"there is no stop list and no stemmer for {text!r}; the nearest language is "
-        f"{nearest(lower, LANGUAGES)!r}, and all are {', '.join(LANGUAGES)}"
-    )
+        raise ValueError(f"hornbook needs a language written with spaces between words, which {without} is not")
+    raise ValueError(f"the languages are {', '.join(LANGUAGES)}; the nearest is {nearest(lower, LANGUAGES)!r}")

@@ -132,8 +132,12 @@ def test_auto_is_the_language_of_the_task_in_a_dry_run_too(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("language", "settings", "message"),
     [
-        ("germna", {}, "terms.language: there is no stop list and no stemmer for 'germna'; the nearest .* 'german'"),
-        ("thai", {}, "terms.language: thai is written without spaces between words"),
+        ("germna", {}, "terms.language: the languages are .*; the nearest is 'german', not 'germna'"),
+        (
+            "thai",
+            {},
+            "terms.language: hornbook needs a language written with spaces between words, which thai is not",
+        ),
         ("german", {"stem": "english"}, "corpus.stem is english, but terms.language is german"),
         ("german", {"language": "dutch"}, "corpus.language is dutch, but terms.language is german"),
     ],
