@@ -447,3 +447,13 @@ def test_settings_that_change_nothing_keep_the_key(model, vectors, tmp_path):
         "task",
         "vectors",
     }
+
+
+def test_words_of_any_letters_are_replaced_in_other_languages(model):
+    tokenizer = load_tokenizer(model)
+    english, german = (MaskedLMTokenizer(tokenizer, 512, POSITIONS, language) for language in ("english", "german"))
+    words = ["Häuser", "Haus", "für", "nicht", "der", "the", "3", "a-b", "книга"]
+    assert [word for word in words if german.is_replaceable(word)] == ["Häuser", "Haus", "nicht", "the", "книга"]
+    assert [word for word in words if english.is_replaceable(word)] == ["Haus", "nicht", "der"]
+    # As this tokenizer's normalizer writes it.
+    assert not german.is_replaceable(german.words("für")[0])

@@ -204,6 +204,8 @@ def _kinds_everywhere() -> NDArray[np.uint16]:
 
 def from_tables(kinds: NDArray[np.uint16], lists: Mapping[str, int]) -> Rules:
     """Return the rules that the tables of a language hold, see `kinds` and `lists`."""
-    words = (frozenset(word for word, bits in lists.items() if bits >> bit & 1) for bit in range(len(_LISTS)))
-    marks = ("".join(map(chr, np.flatnonzero(kinds & kind))) for kind in (_END, _CLOSING, _OPENING))
-    return Rules(*words, *marks)
+    words = {
+        name: frozenset(word for word, bits in lists.items() if bits >> bit & 1) for bit, name in enumerate(_LISTS)
+    }
+    ends, closing, opening = ("".join(map(chr, np.flatnonzero(kinds & kind))) for kind in (_END, _CLOSING, _OPENING))
+    return Rules(**words, ends=ends, closing=closing, opening=opening)
