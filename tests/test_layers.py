@@ -21,6 +21,7 @@ ORDER = (
     "machine",
     "registry",
     "metrics",
+    "languages",
     "recipe",
     "store",
     "terms",

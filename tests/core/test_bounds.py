@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hornbook.corpus import cutting
+from hornbook.corpus import rules
 from hornbook.machine.arrow import text_buffers
 from hornbook.terms.characters import tables
 from hornbook.terms.stop_words import STOP_WORDS
@@ -36,7 +36,7 @@ def keywords():
 
 def cut(offsets, data, unit="sentence", kinds=None):
     return _core.cut_units(
-        offsets, data, unit, 3, 1, 2, True, cutting.kinds() if kinds is None else kinds, cutting.rules()
+        offsets, data, unit, 3, 1, 2, True, rules.kinds() if kinds is None else kinds, rules.lists()
     )
 
 
@@ -94,7 +94,7 @@ def test_tables_of_characters_must_fit():
         with pytest.raises(ValueError, match="tables of characters"):
             _core.UnitTerms(*wrong)
     with pytest.raises(ValueError, match="unknown unit"):
-        cut(*buffers([b"a"]), kinds=cutting.kinds()[:100])
+        cut(*buffers([b"a"]), kinds=rules.kinds()[:100])
     with pytest.raises(ValueError, match="unknown unit"):
         cut(*buffers([b"a"]), "page")
 

@@ -7,16 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hornbook.corpus import cutting
+from hornbook.corpus import rules
 from hornbook.corpus.cutting import Limits, cut_documents
-from hornbook.corpus.units import BEGINNERS, LABELLED, NUMBERED, SUFFIXES, TITLES, UNCERTAIN, cut
+from hornbook.corpus.units import cut
+from hornbook.languages import LANGUAGES
 from hornbook.machine.arrow import text_buffers
 from hornbook.terms.plain import normalise
 
 _core = pytest.importorskip("hornbook._core", reason="the compiled core is missing")
 
 KINDS = ["sentence", "line", "chunk"]
-LISTED = sorted(TITLES | NUMBERED | UNCERTAIN | BEGINNERS | SUFFIXES | LABELLED)
+LISTED = sorted(rules.lists())
 # What a text is made of: words that rules ask for, in any case, and signs; joined with nothing between them.
 WORDS = st.sampled_from(
     [*LISTED, "cat", "a.b", "4", "17", "²", "٣", "Ⅷ", "é", "Éric", "ǆ", "x_y", "_", "ª", "中", "😀"]
@@ -49,7 +50,7 @@ def slow_units(documents, limits):
     """The texts, their words and their documents; of others, how many units and words."""
     legal, short, long, dropped = [], [], 0, 0
     for number, document in enumerate(documents):
-        for unit in cut(document or "", limits.unit, limits.chunk_words):
+        for unit in cut(document or "", limits.unit, limits.chunk_words, rules.rules_of(limits.language)):
             words = unit.split()
             if len(words) > limits.max_words:
                 long += 1
@@ -77,7 +78,7 @@ def as_rows(units):
 def beyond(texts):
     """Return which texts the compiled core leaves to Python."""
     buffers = text_buffers(pa.array(texts, pa.string()))
-    return _core.cut_units(*buffers, "line", 1, 0, 1, True, cutting.kinds(), cutting.rules())[-1].tolist()
+    return _core.cut_units(*buffers, "line", 1, 0, 1, True, rules.kinds(), rules.lists())[-1].tolist()
 
 
 @given(DOCUMENTS, st.sampled_from(KINDS), st.integers(1, 9), st.integers(0, 3), st.integers(1, 12), st.booleans())
@@ -149,5 +150,29 @@ def test_without_the_compiled_core_the_units_are_the_same(monkeypatch):
     assert [as_rows(cut_documents(documents, Limits(unit, 30, 2, 25))) for unit in KINDS] == fast
 
 
-def test_the_rules_are_of_ascii_letters_in_lower_case():
-    assert all(word.isascii() and word == word.lower() == normalise(word) for word in cutting.rules())
+def test_lists_are_looked_up_as_they_are_written():
+    assert all(word.isascii() and word == word.lower() == normalise(word) for word in rules.lists())
+    for language in LANGUAGES:
+        assert all(word == rules.lower(word) == normalise(word) for word in rules.lists(language)), language
+
+
+@st.composite
+def prose_of(draw, language):
+    """Draw text of a language's abbreviations, function words, end marks and quotation marks."""
+    spoken = rules.rules_of(language)
+    word = st.builds(
+        lambda one, change: change(one),
+        st.sampled_from([*sorted(rules.lists(language)), "Éric", "3", "21", "1990", "x", "Дом", "है", "Ελλάδα"]),
+        st.sampled_from([str, str.capitalize, str.upper, str.lower]),
+    )
+    sign = st.sampled_from([*spoken.ends, *spoken.closing, *spoken.opening, ". ", ". ", "! ", "-", "..."])
+    return draw(st.lists(st.one_of(word, sign, st.sampled_from(" \n")), max_size=40).map("".join))
+
+
+@given(st.data(), st.sampled_from(sorted(LANGUAGES)))
+def test_every_language_is_cut_as_the_slow_one_says(as_reference, data, language):
+    texts = pa.array(data.draw(st.lists(prose_of(language), max_size=4)), pa.string())
+    limits = Limits("sentence", 9, 0, 99, language=language)
+    expected = slow_units(texts.to_pylist(), limits)
+    assert as_rows(cut_documents(texts, limits)) == expected
+    assert as_rows(as_reference(cut_documents, texts, limits)) == expected

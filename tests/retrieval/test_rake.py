@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 from rake_nltk import Rake
 
 from hornbook.errors import HornbookError
+from hornbook.languages import LANGUAGES
 from hornbook.retrieval import rake, retrieve
 from hornbook.retrieval.rake import content_words, keywords, keywords_of_all, phrases
-from hornbook.terms.stop_words import STOP_WORDS
+from hornbook.terms.stop_words import STOP_WORDS, stop_words
 
 # Characters whose lower case is short, long, ASCII or hangs on their neighbours; marks, digits, signs and spaces.
 ODD = "aZz1٣²_'’.,:;·‧-\u0301\u00ad\u200d\u200bΣςİßẞǅ\u212a\u212bიᲐ𐐀𝟘日😀\U00020000\0\x1c\x85\u00a0\u2028 \n\ud800"
@@ -165,3 +166,15 @@ def test_all_content_words_stay_in_order_and_repeat():
 def test_no_phrases_at_all_cannot_be_asked_for():
     with pytest.raises(HornbookError, match="at least 1"):
         keywords_of_all(["red wine"], best=0)
+
+
+@given(st.data(), st.sampled_from(sorted(LANGUAGES)))
+def test_no_keyword_is_a_stop_word_of_its_language(data, language):
+    word = st.sampled_from(
+        [*sorted(stop_words(language))[:60], "Haus", "nicht", "книга", "किताब", "βιβλίο", "L’été", ",", "."]
+    )
+    texts = data.draw(st.lists(st.lists(word, max_size=12).map(" ".join), max_size=5))
+    assert keywords_of_all(texts, "rake", 3, language) == [keywords(text, 3, language) for text in texts]
+    found = keywords_of_all(texts, "all", language=language)
+    assert found == [content_words(text, language) for text in texts]
+    assert not stop_words(language) & {one for words in found for one in words}

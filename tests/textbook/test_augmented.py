@@ -26,7 +26,7 @@ from hornbook.terms.stop_words import STOP_WORDS
 from hornbook.textbook import build, open_textbook
 from hornbook.textbook.augmentation import candidates
 from hornbook.textbook.augmentation.candidates import open_candidates, predict_tokens
-from hornbook.textbook.augmentation.tokenize import MaskedLMTokenizer, is_replaceable
+from hornbook.textbook.augmentation.tokenize import MaskedLMTokenizer
 from hornbook.textbook.kinds import augmented
 from hornbook.textbook.kinds.augmented import variants
 
@@ -151,10 +151,11 @@ def our_pieces(model_folder, texts, config):
 @given(st.lists(st.lists(st.sampled_from(TEXT_WORDS), max_size=30).map(" ".join), min_size=1, max_size=6))
 def test_candidates_equal_asking_one_word_at_a_time(model, obvious, texts):
     readings, pieces = our_pieces(model, texts, config_of(model))
-    vocabulary = MaskedLMTokenizer(load_tokenizer(model), 512, POSITIONS).vocabulary()
+    reader = MaskedLMTokenizer(load_tokenizer(model), 512, POSITIONS)
+    vocabulary = reader.vocabulary()
     for text, reading, best in zip(texts, readings, pieces, strict=True):
         assert reading.words == obvious.basic_words(text)
-        replaceable = [i for i, word in enumerate(reading.words) if is_replaceable(word)]
+        replaceable = [i for i, word in enumerate(reading.words) if reader.is_replaceable(word)]
         theirs = {i: obvious.candidates_of(text, i, reading.words[i]) for i in replaceable}
         left = set(replaceable) - {*reading.masked, *reading.split}
         assert len(left) == reading.truncated
@@ -446,3 +447,13 @@ def test_settings_that_change_nothing_keep_the_key(model, vectors, tmp_path):
         "task",
         "vectors",
     }
+
+
+def test_words_of_any_letters_are_replaced_in_other_languages(model):
+    tokenizer = load_tokenizer(model)
+    english, german = (MaskedLMTokenizer(tokenizer, 512, POSITIONS, language) for language in ("english", "german"))
+    words = ["Häuser", "Haus", "für", "nicht", "der", "the", "3", "a-b", "книга"]
+    assert [word for word in words if german.is_replaceable(word)] == ["Häuser", "Haus", "nicht", "the", "книга"]
+    assert [word for word in words if english.is_replaceable(word)] == ["Haus", "nicht", "der"]
+    # As this tokenizer's normalizer writes it.
+    assert not german.is_replaceable(german.words("für")[0])

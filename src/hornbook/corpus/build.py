@@ -24,12 +24,14 @@ from hornbook.corpus.shards import add_counts, plan_shards, write_shard
 from hornbook.corpus.sources import CorpusData, Source, config_of, read_documents, source_key, sources_of
 from hornbook.corpus.store import STAGE, Corpus, hash_name, open_corpus
 from hornbook.errors import HornbookError
+from hornbook.languages import ENGLISH
 from hornbook.machine.arrays import read_array
 from hornbook.machine.parallel import Workers
 from hornbook.machine.progress import progress
 from hornbook.recipe import CorpusConfig
 from hornbook.store import Artifact, Destination, StageContext, make, result_config
 from hornbook.terms import Analysis
+from hornbook.terms.analysis import stemmer
 
 logger = logging.getLogger("hornbook")
 
@@ -37,6 +39,7 @@ VERSION = 3
 # Versions of what only some settings use: a new one leaves the keys of other corpora unchanged.
 _SENTENCES_VERSION = 2
 _STEMS_VERSION = 2
+_LANGUAGES_VERSION = 1  # of stop lists and abbreviations other than English
 HISTOGRAM_BINS = 32
 # Warn above these shares of the corpus: words that were dropped, units with HTML tags.
 _MAX_DROPPED = _MAX_TAGGED = 0.01
@@ -68,12 +71,14 @@ def build(source: CorpusConfig | CorpusData, out: Destination, **settings: Any) 
         HornbookError: a source is missing, empty or unreadable, no unit is left, the base has other settings, or
             settings contradict each other.
     """
-    config = config_of(source, settings)
+    config = config_of(source, settings).spoken(ENGLISH)
     if config.unit == "chunk" and config.chunk_words > config.max_words:
         raise HornbookError(
             f"corpus: chunk_words ({config.chunk_words}) is more than max_words ({config.max_words}), "
             "which would drop the chunks; raise max_words"
         )
+    if config.stem != "none":
+        stemmer(config.stem)  # raises if there is none
     base, sources = _open_base(config), sources_of(source, config)
     # The key depends on the names and the content of the sources and the base, not on their paths.
     names = [f"{source.name}=" if source.named else source.name for source in sources]
@@ -96,6 +101,10 @@ def _settings(config: CorpusConfig) -> dict[str, Any]:
         settings["sentences"] = _SENTENCES_VERSION
     if config.stem != "none":
         settings["stems"] = _STEMS_VERSION
+    if config.language == ENGLISH:
+        del settings["language"]
+    else:
+        settings["languages"] = _LANGUAGES_VERSION
     return settings
 
 
@@ -107,8 +116,9 @@ def _open_base(config: CorpusConfig) -> Corpus | None:
     """
     if config.base is None:
         return None
-    base, ours = open_corpus(config.base), {"long_units": "drop", **_settings(config)}
-    theirs = {"long_units": "drop", **base.artifact.manifest["config"]}
+    old = {"long_units": "drop", "language": ENGLISH}
+    base, ours = open_corpus(config.base), old | _settings(config)
+    theirs = {**old, **base.artifact.manifest["config"]}
     different = [name for name in sorted(ours.keys() | theirs.keys()) if theirs.get(name) != ours.get(name)]
     for name in different:
         if name in CorpusConfig.model_fields and name not in ("sources", "text_column", "shard_units", "base"):
@@ -116,7 +126,7 @@ def _open_base(config: CorpusConfig) -> Corpus | None:
                 f"{config.base}: was built with {name} = {theirs[name]}, not {ours[name]}; "
                 "build onto it with the settings it has"
             )
-    if base.artifact.manifest["stage_version"] != VERSION or {"sentences", "stems"} & set(different):
+    if base.artifact.manifest["stage_version"] != VERSION or {"sentences", "stems", "languages"} & set(different):
         raise HornbookError(f"{config.base}: made by another version of hornbook; build the corpus again")
     return base
 
@@ -206,7 +216,12 @@ def _cut_all(
     parts: list[Part] = []
     batches = (batch for source in sources for batch in read_documents(source, config.text_column))
     limits = Limits(
-        config.unit, config.chunk_words, config.min_words, config.max_words, cut_long=config.long_units == "cut"
+        config.unit,
+        config.chunk_words,
+        config.min_words,
+        config.max_words,
+        cut_long=config.long_units == "cut",
+        language=config.language or ENGLISH,
     )
     jobs = ((staging / f"part-{number:06d}.arrow", batch) for number, batch in enumerate(batches))
     with progress("corpus: cutting to units") as counter:
@@ -239,7 +254,7 @@ def _write_all(
     plan = plan_shards(parts, keep, config.shard_units)
     first = base.artifact.counts["units"] + base.artifact.counts["duplicates"] if base else 0
     numbered = enumerate(plan, len(base.shard_files()) if base else 0)
-    work = partial(write_shard, folder, Analysis(config.stem, config.stop_words), first)
+    work = partial(write_shard, folder, Analysis(config.stem, config.stop_words, config.language or ENGLISH), first)
     with progress("corpus: writing shards", total=int(keep.sum())) as counter:
         for done in workers.map(work, numbered):
             sources.update(done.sources)

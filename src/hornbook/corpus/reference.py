@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from hornbook.corpus.rules import from_tables
 from hornbook.corpus.units import Unit, count_words, cut, cut_long
 from hornbook.machine.arrow import text_buffers, texts_of
 
@@ -25,7 +26,7 @@ def cut_units(
     max_words: int,
     cut_long_units: bool,
     kinds: NDArray[np.uint16],
-    rules: Mapping[str, int],
+    lists: Mapping[str, int],
 ) -> CutUnits:
     """Cut documents to units.
 
@@ -37,18 +38,19 @@ def cut_units(
         min_words: minimum words in a unit.
         max_words: maximum words in a unit.
         cut_long_units: whether longer units are cut, not dropped.
-        kinds: see `cutting.kinds`; not needed here.
-        rules: see `cutting.rules`; not needed here.
+        kinds: see `rules.kinds`.
+        lists: see `rules.lists`.
 
     Returns:
         See `CutUnits`. Here no document is left to the caller.
     """
+    rules = from_tables(kinds, lists)
     texts: list[str] = []
     words: list[int] = []
     documents: list[int] = []
     too_short = too_long = words_too_short = words_too_long = 0
     for number, document in enumerate(texts_of(offsets, data).to_pylist()):
-        for whole in cut(document, unit, chunk_words):
+        for whole in cut(document, unit, chunk_words, rules):
             is_long = count_words(whole) > max_words
             too_long += is_long
             for text in cut_long(whole, max_words) if is_long and cut_long_units else [whole]:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from hornbook.errors import HornbookError
 from hornbook.index.files import OpenShard, ShardFile, ShardFiles
+from hornbook.languages import ENGLISH
 from hornbook.machine.places import opened
 from hornbook.store import Artifact, load
 from hornbook.terms import Analysis
@@ -102,7 +103,12 @@ class Corpus:
     def analysis(self) -> Analysis:
         """The analysis that turned words into terms."""
         config = self.artifact.manifest["config"]
-        return Analysis(config.get("stem", "none"), config.get("stop_words", "keep"))
+        return Analysis(config.get("stem", "none"), config.get("stop_words", "keep"), self.language)
+
+    @property
+    def language(self) -> str:
+        """The language that it was built for."""
+        return str(self.artifact.manifest["config"].get("language", ENGLISH))
 
     def inverted(self, keep_open: int = 0) -> list[ShardFiles | OpenShard]:
         """Return the inverted index of each shard, in the order of unit ids.

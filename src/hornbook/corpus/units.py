@@ -3,7 +3,7 @@
 A document is a string in which a blank line ends a paragraph. No sentence or line crosses a paragraph; a chunk may.
 The splitter is one regular expression that finds where a sentence could end, and rules on the words around that
 position: those of Kiss and Strunk (2006, "Unsupervised Multilingual Sentence Boundary Detection"), with fixed lists
-instead of learned ones.
+instead of learned ones, see `rules`.
 """
 
 import re
@@ -11,68 +11,15 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Literal
 
+from hornbook.corpus.rules import ENGLISH_RULES, JOINTS, LETTER, SIGNS, Rules, lower
 from hornbook.terms.plain import normalise
 
 Unit = Literal["sentence", "line", "chunk"]
 
 _PARAGRAPH = re.compile(r"\n\s*\n")
-ENDS = ".!?…"
-CLOSING = "\"'”’)]»"
-OPENING = "\"'“‘([«¿¡"
-SIGNS = "$£€#"
-# They separate words: "Minneapolis-St. Paul", "Mr./Mrs. Doe".
-JOINTS = "-–—/"
-_END = re.compile(f"[{ENDS}][{re.escape(CLOSING)}]* ")
 _JOINT = re.compile(f"[{JOINTS}]")
-LETTER = r"[^\W\d_]"
 _INITIALS = re.compile(rf"(?:{LETTER}\.)*{LETTER}")
 _WORD = re.compile(r"[^\W_]+")
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-# The words of these lists have ASCII letters only.
-# Never the end of a sentence: a name follows, or more of the sentence.
-TITLES = _words("""
-    mr mrs ms messrs mme mlle dr drs fr prof profs rev revs hon pres gov govs sen sens rep reps gen gens col maj capt
-    cpt cmdr cdr lt sgt cpl adm brig supt insp st ste sts mt vs cf viz e.g i.e eg esp incl approx
-    """)
-# Not the end of a sentence if a number follows.
-NUMBERED = _words("""
-    no nos p pp pg pgs vol vols fig figs sec secs sect sects art arts sc ch chap par para paras ed eds eq eqs eqn eqns
-    op lib bk pt nr hr hrs rs ca tab thm prop def ex ref refs app suppl supp stat cir ct ver ext tel apt rm
-    jan feb mar apr jun jul aug sep sept oct nov dec
-    """)
-# The end of a sentence only if the next word often begins one.
-UNCERTAIN = _words("""
-    inc corp co cos ltd llc bros jr sr esq etc al ph.d jan feb mar apr jun jul aug sep sept oct nov dec
-    dept univ assn bldg intl mfg mgr natl ave blvd ft cal ct cir dist supp
-    """)
-BEGINNERS = _words("""
-    a about according additionally after all although among an and another any anyway as at because before besides
-    both but by consequently despite during each even eventually every few finally first following for from
-    furthermore generally given he hence her here his how however i if in including indeed instead it its last later
-    likewise many meanwhile more moreover most my neither never nevertheless no none nonetheless nor not nothing now
-    of on once one only or other others our over perhaps recent recently several she similarly since so some
-    something sometimes soon specifically still subsequently such that the their then there therefore these they
-    this those though three through thus to today two under unfortunately unlike until upon we what when where
-    whether which while who why with without yes yet you your
-    """)
-# They begin a sentence after such a word in lower-case writing, where "in", "and" and "to" mostly continue one.
-SUBJECTS = _words("but he her his i it its my our she that the there these they this those we what you your")
-# No sentence begins with one of these: "Yahoo! Inc. bought it."
-SUFFIXES = _words("inc corp ltd llc plc")
-# A capital after one of these is a label, not an initial: "vitamin C. Doctors say".
-LABELLED = _words("""
-    vitamin vitamins hepatitis influenza group size grade type class category plan option point section part phase
-    version series model team level
-    """)
-# A sentence that follows an end mark without a space: "It is good.This is not."
-_TIGHT = re.compile(
-    rf"(?<![^ {re.escape(OPENING)}])([a-z]{{2,}}[.!?])(?=(?:{'|'.join(sorted(map(str.capitalize, SUBJECTS)))}) )"
-)
 # The number of a list item, without its full stop: "1", "2.3", "a", "iv". The next item: "b. The", "iv) The".
 _ITEM = re.compile(rf"(?:\d+|{LETTER}|[ivxIVX]+)(?:\.(?:\d+|{LETTER}))*")
 _NEXT_ITEM = re.compile(r"(?:[a-z]|[ivx]+)[.)] [A-Z]")
@@ -87,13 +34,14 @@ def count_words(unit: str) -> int:
     return unit.count(" ") + 1 if unit else 0
 
 
-def cut(document: str, unit: Unit, chunk_words: int) -> list[str]:
+def cut(document: str, unit: Unit, chunk_words: int, rules: Rules = ENGLISH_RULES) -> list[str]:
     """Return the normalised units of a document, in order, of any length.
 
     Args:
         document: text as it is in the source; blank lines separate paragraphs.
         unit: `line` (a paragraph), `sentence`, or `chunk` (see `join_chunks`).
         chunk_words: maximum words in a chunk.
+        rules: where sentences end.
 
     Returns:
         the units; those that are too short or too long are not yet dropped.
@@ -104,55 +52,56 @@ def cut(document: str, unit: Unit, chunk_words: int) -> list[str]:
         paragraphs = [normalise(document)]
     if unit == "line":
         return paragraphs
-    sentences = [sentence for paragraph in paragraphs for sentence in split_sentences(paragraph)]
+    sentences = [sentence for paragraph in paragraphs for sentence in split_sentences(paragraph, rules)]
     return sentences if unit == "sentence" else list(join_chunks(sentences, chunk_words))
 
 
-def split_sentences(text: str) -> list[str]:
+def split_sentences(text: str, rules: Rules = ENGLISH_RULES) -> list[str]:
     """Split normalised text into sentences.
 
-    A sentence ends at `.`, `!`, `?` or `…` with any closing quotes and brackets, before a space and something that
-    can begin a sentence, unless a title, an initial, an abbreviation or a bare number precedes the mark. In a text
-    where no sentence begins with a capital, a lower-case letter after a single `.`, `!` or `?` can begin one. A
-    missing space before a pronoun or the like is inserted: "good.This is".
+    A sentence ends at `.`, `!`, `?`, `…` or another mark of the language with any closing quotes and brackets, before
+    a space and something that can begin a sentence, unless a title, an initial, an abbreviation or a bare number
+    precedes the mark. In a text where no sentence begins with a capital, a lower-case letter after a single ASCII
+    mark can begin one. A missing space before a pronoun or the like is inserted: "good.This is".
 
     Args:
         text: one paragraph, see `normalise`.
+        rules: those of the text's language.
 
     Returns:
         The sentences; joined by single spaces they are the text again.
     """
-    text = _TIGHT.sub(r"\1 ", text)
-    lower = _is_lower_case(text)
+    text = rules.tight.sub(r"\1 ", text)
+    lower_case = _is_lower_case(text, rules)
     sentences = []
     start = 0
-    for match in _END.finditer(text):
-        if _is_end(text, start, match.start(), match.end(), lower):
+    for match in rules.end.finditer(text):
+        if _is_end(text, start, match.start(), match.end(), lower_case, rules):
             sentences.append(text[start : match.end() - 1])
             start = match.end()
     sentences.append(text[start:])
     return sentences
 
 
-def _is_lower_case(text: str) -> bool:
+def _is_lower_case(text: str, rules: Rules) -> bool:
     """Return whether no sentence of a text begins with a capital, apart from the pronoun "I".
 
     Neither its first cased letter nor any letter after an end mark and a space is a capital.
     """
     first = next((i for i, c in enumerate(text) if c.istitle() or (c.islower() and c.isalnum())), len(text))
-    places = chain([first], (_past_opening(text, match.end()) for match in _END.finditer(text)))
+    places = chain([first], (_past_opening(text, match.end(), rules) for match in rules.end.finditer(text)))
     return not any(text[i : i + 1].istitle() and not _PRONOUN.match(text, i) for i in places)
 
 
-def _past_opening(text: str, start: int) -> int:
+def _past_opening(text: str, start: int, rules: Rules) -> int:
     """Return the start of the word at `start`, after any opening quotes and brackets."""
-    while start < len(text) and text[start] in OPENING:
+    while start < len(text) and text[start] in rules.opening:
         start += 1
     # Quotes or brackets with a space behind them.
     return start + 1 if start < len(text) and text[start] == " " else start
 
 
-def _is_end(text: str, start: int, mark: int, after: int, lower: bool) -> bool:
+def _is_end(text: str, start: int, mark: int, after: int, lower_case: bool, rules: Rules) -> bool:
     """Return whether a sentence ends at an end mark.
 
     Args:
@@ -160,9 +109,10 @@ def _is_end(text: str, start: int, mark: int, after: int, lower: bool) -> bool:
         start: start of the sentence.
         mark: position of the mark.
         after: position after the mark, its closing quotes and brackets, and a space.
-        lower: see `_is_lower_case`.
+        lower_case: see `_is_lower_case`.
+        rules: those of the language.
     """
-    after = _past_opening(text, after)
+    after = _past_opening(text, after, rules)
     if after == len(text):
         return False
     following = text[after]
@@ -170,33 +120,33 @@ def _is_end(text: str, start: int, mark: int, after: int, lower: bool) -> bool:
         return False
     alone = text[mark + 1] == " "
     if following.islower():
-        ends = lower and alone and text[mark] != "…" and text[mark - 1 : mark] != "."
+        ends = lower_case and alone and text[mark].isascii() and text[mark - 1 : mark] != "."
         if not (ends or _NEXT_ITEM.match(text, after)):
             return False
-    if _YEAR.match(text, after) or _word_at(text, after) in SUFFIXES:
+    if _YEAR.match(text, after) or _word_at(text, after) in rules.suffixes:
         return False
     if text[mark] != "." or not alone:
         return True
     word = text[max(text.rfind(" ", start, mark) + 1, start) : mark]
-    return _ends_after(_JOINT.split(word)[-1].lstrip(OPENING), text, start, mark, after)
+    return _ends_after(_JOINT.split(word)[-1].lstrip(rules.opening), text, start, mark, after, rules)
 
 
-def _ends_after(word: str, text: str, start: int, mark: int, after: int) -> bool:
+def _ends_after(word: str, text: str, start: int, mark: int, after: int, rules: Rules) -> bool:
     """Return whether a full stop after `word` ends a sentence, given that the next word could begin one."""
-    lower = word.lower()
-    if lower in TITLES:
+    listed = lower(word)
+    if listed in rules.titles:
         return False
     if mark - start == len(word) and _ITEM.fullmatch(word):
         # "1. Introduction": the number is not a sentence.
         return False
-    if text[after].isdecimal() and lower in NUMBERED:
+    if text[after].isdecimal() and listed in rules.numbered:
         return False
-    if lower in UNCERTAIN or _INITIALS.fullmatch(word):
-        if len(word) == 1 and word.istitle() and _word_before(text, start, mark) in LABELLED:
+    if listed in rules.uncertain or _INITIALS.fullmatch(word):
+        if len(word) == 1 and word.istitle() and _word_before(text, start, mark) in rules.labelled:
             return True
         following = _word_at(text, after)
         # "A. A. Milne": an initial begins no sentence.
-        return following in (SUBJECTS if text[after].islower() else BEGINNERS) and not text.startswith(
+        return following in (rules.subjects if text[after].islower() else rules.beginners) and not text.startswith(
             ".", after + len(following)
         )
     return True
@@ -204,7 +154,7 @@ def _ends_after(word: str, text: str, start: int, mark: int, after: int) -> bool
 
 def _word_at(text: str, start: int) -> str:
     match = _WORD.match(text, start)
-    return match.group().lower() if match else ""
+    return lower(match.group()) if match else ""
 
 
 def _word_before(text: str, start: int, mark: int) -> str:

@@ -42,7 +42,8 @@ def check(recipe: Recipe) -> list[str]:
         check_kind(recipe, found.kind)
     for source in recipe.corpus.sources:
         with _noting(unchecked):
-            corpus.build(recipe.corpus.model_copy(update={"sources": (source,)}), Store(nowhere, dry=True))
+            alone = recipe.corpus.model_copy(update={"sources": (source,), "stem": "none"})
+            corpus.build(alone, Store(nowhere, dry=True))
     with _noting(unchecked):
         check_trainings(recipe)
         for name in ("teacher.finetune", "distil", "adapt", "evaluate"):

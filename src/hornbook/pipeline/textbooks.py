@@ -1,8 +1,10 @@
 """The textbooks of a recipe: which are built, in which order, and from what."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from hornbook.languages import AUTO
 from hornbook.pipeline.models import RunArtifacts, link
 from hornbook.recipe import (
     ChainConfig,
@@ -13,6 +15,8 @@ from hornbook.recipe import (
     TextbookConfig,
 )
 from hornbook.store import Artifact, Store
+
+logger = logging.getLogger("hornbook")
 
 
 def build_textbooks(recipe: Recipe, store: Store, names: Sequence[str]) -> tuple[Artifact, dict[str, Artifact]]:
@@ -45,11 +49,14 @@ def add_textbooks(
     from hornbook import corpus, textbook
     from hornbook.cluster import executor_on
 
+    language = spoken(recipe, made.task)
     books = made.textbooks
     like: Artifact | None = None
     for name, config in _in_order(recipe, chosen):
         if made.corpus is None and "corpus" in textbook.kind_of(config).needs:
-            made.corpus = link(corpus.build(recipe.corpus, store), folder, "corpus")
+            made.corpus = link(corpus.build(recipe.corpus.spoken(language), store), folder, "corpus")
+        if config.language is None:
+            config = config.model_copy(update={"language": language})
         parts = [books[part] for part in config.books] if isinstance(config, CombinedConfig) else []
         # A cluster is left before anything is trained: Ray's threads and the processes of a training do not mix.
         with executor_on(cluster) as executor:
@@ -59,6 +66,20 @@ def add_textbooks(
         link(books[name], folder, f"textbook-{name}")
         if like is None and _is_whole(config):
             like = books[name]
+
+
+def spoken(recipe: Recipe, task: Artifact) -> str:
+    """Return the language of a recipe; if it is `auto`, that of the task, which may be only planned."""
+    from hornbook import tasks
+    from hornbook.terms.detection import SAMPLE, detect
+
+    language = recipe.terms.language
+    if language != AUTO:
+        return language
+    texts = tasks.train_texts(recipe.task) if task.planned else tasks.open_task(task).anchors()
+    language, why = detect(texts[:SAMPLE], "terms.language: auto")
+    logger.info("terms.language: auto: the task is in %s: %s", language, why)
+    return language
 
 
 def whole_textbooks(recipe: Recipe, made: RunArtifacts, store: Store, cluster: str | None) -> list[Artifact]:

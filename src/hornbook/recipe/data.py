@@ -4,13 +4,26 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from hornbook.errors import HornbookError
+from hornbook.languages import AUTO, ENGLISH
 from hornbook.metrics import METRICS
 from hornbook.metrics import NAMES as METRIC_NAMES
-from hornbook.recipe.settings import Count, PathText, Seed, Settings, name_text, names_as_text
+from hornbook.recipe.settings import (
+    Count,
+    LanguageName,
+    LanguageOrAuto,
+    PathText,
+    Seed,
+    Settings,
+    StemmerName,
+    name_text,
+    names_as_text,
+)
 
 __all__ = [
     "CorpusConfig",
     "TaskConfig",
+    "TermsConfig",
 ]
 
 if TYPE_CHECKING:
@@ -86,6 +99,18 @@ class TaskConfig(Settings):
         return self
 
 
+class TermsConfig(Settings):
+    """How text becomes terms, for the corpus and all textbooks."""
+
+    language: LanguageOrAuto = ENGLISH
+    """Language of the task and the corpus, by name or ISO 639-1 code (`german`, `de`): its stop words, abbreviations,
+    end marks and stemmer. `auto`: that of most stop words in the task."""
+
+
+def _other_stems(stem: str, language: str) -> str:
+    return f"stem is {stem}, but the language is {language}; set stem to auto, or the language to {stem}"
+
+
 class CorpusConfig(Settings):
     """The general corpus: sources cut into units, without duplicates."""
 
@@ -108,13 +133,34 @@ class CorpusConfig(Settings):
     """Number of units in a shard file."""
     base: PathText | None = None
     """A finished corpus to extend: its shards are reused, and only new units are written."""
-    stem: Literal["none", "english"] = "none"
-    """Index words unchanged, or their English stems (Snowball)."""
+    language: LanguageName | None = None
+    """Language of the text, see `terms.language`. Default: that of the recipe; without a recipe, english."""
+    stem: StemmerName = "none"
+    """Index words unchanged (`none`), or their stems (Snowball): `auto` for those of the language, or its name."""
     stop_words: Literal["keep", "drop"] = "keep"
-    """Keep English function words as terms of a unit, or drop them."""
+    """Keep function words as terms of a unit, or drop them."""
 
     @model_validator(mode="after")
     def _check_lengths(self) -> "CorpusConfig":
         if self.min_words > self.max_words:
             raise ValueError(f"min_words ({self.min_words}) is more than max_words ({self.max_words})")
+        if self.language is not None and self.stem not in ("none", AUTO, self.language):
+            raise ValueError(_other_stems(self.stem, self.language))
         return self
+
+    def spoken(self, language: str) -> "CorpusConfig":
+        """Return the settings with the names of a language and its stemmer: equal ones for equal corpora.
+
+        Args:
+            language: the language, if the settings name none.
+
+        Returns:
+            the settings.
+
+        Raises:
+            HornbookError: they name the stemmer of another language.
+        """
+        spoken = self.language or language
+        if self.stem not in ("none", AUTO, spoken):
+            raise HornbookError(f"corpus: {_other_stems(self.stem, spoken)}")
+        return self.model_copy(update={"language": spoken, "stem": spoken if self.stem == AUTO else self.stem})

@@ -5,7 +5,8 @@ from typing import Any, Literal, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from hornbook.errors import nearest
-from hornbook.recipe.data import CorpusConfig, TaskConfig
+from hornbook.languages import AUTO
+from hornbook.recipe.data import CorpusConfig, TaskConfig, TermsConfig
 from hornbook.recipe.settings import NOT_IN_KEY, Count, Name, PathText, Seeds, Settings
 from hornbook.recipe.ship import ShipConfig
 from hornbook.recipe.textbooks import AnyTextbook, ChainConfig, CombinedConfig, ContextualizedConfig
@@ -36,6 +37,8 @@ class Recipe(Settings):
     """Name of the run. Its results are written to RUNS/NAME."""
     task: TaskConfig
     """The task: labelled text."""
+    terms: TermsConfig = TermsConfig()
+    """The language."""
     corpus: CorpusConfig
     """The general corpus."""
     textbooks: dict[Name, AnyTextbook] = Field(default={"contextualized": ContextualizedConfig()}, min_length=1)
@@ -88,6 +91,7 @@ class Recipe(Settings):
             )
         if self.teacher.label_names is not None and self.teacher.kind != "ready":
             raise ValueError("teacher.label_names: only for teacher.kind ready, whose labels may have other names")
+        self._check_language()
         self._check_books()
         for place, config in self.distillations().items():
             self._check_distillation(place, config)
@@ -124,6 +128,14 @@ class Recipe(Settings):
         for name in ("max_length", "pack"):
             if getattr(config, name) != getattr(self.distil, name):
                 raise ValueError(f"{place}.{name}: must be the same for all textbooks; set distil.{name}")
+
+    def _check_language(self) -> None:
+        language = self.terms.language
+        settings = {"corpus.stem": self.corpus.stem, "corpus.language": self.corpus.language}
+        settings |= {f"textbooks.{name}.language": config.language for name, config in self.textbooks.items()}
+        for place, named in settings.items():
+            if language != AUTO and named not in (None, "none", AUTO, language):
+                raise ValueError(f"{place} is {named}, but terms.language is {language}; set terms.language alone")
 
     def _check_books(self) -> None:
         exported = self.export.student if self.export is not None else None

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from hornbook.errors import HornbookError
+from hornbook.languages import AUTO, language_name
 from hornbook.machine.places import expanded
 
 __all__ = [
@@ -47,6 +48,14 @@ def _expand_user(value: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _language_or_auto(value: str) -> str:
+    return AUTO if value.lower() == AUTO else language_name(value)
+
+
+def _stemmer_name(value: str) -> str:
+    return value if value in ("none", AUTO) else language_name(value)
+
+
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
         raise ValueError("contains a seed twice")
@@ -59,6 +68,9 @@ PathText = Annotated[str, AfterValidator(_expand_user)]
 Count = Annotated[int, BeforeValidator(_whole_number)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+LanguageName = Annotated[str, AfterValidator(language_name)]
+LanguageOrAuto = Annotated[str, AfterValidator(_language_or_auto)]
+StemmerName = Annotated[str, AfterValidator(_stemmer_name)]
 NOT_IN_KEY: dict[str, Any] = {"changes_result": False}
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator, SerializeAsAny, TypeAdapter, model_validator
 
 from hornbook.errors import HornbookError
-from hornbook.recipe.settings import NOT_IN_KEY, Count, Name, PathText, Seed, Settings, Share
+from hornbook.recipe.settings import NOT_IN_KEY, Count, LanguageName, Name, PathText, Seed, Settings, Share
 from hornbook.registry import Registry
 
 __all__ = [
@@ -42,6 +42,9 @@ class TextbookConfig(Settings):
     """The kind of textbook."""
     contamination: Literal["remove", "keep"] = "remove"
     """Units that contain a dev or test text of the task: `remove` them, or `keep` and only count them."""
+    language: LanguageName | None = Field(default=None, json_schema_extra=NOT_IN_KEY)
+    """Language of the task, see `terms.language`; a corpus of another is refused. Default: that of the recipe, or of
+    the corpus, else english."""
 
 
 class RetrievedConfig(TextbookConfig):

@@ -103,6 +103,22 @@ def check(config: TaskConfig) -> Labels:
     return labels
 
 
+def train_texts(config: TaskConfig) -> list[str]:
+    """Return the texts of a task's train split, first texts only, without storing the task.
+
+    Args:
+        config: the settings that name the data.
+
+    Returns:
+        the texts.
+
+    Raises:
+        HornbookError: as `prepare`.
+    """
+    texts: list[str] = _read(config, locate(config))[0]["train"].column("text").to_pylist()
+    return texts
+
+
 def _located(
     source: TaskConfig | TaskData | Path | str,
     dev: TaskData | Path | str | None,

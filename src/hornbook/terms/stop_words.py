@@ -1,4 +1,24 @@
-"""English function words, by part of speech. The list was written for hornbook."""
+"""Function words of each language: those of English by part of speech, the others in files of `stop_lists`.
+
+Negations and words of judgement are in none of these files: they carry what many tasks are about. The English list
+was written for hornbook before this rule, and finished artefacts depend on it: it contains negations.
+"""
+
+from functools import cache
+from pathlib import Path
+
+from hornbook.languages import ENGLISH
+from hornbook.terms.plain import normalise
+
+_LISTS = Path(__file__).parent / "stop_lists"
+# Words that lose their vowel before another: French "qu'elle" is "que" and "elle".
+_ELIDED = {
+    "catalan": "d l m s t",
+    "french": "c d j l m s t qu jusqu lorsqu puisqu quoiqu",
+    "irish": "b d m",
+    "italian": "c d l m s t v all dall dell nell sull quell quest un",
+}
+_VOWELS = frozenset("aàâáeèéêëiîïíoòôóuùûúyh")
 
 _WORDS = """
 a an the this that these those such same other another own both either neither each every all any some many
@@ -36,3 +56,22 @@ n't s t d m ll re ve ca wo
 STOP_WORDS: frozenset[str] = frozenset(
     [*_WORDS.split(), *_CONTRACTIONS.split(), *_CONTRACTIONS.replace("'", "’").split()]
 )
+
+
+@cache
+def stop_words(language: str = ENGLISH) -> frozenset[str]:
+    """Return the stop words of a language, in lower case and composed form; with both kinds of apostrophe.
+
+    Args:
+        language: a key of `LANGUAGES`.
+
+    Returns:
+        the words; each is one term.
+    """
+    if language == ENGLISH:
+        return STOP_WORDS
+    text = (_LISTS / f"{language}.txt").read_text("utf-8")
+    words = {word for line in text.splitlines() if not line.startswith("#") for word in normalise(line).split()}
+    short = _ELIDED.get(language, "").split()
+    words |= {f"{one}'{word}" for one in short for word in words if word[0] in _VOWELS and "'" not in word}
+    return frozenset(words | {word.replace("'", "’") for word in words})

@@ -14,6 +14,7 @@ from hornbook.errors import HornbookError
 from hornbook.recipe import RetrievedConfig
 from hornbook.retrieval import Hits, keywords_of_all, retrieve
 from hornbook.store import StageContext
+from hornbook.terms.detection import SAMPLE, shares
 from hornbook.textbook.kind import Materials
 
 logger = logging.getLogger("hornbook")
@@ -88,7 +89,9 @@ def retrieve_for_anchors(
     if config.k != "auto" and config.k > corpus.units:
         where = f"{corpus.artifact.path}: has {corpus.units:,} units"
         raise HornbookError(f"{where}, too few for k = {config.k:,}; lower k or set it to auto")
-    queries = [query for query in keywords_of_all(anchors, config.keywords, config.phrases) if query]
+    _warn_of_language(anchors, corpus.language)
+    found = keywords_of_all(anchors, config.keywords, config.phrases, corpus.language)
+    queries = [query for query in found if query]
     if not queries:
         raise HornbookError(
             f"none of the {len(anchors):,} anchors has a keyword other than stop words; nothing can be retrieved"
@@ -103,6 +106,18 @@ def retrieve_for_anchors(
         )
     _count(context, k, hits, len(anchors))
     return hits
+
+
+def _warn_of_language(anchors: Sequence[str], language: str) -> None:
+    """Warn if the anchors have many more stop words of another language than of the corpus's."""
+    found = shares(anchors[:SAMPLE])
+    for best, share in found.most_common(1):
+        if share > 2 * found[language]:
+            logger.warning(
+                "the task's texts seem to be %s (%.0f%% of the words are its stop words), but the corpus is for %s; "
+                "set terms.language to %s",
+                *(best, 100 * share, language, best),
+            )
 
 
 def _count(context: StageContext, k: int, hits: Hits, anchors: int) -> None:

@@ -6,13 +6,16 @@ from typing import Any
 
 import pyarrow as pa
 
+from hornbook.corpus import Corpus, open_corpus
 from hornbook.errors import HornbookError
+from hornbook.languages import ENGLISH
 from hornbook.recipe import ContextualizedConfig, SampleConfig, TextbookConfig
 from hornbook.retrieval import LOCAL, Executor
 from hornbook.store import Artifact, Destination, StageContext, beside, fingerprint, make
 from hornbook.tasks import open_task
 from hornbook.textbook.contamination import Finder, held_out, screened
 from hornbook.textbook.kind import Materials, TextbookKind, kind_of
+from hornbook.textbook.languages import Sample
 from hornbook.textbook.store import STAGE, VERSION, NothingLeftError, write
 from hornbook.textbook.top import build_top
 
@@ -71,6 +74,9 @@ def _build_whole(
 ) -> Artifact:
     kind = kind_of(config)
     _check_given(kind, config, given, books)
+    corpus = None if "corpus" not in kind.needs or given["corpus"].planned else open_corpus(given["corpus"])
+    if corpus is not None:
+        _check_language(config, corpus)
     used: dict[str, Artifact] = {role: artifact for role, artifact in given.items() if role in kind.needs}
     used |= kind.prepare(config, used, out)
     if isinstance(config, SampleConfig) and not config.sized:
@@ -88,7 +94,13 @@ def _build_whole(
         removes = config.contamination == "remove"
         context.info["contamination"] = "not checked" if finder is None else "removed" if removes else "kept"
         materials = Materials(used, books, executor)
-        units = _write(context, kind.build(config, materials, context), finder, removes)
+        tables = kind.build(config, materials, context)
+        sample = Sample()
+        units = _write(context, sample.watch(tables) if corpus else tables, finder, removes)
+        if language := corpus.language if corpus else config.language:
+            context.info |= {} if language == ENGLISH else {"language": language}
+        if corpus is not None:
+            context.measured["languages"] = sample.languages(corpus.language)
         context.counts["units"] = units
         if "corpus" in used:
             context.counts["corpus_units"] = used["corpus"].counts["units"]
@@ -98,6 +110,16 @@ def _build_whole(
     version = VERSION if screens else _VERSION_WITHOUT_TASK
     seed = getattr(config, "seed", None)
     return make(out, stage=STAGE, version=version, config=config, inputs=inputs, build=fill, seed=seed)
+
+
+def _check_language(config: TextbookConfig, corpus: Corpus) -> None:
+    """Refuse a corpus that was indexed for another language than the task's."""
+    if config.language not in (None, corpus.language):
+        raise HornbookError(
+            f"{corpus.artifact.path}: was built for {corpus.language}, but the textbook's language is "
+            f"{config.language}; build a corpus with language {config.language}, or set the language to "
+            f"{corpus.language}"
+        )
 
 
 def _check_given(

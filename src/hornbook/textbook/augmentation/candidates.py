@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from hornbook.languages import ENGLISH
 from hornbook.machine.progress import Counter, progress
 from hornbook.models.source import load_config, model_key
 from hornbook.recipe import AugmentedConfig
@@ -30,6 +31,7 @@ logger = logging.getLogger("hornbook")
 
 STAGE = "candidates"
 VERSION = 1
+_STOP_LISTS_VERSION = 1  # of languages other than English
 SCHEMA = pa.schema(
     [
         ("text", pa.string()),
@@ -74,10 +76,17 @@ def propose(config: AugmentedConfig, task: Artifact, out: Destination) -> Artifa
         out if isinstance(out, Store) else Store(Path(out).parent),
         stage=STAGE,
         version=VERSION,
-        config={"candidates": config.candidates, "max_length": config.max_length},
+        config={"candidates": config.candidates, "max_length": config.max_length} | _language(config),
         inputs={"task": task.key, "model": model_key(config.model)},
         build=partial(_build, config, task),
     )
+
+
+def _language(config: AugmentedConfig) -> dict[str, str | int]:
+    """Return the settings about the language, none for English: they are newer than finished candidates."""
+    if config.language in (None, ENGLISH):
+        return {}
+    return {"language": str(config.language), "stop_lists": _STOP_LISTS_VERSION}
 
 
 @dataclass(frozen=True)
@@ -204,7 +213,7 @@ def _build(config: AugmentedConfig, task: Artifact, context: StageContext) -> No
         read_vectors(config.vectors, config.vector_rows)
     limit = tokenizer.model_max_length
     positions = min(limit, getattr(about, "max_position_embeddings", limit))
-    masked_tokenizer = MaskedLMTokenizer(tokenizer, config.max_length, positions)
+    masked_tokenizer = MaskedLMTokenizer(tokenizer, config.max_length, positions, config.language or ENGLISH)
     texts = open_task(task).anchors()
     model = MaskedModel(load_masked_lm(config.model), best_device())
     context.measured |= {"model": config.model, "device": model.device.type}

@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hornbook.errors import HornbookError
-from hornbook.terms.stop_words import STOP_WORDS
+from hornbook.languages import ENGLISH
+from hornbook.terms.stop_words import stop_words
+from hornbook.terms.words import LETTER, MARKS
 
-_LETTERS = re.compile("[a-z]+")
+_ENGLISH_LETTERS = re.compile("[a-z]+")
+_LETTERS = re.compile(f"(?:{LETTER}[{MARKS}]*)+")
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,6 @@ class TokenizedText:
     truncated: int
 
 
-def is_replaceable(word: str) -> bool:
-    """Return whether a word may be replaced: it has only letters a to z and is not a stop word, ignoring case."""
-    lower = word.lower()
-    return _LETTERS.fullmatch(lower) is not None and lower not in STOP_WORDS
-
-
 class MaskedLMTokenizer:
     """Splits texts into words and tokens with the tokenizer of a masked language model.
 
@@ -53,9 +50,10 @@ class MaskedLMTokenizer:
         tokenizer: a fast tokenizer with a mask token.
         max_length: maximum tokens per text.
         positions: maximum tokens per input, special tokens included.
+        language: the language of the texts.
     """
 
-    def __init__(self, tokenizer: Any, max_length: int, positions: int) -> None:
+    def __init__(self, tokenizer: Any, max_length: int, positions: int, language: str = ENGLISH) -> None:
         from tokenizers.normalizers import BertNormalizer
         from tokenizers.pre_tokenizers import BertPreTokenizer
 
@@ -68,11 +66,23 @@ class MaskedLMTokenizer:
         self._split = BertPreTokenizer()
         self._tokens: dict[str, list[int]] = {}
         self._max_length, self._positions = max_length, positions
+        self._letters = _ENGLISH_LETTERS if language == ENGLISH else _LETTERS
+        # As written, and as the words of a text arrive from the normalizer, which may strip accents.
+        stop = stop_words(language)
+        self._stop_words = stop | {self._normalizer.normalize_str(word) for word in stop}
         self._before, self._between, self._after = _template(tokenizer)
 
     def words(self, text: str) -> list[str]:
         """Return the words and punctuation marks of a text."""
         return [word for word, _ in self._split.pre_tokenize_str(self._normalizer.normalize_str(text))]
+
+    def is_replaceable(self, word: str) -> bool:
+        """Return whether a word may be replaced: it has only letters and is not a stop word, ignoring case.
+
+        In English texts only words of the letters a to z may be replaced, as in TinyBERT's script.
+        """
+        lower = word.lower()
+        return self._letters.fullmatch(lower) is not None and lower not in self._stop_words
 
     def tokenize(self, text: str) -> TokenizedText:
         """Return a text as the model gets it."""
@@ -83,7 +93,7 @@ class MaskedLMTokenizer:
         truncated = 0
         for index, word in enumerate(words):
             tokens = self._tokens_of(word)
-            if not is_replaceable(word):
+            if not self.is_replaceable(word):
                 pass
             elif len(tokens) > 1:
                 split.append(index)

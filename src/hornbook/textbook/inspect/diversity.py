@@ -4,13 +4,14 @@ Distinct-n (Li et al. 2016; the paper's Table 3), and the share of common freque
 paper's Figure 3).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hornbook.terms.stop_words import STOP_WORDS
+from hornbook.languages import ENGLISH
+from hornbook.terms.stop_words import stop_words
 from hornbook.textbook.inspect.words import Vocabulary, Words
 
 TOP_WORDS = 5_000
@@ -63,7 +64,9 @@ def distinct(words: Words, unigrams: int, largest: int = 2, samples: int = SAMPL
     ]
 
 
-def overlap(all_words: Sequence[Words], vocabulary: Vocabulary, top: int = TOP_WORDS) -> NDArray[np.float64]:
+def overlap(
+    all_words: Sequence[Words], vocabulary: Vocabulary, top: int = TOP_WORDS, languages: Iterable[str] = (ENGLISH,)
+) -> NDArray[np.float64]:
     """Return the percentage of the most frequent words that each two texts share.
 
     As Gururangan et al. 2020, without stop words. A text with fewer words is compared with as many of the other's.
@@ -72,11 +75,12 @@ def overlap(all_words: Sequence[Words], vocabulary: Vocabulary, top: int = TOP_W
         all_words: the words of each text, numbered by one vocabulary.
         vocabulary: the vocabulary.
         top: the number of most frequent words.
+        languages: those of the texts, for the stop words.
 
     Returns:
         Percentages from 0 to 100, float64, [texts, texts]; symmetric.
     """
-    stop = vocabulary.numbers(STOP_WORDS)
+    stop = vocabulary.numbers(frozenset().union(*map(stop_words, languages)))
     hashes = vocabulary.hashes()
     frequent = [_most_frequent(words.counts, stop, hashes, top) for words in all_words]
     matrix = np.zeros((len(frequent), len(frequent)))

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hornbook.languages import ENGLISH
 from hornbook.machine.parsing import read_json
 from hornbook.machine.progress import progress
 from hornbook.store import Artifact, Destination, StageContext, make, write_json
@@ -73,6 +74,7 @@ def statistics(books: Books | Mapping[str, Artifact], task: Artifact | None = No
                 words[name] = read_words(tables, vocabulary, Path(folder) / str(number), counter)
             described.append(_described(name, book, words[name], accumulator, len(held)))
         names = list(words)
+        languages = {book.artifact.info.get("language", ENGLISH) for book in opened.values()} or {ENGLISH}
         without = [name for name in opened if opened[name].kind != TASK]
         groups = [names] if without in (names, []) else [names, without]
         return {
@@ -80,7 +82,7 @@ def statistics(books: Books | Mapping[str, Artifact], task: Artifact | None = No
             "distinct": [_distinct({name: words[name] for name in group}) for group in groups],
             "overlap": {
                 "names": names,
-                "matrix": np.round(overlap(list(words.values()), vocabulary), 2).tolist(),
+                "matrix": np.round(overlap(list(words.values()), vocabulary, languages=languages), 2).tolist(),
             },
         }
 

@@ -148,7 +148,7 @@ def hits_of(textbook: Textbook, corpus: Corpus, anchors: Sequence[str], units: i
         One for each anchor; without hits if it has no keyword.
     """
     config = ContextualizedConfig.model_validate(textbook.artifact.manifest["config"])
-    queries = keywords_of_all(anchors, config.keywords, config.phrases)
+    queries = keywords_of_all(anchors, config.keywords, config.phrases, corpus.language)
     hits = retrieve(corpus, [query for query in queries if query], textbook.artifact.counts["k"], config.k1, config.b)
     best = hits.cut(units)
     ids = np.unique(best.units[best.units >= 0])

@@ -47,7 +47,7 @@ def build(config: AnchoredConfig, materials: Materials, context: StageContext) -
     """
     corpus, anchors = materials.corpus, materials.task.anchors()
     hits = retrieve_for_anchors(config, materials, context)
-    queries = keywords_of_all(anchors, config.keywords, config.phrases)
+    queries = keywords_of_all(anchors, config.keywords, config.phrases, corpus.language)
     texts = pa.array([anchor for anchor, query in zip(anchors, queries, strict=True) if query], pa.large_string())
     ids = np.unique(hits.units[hits.units >= 0])
     context.counts["duplicates"] = 0
