@@ -37,6 +37,7 @@ ORDER = (
     "results",
     "export",
     "inference",
+    "labelling",
     "report",
     "pipeline",
     "experiment",
