@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from hornbook.labelling.shares import Spellings, shares_of
@@ -54,19 +55,20 @@ def read_answer(payload: Any, spellings: Spellings) -> Answer:
         refused = message.get("refusal")
     except (KeyError, TypeError, IndexError, AttributeError):
         return Answer("nonsense", said=str(payload)[:_LONGEST_KEPT])
-    used = _used(payload.get("usage"))
+    prompt_tokens, tokens = _used(payload.get("usage"))
+    answer = partial(Answer, prompt_tokens=prompt_tokens, tokens=tokens)
     if refused or choice.get("finish_reason") == "content_filter":
-        return Answer("refused", said=str(refused or content)[:_LONGEST_KEPT], **used)
+        return answer("refused", said=str(refused or content)[:_LONGEST_KEPT])
     content = content if isinstance(content, str) else ""
     label = label_in(content, spellings)
     if label is None:
         cut = choice.get("finish_reason") == "length"
-        return Answer("cut" if cut else "nonsense", said=content[:_LONGEST_KEPT], **used)
+        return answer("cut" if cut else "nonsense", said=content[:_LONGEST_KEPT])
     logprobs = choice.get("logprobs")
-    tokens = logprobs.get("content") if isinstance(logprobs, Mapping) else None
-    found = shares_of(tokens, content, spellings, label) if tokens else None
+    graded = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+    found = shares_of(graded, content, spellings, label) if graded else None
     shares, mass = (found.shares, found.mass) if found else (None, None)
-    return Answer("label", spellings.labels[label], shares, mass, **used)
+    return answer("label", spellings.labels[label], shares, mass)
 
 
 def label_in(content: str, spellings: Spellings) -> int | None:
@@ -80,11 +82,9 @@ def label_in(content: str, spellings: Spellings) -> int | None:
     return spellings.find(content) if isinstance(content, str) else None
 
 
-def _used(usage: Any) -> dict[str, int]:
-    """Return the tokens that a server counted."""
+def _used(usage: Any) -> tuple[int | None, int | None]:
+    """Return the tokens of the prompt, and of prompt and answer, if the server counts them."""
     if not isinstance(usage, Mapping):
-        return {}
+        return None, None
     prompt, answer = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if not isinstance(prompt, int) or not isinstance(answer, int):
-        return {}
-    return {"prompt_tokens": prompt, "tokens": prompt + answer}
+    return (prompt, prompt + answer) if isinstance(prompt, int) and isinstance(answer, int) else (None, None)

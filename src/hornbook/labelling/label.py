@@ -247,7 +247,11 @@ def _summary(
     low = [one for outcome, ones in found if outcome == "label" for one in ones if (one.mass or 1) < _LOW_MASS]
     return Labelled(
         rows=count["label"],
-        **{name: count[name] for name in ("refused", "nonsense", "cut", "rejected", "left")},
+        refused=count["refused"],
+        nonsense=count["nonsense"],
+        cut=count["cut"],
+        rejected=count["rejected"],
+        left=count["left"],
         skipped=len(rows.faults),
         calls=asked.calls,
         tokens=round(cost.spent),
