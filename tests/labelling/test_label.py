@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -291,11 +292,9 @@ def test_what_others_have_asked_is_kept_when_a_call_fails_for_good(files):
         time.sleep(0.1 if number(body) else 0)
         return honest(body)
 
-    with (
-        fake_server(reply) as server,
-        pytest.raises(HornbookError, match="401: no; set OPENAI_API_KEY"),
-    ):
-        run(files, server, config(at_once=3))
+    with fake_server(reply) as server:
+        with pytest.raises(HornbookError, match="401: no; set OPENAI_API_KEY"):
+            run(files, server, config(at_once=3))
         assert len((files / "out.answers.jsonl").read_text().splitlines()) == 3
     with fake_server(honest) as server:
         assert run(files, server).calls == 3
@@ -446,3 +445,23 @@ def test_the_command(files, monkeypatch):
         assert CliRunner().invoke(app, [*map(str, words), "--endpoint", server.endpoint]).exit_code == 2
     wrong = CliRunner().invoke(app, [*map(str, words), "--force", "--endpoint", "localhost:1/v1"])
     assert "--endpoint: localhost:1/v1: give an address" in wrong.stderr
+
+
+def test_the_page_works_word_for_word(tmp_path, monkeypatch):
+    from hornbook.cli.main import app
+
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "llm-teacher.md").read_text("utf-8")
+    blocks = dict(re.findall(r"^```(\w+)\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    shown = json.loads(blocks["json"])
+    monkeypatch.chdir(tmp_path)
+    Path("prompt.txt").write_text(blocks["text"])
+    Path("to-label.jsonl").write_text(json.dumps({"text": shown["text"]}) + "\n")
+    with fake_server(lambda body: graded("good", 0.92, "bad")) as server:
+        lines = blocks["bash"].replace("\\\n", " ").replace("http://localhost:8000/v1", server.endpoint).splitlines()
+        assert len(lines) == 2
+        for line, calls in zip(lines, (0, 1), strict=True):
+            done = CliRunner().invoke(app, shlex.split(line)[1:])
+            assert done.exit_code == 0, done.output
+            assert len(server.requests) == calls
+    assert [json.loads(line) for line in Path("labels.jsonl").read_text().splitlines()] == [shown]
+    assert 'JSON such as {"label": "good"}; the labels are: bad, good.' in server.texts[0]

@@ -47,8 +47,6 @@ def label_command(
 ) -> Answer:
     """Label texts with a language model: probabilities for `teacher: {kind: file}`."""
     config = settings_of.validate(settings_of.LabelConfig, settings, "label")
-    import openai  # noqa: F401 - says which extra it needs before anything is read
-
     from hornbook.labelling.label import label_file
 
     done = label_file(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbook.errors import HornbookError, one_line
 from hornbook.labelling.dialect import REFUSED
+from hornbook.machine.extras import explain_missing_extra
 from hornbook.recipe import LabelConfig
 
 if TYPE_CHECKING:
@@ -167,8 +168,8 @@ async def connect(endpoint: str, config: LabelConfig) -> AsyncIterator[Client]:
     Raises:
         HornbookError: the address is none.
     """
-    import openai
-
+    with explain_missing_extra("hornbook label"):
+        import openai
     if not endpoint.startswith(("http://", "https://")):
         raise HornbookError(f"--endpoint: {endpoint}: give an address such as http://localhost:8000/v1")
     key = os.environ.get(API_KEY) or _NO_KEY
