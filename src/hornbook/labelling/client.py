@@ -119,7 +119,7 @@ class Client:
         headers = getattr(getattr(error, "response", None), "headers", {})
         demanded = retry_after(headers, time.time())
         if demanded is None:
-            doubled = min(_FIRST_WAIT * 2 ** min(failures - 1, 10), _LONGEST_BACKOFF)
+            doubled = min(_FIRST_WAIT * 2.0 ** min(failures - 1, 10), _LONGEST_BACKOFF)
             return doubled * random.uniform(0.75, 1)  # so that calls do not all come back at once
         if demanded > self._config.longest_wait:
             raise HornbookError(

@@ -172,7 +172,8 @@ def _questions(rows: _Rows, prompt: Prompt, model: str, config: LabelConfig) -> 
     """Return each question once, and the key of each row's question."""
     questions: dict[str, Question] = {}
     keys = []
-    for text, pair in zip(rows.texts, rows.pairs or [None] * len(rows.texts), strict=True):
+    for i, text in enumerate(rows.texts):
+        pair = None if rows.pairs is None else rows.pairs[i]
         filled = prompt.fill(text, pair)
         key = key_of(filled, text, pair, model, config)
         questions.setdefault(key, Question(key, filled))
