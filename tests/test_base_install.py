@@ -93,18 +93,23 @@ def test_the_base_package_makes_a_textbook_and_says_what_training_needs(tmp_path
     (tmp_path / "reviews.csv").write_text("text,label\n" + rows)
     corpus, book, task = tmp_path / "corpus", tmp_path / "book", ["--task", tmp_path / "reviews.csv"]
     groups = [[], ["corpus", "build"], ["textbook", "build"], ["textbook", "stats"], ["distil"], ["run"], ["report"]]
-    *helps, built, drawn, counted, untrained, unplotted = commands(
+    (tmp_path / "prompt.txt").write_text("{text}: 0 or 1?")
+    asking = ["--endpoint", "http://127.0.0.1:1/v1", "--model", "m", "--prompt", tmp_path / "prompt.txt"]
+    *helps, built, drawn, counted, untrained, unplotted, unasked = commands(
         *([*group, "--help"] for group in groups),
         ["corpus", "build", tmp_path / "pool.txt", "--out", corpus, "--min-words", 3],
         ["textbook", "build", *task, "--corpus", corpus, "--out", book, "--k", 5],
         ["textbook", "stats", book],
         ["finetune", *task, "--model", tmp_path, "--out", tmp_path / "teacher"],
         ["textbook", "stats", book, "--plots", tmp_path / "plots"],
+        ["label", tmp_path / "reviews.csv", *asking, "--labels", "[0, 1]", "--out", tmp_path / "labels.jsonl"],
     )
     for code, output in [*helps, built, drawn, counted]:
         assert code == 0, output
     assert untrained[0] == 2
     assert "hornbook: hornbook finetune needs hornbook[train]: pip install 'hornbook[train]'\n" in untrained[1]
+    assert unasked[0] == 2
+    assert "hornbook: hornbook label needs hornbook[label]: pip install 'hornbook[label]'\n" in unasked[1]
     assert unplotted[0] == 2
     assert "hornbook textbook stats needs hornbook[report]: pip install 'hornbook[report]'\n" in unplotted[1]
 

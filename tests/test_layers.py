@@ -38,6 +38,7 @@ ORDER = (
     "results",
     "export",
     "inference",
+    "labelling",
     "report",
     "pipeline",
     "experiment",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hornbook.export.build import export_student
     from hornbook.inference.classifier import Classifier, Predictions, load_classifier
     from hornbook.inference.predict import predict_file
+    from hornbook.labelling.label import label_file
     from hornbook.pipeline.run import run
     from hornbook.recipe import load_experiment, load_recipe
     from hornbook.report.page import write_report
@@ -55,6 +56,7 @@ _DEFINED_IN = {
     "export_student": "hornbook.export.build:export_student",
     "extract_keywords": "hornbook.retrieval:keywords_of_all",
     "finetune": "hornbook.training.finetune:finetune",
+    "label_file": "hornbook.labelling.label:label_file",
     "load": "hornbook.store:load",
     "load_classifier": "hornbook.inference.classifier:load_classifier",
     "load_experiment": "hornbook.recipe:load_experiment",

@@ -10,6 +10,7 @@ from hornbook.cli.command import Commands, command
 from hornbook.cli.corpus import corpus_build_command
 from hornbook.cli.experiment import experiment_command, report_command
 from hornbook.cli.inference import benchmark_command, predict_command
+from hornbook.cli.label import label_command
 from hornbook.cli.run import new_command, quickstart_command, run_command
 from hornbook.cli.stages import adapt_command, distil_command, evaluate_command, export_command, finetune_command
 from hornbook.cli.textbook import textbook_build_command, textbook_show_command, textbook_stats_command
@@ -57,6 +58,7 @@ app.command("distil", rich_help_panel=_STAGE)(command(distil_command))
 app.command("adapt", rich_help_panel=_STAGE)(command(adapt_command))
 app.command("evaluate", rich_help_panel=_STAGE)(command(evaluate_command))
 app.command("export", rich_help_panel=_STAGE)(command(export_command))
+app.command("label", rich_help_panel=_STAGE)(command(label_command))
 app.command("predict", rich_help_panel=_USE)(command(predict_command))
 app.command("benchmark", rich_help_panel=_USE)(command(benchmark_command))
 app.command("verify", rich_help_panel=_CARE)(command(verify_command))

@@ -84,7 +84,7 @@ def texts_of_file(source: str, config: PredictConfig | None = None) -> Texts:
     window = next(open_windows(source, suffix_of(source, None)), None)
     if window is None:
         raise HornbookError(f"{source}: holds no rows")
-    rows = readable(window, find_columns(window, source, config), source)
+    rows = readable(window, find_columns(window, source, config.text, config.text_pair), source)
     if not rows.texts:
         raise HornbookError(f"{source}: no row has a text: {rows.faults[0]}")
     return list(rows.texts), None if rows.pairs is None else list(rows.pairs)

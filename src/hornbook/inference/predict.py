@@ -84,7 +84,7 @@ def _run(
     first = next(windows, None)
     if first is None:
         raise HornbookError(f"{source}: holds no rows")
-    columns = find_columns(first, source, config)
+    columns = find_columns(first, source, config.text, config.text_pair)
     done = output.begin()
     total = None if source == STDIN else count_rows(Path(source))
     left = islice(chain([first], windows), done.windows, None)

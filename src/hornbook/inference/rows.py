@@ -8,7 +8,6 @@ from typing import Any
 from hornbook.errors import HornbookError
 from hornbook.machine.tables import FORMATS, Window, format_of
 from hornbook.machine.tables.rows import is_unicode, missing_column
-from hornbook.recipe import PredictConfig
 
 STDIN = "-"
 _STDIN_PATH = Path("/dev/stdin")
@@ -97,13 +96,14 @@ def suffix_of(source: str, format: str | None) -> str:
     return suffix
 
 
-def find_columns(window: Window, where: str, config: PredictConfig) -> Columns:
+def find_columns(window: Window, where: str, text: str | None, pair: str | None) -> Columns:
     """Return the columns with the texts.
 
     Args:
         window: the first rows.
         where: the file, for messages.
-        config: names the columns.
+        text: the column of the texts, if it is named.
+        pair: the column of the second texts, None without pairs.
 
     Returns:
         their names.
@@ -112,11 +112,11 @@ def find_columns(window: Window, where: str, config: PredictConfig) -> Columns:
         HornbookError: the file lacks one; the message names those that are there.
     """
     there = window.names
-    text = config.text or next((name for name in _TEXT_COLUMNS if name in there), _TEXT_COLUMNS[0])
-    for name, option in ((text, "--text"), (config.text_pair, "--text-pair")):
+    text = text or next((name for name in _TEXT_COLUMNS if name in there), _TEXT_COLUMNS[0])
+    for name, option in ((text, "--text"), (pair, "--text-pair")):
         if name is not None and name not in there and there:
             raise HornbookError(f"{where}: {missing_column(name, there)}; name it with {option}")
-    return Columns(text, config.text_pair)
+    return Columns(text, pair)
 
 
 def readable(window: Window, columns: Columns, where: str) -> Readable:

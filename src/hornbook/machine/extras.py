@@ -20,6 +20,7 @@ _MODULES = {
     "export": ("onnx", "onnxruntime", "onnxscript"),
     "report": ("altair", "jinja2", "markupsafe", "vl_convert"),
     "ray": ("ray",),
+    "label": ("openai",),
     "tensorboard": ("tensorboard",),
 }
 EXTRAS = {module: extra for extra, modules in _MODULES.items() for module in modules}

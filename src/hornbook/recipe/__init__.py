@@ -8,6 +8,7 @@ from hornbook.recipe import (
     experiment,
     export,
     inference,
+    labelling,
     load,
     recipe,
     settings,
@@ -20,6 +21,7 @@ from hornbook.recipe.data import *  # noqa: F403
 from hornbook.recipe.experiment import *  # noqa: F403
 from hornbook.recipe.export import *  # noqa: F403
 from hornbook.recipe.inference import *  # noqa: F403
+from hornbook.recipe.labelling import *  # noqa: F403
 from hornbook.recipe.load import *  # noqa: F403
 from hornbook.recipe.recipe import *  # noqa: F403
 from hornbook.recipe.settings import *  # noqa: F403
@@ -33,6 +35,7 @@ __all__ += data.__all__
 __all__ += experiment.__all__
 __all__ += export.__all__
 __all__ += inference.__all__
+__all__ += labelling.__all__
 __all__ += load.__all__
 __all__ += recipe.__all__
 __all__ += settings.__all__
