@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -200,25 +201,35 @@ def _say_cost(questions: Sequence[Question], answers: AnswerFile, config: LabelC
 
 
 def _run(asking: Coroutine[Any, Any, Asked]) -> Asked:
-    """Run a coroutine to its end, also where a loop is running in this thread, as in a notebook."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(asking)
-    found: list[Asked | BaseException] = []
+    """Run a coroutine in a thread of its own; where this one is interrupted, calls in flight are cancelled.
+
+    Python raises a signal inside whatever the main thread runs, and a task does not survive that cleanly; and in a
+    notebook the main thread runs a loop already.
+    """
+    found: Future[Asked] = Future()
+    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+
+    async def ask() -> Asked:
+        task = asyncio.current_task()
+        assert task is not None
+        running.append((asyncio.get_running_loop(), task))
+        return await asking
 
     def run() -> None:
         try:
-            found.append(asyncio.run(asking))
+            found.set_result(asyncio.run(ask()))
         except BaseException as error:
-            found.append(error)
+            found.set_exception(error)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join()
-    if isinstance(found[0], BaseException):
-        raise found[0]
-    return found[0]
+    try:
+        return found.result()
+    finally:
+        for loop, task in running:
+            if not found.done():
+                loop.call_soon_threadsafe(task.cancel)
+            thread.join()
 
 
 def _outcome(answers: Sequence[Answer], asked: Asked, key: str) -> tuple[str, Sequence[Answer]]:
