@@ -37,6 +37,9 @@ class JoinedThreads {
     std::vector<std::thread> threads_;
 };
 
+// More threads than any machine has cores for are not started.
+constexpr size_t max_threads = 1024;
+
 // Calls task(i, worker) once for each i < count, on up to `threads` threads, numbered by `worker`. Where the system
 // refuses a thread, the others do its work. The first exception stops the loop and is thrown here.
 template <class Task>
@@ -53,7 +56,7 @@ void in_parallel(size_t threads, size_t count, Task task) {
     };
     {
         JoinedThreads others;
-        for (size_t i = 1; i < std::min(threads, count) && others.start(work, i); ++i) {
+        for (size_t i = 1; i < std::min({threads, count, max_threads}) && others.start(work, i); ++i) {
         }
         work(0);
     }

@@ -241,7 +241,8 @@ class UnitTerms {
     TermIds ids_of(const In<int64_t>& chosen, const In<int32_t>& term_ids, size_t terms) const {
         check_vocabulary();
         const int32_t* const ids = term_ids.data();
-        if (!chosen.size() || chosen.size() > max_block_rows || term_ids.size() != rank_.size() || terms > INT32_MAX ||
+        if (!chosen.size() || chosen.size() > max_block_rows || term_ids.size() != rank_.size() ||
+            terms > rank_.size() ||
             std::any_of(ids, ids + term_ids.size(), [terms](int32_t id) { return id >= static_cast<int64_t>(terms); }))
             throw std::invalid_argument("units or term ids that make no block");
         size_t size = 0;

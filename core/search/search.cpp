@@ -35,7 +35,7 @@ std::vector<ShardTerm> terms_of_shard(const In<int32_t>& ids, size_t terms) {
 Search::Search(const In<uint64_t>& starts, const In<uint32_t>& indices, const In<uint32_t>& counts,
                const In<double>& idf, const In<uint32_t>& k, const In<double>& thresholds, double k1, double b,
                double mean_length, size_t threads)
-    : idf_(idf.data(), idf.data() + idf.size()), bm25_{k1, b, mean_length}, threads_(threads) {
+    : idf_(idf.data(), idf.data() + idf.size()), bm25_{k1, b, mean_length}, threads_(std::min(threads, max_threads)) {
     check(threads > 0, "no thread");
     check(k1 >= 0 && std::isfinite(k1) && b >= 0 && b <= 1 && positive(mean_length), "BM25 parameters out of range");
     check(std::all_of(idf_.begin(), idf_.end(), positive), "an idf that is not positive");
@@ -51,7 +51,7 @@ Search::Search(const In<uint64_t>& starts, const In<uint32_t>& indices, const In
         check(indices(i) < idf_.size(), "a term without an idf");
         terms_.push_back({indices(i), counts(i), counts(i) * idf_[indices(i)]});
     }
-    for (size_t i = 0; i < threads; ++i) workers_.emplace_back(terms_, idf_);
+    for (size_t i = 0; i < threads_; ++i) workers_.emplace_back(terms_, idf_);
 }
 
 void Search::add(const std::vector<Block>& blocks, const In<int32_t>& ids) {

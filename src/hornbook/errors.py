@@ -27,13 +27,19 @@ def one_line(error: object, limit: int | None = None) -> str:
     """Return the text of an error (or of anything else) on one line.
 
     Args:
-        error: its `str` is used; each run of white space becomes one space.
-        limit: maximum length in characters; longer text is cut.
+        error: its `str` is used; each run of white space becomes one space, and what a terminal would not print (its
+            control characters, halves of surrogate pairs) is spelled as in Python.
+        limit: maximum length in characters; longer text is cut in the middle.
 
     Returns:
         the line.
     """
-    return " ".join(str(error).split())[:limit]
+    line = " ".join(str(error).split())
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    if limit is None or len(line) <= limit:
+        return line
+    return f"{line[: limit - limit // 3 - 3]} … {line[len(line) - limit // 3 :]}"
 
 
 def nearest(name: str, names: Iterable[str], cutoff: float = 0.0) -> str | None:

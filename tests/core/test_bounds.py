@@ -106,6 +106,7 @@ def test_tables_of_characters_must_fit():
         ([0], [0], 2, ValueError),
         ([0], [0, 2], 2, ValueError),
         ([0], [0, 1], 2**40, ValueError),
+        ([0], [0, 1], 3, ValueError),
         ([2], [0, 1], 2, IndexError),
         ([-1], [0, 1], 2, IndexError),
     ],

@@ -194,6 +194,13 @@ def test_queries_whose_arrays_do_not_fit_are_refused(changes):
         compiled().Search(**arrays(**changes))
 
 
+def test_any_number_of_threads_is_one_that_can_be_started():
+    compiled().Search(**arrays(threads=10**12))
+    part = (np.array([0, 2], np.uint64), np.arange(2), np.array([1.0, 2.0]))
+    for threads in (0, 10**12):
+        assert compiled().merge(np.array([1], np.uint32), [part], False, threads)[1].tolist() == [1]
+
+
 @pytest.mark.parametrize(
     ("starts", "scores"),
     [([0, 9, 2], [1.0, 2.0]), ([1, 1, 2], [1.0, 2.0]), ([0, 1, 3], [1.0, 2.0]), ([0, 1, 2], [1.0, np.nan])],

@@ -29,6 +29,7 @@ _DEBUG = Annotated[bool, typer.Option("--debug", metavar="", help="Show the trac
 # Typer raises this for a wrong command line; the module of the class depends on Typer's version.
 _UsageError: Any = typer.BadParameter.__base__
 _INTERRUPTED = 130
+_LONGEST_LINE = 1000  # characters of an error
 _LIST = "[A,B,…]"
 _NO_BARS = ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS", "TQDM_DISABLE")
 
@@ -213,7 +214,7 @@ def _is_first_process() -> bool:
 
 def _complain(message: str) -> None:
     if _is_first_process():
-        typer.echo(f"hornbook: {one_line(message)}", err=True)
+        typer.echo(f"hornbook: {one_line(message, _LONGEST_LINE)}", err=True)
 
 
 def _say_stopped() -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from hornbook.cli.care import clean_command, doctor_command, verify_command
 from hornbook.cli.command import Commands, command
 from hornbook.cli.corpus import corpus_build_command
 from hornbook.cli.experiment import experiment_command, report_command
@@ -13,7 +14,7 @@ from hornbook.cli.run import new_command, quickstart_command, run_command
 from hornbook.cli.stages import adapt_command, distil_command, evaluate_command, export_command, finetune_command
 from hornbook.cli.textbook import textbook_build_command, textbook_show_command, textbook_stats_command
 
-_WHOLE, _STAGE, _USE = "The whole job", "One stage at a time", "A finished model"
+_WHOLE, _STAGE, _USE, _CARE = "The whole job", "One stage at a time", "A finished model", "Artefacts and installation"
 _ANY_OPTION = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app = typer.Typer(name="hornbook", cls=Commands, pretty_exceptions_enable=False)
@@ -58,6 +59,9 @@ app.command("evaluate", rich_help_panel=_STAGE)(command(evaluate_command))
 app.command("export", rich_help_panel=_STAGE)(command(export_command))
 app.command("predict", rich_help_panel=_USE)(command(predict_command))
 app.command("benchmark", rich_help_panel=_USE)(command(benchmark_command))
+app.command("verify", rich_help_panel=_CARE)(command(verify_command))
+app.command("clean", rich_help_panel=_CARE)(command(clean_command))
+app.command("doctor", rich_help_panel=_CARE)(command(doctor_command))
 corpus_app.command("build")(command(corpus_build_command))
 textbook_app.command("build", context_settings=_ANY_OPTION)(command(textbook_build_command))
 textbook_app.command("stats")(command(textbook_stats_command))

@@ -25,6 +25,7 @@ from hornbook.corpus.sources import CorpusData, Source, config_of, read_document
 from hornbook.corpus.store import STAGE, Corpus, hash_name, open_corpus
 from hornbook.errors import HornbookError
 from hornbook.machine.parallel import Workers
+from hornbook.machine.parsing import read_array
 from hornbook.machine.progress import progress
 from hornbook.recipe import CorpusConfig
 from hornbook.store import Artifact, Destination, StageContext, make, result_config
@@ -173,7 +174,7 @@ def _take_over(base: Corpus | None, folder: Path, hashes: HashPartitions) -> int
     for number, names in enumerate(base.shard_files()):
         for name in names:
             _link(base.artifact.file(name), folder / name)
-        texts = np.load(base.artifact.file(hash_name(number)))
+        texts = read_array(base.artifact.file(hash_name(number)))
         hashes.add(texts, known)
         known += len(texts)
     return known

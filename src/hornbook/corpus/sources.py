@@ -19,6 +19,7 @@ import xxhash
 from hornbook.errors import HornbookError, Unreachable, one_line
 from hornbook.machine import hub
 from hornbook.machine.arrow import text_buffers
+from hornbook.machine.places import expanded, refuse_unspeakable
 from hornbook.machine.tables import FORMATS, TextBatch, format_of, stream_texts
 from hornbook.machine.tables.rows import batched, no_such_column, no_text
 from hornbook.machine.text_files import COMPRESSIONS, read_lines, suffixes
@@ -245,7 +246,7 @@ def _find(text: str) -> list[Source]:
 
 
 def _files(place: str) -> list[Path]:
-    path = Path(place).expanduser()
+    path = expanded(place)
     if path.exists():
         found = [path]
     elif glob.has_magic(place):
@@ -257,6 +258,7 @@ def _files(place: str) -> list[Path]:
         raise HornbookError(f"{place}: no such file or folder")
     files = [file for one in found for file in (_folder_files(one) if one.is_dir() else [one])]
     for file in files:
+        refuse_unspeakable(file)
         if not is_source(file):
             raise HornbookError(f"{file}: cannot be read as text; the types are {LEGAL}")
         if file.stat().st_size == 0:

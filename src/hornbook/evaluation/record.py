@@ -1,6 +1,7 @@
 """The record of a classifier's outputs on a task: scores, predictions, confusions."""
 
 import logging
+import re
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from hornbook.tasks.kinds import KINDS
 from hornbook.tasks.metrics import ChanceCheck
 
 logger = logging.getLogger("hornbook")
+
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 def scored_splits(task: Task) -> list[str]:
@@ -44,7 +48,7 @@ def record(context: StageContext, task: Task, outputs: dict[str, NDArray[Any]]) 
         )
         table = kind.confusion(gold, found, task.labels)
         if table is not None:
-            pyarrow.csv.write_csv(table, context.path / f"confusion-{split}.csv")
+            pyarrow.csv.write_csv(_no_formulas(table), context.path / f"confusion-{split}.csv")
     gold = task.gold("dev")
     if doubt := kind.doubt(gold, outputs["dev"]):
         logger.warning("%s, dev: the model %s", task.name, doubt)
@@ -72,6 +76,17 @@ def _predictions(task: Task, split: str, outputs: NDArray[Any]) -> pa.Table:
         shares = kind.probabilities(outputs).astype(np.float32)
         columns["probabilities"] = pa.array(list(shares), pa.list_(pa.float32()))
     return pa.table(columns)
+
+
+def _no_formulas(table: pa.Table) -> pa.Table:
+    """Put an apostrophe before names that a spreadsheet would take for formulas, as OWASP advises for CSV."""
+    names, *counts = table.columns
+    cells = pa.array([_cell(name) for name in names.to_pylist()], pa.string())
+    return pa.table([cells, *counts], names=[_cell(name) for name in table.column_names])
+
+
+def _cell(name: str) -> str:
+    return f"'{name}" if _FORMULA.match(name) and not _NUMBER.fullmatch(name) else name
 
 
 def _described(check: ChanceCheck) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from filelock import FileLock
 
 from hornbook.errors import HornbookError
+from hornbook.machine.parsing import read_json
 from hornbook.results import ExperimentResult, GoldLabels
 from hornbook.results.plain import as_json, from_json
 from hornbook.results.rows import AxisValue, FinishedCell
@@ -47,9 +48,9 @@ class FinishedCells:
         if path is None or not path.exists():
             return cls(path)
         try:
-            found = from_json(ExperimentResult, json.loads(path.read_text("utf-8")))
+            found = from_json(ExperimentResult, read_json(path))
             return cls(path, list(found.rows), dict(found.gold))
-        except (OSError, ValueError):
+        except (HornbookError, ValueError):
             raise HornbookError(
                 f"{path}: is not a file of an experiment's results; name another file or remove it"
             ) from None

@@ -1,6 +1,5 @@
 """A hundred answers stored with an int8 graph, to check whether another processor computes the same."""
 
-import json
 import logging
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from hornbook.errors import HornbookError
 from hornbook.export.session import OnnxClassifier, Pairs
+from hornbook.machine.parsing import read_json
 from hornbook.machine.processor import processor
 from hornbook.store.files import write_json
 
@@ -57,13 +57,13 @@ def check_answers(classify: OnnxClassifier, folder: Path | str) -> str | None:
     if not path.is_file():
         return None
     try:
-        stored = json.loads(path.read_text("utf-8"))
+        stored = read_json(path)
         there, here = stored["processor"], processor()
         if there == here:
             return None
         inputs = {name: np.array(rows, np.int64) for name, rows in stored["inputs"].items()}
         wanted = np.array(stored["logits"], np.float32)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (HornbookError, ValueError, KeyError, TypeError, AttributeError):
         raise HornbookError(f"{path}: not the answers of an export; remove the file or export again") from None
     found = classify.run(inputs)
     kind = classify.kind

@@ -1,6 +1,5 @@
 """The model card of an export: `README.md` with metadata for the hub, from manifests alone."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from hornbook.export.card_tables import (
 )
 from hornbook.export.files import CONFIG
 from hornbook.export.lineage import Lineage, lineage, run_of
+from hornbook.machine.parsing import read_json
 from hornbook.models.source import Model, model_path
 from hornbook.recipe import BenchmarkConfig
 from hornbook.results import ModelSummary, RunResult
@@ -58,7 +58,7 @@ def model_card(export: Artifact, student: Model, run: RunResult | None = None) -
 
     found = lineage(student)
     summary = None if run is None else _summary(run, found)
-    config = json.loads(export.file(CONFIG).read_text("utf-8"))
+    config = read_json(export.file(CONFIG))
     kind = kind_of_problem(config["problem_type"], len(config["id2label"]))
     parts = [
         f"# {escaped(_title(found))}",

@@ -1,6 +1,5 @@
 """Run an export: onnxruntime and tokenizers, without PyTorch."""
 
-import json
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -13,6 +12,7 @@ from tokenizers import Encoding, Tokenizer
 
 from hornbook.errors import HornbookError, one_line
 from hornbook.export.files import CONFIG, GRAPH, TOKENIZER
+from hornbook.machine.parsing import read_json
 from hornbook.models.source import refuse_changed
 from hornbook.store import MANIFEST, load
 from hornbook.tasks.kinds import kind_of_problem
@@ -51,7 +51,7 @@ class OnnxClassifier:
                 str(folder / graph), options, providers=["CPUExecutionProvider"]
             )
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-            config = json.loads((folder / CONFIG).read_text("utf-8"))
+            config = read_json(folder / CONFIG)
             names, problem = config["id2label"], config.get("problem_type")
             rows, self._pad = config["vocab_size"], config["pad_token_id"]
         except Exception as error:  # both libraries raise exceptions of their own

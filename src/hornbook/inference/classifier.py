@@ -1,6 +1,5 @@
 """`hornbook.load_classifier`: a finished classifier as a function of texts."""
 
-import json
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from hornbook.errors import HornbookError
 from hornbook.export.files import GRAPH
 from hornbook.inference.runtimes import Answer, OnnxRuntime, Pending, Runtime, TorchRuntime
+from hornbook.machine.parsing import read_json
 from hornbook.models.source import WEIGHTS, Model, model_path
 
 Format = Literal["int8", "onnx", "pytorch"]
@@ -181,8 +181,8 @@ def _temperature(path: str) -> float:
     if not file.is_file():
         return 1.0
     try:
-        temperature = float(json.loads(file.read_text("utf-8"))["temperature"])
-    except (OSError, ValueError, KeyError, TypeError):
+        temperature = float(read_json(file)["temperature"])
+    except (HornbookError, ValueError, KeyError, TypeError):
         temperature = math.nan
     if not 0 < temperature < math.inf:
         raise HornbookError(f"{file}: states no temperature above 0; remove the file or export again")

@@ -1,6 +1,5 @@
 """A file of predictions while it is written: what a killed run has finished, the next run continues."""
 
-import json
 import sys
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from hornbook.errors import HornbookError
 from hornbook.inference.formats import Writer
+from hornbook.machine.parsing import read_json
 from hornbook.store import write_json
 
 
@@ -105,10 +105,10 @@ class PartFile(Output):
     def _finished(self) -> tuple[Done, int]:
         """Return what the part file has of the same result, and how many bytes that is."""
         try:
-            state = json.loads(self._state.read_text("utf-8"))
+            state = read_json(self._state)
             done, size = Done(**state["done"]), int(state["bytes"])
             same = self._key is not None and state["key"] == self._key and self._part.stat().st_size >= size
-        except (OSError, ValueError, KeyError, TypeError):
+        except (HornbookError, OSError, ValueError, KeyError, TypeError):
             same = False
         return (done, size) if same else (Done(), 0)
 

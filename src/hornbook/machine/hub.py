@@ -101,6 +101,11 @@ def is_out_of_reach(error: BaseException) -> bool:
     return False
 
 
+def answers() -> bool:
+    """Return whether the hub has answered this process."""
+    return _known.answers
+
+
 def why_not() -> str:
     """Return why the hub is not used, or did not answer."""
     from huggingface_hub import is_offline_mode

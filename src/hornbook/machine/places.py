@@ -1,6 +1,7 @@
 """Files at an address such as s3://bucket/corpus: whatever fsspec can read."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,42 @@ from hornbook.errors import HornbookError
 def is_address(place: Path | str) -> bool:
     """Return whether `place` is an address, not a path on this machine."""
     return "://" in str(place)
+
+
+def expanded(path: str) -> Path:
+    """Return a path with `~` or `~USER` at its beginning replaced by a home folder.
+
+    Args:
+        path: the path as it is written.
+
+    Returns:
+        the path.
+
+    Raises:
+        HornbookError: there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise HornbookError(f"{path}: no such user, or one without a home folder") from None
+
+
+def refuse_unspeakable(path: Path) -> None:
+    """Check that the name of a file is text, which libraries and manifests need.
+
+    Args:
+        path: the file or folder.
+
+    Raises:
+        HornbookError: its bytes are not text in the encoding of file names, which is UTF-8 in most places.
+    """
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise HornbookError(
+            f"{path}: its name is not {sys.getfilesystemencoding().upper()} text; rename it, or if it is UTF-8, "
+            "set PYTHONUTF8=1"
+        ) from None
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Text files, possibly compressed, as text or line by line."""
 
 import gzip
+import math
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,11 @@ from typing import Any
 from hornbook.errors import HornbookError, one_line
 
 BLOCK_BYTES = 1 << 22
+LONGEST_LINE = 1 << 28
+"""The most bytes of a line (268 MB)."""
+MOST_UNPACKED = 100
+"""How many times its own size a compressed file may unpack to."""
+_ALWAYS_UNPACKED = 1 << 26  # any file may, whatever its size
 
 
 def _open_zstd(path: Path) -> Any:
@@ -34,7 +40,8 @@ def read_text(path: Path) -> str:
         the text, with its line ends unchanged.
 
     Raises:
-        HornbookError: the file cannot be read, is not complete, or is not UTF-8 (the message names the line).
+        HornbookError: the file cannot be read, is not complete, unpacks to more than `MOST_UNPACKED` times its size
+            and 67 MB, or is not UTF-8 (the message names the line).
     """
     return _decode(b"".join(_blocks(path)), path, 0, 0)
 
@@ -49,17 +56,26 @@ def read_lines(path: Path) -> Iterator[str]:
         each line without its newline; a carriage return stays.
 
     Raises:
-        HornbookError: as `read_text`.
+        HornbookError: as `read_text`, or a line is longer than `LONGEST_LINE`.
     """
     offset = number = 0
-    rest = b""
+    held: list[bytes] = []  # of a line that goes on
     for block in _blocks(path):
-        whole, newline, rest = (rest + block).rpartition(b"\n")
-        if newline:
-            yield from _decode(whole, path, offset, number).split("\n")
-            offset += len(whole) + 1
-            number += whole.count(b"\n") + 1
-    if rest:
+        end = block.rfind(b"\n")
+        if end < 0:
+            held.append(block)
+            if sum(map(len, held)) > LONGEST_LINE:
+                raise HornbookError(
+                    f"{path}: line {number + 1} (from byte {offset}) is longer than {LONGEST_LINE / 1e6:,.0f} MB; "
+                    "break it into lines"
+                )
+            continue
+        whole = b"".join([*held, block[:end]])
+        yield from _decode(whole, path, offset, number).split("\n")
+        offset += len(whole) + 1
+        number += whole.count(b"\n") + 1
+        held = [block[end + 1 :]]
+    if rest := b"".join(held):
         yield _decode(rest, path, offset, number)
 
 
@@ -79,7 +95,14 @@ def _blocks(path: Path) -> Iterator[bytes]:
     name, opened = COMPRESSIONS.get(path.suffix.lower(), ("", lambda file: file.open("rb")))
     try:
         with opened(path) as stream:
+            most = max(MOST_UNPACKED * path.stat().st_size, _ALWAYS_UNPACKED) if name else math.inf
+            unpacked = 0
             while block := stream.read(BLOCK_BYTES):
+                unpacked += len(block)
+                if unpacked > most:
+                    raise HornbookError(
+                        f"{path}: unpacks to more than {MOST_UNPACKED} times its size; if that is right, unpack it"
+                    )
                 yield block
     except (OSError, EOFError, zlib.error) as error:
         damaged = name and getattr(error, "errno", None) is None

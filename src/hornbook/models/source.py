@@ -110,11 +110,23 @@ def load_config(model: Model) -> Any:
     with asking(name):
         try:
             config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # on damaged files it raises anything
             raise unloadable(name, error) from None
+    _refuse_nonsense(name, config)
     for setting, value in defaults_of(config).settings:
         setattr(config, setting, value)
     return config
+
+
+def _refuse_nonsense(model: str, config: Any) -> None:
+    """Refuse values of a configuration that transformers takes, but no code can work with."""
+    named = config.architectures
+    if not (named is None or (isinstance(named, list) and all(isinstance(one, str) for one in named))):
+        raise HornbookError(f"{model}: config.json: architectures is not a list of names")
+    for setting in ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size"):
+        value = getattr(config, setting, 1)
+        if isinstance(value, int) and value < 1:
+            raise HornbookError(f"{model}: config.json says {setting} {value}; it must be at least 1")
 
 
 def only_pickles(model: str) -> HornbookError:
@@ -151,7 +163,8 @@ def unloadable(model: str, error: Exception) -> HornbookError:
             f"{model}: its tokenizer needs the package {missing}, which is not installed: pip install {missing}"
         )
     if Path(model).exists():
-        return HornbookError(f"{model}: cannot be loaded: {one_line(error, 300)}")
+        what = f"no {error.args[0]!r}" if isinstance(error, KeyError) and error.args else one_line(error, 300)
+        return HornbookError(f"{model}: cannot be loaded: {what}")
     if model.startswith((".", "/", "~")):
         return HornbookError(f"{model}: no such folder; name a model folder or a hub name")
     if is_offline_mode():

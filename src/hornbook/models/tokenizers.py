@@ -1,7 +1,6 @@
 """Load and save tokenizers so that they follow their files, and every loader truncates at the same length."""
 
 import copy
-import json
 import logging
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import xxhash
 
 from hornbook.errors import HornbookError
+from hornbook.machine.parsing import read_json
 from hornbook.models.probe import max_positions
 from hornbook.models.segments import BERT, counted, missing, segments_of
 from hornbook.models.source import (
@@ -148,7 +148,7 @@ def save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
 def _name_class(tokenizer: Any, file: Path) -> None:
     """Set the class that reads a tokenizer as it is stored, in transformers 4 too."""
     if type(tokenizer).__name__ == "TokenizersBackend":
-        settings = json.loads(file.read_text("utf-8"))
+        settings = read_json(file)
         write_json(file, settings | {"tokenizer_class": "PreTrainedTokenizerFast"})
 
 

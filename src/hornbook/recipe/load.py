@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from hornbook.errors import HornbookError, nearest, one_line
+from hornbook.errors import HornbookError, nearest
+from hornbook.machine.parsing import parse_yaml
 from hornbook.recipe.experiment import Experiment
 from hornbook.recipe.recipe import Recipe
 from hornbook.recipe.textbooks import CHAIN, CONFIGS, TEXTBOOKS, TextbookConfig, config_class
@@ -29,20 +29,8 @@ M = TypeVar("M", bound=BaseModel)
 _UNION_BRANCHES = {"constrained-int", "literal['auto']", "function-before"}
 # Characters that have a meaning in YAML on their own: a block (`|`, `>`), a tag, an alias.
 _LONE_MARK = re.compile(r"[\s|>,;:/!&*%@#+-]+")
-_INTEGER = re.compile(r"-?(0|[1-9][0-9_]*)")
 # How pydantic says that it expected settings.
 _DICTIONARY = re.compile(r"a valid dictionary( or instance of \w+| or object to extract fields from)?")
-
-
-class _Loader(yaml.SafeLoader):
-    """A safe loader that reads 0110 and 1:30 as text (names of classes); YAML 1.1 reads them as 72 and 90."""
-
-
-def _integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
-    return loader.construct_yaml_int(node) if _INTEGER.fullmatch(node.value) else node.value
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 
 
 def load_recipe(path: Path | str, overrides: Mapping[str, str] | None = None) -> Recipe:
@@ -92,13 +80,14 @@ def read_values(path: Path | str) -> dict[str, Any]:
         HornbookError: the file is missing, not YAML, or not a mapping.
     """
     try:
-        values = yaml.load(Path(path).read_text("utf-8"), _Loader)
+        text = Path(path).read_text("utf-8")
     except FileNotFoundError:
         raise HornbookError(f"{path}: no such recipe file") from None
     except OSError as error:
         raise HornbookError(f"{path}: cannot be read as a recipe file: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise HornbookError(f"{path}: not a YAML file: {one_line(error)}") from None
+    except UnicodeDecodeError as error:
+        raise HornbookError(f"{path}: not a YAML file: byte {error.start} is not UTF-8") from None
+    values = parse_yaml(text, str(path))
     if not isinstance(values, dict):
         raise HornbookError(f"{path}: a recipe is a mapping of stages to settings, see `hornbook new`")
     return values
@@ -120,9 +109,9 @@ def parse_value(text: str, where: str) -> Any:
     if _LONE_MARK.fullmatch(text):
         return text
     try:
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError:
-        raise HornbookError(f"{where}: {text!r} is not valid YAML; values are read as YAML") from None
+        return parse_yaml(text, where)
+    except HornbookError:
+        raise HornbookError(f"{where}: {text!r:.200} is not valid YAML; values are read as YAML") from None
 
 
 def validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
@@ -221,7 +210,7 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
         return f"unknown key {'.'.join(_spoken(place))!r}{hint}{more}"
     if first["type"] == "missing":
         return f"{'.'.join(place)} is missing{more}"
-    got = "" if isinstance(first.get("input"), dict) else f", not {first.get('input')!r}"
+    got = "" if isinstance(first.get("input"), dict) else f", not {first.get('input')!r:.200}"
     message = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
     message = _DICTIONARY.sub("a mapping of settings", message)
     field = f"{'.'.join(_spoken(place))}: " if place else ""

@@ -1,10 +1,12 @@
 """Base class and field types of all settings. The docstring under a field is its help text."""
 
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from hornbook.errors import HornbookError
+from hornbook.machine.places import expanded
 
 __all__ = [
     "names_as_text",
@@ -39,7 +41,10 @@ def names_as_text(value: Any) -> Any:
 def _expand_user(value: str) -> str:
     """Expand `~` in a path, also after `NAME=`."""
     name, named, path = value.rpartition("=")
-    return f"{name}{named}{Path(path).expanduser()}" if path.startswith("~") else value
+    try:
+        return f"{name}{named}{expanded(path)}" if path.startswith("~") else value
+    except HornbookError as error:
+        raise ValueError(str(error)) from None
 
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:

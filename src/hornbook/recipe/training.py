@@ -193,13 +193,13 @@ def _vocabulary(value: Any, read: Callable[[Any], Any]) -> Any:
 class StudentConfig(Settings):
     """The student model: the teacher's family and tokenizer at another size."""
 
-    layers: Count = Field(default=6, ge=1)
+    layers: Count = Field(default=6, ge=1, le=1000)
     """Number of Transformer layers."""
-    hidden: Count = Field(default=384, ge=8)
+    hidden: Count = Field(default=384, ge=8, le=1 << 16)
     """Width of the hidden states."""
-    heads: Count | None = Field(default=None, ge=1)
+    heads: Count | None = Field(default=None, ge=1, le=1 << 16)
     """Number of attention heads; by default hidden / 32, or the next lower number that divides `hidden`."""
-    feed_forward: Count | None = Field(default=None, ge=1)
+    feed_forward: Count | None = Field(default=None, ge=1, le=1 << 18)
     """Width of the feed-forward layers; by default four times `hidden` (ModernBERT: one and a half times)."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Dropout probability in distillation; use 0 for short budgets (some million tokens), 0.1 for long ones."""

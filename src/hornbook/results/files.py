@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from hornbook.errors import HornbookError
+from hornbook.machine.parsing import read_json
 from hornbook.results.experiment import ExperimentResult
 from hornbook.results.inspection import Inspection
 from hornbook.results.names import EXPERIMENT, INSPECTION, REPORT
@@ -109,8 +110,8 @@ def _experiment(path: Path, name: str) -> ExperimentResult:
 
 def _object(path: Path) -> Any:
     try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        return read_json(path)
+    except HornbookError:
         raise HornbookError(f"{path}: is not JSON; run it again") from None
 
 

@@ -4,12 +4,13 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import xxhash
 
+from hornbook.errors import HornbookError
 from hornbook.kernels import kernel
+from hornbook.machine.parsing import read_arrays
 from hornbook.retrieval import reference
 from hornbook.retrieval.bm25 import Queries, RaggedHits
 from hornbook.retrieval.executor import Executor, Item
@@ -83,8 +84,8 @@ def _write(path: Path, found: ShardHits) -> None:
 def _read(path: Path, queries: Queries) -> ShardHits | None:
     """Return cached hits; None where there are none, or the machine stopped before the disk had them all."""
     try:
-        with np.load(path) as file:
-            found = ShardHits(RaggedHits(file["starts"], file["units"], file["scores"]), *file["about"].tolist())
-    except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile):
+        arrays = read_arrays(path)
+        found = ShardHits(RaggedHits(arrays["starts"], arrays["units"], arrays["scores"]), *arrays["about"].tolist())
+    except (HornbookError, KeyError, TypeError):
         return None
     return found if len(found.hits.starts) == len(queries) + 1 else None

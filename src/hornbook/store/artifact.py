@@ -1,6 +1,5 @@
 """A finished folder and its manifest; a store of many."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from hornbook.errors import HornbookError
+from hornbook.machine.parsing import parse_json, read_json
 from hornbook.machine.places import is_address, read_from
 from hornbook.store.keys import known_checksum
+from hornbook.store.manifest import check
 
 MANIFEST = "manifest.json"
 RUN = "run.json"
@@ -68,8 +69,9 @@ class Artifact:
             HornbookError: `run.json` is missing or damaged.
         """
         try:
-            measured: Mapping[str, Any] = json.loads((self.path / RUN).read_text("utf-8"))
-        except (OSError, ValueError):
+            measured: Mapping[str, Any] = dict(read_json(self.path / RUN))
+            measured["seconds"]  # every run has measured it
+        except (HornbookError, ValueError, TypeError, KeyError):
             raise self._changed(RUN) from None
         return measured
 
@@ -213,12 +215,15 @@ def load(path: Path | str, stage: str | None = None) -> Artifact:
         HornbookError: there is no finished artefact, or it comes from another stage.
     """
     address = str(path).rstrip("/") if is_address(path) else None
+    where = f"{address or path}/{MANIFEST}"
     try:
-        manifest = json.loads(read_from(f"{address}/{MANIFEST}") if address else (Path(path) / MANIFEST).read_bytes())
-        found = manifest["stage"]
-    except (OSError, ValueError, KeyError, TypeError):
+        found = parse_json(read_from(where), where) if address else read_json(Path(where))
+        if "stage" not in found:
+            raise TypeError
+    except (HornbookError, TypeError):
         made = f"a finished {stage}" if stage else "a finished artefact"
         raise HornbookError(f"{path}: not {made} (no readable {MANIFEST} in it)") from None
-    if stage is not None and found != stage:
-        raise HornbookError(f"{path}: holds a {found}, but a {stage} is needed here")
-    return Artifact(Path(path), manifest, address=address)
+    artifact = Artifact(Path(path), check(found, where), address=address)
+    if stage is not None and artifact.stage != stage:
+        raise HornbookError(f"{path}: holds a {artifact.stage}, but a {stage} is needed here")
+    return artifact

@@ -9,6 +9,7 @@ import xxhash
 from pydantic import BaseModel
 
 from hornbook.errors import HornbookError
+from hornbook.machine.places import refuse_unspeakable
 from hornbook.machine.text_files import COMPRESSIONS
 
 _SAMPLED_ABOVE = 1 << 30
@@ -76,6 +77,7 @@ def fingerprint(paths: Iterable[Path]) -> str:
             raise HornbookError(f"{path}: no such file or folder")
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         for file in files:
+            refuse_unspeakable(file)
             name = file.relative_to(path) if path.is_dir() else Path(_suffix(file))
             digest.update(f"{name.as_posix()}\0{known_checksum(file, sampled=True)}\0".encode())
     return digest.hexdigest()

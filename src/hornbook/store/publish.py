@@ -1,6 +1,5 @@
 """Make an artefact: reuse a finished one, or build it in a partial folder and publish it by one rename."""
 
-import json
 import logging
 import os
 import platform
@@ -20,9 +19,12 @@ from hornbook.errors import HornbookError
 from hornbook.machine.disk import full_disk, is_full, megabytes, size_of
 from hornbook.machine.load import own_seconds
 from hornbook.machine.memory import peak_memory
+from hornbook.machine.parsing import read_json
+from hornbook.machine.places import refuse_unspeakable
 from hornbook.store.artifact import MANIFEST, RESUME, RUN, Artifact, Destination, StageContext, Store, load
 from hornbook.store.files import write_json
 from hornbook.store.keys import content_key, known_checksum, result_config
+from hornbook.store.manifest import sealed
 
 logger = logging.getLogger("hornbook")
 
@@ -61,6 +63,7 @@ def make(
     """
     key = content_key(stage, version, config, inputs)
     folder = place(out, stage, key)
+    refuse_unspeakable(folder)
     identity = {
         "stage": stage,
         "stage_version": version,
@@ -140,14 +143,14 @@ def _locked(path: Path, folder: Path) -> Iterator[None]:
 def _maker(folder: Path) -> str:
     """Return which process makes a folder, and since when."""
     try:
-        made = json.loads((partial_path(folder) / _BUILDING).read_text("utf-8"))
+        made = read_json(partial_path(folder) / _BUILDING)
         return f"process {made['process']} on {made['host']} (since {made['since']})"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (HornbookError, KeyError, TypeError):
         return "another process"
 
 
 def _build(out: Path, identity: dict[str, Any], build: Callable[[StageContext], None]) -> Artifact:
-    partial = _partial_folder(out, identity["key"])
+    partial = _partial_folder(out, identity)
     context = StageContext(partial)
     started, cpu = time.monotonic(), own_seconds()
     began = datetime.now(UTC).isoformat(timespec="seconds")
@@ -203,7 +206,7 @@ def _describe(
         **context.measured,
     }
     write_json(partial / RUN, run)
-    write_json(partial / MANIFEST, manifest)
+    write_json(partial / MANIFEST, sealed(manifest))
     return manifest
 
 
@@ -225,7 +228,7 @@ def partial_path(out: Path) -> Path:
 
 
 def _refuse_other_content(out: Path, stage: str) -> None:
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not (out.exists() or out.is_symlink()) or (out.is_dir() and not any(out.iterdir())):
         return
     try:
         content = f"a {load(out).stage} made from other settings or inputs"
@@ -234,11 +237,11 @@ def _refuse_other_content(out: Path, stage: str) -> None:
     raise HornbookError(f"{out}: holds {content}; choose another folder for this {stage} or remove it first")
 
 
-def _partial_folder(out: Path, key: str) -> Path:
+def _partial_folder(out: Path, identity: Mapping[str, Any]) -> Path:
     partial = partial_path(out)
     try:
-        same = json.loads((partial / _BUILDING).read_text("utf-8"))["key"] == key
-    except (OSError, ValueError, KeyError, TypeError):
+        same = read_json(partial / _BUILDING)["key"] == identity["key"]
+    except (HornbookError, KeyError, TypeError):
         same = False
     if not same:
         if _can_be_resumed(partial):
@@ -249,8 +252,8 @@ def _partial_folder(out: Path, key: str) -> Path:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    about = {"key": key, "process": os.getpid(), "host": platform.node(), "since": since}
-    write_json(partial / _BUILDING, about)
+    about = {"process": os.getpid(), "host": platform.node(), "since": since}
+    write_json(partial / _BUILDING, {name: identity[name] for name in ("stage", "key", "inputs")} | about)
     for path in partial.iterdir():
         if path.name not in _UNPUBLISHED:
             shutil.rmtree(path) if path.is_dir() else path.unlink()

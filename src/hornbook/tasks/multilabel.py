@@ -1,7 +1,6 @@
 """Multi-label tasks: from stored labels to 0 and 1 for each label."""
 
 import ast
-import json
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -9,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from hornbook.errors import HornbookError
+from hornbook.machine.parsing import parse_json
 from hornbook.machine.tables import Rows
 from hornbook.tasks.names import (
     check_texts,
@@ -95,8 +95,8 @@ def written_list(text: Any) -> list[Any] | None:
     if not looks_like_list(text):
         return None
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = parse_json(text, "")
+    except HornbookError:
         gaps = _ADJACENT_TEXTS if "'" in text or '"' in text else _ADJACENT_NUMBERS
         try:
             found = ast.literal_eval(gaps.sub(", ", text.strip()))

@@ -3,7 +3,6 @@
 A checkpoint is valid once a list of its files' checksums has been written after them.
 """
 
-import json
 import logging
 import shutil
 from pathlib import Path
@@ -11,7 +10,9 @@ from pathlib import Path
 from torch import nn
 from transformers.trainer import OPTIMIZER_NAME, TRAINER_STATE_NAME
 
+from hornbook.errors import HornbookError
 from hornbook.machine import disk
+from hornbook.machine.parsing import read_json
 from hornbook.store import checksum, write_json
 from hornbook.training.processes import process, wait_for_all
 
@@ -53,9 +54,9 @@ def _checksums(checkpoint: Path) -> dict[str, str]:
 def _is_intact(checkpoint: Path, *, but: str | None = None) -> bool:
     """Return whether a checkpoint is unchanged, ignoring one of its files."""
     try:
-        listed: dict[str, str] = json.loads((checkpoint / _COMPLETE).read_text("utf-8"))
+        listed: dict[str, str] = dict(read_json(checkpoint / _COMPLETE))
         found = _checksums(checkpoint)
-    except (OSError, ValueError):
+    except (HornbookError, OSError, ValueError, TypeError):
         return False
     names = listed.keys() - {but}
     return names == found.keys() - {but} and all(listed[name] == found[name] for name in names)
@@ -63,7 +64,7 @@ def _is_intact(checkpoint: Path, *, but: str | None = None) -> bool:
 
 def _best_of(checkpoint: Path) -> Path | None:
     """Return the checkpoint with the best score when this one was taken, None if nothing was scored."""
-    best = json.loads((checkpoint / TRAINER_STATE_NAME).read_text("utf-8")).get("best_global_step")
+    best = read_json(checkpoint / TRAINER_STATE_NAME).get("best_global_step")
     return checkpoint.with_name(f"checkpoint-{best}") if best else None
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hornbook.errors import HornbookError
+from hornbook.machine.parsing import read_array
 from hornbook.machine.progress import Counter, progress
 from hornbook.models.loading import kind_key, load_as_saved
 from hornbook.models.saving import save_model
@@ -114,7 +115,7 @@ def kept_ids(vocabulary: Artifact) -> NDArray[np.int64]:
     Raises:
         HornbookError: the file is missing or changed.
     """
-    kept: NDArray[np.int64] = np.load(vocabulary.file(_KEPT), allow_pickle=False)
+    kept: NDArray[np.int64] = read_array(vocabulary.file(_KEPT))
     return kept
 
 

@@ -1,6 +1,5 @@
 """Typed tables: Parquet, and Arrow IPC (the file and the stream format; Feather version 2 is the former)."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from hornbook.errors import HornbookError, one_line
+from hornbook.machine.parsing import parse_json
 from hornbook.machine.tables.rows import (
     BATCH_CHARACTERS,
     WINDOW_ROWS,
@@ -75,10 +75,11 @@ def _broken_text(where: str, name: str, column: Any) -> str:
 def _stated_class_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
     """Return the label names that the datasets library writes into a schema's metadata."""
     try:
-        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        features = parse_json(metadata[b"huggingface"], "")["info"]["features"]
         inner = {name: about.get("feature", about) for name, about in features.items() if isinstance(about, dict)}
-        return {name: tuple(about["names"]) for name, about in inner.items() if "names" in about}
-    except (KeyError, ValueError, TypeError):
+        names = {name: tuple(about["names"]) for name, about in inner.items() if "names" in about}
+        return {name: known for name, known in names.items() if all(isinstance(one, str) for one in known)}
+    except (HornbookError, KeyError, TypeError, AttributeError):
         return {}
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -116,8 +117,8 @@ def _windows(path: Path, fields: Any) -> Iterator[FieldsWindow]:
     if isinstance(heading, str):
         raise HornbookError(f"{path}: the heading is {heading}")
     names = [name.strip() for name in heading]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise HornbookError(f"{path}: the heading has two columns {twice!r}; rename one")
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise HornbookError(f"{path}: the heading has two columns {twice[0]!r}; rename one")
     for window in in_windows(rows, lambda row: sum(map(len, row[1]))):
         numbers, read = zip(*window, strict=True)
         faults = {i: why for i, row in enumerate(read) if (why := _fault(row, names))}

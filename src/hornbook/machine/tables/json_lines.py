@@ -1,13 +1,12 @@
 """JSON: one object per line; or, read as a whole, one list of objects or one object of columns."""
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from hornbook.errors import HornbookError
+from hornbook.machine.parsing import parse_json
 from hornbook.machine.tables.rows import (
     Format,
     Rows,
@@ -19,8 +18,6 @@ from hornbook.machine.tables.rows import (
     no_text,
 )
 from hornbook.machine.text_files import read_lines, read_text
-
-_LONGEST_INTEGER = 4_000
 
 
 def _read(path: Path, delimiter: str | None) -> Rows:
@@ -59,19 +56,19 @@ def _parsed(lines: Iterable[str]) -> Iterator[tuple[int, Any]]:
     """Yield the number and the value of each line that is not blank; None for a line that is not JSON."""
     for number, line in enumerate(lines, start=1):
         if line and not line.isspace():
-            try:
-                yield number, json.loads(line, parse_int=_integer)
-            except (ValueError, RecursionError):
-                yield number, None
+            yield number, _value(line)
 
 
 def _no_object(path: Path, number: int) -> str:
     return f"{path}: line {number} is not a JSON object; JSONL has one object per line"
 
 
-def _integer(text: str) -> int | Decimal:
-    """Return an integer; Python refuses to make an int of more than 4,300 digits."""
-    return int(text) if len(text) < _LONGEST_INTEGER else Decimal(text)
+def _value(text: str) -> Any:
+    """Return the value of a JSON text; None if it is none."""
+    try:
+        return parse_json(text, "")
+    except HornbookError:
+        return None
 
 
 def _whole(path: Path, text: str) -> Rows | None:
@@ -79,10 +76,7 @@ def _whole(path: Path, text: str) -> Rows | None:
 
     Columns are lists of one length or, as pandas writes them, objects with the same keys.
     """
-    try:
-        whole = json.loads(text, parse_int=_integer)
-    except (ValueError, RecursionError):
-        return None
+    whole = _value(text)
     if isinstance(whole, list) and whole and all(isinstance(record, dict) for record in whole):
         return _from_records(path, whole)
     if not isinstance(whole, dict) or not whole:
@@ -155,10 +149,7 @@ def _windows(path: Path) -> Iterator[LinesWindow]:
 
 
 def _object(line: str) -> dict[str, Any] | None:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
+    found = _value(line)
     return found if isinstance(found, dict) else None
 
 

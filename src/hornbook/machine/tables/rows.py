@@ -1,6 +1,7 @@
 """What a table reader returns: the rows of a file column by column, or its texts in batches."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ BATCH_CHARACTERS = 1 << 22
 WINDOW_ROWS = 8192
 """The most rows of a window; one of long rows holds about `BATCH_CHARACTERS`."""
 _MOST_NAMED = 30  # columns in a message
+_MOST_COMPARED = 1000  # columns among which one is sought that is spelled nearly so
 
 Item = TypeVar("Item")
 
@@ -186,7 +188,7 @@ def unique_columns(
     names: Sequence[str], columns: Sequence[list[Any]]
 ) -> tuple[dict[str, list[Any]], dict[str, tuple[str, ...]], dict[str, str]]:
     """Return the columns with a unique name, no class names, and the reason to refuse each repeated name."""
-    twice = {name: f"the heading has two columns {name!r}" for name in names if names.count(name) > 1}
+    twice = {name: f"the heading has two columns {name!r}" for name, count in Counter(names).items() if count > 1}
     return {n: column for n, column in zip(names, columns, strict=True) if n not in twice}, {}, twice
 
 
@@ -226,15 +228,19 @@ def is_unicode(text: str) -> bool:
 def missing_column(name: str, columns: Iterable[str]) -> str:
     """Return the message for a column that a table lacks; it names the nearest one."""
     there = list(columns)
-    near = nearest(name, there, cutoff=0.6)
+    near = nearest(name, there[:_MOST_COMPARED], cutoff=0.6)
     hint = f" (did you mean {near!r}?)" if near is not None else ""
-    more = f" and {len(there) - _MOST_NAMED} more" if len(there) > _MOST_NAMED else ""
-    return f"no column {name!r}{hint}; the columns are {', '.join(there[:_MOST_NAMED])}{more}"
+    return f"no column {name!r}{hint}; the columns are {_some(there)}"
 
 
 def no_such_column(column: str, columns: Iterable[str]) -> str:
     """Return the message for a column of texts that does not exist."""
-    return f"no column {column!r}; there are {', '.join(map(repr, columns)) or 'none'} (set text_column)"
+    return f"no column {column!r}; there are {_some([repr(one) for one in columns]) or 'none'} (set text_column)"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}"
 
 
 def no_text(column: str, value: object) -> str:

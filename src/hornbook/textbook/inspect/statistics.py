@@ -2,7 +2,6 @@
 
 import heapq
 import itertools
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hornbook.machine.parsing import read_json
 from hornbook.machine.progress import progress
 from hornbook.store import Artifact, Destination, StageContext, make, write_json
 from hornbook.tasks import open_task
@@ -106,7 +106,7 @@ def measured(books: Mapping[str, Artifact], task: Artifact, out: Destination) ->
 
 def read_statistics(artifact: Artifact) -> dict[str, Any]:
     """Return the result of `statistics` from a finished artefact."""
-    read: dict[str, Any] = json.loads(artifact.file(_FILE).read_text("utf-8"))
+    read: dict[str, Any] = read_json(artifact.file(_FILE))
     return read
 
 
