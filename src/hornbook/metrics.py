@@ -130,7 +130,7 @@ FIDELITY: dict[str, dict[str, Metric]] = {
 }
 """How predictions follow a teacher's where no gold labels are known; the first of a kind is its headline."""
 KL = "kl"
-"""The mean divergence of probabilities from a teacher's, in nats; computed from outputs, see `hornbook.tasks.fidelity`."""
+"""The mean divergence of probabilities from a teacher's in nats: of outputs, see `hornbook.tasks.fidelity`."""
 
 NAMES = tuple(
     dict.fromkeys(name for metrics in METRICS.values() for name, one in metrics.items() if not one.is_error)
