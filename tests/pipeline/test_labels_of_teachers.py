@@ -86,6 +86,8 @@ def test_a_run_without_labels_reports_how_students_follow_their_teacher(outcome,
     )
     assert student.dev == pytest.approx(same)
     assert "gold" not in found.column_names
+    assert set(student.by_class) == {"negative", "positive"}
+    assert any("agreement with the teacher on dev, by the class" in line for line in outcome.remarks)
 
 
 def test_nothing_is_called_accuracy(outcome, runs):

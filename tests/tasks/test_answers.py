@@ -36,7 +36,11 @@ def test_every_form_of_probabilities_says_the_same(tmp_path):
     named = [{**row, "probabilities": dict(zip(LABELS, row["probabilities"], strict=True))} for row in in_lists]
     columns = [{"text": row["text"], **row["probabilities"]} for row in named]
     by_id = [{"id": text_id(row["text"]), "probabilities": row["probabilities"]} for row in in_lists]
-    files = [write(tmp_path / f"{i}.jsonl", rows) for i, rows in enumerate([in_lists, named, columns, by_id])]
+    predicted = [
+        {"text": row["text"], "label": "bad", **{f"probability_{name}": row[name] for name in LABELS}} for row in columns
+    ]
+    forms = [in_lists, named, columns, by_id, predicted]
+    files = [write(tmp_path / f"{i}.jsonl", rows) for i, rows in enumerate(forms)]
     pq.write_table(pa.Table.from_pylist(in_lists), tmp_path / "lists.parquet")
     pq.write_table(pa.Table.from_pylist(columns), tmp_path / "columns.parquet")
     lines = [f"{row['text']},{row['bad']},{row['good']}" for row in columns]

@@ -81,23 +81,7 @@ def write_recipe(
         raise HornbookError(f"{out}: exists already; choose another name with --out")
     if not task.exists():
         raise HornbookError(f"{task}: no such file")
-    values: dict[str, Any] = {
-        "name": re.sub(r"[^A-Za-z0-9._-]+", "-", task.stem).strip("-._") or "mine",
-        "task": {"source": str(task), "label": "label", **(settings or {})},
-        "corpus": {"sources": list(corpus), "unit": "sentence"},
-        "textbooks": _textbooks(pairs="text_pair" in (settings or {})),
-        "teacher": {"model": teacher, "kind": "task", "finetune": {}},
-        "student": {"layers": int(size[1]), "hidden": int(size[2]), "init": "projected", "dropout": 0.0},
-        "distil": {
-            **_defaults(DistilConfig, ("tokens", "batch")),
-            "learning_rate": suggested_distil_rate(int(size[2])),
-        },
-        "adapt": {},
-        "baselines": ["undistilled", "tf-idf"],  # the first shows what the start alone is worth
-        "seeds": [0],
-    }
-    if values["task"]["label"] == NO_LABEL:
-        values["teacher"] = {"model": teacher, "kind": "ready"}
+    values = _values(task, teacher, corpus, (int(size[1]), int(size[2])), settings or {})
     recipe = validate(Recipe, values, "hornbook new")
     labels = tasks.check(recipe.task)
     if recipe.task.is_labelled:
@@ -130,6 +114,28 @@ def write_recipe(
         lines += ["", *_written({name: value}, Recipe, "", why)]
     out.parent.mkdir(parents=True, exist_ok=True)
     write_text(out, "\n".join(lines) + "\n")
+
+
+def _values(
+    task: Path, teacher: str, corpus: Sequence[str], size: tuple[int, int], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the settings that do not depend on what is in the data."""
+    layers, hidden = size
+    values: dict[str, Any] = {
+        "name": re.sub(r"[^A-Za-z0-9._-]+", "-", task.stem).strip("-._") or "mine",
+        "task": {"source": str(task), "label": "label", **settings},
+        "corpus": {"sources": list(corpus), "unit": "sentence"},
+        "textbooks": _textbooks(pairs="text_pair" in settings),
+        "teacher": {"model": teacher, "kind": "task", "finetune": {}},
+        "student": {"layers": layers, "hidden": hidden, "init": "projected", "dropout": 0.0},
+        "distil": {**_defaults(DistilConfig, ("tokens", "batch")), "learning_rate": suggested_distil_rate(hidden)},
+        "adapt": {},
+        "baselines": ["undistilled", "tf-idf"],  # the first shows what the start alone is worth
+        "seeds": [0],
+    }
+    if values["task"]["label"] == NO_LABEL:
+        values["teacher"] = {"model": teacher, "kind": "ready"}
+    return values
 
 
 def _refuse_unready(teacher: str) -> None:

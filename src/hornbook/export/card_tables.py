@@ -101,7 +101,11 @@ def sources_table(found: Lineage, run: RunResult | None) -> str:
     rows = []
     if run is not None:
         name = run.recipe["teacher"]["model"]
-        rows.append(["teacher", escaped(shown(name)), "", licence(name, "model")])
+        file = run.recipe["teacher"].get("file")
+        role = "teacher" if file is None else "encoder"
+        rows.append([role, escaped(shown(name)), "", licence(name, "model")])
+        if file is not None:
+            rows.append(["labels", escaped(Path(file).name), "", NOT_KNOWN])
     if found.task is not None:
         place = run.recipe["task"]["source"] if run is not None else ""
         by_teacher = ", labelled by the teacher" if found.task.info.get(BY_TEACHER) else ""

@@ -65,6 +65,7 @@ class ScoredModel:
             scores=info["scores"],
             doubt=info.get("doubt"),
             calibration_error=info["calibration_error"],
+            by_class=info.get("by_class", {}).get("dev", {}),
             share_cut=info["share_cut"]["dev"],
             grid=self.trained[-1].info.get("grid") if self.trained else None,
             sentences_per_second=measured["sentences_per_second"]["model"],

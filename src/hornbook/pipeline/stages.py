@@ -152,7 +152,7 @@ class _Students:
         recipe = self.recipe
         if recipe.student.init != PROJECTED:
             return None
-        return projected_student(teacher, self.made.task, self.store, recipe.student, family=recipe.teacher.family)
+        return projected_student(teacher, self.made.about, self.store, recipe.student, family=recipe.teacher.family)
 
     def distil_and_adapt(self, name: str, book: str, seed: int) -> None:
         """Distil a student on a textbook, or on those of a chain one after another; adapt and score it as `name`."""

@@ -96,7 +96,7 @@ def trimmed_teacher(
     config, size = recipe.teacher, recipe.student.vocabulary
     assert size != WHOLE_VOCABULARY
     books = whole_textbooks(recipe, made, store, cluster)
-    vocabulary = link(task_vocabulary(config.model, made.task, books, store, size), folder, "vocabulary")
+    vocabulary = link(task_vocabulary(config.model, made.about, books, store, size), folder, "vocabulary")
     made.vocabulary = vocabulary
     model = trimmed_model(teacher.model, vocabulary, store)
     before = model if recipe.start is None else trimmed_model(teacher.before, vocabulary, store)

@@ -28,6 +28,7 @@ VERSION = 1
 TEXT, TEXT_PAIR, ID, LABEL, PROBABILITIES, WEIGHT = "text", "text_pair", "id", "label", "probabilities", "weight"
 _KNOWN = (TEXT, "sentence", TEXT_PAIR, ID, LABEL, PROBABILITIES, WEIGHT)
 _FILE = "answers.parquet"
+_PREFIX = "probability_"
 _OFF = 0.01  # how far from 1 probabilities may add up
 
 
@@ -91,7 +92,8 @@ def read_answers(file: Path | str, kind: str = "auto", labels: Sequence[str] = (
     """Read a file of labels.
 
     Columns: `text` (and `text_pair`) or `id` (of `text_id`); `label`, `probabilities` (a list in the order of the
-    task's labels, or an object) or a column for each label; perhaps `weight`. Probabilities come before labels. Rows
+    task's labels, or an object) or a column for each label, named as the label or `probability_LABEL`, as by
+    `hornbook predict`; perhaps `weight`. Probabilities come before labels. Rows
     of one text are averaged by their weights.
 
     Args:
@@ -232,18 +234,30 @@ def _shares(rows: Rows, kind: str, labels: Sequence[str]) -> _Shares:
         return _hard(rows, kind, labels)
     if PROBABILITIES in rows.columns:
         return _listed(rows, kind, labels)
-    names = tuple(labels) or tuple(name for name in rows.columns if name not in _KNOWN)
-    there = [name for name in names if name in rows.columns]
-    if LABEL in rows.columns and (not labels or len(there) < len(names)):
+    columns = _columns(rows, labels)
+    if LABEL in rows.columns and (not columns or len(columns) < len(labels)):
         return _hard(rows, kind, labels)
-    if not there:
+    if not columns:
         raise HornbookError(
             f"{rows.where}: no column {LABEL!r} or {PROBABILITIES!r}, and none for each label"
-            f"{f' ({listed(names)})' if names else ''}; the columns are {', '.join(rows.columns)}"
+            f"{f' ({listed(labels)})' if labels else ''}; the columns are {', '.join(rows.columns)}"
         )
-    if missing := [name for name in names if name not in there]:
-        raise HornbookError(f"{rows.where}: no column for the label {missing[0]!r}, but one for {there[0]!r}")
-    return _checked(rows, kind, names, np.stack([_numbers(rows, name) for name in names], axis=1))
+    if missing := [name for name in labels if name not in columns]:
+        raise HornbookError(
+            f"{rows.where}: no column for the label {missing[0]!r}, but one for {next(iter(columns))!r}"
+        )
+    values = np.stack([_numbers(rows, column) for column in columns.values()], axis=1)
+    return _checked(rows, kind, tuple(columns), values)
+
+
+def _columns(rows: Rows, labels: Sequence[str]) -> dict[str, str]:
+    """Return the column of each label that has one: of its name, or as `hornbook predict` names it."""
+    if not labels:
+        labels = [name.removeprefix(_PREFIX) for name in rows.columns if name.startswith(_PREFIX)]
+        others = [name for name in rows.columns if name not in _KNOWN]
+        labels = labels or ([] if LABEL in rows.columns else others)
+    found = {name: next((one for one in (f"{_PREFIX}{name}", name) if one in rows.columns), None) for name in labels}
+    return {name: column for name, column in found.items() if column is not None}
 
 
 def _hard(rows: Rows, kind: str, labels: Sequence[str]) -> _Shares:
