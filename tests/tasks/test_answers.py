@@ -37,7 +37,8 @@ def test_every_form_of_probabilities_says_the_same(tmp_path):
     columns = [{"text": row["text"], **row["probabilities"]} for row in named]
     by_id = [{"id": text_id(row["text"]), "probabilities": row["probabilities"]} for row in in_lists]
     predicted = [
-        {"text": row["text"], "label": "bad", **{f"probability_{name}": row[name] for name in LABELS}} for row in columns
+        {"text": row["text"], "label": "bad", **{f"probability_{name}": row[name] for name in LABELS}}
+        for row in columns
     ]
     forms = [in_lists, named, columns, by_id, predicted]
     files = [write(tmp_path / f"{i}.jsonl", rows) for i, rows in enumerate(forms)]

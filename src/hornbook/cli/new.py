@@ -139,7 +139,7 @@ def _values(
 
 
 def _refuse_unready(teacher: str) -> None:
-    """Refuse a teacher of a task without labels that is no classifier."""
+    """Refuse a teacher of a task without labels that is not a classifier."""
     with explain_missing_extra("the labels of the teacher"):
         from hornbook.models.loading import ready_config
 
