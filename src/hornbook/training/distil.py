@@ -32,7 +32,7 @@ from hornbook.training.distillation import (
     objective_versions,
     weight_of,
 )
-from hornbook.training.labelled import Labelled, check_labels, open_labels
+from hornbook.training.labelled import Labelled, checked, open_labels
 from hornbook.training.objectives import Objective, Pair
 from hornbook.training.processes import agreed, make_together, process
 from hornbook.training.projection import projected_student
@@ -100,8 +100,7 @@ def distil(
     }
 
     if labels is not None:
-        check_labels(labels, book, config)
-        inputs["labels"] = labels.key
+        inputs["labels"] = checked(labels, book, config).key
         config = config.model_copy(update={"cache": NONE})
     if config.cache != NONE and book.stage == "textbook":
         book = encode_textbook(book, teacher, beside(out, "tokens"), config.max_length, config.pack)

@@ -19,13 +19,16 @@ from hornbook.training.teaching import FileLabels, Models
 _COLUMN = "file_logits"
 
 
-def check_labels(labels: Artifact, book: Artifact, config: DistilConfig) -> None:
-    """Check that labels are of a textbook's units, one sequence each.
+def checked(labels: Artifact, book: Artifact, config: DistilConfig) -> Artifact:
+    """Return labels, checked to be of a textbook's units, one sequence each.
 
     Args:
         labels: of `file_outputs`.
         book: the textbook, or its token ids.
         config: objectives and packing.
+
+    Returns:
+        the labels.
 
     Raises:
         HornbookError: they are of another textbook, units are packed, or no objective is about logits.
@@ -37,6 +40,7 @@ def check_labels(labels: Artifact, book: Artifact, config: DistilConfig) -> None
         raise HornbookError("distil.pack: labels of a file are of single units; set it to none")
     if "logits" not in config.objectives:
         raise HornbookError("distil.objectives: labels of a file are learned by logits; add {logits: 1}")
+    return labels
 
 
 def open_labels(labels: Artifact) -> FileLabels:
