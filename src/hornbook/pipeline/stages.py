@@ -169,7 +169,7 @@ class _Students:
             family=recipe.teacher.family,
             start=self.start(seed),
             sharing=Sharing(self._readers(book), architecture=recipe.teacher.model),
-            labels=file_labels(self.made, self.store, books),
+            labels=file_labels(recipe, self.made, self.store, books),
         )
         if recipe.snapshot is not None:
             distilled.append(snapshot(distilled[-1], recipe.snapshot, self.store))

@@ -146,10 +146,10 @@ def outputs_of(
     )
 
 
-def file_labels(made: RunArtifacts, store: Store, books: list[Artifact]) -> list[Artifact]:
-    """Return what the teacher's file says about all units of textbooks; none where the teacher is a model."""
+def file_labels(recipe: Recipe, made: RunArtifacts, store: Store, books: list[Artifact]) -> list[Artifact]:
+    """Return what the teacher's file says about all units of textbooks; none where no distillation asks for it."""
     from hornbook.training.outputs import file_outputs
 
-    if made.answers is None:
+    if made.answers is None or not any("logits" in one.objectives for one in recipe.distillations().values()):
         return []
     return [file_outputs(made.answers, made.task, store, textbook=book, units=None) for book in books]
