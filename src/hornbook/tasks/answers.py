@@ -179,13 +179,19 @@ def answers(
 def open_answers(artifact: Artifact) -> Answers:
     """Return what `answers` stored.
 
+    Args:
+        artifact: made by `answers`.
+
+    Returns:
+        the answers, read into memory.
+
     Raises:
         HornbookError: the file is missing or changed.
     """
     table = pq.read_table(artifact.file(_FILE))
     outputs = np.array(table["outputs"].to_pylist(), np.float32)
     by_id = dict(zip(table[ID].to_pylist(), outputs, strict=True))
-    return Answers(artifact.info["kind"], tuple(artifact.info["labels"]), by_id, artifact.counts)
+    return Answers(artifact.info["kind"], tuple(artifact.info["labels"]), by_id, dict(artifact.counts))
 
 
 @dataclass(frozen=True)
@@ -296,7 +302,7 @@ def _listed(rows: Rows, kind: str, labels: Sequence[str]) -> _Shares:
 
 def _checked(rows: Rows, kind: str, names: tuple[str, ...], values: NDArray[np.float64]) -> _Shares:
     kind = "classification" if kind == "auto" else kind
-    wrong = ~((values >= 0) & (values <= 1 + _OFF)).all(axis=1)
+    wrong: NDArray[np.bool_] = np.any(~((values >= 0) & (values <= 1 + _OFF)), axis=1)
     _refuse(rows, "", wrong, "rows have numbers that are not probabilities")
     if KINDS[kind].loss == CROSS_ENTROPY:
         total = values.sum(axis=1)

@@ -174,7 +174,8 @@ def _read(
     config: TaskConfig, source: Source
 ) -> tuple[dict[str, pa.Table], Labels, bool, dict[str, str], list[DataWarning]]:
     """Return the splits, their labels, whether rows are pairs, where each split comes from, and warnings."""
-    given, left_out = source.read(), {}
+    given: Mapping[str, Rows] = source.read()
+    left_out: dict[str, str] = {}
     if config.is_labelled:
         given, left_out = _labelled(config, source, given)
         labels = _labels(config, source, given)

@@ -145,6 +145,12 @@ def kind_version(task: Artifact) -> dict[str, int]:
 
     The kind of a task that is only planned is known if its settings or GLUE state it.
 
+    Args:
+        task: a prepared or planned task.
+
+    Returns:
+        a version by name; empty for classification.
+
     Raises:
         HornbookError: the task has no labels.
     """

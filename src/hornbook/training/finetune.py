@@ -297,7 +297,7 @@ def training_data(
     weights = balanced_weights(task.kind, gold, len(task.labels)) if balanced else np.ones(gold.shape, np.float32)
     if outputs is None or not isinstance(config, AdaptConfig):
         return encode(texts, pairs, tokenizer, config.max_length), {GOLD: gold, _GOLD_WEIGHT: weights}
-    known = np.isfinite(outputs.train).all(axis=1)  # a file may label some texts only
+    known: NDArray[np.bool_] = np.all(np.isfinite(outputs.train), axis=1)  # a file may label some texts only
     if config.labels == TEACHER:
         texts, pairs = _only(known, texts), None if pairs is None else _only(known, pairs)
         gold, weights, taught, known = gold[known], weights[known], outputs.train[known], known[known]

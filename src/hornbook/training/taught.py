@@ -130,7 +130,7 @@ def _build(context: StageContext, task: Task, name: str, labels: Sequence[str], 
     for split in task.splits:
         table = task.split(split).select(["text", "text_pair"])
         outputs = ask(table)
-        known = np.isfinite(outputs).all(axis=1)
+        known: NDArray[np.bool_] = np.all(np.isfinite(outputs), axis=1)
         table, outputs = table.filter(pa.array(known)), outputs[known]
         _refuse_few(task, split, len(known), len(table))
         if not len(table):  # a split that nothing needs
