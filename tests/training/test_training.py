@@ -1,5 +1,6 @@
 """Fine-tuning, distillation and going on after a stop, on a model of 2 layers by 32."""
 
+import json
 from contextlib import contextmanager
 from itertools import chain, repeat
 from pathlib import Path
@@ -404,7 +405,9 @@ def test_token_ids_that_changed_without_growing_are_refused(tmp_path, teacher, b
 def test_token_ids_of_another_version_are_refused(tmp_path, teacher, book):
     tokens = encode_textbook(book, teacher, tmp_path / "tokens")
     manifest = tokens.path / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"stage_version": 2', '"stage_version": 1'))
+    written = json.loads(manifest.read_text())
+    del written["checksum"]  # as versions before it wrote no checksum
+    manifest.write_text(json.dumps({**written, "stage_version": 1}))
     with pytest.raises(HornbookError, match="by another version of hornbook; make them again"):
         distil(teacher, tokens.path, tmp_path / "s", STUDENT, DistilConfig(steps=10))
 

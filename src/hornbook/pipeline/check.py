@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from hornbook.errors import HornbookError, Unreachable
+from hornbook.errors import Unreachable
 from hornbook.machine import hub
-from hornbook.pipeline.preconditions import check_kind, check_trainings
+from hornbook.pipeline.preconditions import check_kind, check_trainings, refuse_unlabelled
 from hornbook.pipeline.stages import run_stages
 from hornbook.recipe import Recipe
 from hornbook.store import Store
@@ -87,10 +87,7 @@ def _check_file(recipe: Recipe, file: str, labels: Labels) -> None:
             said = found.of(task.split(split).select(["text", "text_pair"]))
             missing = int(np.isnan(said).any(axis=1).sum())
             logger.info("%s: %s of the %s texts of %s have no label in it", file, missing, len(said), split)
-            if missing == len(said) and not named and split in ("train", "dev"):
-                raise HornbookError(
-                    f"{file}: labels no text of {split}; the task has no labels of its own, so label its texts too"
-                )
+            refuse_unlabelled(recipe, split, len(said) - missing)
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from hornbook.pipeline.models import OnModel, RunArtifacts, ScoredModel, link, link_model
-from hornbook.pipeline.preconditions import refuse_chance_level, refuse_lost_score
+from hornbook.pipeline.preconditions import refuse_chance_level, refuse_lost_score, refuse_unlabelled
 from hornbook.pipeline.textbooks import whole_textbooks
 from hornbook.recipe import WHOLE_VOCABULARY, AdaptConfig, Recipe
 from hornbook.results import TEACHER, TRIMMED_TEACHER
@@ -16,7 +18,7 @@ from hornbook.store import Artifact, Store
 def make_task(recipe: Recipe, store: Store, folder: Path | None) -> RunArtifacts:
     """Return the task of a run, labelled by its teacher if it has no labels, and what its teacher's file says."""
     from hornbook import tasks
-    from hornbook.tasks.answers import answers
+    from hornbook.tasks.answers import answers, open_answers
     from hornbook.training.taught import taught_task
 
     teacher, texts = recipe.teacher, tasks.prepare(recipe.task, store)
@@ -24,6 +26,9 @@ def make_task(recipe: Recipe, store: Store, folder: Path | None) -> RunArtifacts
     if teacher.file is not None:
         file = link(answers(teacher.file, texts, store, kind=recipe.task.kind), folder, "answers")
     if recipe.task.is_labelled:
+        if file is not None and not file.planned:
+            train = tasks.open_task(texts).split("train").select(["text", "text_pair"])
+            refuse_unlabelled(recipe, "train", int(np.isfinite(open_answers(file).of(train)).all(axis=1).sum()))
         return RunArtifacts(link(texts, folder, "task"), answers=file)
     task = taught_task(
         *(texts, file or teacher.model, store),
