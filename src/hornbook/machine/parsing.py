@@ -7,13 +7,14 @@ import json
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from hornbook.errors import HornbookError, one_line
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MOST_YAML_VALUES = 100_000
 """The most values of a YAML text, with each alias counted as what it stands for."""
@@ -86,7 +87,7 @@ def parse_yaml(text: str, where: str) -> Any:
         raise HornbookError(f"{where}: not a YAML file: {one_line(error, _SAID)}") from None
 
 
-def read_array(path: Path) -> NDArray[Any]:
+def read_array(path: Path) -> "NDArray[Any]":
     """Return the array in a NumPy file; pickles in it are not run.
 
     Args:
@@ -102,7 +103,7 @@ def read_array(path: Path) -> NDArray[Any]:
     return array
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path) -> "dict[str, NDArray[Any]]":
     """Return the arrays in a NumPy file by name; pickles in it are not run.
 
     Args:
@@ -119,6 +120,8 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read_numpy(path: Path) -> Any:
+    import numpy as np  # recipes are parsed without it
+
     try:
         found = np.load(path, allow_pickle=False)
         if not isinstance(found, np.lib.npyio.NpzFile):
