@@ -2,6 +2,7 @@
 
 import csv
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ from hornbook.models.encode import encode
 from hornbook.models.loading import load_ready_classifier
 from hornbook.models.predict import predict
 from hornbook.models.tokenizers import load_tokenizer
+from hornbook.pipeline.preconditions import refuse_unlabelled
 from hornbook.pipeline.stages import run_stages
 from hornbook.recipe import FinetuneConfig, Recipe, TaskConfig, validate
 from hornbook.report import page
@@ -125,6 +127,26 @@ def test_a_teacher_that_says_one_thing_stops_the_run(values, runs, tiny_teacher,
 def test_settings_that_need_labels_are_refused(values, change, said):
     with pytest.raises(HornbookError, match=said):
         validate(Recipe, values | change, "test")
+
+
+@pytest.mark.parametrize(
+    ("adapt", "baselines", "said"),
+    [
+        ({"labels": "both"}, ["undistilled"], None),
+        ({"labels": "both"}, ["logits"], "the baseline logits learns"),
+        ({"labels": "teacher"}, [], "students learn"),
+        ({"labels": "teacher", "textbook_units": 20}, [], None),
+        ({"labels": "teacher", "textbook_units": 20}, ["undistilled"], "the baseline undistilled learns"),
+    ],
+)
+def test_a_file_must_label_texts_that_nothing_else_labels(values, reviews, adapt, baselines, said):
+    of_file = {"model": "M", "kind": "file", "file": "labels.jsonl"}
+    changed = {"task": {"source": str(reviews)}, "teacher": of_file, "adapt": adapt, "baselines": baselines}
+    recipe = validate(Recipe, values | changed, "test")
+    refuse_unlabelled(recipe, "train", 1)
+    refuse_unlabelled(recipe, "dev", 0)
+    with nullcontext() if said is None else pytest.raises(HornbookError, match=f"no text of train, but {said}"):
+        refuse_unlabelled(recipe, "train", 0)
 
 
 @pytest.fixture(scope="module")
