@@ -120,13 +120,30 @@ METRICS: dict[str, dict[str, Metric]] = {
 }
 """By kind of task and name; the first of a kind is its default. Reports have them in this order."""
 
+FIDELITY: dict[str, dict[str, Metric]] = {
+    "classification": {"agreement": Metric(_accuracy)},
+    "multilabel": {"agreement": Metric(_exact_match)},
+    "regression": {
+        "correlation": Metric(_correlation("pearsonr")),
+        "mean_difference": Metric(_mean_absolute_error, is_error=True),
+    },
+}
+"""How predictions follow a teacher's where no gold labels are known; the first of a kind is its headline."""
+KL = "kl"
+"""The mean divergence of probabilities from a teacher's in nats: of outputs, see `hornbook.tasks.fidelity`."""
+
 NAMES = tuple(
     dict.fromkeys(name for metrics in METRICS.values() for name, one in metrics.items() if not one.is_error)
 )
 """The metrics that a task may choose."""
 
-ERRORS = {name: name.upper() for metrics in METRICS.values() for name, one in metrics.items() if one.is_error}
-"""The errors in the unit of the scores, and what people call them."""
+ERRORS = {"mae": "MAE", "rmse": "RMSE", "mean_difference": "mean difference", KL: "KL"}
+"""What is better when lower, and its name: errors in the unit of the scores, divergences in nats."""
+
+
+def is_fidelity(metric: str) -> bool:
+    """Return whether a metric says how predictions follow a teacher's, not how right they are."""
+    return any(metric in measures for measures in FIDELITY.values())
 
 
 def metrics_of(kind: str, classes: int) -> tuple[str, ...]:
@@ -139,11 +156,11 @@ def score_of(kind: str, metric: str, gold: NDArray[Any], predicted: NDArray[Any]
 
     Args:
         kind: the task's kind.
-        metric: one of the kind's metrics.
+        metric: one of the kind's metrics, or of its measures of fidelity.
         gold: class indices or scores, shape (examples,); for several labels 0 or 1, shape (examples, labels).
         predicted: what a model predicts, shaped as `gold`.
 
     Returns:
         the score; an undefined correlation (all scores or predictions are the same) counts as 0.
     """
-    return METRICS[kind][metric].score(gold, predicted)
+    return {**METRICS[kind], **FIDELITY[kind]}[metric].score(gold, predicted)

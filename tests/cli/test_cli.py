@@ -298,7 +298,7 @@ def test_a_shell_completes_commands_and_options():
         variables = {"_HORNBOOK_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": words}
         return CliRunner().invoke(app, [], env=variables, prog_name="hornbook").stdout
 
-    assert '"textbook":"Build, measure and show textbooks."' in completed("hornbook text")
+    assert '"textbook":"Build, measure, show and sample textbooks."' in completed("hornbook text")
     assert "--min-words" in completed("hornbook corpus build --mi")
 
 

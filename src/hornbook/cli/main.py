@@ -13,14 +13,19 @@ from hornbook.cli.inference import benchmark_command, predict_command
 from hornbook.cli.label import label_command
 from hornbook.cli.run import new_command, quickstart_command, run_command
 from hornbook.cli.stages import adapt_command, distil_command, evaluate_command, export_command, finetune_command
-from hornbook.cli.textbook import textbook_build_command, textbook_show_command, textbook_stats_command
+from hornbook.cli.textbook import (
+    textbook_build_command,
+    textbook_sample_command,
+    textbook_show_command,
+    textbook_stats_command,
+)
 
 _WHOLE, _STAGE, _USE, _CARE = "The whole job", "One stage at a time", "A finished model", "Artefacts and installation"
 _ANY_OPTION = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app = typer.Typer(name="hornbook", cls=Commands, pretty_exceptions_enable=False)
 corpus_app = typer.Typer(help="Build the general corpus.", cls=Commands)
-textbook_app = typer.Typer(help="Build, measure and show textbooks.", cls=Commands)
+textbook_app = typer.Typer(help="Build, measure, show and sample textbooks.", cls=Commands)
 app.add_typer(corpus_app, name="corpus", rich_help_panel=_STAGE)
 app.add_typer(textbook_app, name="textbook", rich_help_panel=_STAGE)
 
@@ -68,3 +73,4 @@ corpus_app.command("build")(command(corpus_build_command))
 textbook_app.command("build", context_settings=_ANY_OPTION)(command(textbook_build_command))
 textbook_app.command("stats")(command(textbook_stats_command))
 textbook_app.command("show")(command(textbook_show_command))
+textbook_app.command("sample")(command(textbook_sample_command))

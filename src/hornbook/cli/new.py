@@ -11,11 +11,12 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from hornbook.errors import HornbookError, one_line
+from hornbook.errors import HornbookError, Unreachable, one_line
 from hornbook.machine import hub
 from hornbook.machine.extras import explain_missing_extra
 from hornbook.recipe import (
     BASE_SIZE,
+    NO_LABEL,
     AdaptConfig,
     AnchoredConfig,
     ContextualizedConfig,
@@ -36,6 +37,7 @@ logger = logging.getLogger("hornbook")
 _SIZES = "num_hidden_layers", "hidden_size"
 _WIDTH = 110
 _COMMENTS_AT = 28
+_UNITS_TO_LABEL = 8_000  # of a textbook, for a student of a teacher without gold labels
 _HEAD = """\
 # A small encoder for the task {name}. Edit it, then:
 #   hornbook run {out} --check      checks the recipe and its sources
@@ -79,35 +81,27 @@ def write_recipe(
         raise HornbookError(f"{out}: exists already; choose another name with --out")
     if not task.exists():
         raise HornbookError(f"{task}: no such file")
-    values: dict[str, Any] = {
-        "name": re.sub(r"[^A-Za-z0-9._-]+", "-", task.stem).strip("-._") or "mine",
-        "task": {"source": str(task), "label": "label", **(settings or {})},
-        "corpus": {"sources": list(corpus), "unit": "sentence"},
-        "textbooks": _textbooks(pairs="text_pair" in (settings or {})),
-        "teacher": {"model": teacher, "kind": "task", "finetune": {}},
-        "student": {"layers": int(size[1]), "hidden": int(size[2]), "init": "projected", "dropout": 0.0},
-        "distil": {
-            **_defaults(DistilConfig, ("tokens", "batch")),
-            "learning_rate": suggested_distil_rate(int(size[2])),
-        },
-        "adapt": {},
-        "baselines": ["undistilled", "tf-idf"],  # the first shows what the start alone is worth
-        "seeds": [0],
-    }
+    values = _values(task, teacher, corpus, (int(size[1]), int(size[2])), settings or {})
     recipe = validate(Recipe, values, "hornbook new")
     labels = tasks.check(recipe.task)
-    # Write down the detected kind: it must not change when the data file does, and the user can edit it.
-    values["task"]["kind"] = labels.kind
+    if recipe.task.is_labelled:
+        # Write down the detected kind: it must not change when the data file does, and the user can edit it.
+        values["task"]["kind"] = labels.kind
+    else:
+        _refuse_unready(teacher)
     find_sources(recipe.corpus.sources)
     rows = min(len(labels.values["train"]), recipe.task.train_rows or sys.maxsize)
     config = _config_of(recipe.teacher.model)
     # The names that transformers has in all families; a family of the user's own need not be described yet.
     layers, hidden = (int(getattr(config, name, base)) for name, base in zip(_SIZES, BASE_SIZE, strict=True))
     passes, batch, rate = suggested_passes(rows), suggested_batch(rows), suggested_rate(layers, hidden)
-    values["teacher"]["finetune"] = {"epochs": passes, "batch": batch, "learning_rate": rate}
+    if recipe.task.is_labelled:
+        values["teacher"]["finetune"] = {"epochs": passes, "batch": batch, "learning_rate": rate}
     known = "" if all(hasattr(config, name) for name in _SIZES) else " (its own size was not known)"
     values["student"]["init"], start = _start(config, recipe.student)
     values["adapt"] = {"epochs": 2 * passes, "batch": batch, **_defaults(AdaptConfig, ("learning_rate",))}
+    if not recipe.task.is_labelled:
+        values["adapt"] |= {"labels": "teacher", "textbook_units": _UNITS_TO_LABEL}
     why = {
         "student": start,
         "finetune": f"Chosen for a teacher of {layers}x{hidden}{known} "
@@ -120,6 +114,41 @@ def write_recipe(
         lines += ["", *_written({name: value}, Recipe, "", why)]
     out.parent.mkdir(parents=True, exist_ok=True)
     write_text(out, "\n".join(lines) + "\n")
+
+
+def _values(
+    task: Path, teacher: str, corpus: Sequence[str], size: tuple[int, int], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the settings that do not depend on what is in the data."""
+    layers, hidden = size
+    values: dict[str, Any] = {
+        "name": re.sub(r"[^A-Za-z0-9._-]+", "-", task.stem).strip("-._") or "mine",
+        "task": {"source": str(task), "label": "label", **settings},
+        "corpus": {"sources": list(corpus), "unit": "sentence"},
+        "textbooks": _textbooks(pairs="text_pair" in settings),
+        "teacher": {"model": teacher, "kind": "task", "finetune": {}},
+        "student": {"layers": layers, "hidden": hidden, "init": "projected", "dropout": 0.0},
+        "distil": {**_defaults(DistilConfig, ("tokens", "batch")), "learning_rate": suggested_distil_rate(hidden)},
+        "adapt": {},
+        "baselines": ["undistilled", "tf-idf"],  # the first shows what the start alone is worth
+        "seeds": [0],
+    }
+    if values["task"]["label"] == NO_LABEL:
+        values["teacher"] = {"model": teacher, "kind": "ready"}
+    return values
+
+
+def _refuse_unready(teacher: str) -> None:
+    """Refuse a teacher of a task without labels that is not a classifier."""
+    with explain_missing_extra("the labels of the teacher"):
+        from hornbook.models.loading import ready_config
+
+        try:
+            ready_config(teacher)
+        except Unreachable:
+            return
+        except HornbookError as error:
+            raise HornbookError(f"{one_line(error)}; without labels (--label {NO_LABEL}) it must be one") from None
 
 
 def _textbooks(*, pairs: bool) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def quickstart_command(
 
 @with_task
 def new_command(
-    task: Annotated[Path, typer.Option("--task", help="File with labelled data.")],
+    task: Annotated[Path, typer.Option("--task", help="File with labelled data; of texts alone with --label none.")],
     teacher: Annotated[str, typer.Option("--teacher", help="Teacher model: a folder or hub name.")],
     corpus: Annotated[list[str], typer.Option("--corpus", help="Source of general text. Repeat for several.")],
     student: Annotated[str, typer.Option("--student", help="Size of the student: LAYERSxHIDDEN.")] = "6x384",

@@ -129,3 +129,24 @@ def textbook_show_command(
     found = view(open_textbook(book), anchor=anchor, random=random, units=units, seed=seed, corpus=corpus, task=task)
     print_table(view_table(found), quiet)
     return found.as_json()
+
+
+def textbook_sample_command(
+    book: Annotated[Path, typer.Argument(metavar="TEXTBOOK", help="Finished textbook.")],
+    out: Annotated[Path, typer.Option("--out", help="JSONL file to write.")],
+    units: Annotated[int, typer.Option("--units", min=1, help="Number of units to write.")] = 20_000,
+    student: Annotated[
+        str | None, typer.Option("--student", help="Classifier that is asked: units it is least sure of come first.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the order of units without a rank.")] = 0,
+    *,
+    quiet: bool = False,
+) -> Answer:
+    """Write the units of a textbook that are worth labelling: near all anchors, without near-repeats."""
+    from hornbook.textbook.to_label import sample_to_label
+
+    if student is not None:
+        machine.settle()
+    written = sample_to_label(book, units, out, student=student, seed=seed)
+    say(f"wrote {written:,} units to {out}; add a column label (or probabilities) and name it in teacher.file", quiet)
+    return {"file": str(out), "units": written}

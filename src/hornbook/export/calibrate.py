@@ -26,7 +26,7 @@ def calibration(kind: TaskKind, asked: Sequence[Sample]) -> dict[str, Any] | Non
         and for one label a text `thresholds`, see `thresholds`. All on the examples it was fitted on.
     """
     dev = next((one for one in asked if one.gold is not None), None)
-    if dev is None or dev.gold is None or not kind.has_classes:
+    if dev is None or dev.gold is None or dev.by_teacher or not kind.has_classes:
         return None
     logits = dev.outputs[:, dev.columns]
     temperature = fit_temperature(kind, logits, dev.gold)

@@ -1,6 +1,6 @@
 """The model card of an export: `README.md` with metadata for the hub, from manifests alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,7 @@ def _title(found: Lineage) -> str:
 def _about(export: Artifact, found: Lineage, run: RunResult | None, kind: TaskKind) -> str:
     text = "A text classifier for transformers, onnxruntime and transformers.js"
     if found.distilled:
-        teacher = "a larger teacher" if run is None else escaped(shown(run.recipe["teacher"]["model"]))
+        teacher = "a larger teacher" if run is None else escaped(_teacher(run.recipe["teacher"]))
         tokens = sum(one.counts.get("tokens", 0) for one in found.distilled)
         books = ", then ".join(escaped(one.info["kind"]) for one in reversed(found.textbooks))
         text += f", distilled with hornbook from {teacher}"
@@ -150,6 +150,12 @@ def _about(export: Artifact, found: Lineage, run: RunResult | None, kind: TaskKi
         "multilabel": f"Each text gets any of {len(labels)} labels: {named}.",
     }
     return f"{text}. {gives.get(kind.name, 'Each text gets a score.')}"
+
+
+def _teacher(settings: Mapping[str, Any]) -> str:
+    """Return what a student learned from: a model, or the labels of a file."""
+    file = settings.get("file")
+    return str(shown(settings["model"])) if file is None else f"labels in {Path(file).name}"
 
 
 def _limits(export: Artifact) -> str:

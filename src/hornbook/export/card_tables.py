@@ -10,6 +10,7 @@ from hornbook.results import ModelSummary, RunResult
 from hornbook.results.markdown import escaped, markdown_lines
 from hornbook.results.words import amount, percent, score
 from hornbook.store import Artifact
+from hornbook.tasks.task import BY_TEACHER
 
 NOT_KNOWN = "not known"
 _MOST_SOURCES = 20
@@ -44,6 +45,8 @@ def scores_table(found: Lineage, summary: ModelSummary | None) -> str:
     text = f"{markdown_lines(headings, rows, range(2, len(headings)))}\n\nScores in percent"
     if seeds and summary is not None:
         text += f"; all seeds: mean ± standard deviation of {len(summary.seeds)} students"
+    if info.get(BY_TEACHER):
+        text += ", KL in nats; they say how the student follows its teacher, as no gold labels were given"
     return f"{text}. They are of the weights in PyTorch."
 
 
@@ -98,10 +101,15 @@ def sources_table(found: Lineage, run: RunResult | None) -> str:
     rows = []
     if run is not None:
         name = run.recipe["teacher"]["model"]
-        rows.append(["teacher", escaped(shown(name)), "", licence(name, "model")])
+        file = run.recipe["teacher"].get("file")
+        role = "teacher" if file is None else "encoder"
+        rows.append([role, escaped(shown(name)), "", licence(name, "model")])
+        if file is not None:
+            rows.append(["labels", escaped(Path(file).name), "", NOT_KNOWN])
     if found.task is not None:
         place = run.recipe["task"]["source"] if run is not None else ""
-        count = f"{found.task.counts['train_rows']:,} labelled texts"
+        by_teacher = ", labelled by the teacher" if found.task.info.get(BY_TEACHER) else ""
+        count = f"{found.task.counts['train_rows']:,} {'' if by_teacher else 'labelled '}texts{by_teacher}"
         rows.append(["task", escaped(found.task.info["name"]), count, licence(place, "dataset")])
     hub = dict(_hub_sources(run.recipe["corpus"]["sources"])) if run is not None else {}
     for corpus in found.corpora:

@@ -43,6 +43,7 @@ class Sample:
         gold: gold labels, if there are any.
         columns: the student's column of each label of the task.
         metric: the task's metric.
+        by_teacher: whether the gold labels are a teacher's.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Sample:
     gold: NDArray[Any] | None = None
     columns: Sequence[int] = ()
     metric: str = ""
+    by_teacher: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def samples(
 def _with_gold(sample: Sample, model: Any, task: Artifact) -> Sample:
     opened = open_task(task)
     columns = label_order(model.config.id2label, opened.labels, None, "the student")
-    return Sample(sample.name, sample.texts, sample.outputs, opened.gold("dev"), columns, opened.metric)
+    labels = (opened.gold("dev"), columns, opened.metric, opened.by_teacher)
+    return Sample(sample.name, sample.texts, sample.outputs, *labels)
 
 
 def compare_outputs(kind: TaskKind, sample: Sample, found: NDArray[np.float32]) -> Comparison:

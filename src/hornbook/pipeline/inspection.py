@@ -15,6 +15,7 @@ from hornbook.results.inspection import Anchor, CalibrationBin, CurvePoint, Mist
 from hornbook.results.plain import as_json, from_json
 from hornbook.results.summary import best_student
 from hornbook.store import Artifact, StageContext, Store, make, write_json
+from hornbook.tasks.task import BY_TEACHER
 
 VERSION = 1
 MISTAKES, ANCHORS, UNITS, BINS = 50, 40, 5, 10
@@ -35,7 +36,7 @@ def inspect(made: RunArtifacts, store: Store) -> Artifact:
     from hornbook.textbook.inspect.statistics import measured
 
     books = dict(sorted(made.textbooks.items()))
-    statistics = measured(books, made.task, store) if books else None
+    statistics = measured(books, made.about, store) if books else None
     taught = [] if made.teacher is None else [made.teacher]
     models = [*taught, *(model for model in made.models if model.name != TEACHER)]
 
@@ -109,7 +110,7 @@ def _anchors(made: RunArtifacts) -> dict[str, tuple[Anchor, ...]]:
         textbook = open_textbook(book)
         if textbook.kind == CONTEXTUALIZED:
             assert made.corpus is not None  # the textbook is made from it
-            corpus, task = str(made.corpus.path), str(made.task.path)
+            corpus, task = str(made.corpus.path), str(made.about.path)
             shown = view(textbook, random=ANCHORS, units=UNITS, corpus=corpus, task=task)
             found[name] = tuple(from_json(Anchor, asdict(anchor)) for anchor in shown.anchors)
     return found
@@ -128,7 +129,7 @@ def _mistakes(made: RunArtifacts, models: Sequence[ScoredModel]) -> list[Mistake
     student = next(model for model in models if (model.name, model.seed) == (best.name, best.seeds[0]))
     found = []
     for taught, own in zip(_predictions(made.teacher), _predictions(student), strict=True):
-        gold = own["gold"]
+        gold = own["gold"] if "gold" in own else own["teacher"]
         if isinstance(gold, float):
             sure = abs(own["predicted"] - gold) - abs(taught["predicted"] - gold)
         elif taught["predicted"] == gold != own["predicted"]:
@@ -142,7 +143,7 @@ def _mistakes(made: RunArtifacts, models: Sequence[ScoredModel]) -> list[Mistake
 
 def _calibration(task: Artifact, models: Sequence[ScoredModel]) -> Iterator[CalibrationBin]:
     """Yield accuracy and confidence in bins of equal width, all seeds of a model together."""
-    if task.info["kind"] != "classification":
+    if task.info["kind"] != "classification" or task.info.get(BY_TEACHER):
         return
     by_name: dict[str, Predictions] = defaultdict(list)
     for model in models:

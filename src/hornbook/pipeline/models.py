@@ -1,6 +1,7 @@
 """What a run made: its artefacts, and each model with its row of results."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,6 +65,7 @@ class ScoredModel:
             scores=info["scores"],
             doubt=info.get("doubt"),
             calibration_error=info["calibration_error"],
+            by_class=info.get("by_class", {}).get("dev", {}),
             share_cut=info["share_cut"]["dev"],
             grid=self.trained[-1].info.get("grid") if self.trained else None,
             sentences_per_second=measured["sentences_per_second"]["model"],
@@ -73,6 +75,10 @@ class ScoredModel:
                 sum(one.measured["seconds"] + one.measured.get("teacher_seconds", 0) for one in self.trained), 1
             ),
         )
+
+
+OnModel = Callable[[ScoredModel], None]
+"""Called with each model as soon as it is scored."""
 
 
 @dataclass
@@ -86,6 +92,8 @@ class RunArtifacts:
         teacher: the one that taught, with its scores; None for a general teacher.
         models: teachers, students and baselines in the order of the report.
         vocabulary: the word pieces that teacher and students read through; None where these are all.
+        texts: the task before its teacher labelled it; None where it has labels of its own.
+        answers: what the teacher's file says about texts; None where the teacher is a model.
     """
 
     task: Artifact
@@ -94,6 +102,13 @@ class RunArtifacts:
     teacher: ScoredModel | None = None
     models: list[ScoredModel] = field(default_factory=list)
     vocabulary: Artifact | None = None
+    texts: Artifact | None = None
+    answers: Artifact | None = None
+
+    @property
+    def about(self) -> Artifact:
+        """The task that textbooks are about: it does not change with the teacher that labels it."""
+        return self.texts or self.task
 
 
 def link(artifact: Artifact, folder: Path | None, name: str) -> Artifact:
@@ -103,3 +118,10 @@ def link(artifact: Artifact, folder: Path | None, name: str) -> Artifact:
         link.unlink(missing_ok=True)
         link.symlink_to(os.path.relpath(artifact.path, folder), target_is_directory=True)
     return artifact
+
+
+def link_model(model: ScoredModel, folder: Path | None, name: str, evaluation: str) -> None:
+    """Give a scored model and its evaluation readable names in the run's folder."""
+    if model.model is not None:
+        link(model.model, folder, name)
+    link(model.evaluation, folder, evaluation)

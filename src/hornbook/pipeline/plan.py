@@ -121,6 +121,7 @@ _ROUGH: dict[str, tuple[float, float]] = {
     "speeds": (60, 0.1),
     "tokens": (10, 10),
     "outputs": (60, 1),
+    "answers": (5, 1),
     "vocabulary": (20, 1),
     "trimmed": (5, 60),
     "activations": (125, 2300),

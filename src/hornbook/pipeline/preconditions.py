@@ -4,7 +4,7 @@ import logging
 
 from hornbook.errors import HornbookError, Unreachable
 from hornbook.recipe import WHOLE_VOCABULARY, Recipe
-from hornbook.results import Difference
+from hornbook.results import LOGITS, RANDOM_UNDISTILLED, UNDISTILLED, Difference
 from hornbook.store import Artifact
 from hornbook.tasks.kinds import KINDS
 
@@ -52,6 +52,38 @@ def check_kind(recipe: Recipe, kind: str) -> None:
     for name, config in (("teacher.finetune", recipe.teacher.finetune), ("adapt", recipe.adapt)):
         if not KINDS[kind].has_classes and any(cell.class_weights != "none" for cell in config.cells()):
             raise HornbookError(f"{name}.class_weights: a {kind} has no classes; set it to none")
+
+
+def refuse_unlabelled(recipe: Recipe, split: str, labelled: int) -> None:
+    """Refuse a teacher's file that labels no text of a split from which a student needs labels.
+
+    Args:
+        recipe: tells what students are fitted to and compared with.
+        split: the split.
+        labelled: how many of its texts the file labels.
+
+    Raises:
+        HornbookError: none, and a student learns from these labels alone or is compared with them.
+    """
+    if labelled or split not in ("train", "dev"):
+        return
+    advice = "label the task's texts too"
+    if not recipe.task.is_labelled:
+        raise HornbookError(f"{recipe.teacher.file}: labels no text of {split}; the task has no labels; {advice}")
+    if split == "train" and (who := _taught_alone(recipe)):
+        raise HornbookError(f"{recipe.teacher.file}: labels no text of train, but {who}; {advice}, or change that")
+
+
+def _taught_alone(recipe: Recipe) -> str:
+    """Return which students are fitted to nothing but the teacher's outputs on the task's texts; empty for none."""
+    if LOGITS in recipe.baselines:
+        return f"the baseline {LOGITS} learns from such labels alone"
+    if recipe.adapt.labels != "teacher":
+        return ""
+    if recipe.adapt.textbook_units == 0:
+        return "students learn from such labels alone (adapt.labels: teacher, adapt.textbook_units: 0)"
+    without = [name for name in recipe.baselines if name in (UNDISTILLED, RANDOM_UNDISTILLED)]
+    return f"the baseline {without[0]} learns from such labels alone (adapt.labels: teacher)" if without else ""
 
 
 def refuse_chance_level(scored: Artifact, model: str) -> None:

@@ -5,27 +5,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hornbook.pipeline.models import RunArtifacts, ScoredModel, link
-from hornbook.pipeline.preconditions import check_kind, check_trainings, refuse_chance_level, refuse_lost_score
-from hornbook.pipeline.textbooks import add_textbooks, chained, whole_textbooks
-from hornbook.recipe import WHOLE_VOCABULARY, AdaptConfig, ChainConfig, Recipe
-from hornbook.results import (
-    LOGITS,
-    RANDOM,
-    RANDOM_UNDISTILLED,
-    RELEASED,
-    TEACHER,
-    TF_IDF,
-    TRIMMED_TEACHER,
-    UNDISTILLED,
-)
-from hornbook.results.differences import difference
-from hornbook.results.predictions import resampled
+from hornbook.pipeline.models import OnModel, RunArtifacts, ScoredModel, link, link_model
+from hornbook.pipeline.preconditions import check_kind, check_trainings
+from hornbook.pipeline.teachers import Teacher, file_labels, make_task, make_teacher, outputs_of, trimmed_teacher
+from hornbook.pipeline.textbooks import add_textbooks, chained
+from hornbook.recipe import WHOLE_VOCABULARY, ChainConfig, Recipe
+from hornbook.results import LOGITS, RANDOM, RANDOM_UNDISTILLED, RELEASED, TF_IDF, UNDISTILLED
 from hornbook.store import Artifact, Store
 
 logger = logging.getLogger("hornbook")
-
-OnModel = Callable[[ScoredModel], None]
 
 
 def students(recipe: Recipe) -> list[tuple[str, int]]:
@@ -84,26 +72,24 @@ def run_stages(
     Returns:
         the artefacts of all stages.
     """
-    from hornbook import tasks
-
     check_trainings(recipe)
     if not store.dry:
         _use_threads(recipe.threads)
-    made = RunArtifacts(link(tasks.prepare(recipe.task, store), folder, "task"))
+    made = make_task(recipe, store, folder)
     task = made.task
     if not store.dry:
         if task.reused and folder is not None:
             logger.info("%s: %s", task.info["name"], task.info.get("labels_read", task.info["kind"]))
         check_kind(recipe, task.info["kind"])
-    teacher = _make_teacher(recipe, made, store, folder, on_model)
+    teacher = make_teacher(recipe, made, store, folder, on_model)
     chosen = {name: config for name, config in recipe.textbooks.items() if names is None or name in names}
     first = {}
     if RANDOM in recipe.baselines:
         first = {recipe.first_textbook: recipe.textbooks[recipe.first_textbook]}
     add_textbooks(recipe, chosen | first, made, store, folder, cluster)
-    taught = _Teacher(teacher, recipe.teacher.model, None if recipe.teacher.kind == "general" else teacher)
+    taught = Teacher(teacher, recipe.teacher.model, teacher if made.teacher else None)
     if recipe.student.vocabulary != WHOLE_VOCABULARY:
-        taught = _trimmed(recipe, taught, made, store, folder, cluster, on_model)
+        taught = trimmed_teacher(recipe, taught, made, store, folder, cluster, on_model)
         # Its students have all pieces of this teacher.
         student = recipe.student.model_copy(update={"vocabulary": WHOLE_VOCABULARY})
         recipe = recipe.model_copy(update={"student": student})
@@ -119,103 +105,13 @@ def run_stages(
     return made
 
 
-def _make_teacher(
-    recipe: Recipe, made: RunArtifacts, store: Store, folder: Path | None, on_model: OnModel | None
-) -> Artifact | str:
-    """Return the teacher; of several the best on dev, in a dry run the first."""
-    from hornbook.evaluation.evaluate import evaluate
-    from hornbook.training.finetune import finetune
-
-    config = recipe.teacher
-    if config.kind == "general":
-        return config.model
-    teachers: list[Artifact | str] = []
-    for seed in config.seeds if config.kind == "task" else config.seeds[:1]:
-        teacher: Artifact | str = config.model
-        if config.kind == "task":
-            teacher = finetune(teacher, made.task, store, config.finetune, seed=seed, family=config.family)
-        scored = evaluate(teacher, made.task, store, recipe.evaluate, label_names=config.label_names)
-        model = teacher if isinstance(teacher, Artifact) else None
-        teachers.append(teacher)
-        made.models.append(ScoredModel(TEACHER, seed, scored, model=model, trained=() if model is None else (model,)))
-    best = 0
-    if not any(taught.planned for taught in made.models):
-        for taught in made.models:
-            if on_model is not None:
-                on_model(taught)
-        best = max(range(len(teachers)), key=lambda i: made.models[i].result().dev)
-        refuse_chance_level(made.models[best].evaluation, config.model)
-        _link_model(made.models[best], folder, TEACHER, f"evaluation-{TEACHER}")
-    made.teacher = made.models[best]
-    return teachers[best]
-
-
-@dataclass(frozen=True)
-class _Teacher:
-    """A recipe's teacher, in every form that its students meet.
-
-    Attributes:
-        model: the one they learn from.
-        before: the same before it was fine-tuned: the teacher of `start`.
-        classifier: the one whose speed theirs is compared with; None for a general teacher.
-    """
-
-    model: Artifact | str
-    before: Artifact | str
-    classifier: Artifact | str | None
-
-
-def _trimmed(
-    recipe: Recipe,
-    teacher: _Teacher,
-    made: RunArtifacts,
-    store: Store,
-    folder: Path | None,
-    cluster: str | None,
-    on_model: OnModel | None,
-) -> _Teacher:
-    """Return a teacher that reads through the vocabulary of the task and all textbooks; score it if it has a head."""
-    from hornbook.evaluation.evaluate import evaluate
-    from hornbook.training.vocabulary import task_vocabulary, trimmed_model
-
-    config, size = recipe.teacher, recipe.student.vocabulary
-    assert size != WHOLE_VOCABULARY
-    books = whole_textbooks(recipe, made, store, cluster)
-    vocabulary = link(task_vocabulary(config.model, made.task, books, store, size), folder, "vocabulary")
-    made.vocabulary = vocabulary
-    model = trimmed_model(teacher.model, vocabulary, store)
-    before = model if recipe.start is None else trimmed_model(teacher.before, vocabulary, store)
-    if made.teacher is not None:
-        scored = evaluate(model, made.task, store, recipe.evaluate, label_names=config.label_names)
-        row = ScoredModel(TRIMMED_TEACHER, made.teacher.seed, scored, model=model, trained=(vocabulary, model))
-        made.models.append(row)
-        if not row.planned and not made.teacher.planned:
-            _link_model(row, folder, "teacher-trimmed", "evaluation-teacher-trimmed")
-            if on_model is not None:
-                on_model(row)
-            _check_score(made.teacher.evaluation, scored, made)
-    return _Teacher(model, before, teacher.classifier)
-
-
-def _check_score(whole: Artifact, trimmed: Artifact, made: RunArtifacts) -> None:
-    """Refuse a vocabulary with which the teacher loses too much."""
-    from hornbook.pipeline.predictions import gold_of, predicted
-    from hornbook.tasks import open_task
-
-    assert made.vocabulary is not None
-    task = open_task(made.task)
-    gold = gold_of(task)
-    before, after = (resampled(predicted(scored, task), gold) for scored in (whole, trimmed))
-    refuse_lost_score(whole, trimmed, made.vocabulary, difference({0: before}, {0: after}))
-
-
 @dataclass
 class _Students:
     """How every student is adapted and scored, whatever it learned from."""
 
     recipe: Recipe
     made: RunArtifacts
-    teacher: _Teacher
+    teacher: Teacher
     store: Store
     folder: Path | None
     scored: bool
@@ -256,7 +152,7 @@ class _Students:
         recipe = self.recipe
         if recipe.student.init != PROJECTED:
             return None
-        return projected_student(teacher, self.made.task, self.store, recipe.student, family=recipe.teacher.family)
+        return projected_student(teacher, self.made.about, self.store, recipe.student, family=recipe.teacher.family)
 
     def distil_and_adapt(self, name: str, book: str, seed: int) -> None:
         """Distil a student on a textbook, or on those of a chain one after another; adapt and score it as `name`."""
@@ -265,6 +161,7 @@ class _Students:
         from hornbook.training.distil import snapshot
 
         recipe, config, tokens = self.recipe, self.recipe.textbooks[book], self.tokens[book]
+        books = [self.made.textbooks[one] for one in chained(book, config)]
         distilled = distil_chain(
             *(self.teacher.model, tokens, self.store, recipe.student, recipe.distil),
             config.then if isinstance(config, ChainConfig) else {},
@@ -272,10 +169,10 @@ class _Students:
             family=recipe.teacher.family,
             start=self.start(seed),
             sharing=Sharing(self._readers(book), architecture=recipe.teacher.model),
+            labels=file_labels(recipe, self.made, self.store, books),
         )
         if recipe.snapshot is not None:
             distilled.append(snapshot(distilled[-1], recipe.snapshot, self.store))
-        books = [self.made.textbooks[one] for one in chained(book, config)]
         self.adapt_and_score(name, seed, distilled[-1], distilled, books=books, tokens=tokens)
 
     def _readers(self, book: str) -> int:
@@ -303,7 +200,10 @@ class _Students:
             config = config.model_copy(update={"labels": labels})
         if not books:
             config = config.model_copy(update={"textbook_units": 0})
-        outputs = None if config.labels == "gold" else self.outputs(books[-1] if books else None, config)
+        book = books[-1] if books else None
+        outputs = None
+        if config.labels != "gold":
+            outputs = outputs_of(self.recipe, self.made, self.teacher.model, self.store, book, config)
         adapted = adapt(student, self.made.task, self.store, config, outputs=outputs, seed=seed, family=family)
         if not self.scored:
             return
@@ -316,7 +216,7 @@ class _Students:
             distilled=tuple(distilled),
             trained=(*books, *tokens, *distilled, adapted),
         )
-        _link_model(model, self.folder, f"student-{name}-seed{seed}", f"evaluation-{name}-seed{seed}")
+        link_model(model, self.folder, f"student-{name}-seed{seed}", f"evaluation-{name}-seed{seed}")
         self.add(model)
 
     def adapt_undistilled(self, name: str, seed: int, labels: str | None = None) -> None:
@@ -340,20 +240,6 @@ class _Students:
         if self.on_model is not None and not model.planned:
             self.on_model(model)
 
-    def outputs(self, book: Artifact | None, config: AdaptConfig) -> Artifact:
-        """Return the teacher's outputs on the task's texts, and on some units of the textbook where these count."""
-        from hornbook.training.outputs import teacher_outputs
-
-        return teacher_outputs(
-            self.teacher.model,
-            self.made.task,
-            self.store,
-            textbook=book,
-            units=config.textbook_units,
-            max_length=config.max_length,
-            label_names=self.recipe.teacher.label_names,
-        )
-
 
 def _add_baselines(recipe: Recipe, students: _Students) -> None:
     """Make and score what the distilled students are compared with."""
@@ -375,12 +261,6 @@ def _add_baselines(recipe: Recipe, students: _Students) -> None:
                 students.from_random().adapt_undistilled(name, seed)
             else:
                 students.adapt_undistilled(name, seed, labels="teacher" if name == LOGITS else None)
-
-
-def _link_model(model: ScoredModel, folder: Path | None, name: str, evaluation: str) -> None:
-    if model.model is not None:
-        link(model.model, folder, name)
-    link(model.evaluation, folder, evaluation)
 
 
 def _use_threads(threads: int | None) -> None:

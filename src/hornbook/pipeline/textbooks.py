@@ -61,7 +61,7 @@ def add_textbooks(
         # A cluster is left before anything is trained: Ray's threads and the processes of a training do not mix.
         with executor_on(cluster) as executor:
             books[name] = textbook.build(
-                config, corpus=made.corpus, task=made.task, like=like, books=parts, out=store, executor=executor
+                config, corpus=made.corpus, task=made.about, like=like, books=parts, out=store, executor=executor
             )
         link(books[name], folder, f"textbook-{name}")
         if like is None and _is_whole(config):
@@ -91,7 +91,7 @@ def whole_textbooks(recipe: Recipe, made: RunArtifacts, store: Store, cluster: s
         name: config.model_copy(update={"proportion": 1.0}) if isinstance(config, ContextualizedConfig) else config
         for name, config in recipe.textbooks.items()
     }
-    every = RunArtifacts(made.task, made.corpus)
+    every = RunArtifacts(made.about, made.corpus)
     add_textbooks(recipe.model_copy(update={"textbooks": books}), books, every, store, None, cluster)
     return list(every.textbooks.values())
 

@@ -21,6 +21,7 @@ from hornbook.recipe.settings import (
 )
 
 __all__ = [
+    "NO_LABEL",
     "CorpusConfig",
     "TaskConfig",
     "TermsConfig",
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 else:  # all that the table of metrics has
     KindName = Literal[("auto", *METRICS)]
     MetricName = Literal[("auto", *METRIC_NAMES)]
+
+
+NO_LABEL = "none"
+"""The value of `task.label` for texts without labels."""
 
 
 def _one_character(value: object) -> object:
@@ -64,7 +69,8 @@ class TaskConfig(Settings):
     text_pair: str | None = None
     """The column with the second text of a pair."""
     label: str | tuple[str, ...] = "label"
-    """The column with the label. Several columns of 0 and 1 make a multi-label task."""
+    """The column with the label. Several columns of 0 and 1 make a multi-label task. `none`: texts without labels,
+    which a ready teacher or a file labels."""
     label_separator: str | None = Field(default=None, min_length=1)
     """The separator of several labels in one text (such as `|`); makes the task multi-label."""
     kind: KindName = "auto"
@@ -93,10 +99,23 @@ class TaskConfig(Settings):
                 raise ValueError(f"{field} holds a name twice")
         if isinstance(self.label, tuple) and self.label_separator is not None:
             raise ValueError("label_separator is for one column of labels; label names several")
+        if not self.is_labelled:
+            for field in ("label_separator", "positive"):
+                if getattr(self, field) is not None:
+                    raise ValueError(f"{field} is for labels, but label is {NO_LABEL}")
+            if self.metric != "auto":
+                raise ValueError(
+                    f"metric: without labels students are compared with their teacher; leave {self.metric} out"
+                )
         if self.kind == "regression" and (self.label_names is not None or self.positive is not None):
             which = "label_names" if self.positive is None else "positive"
             raise ValueError(f"{which} is for classes, but kind is regression")
         return self
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether the data has labels."""
+        return self.label != NO_LABEL
 
 
 class TermsConfig(Settings):

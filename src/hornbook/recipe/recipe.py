@@ -6,7 +6,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from hornbook.errors import nearest
 from hornbook.languages import AUTO
-from hornbook.recipe.data import CorpusConfig, TaskConfig, TermsConfig
+from hornbook.recipe.data import NO_LABEL, CorpusConfig, TaskConfig, TermsConfig
 from hornbook.recipe.settings import NOT_IN_KEY, Count, Name, PathText, Seeds, Settings
 from hornbook.recipe.ship import ShipConfig
 from hornbook.recipe.textbooks import AnyTextbook, ChainConfig, CombinedConfig, ContextualizedConfig
@@ -89,6 +89,7 @@ class Recipe(Settings):
                 "a general teacher has no classifier outputs: remove the baseline `logits` and set adapt.labels to "
                 "gold, or set teacher.kind to task or ready"
             )
+        self._check_labels()
         if self.teacher.label_names is not None and self.teacher.kind != "ready":
             raise ValueError("teacher.label_names: only for teacher.kind ready, whose labels may have other names")
         self._check_language()
@@ -103,6 +104,33 @@ class Recipe(Settings):
                 f"evaluate.max_length ({self.evaluate.max_length}) is less than max_length in training ({longest})"
             )
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fit_the_teacher(cls, values: Any) -> Any:
+        """Adapt to the teacher's outputs by default where the task has no labels of its own."""
+        if not isinstance(values, dict) or not isinstance(values.get("adapt", {}), dict):
+            return values
+        task = values.get("task")
+        label = task.get("label") if isinstance(task, dict) else getattr(task, "label", None)
+        return {**values, "adapt": {"labels": "teacher", **values.get("adapt", {})}} if label == NO_LABEL else values
+
+    def _check_labels(self) -> None:
+        """Check that what is learned has labels, and that a file's labels can be told apart."""
+        if not self.task.is_labelled:
+            if self.teacher.kind not in ("ready", "file"):
+                raise ValueError(
+                    f"task.label is {NO_LABEL}, but a teacher of kind {self.teacher.kind} has no labels either; set "
+                    "teacher.kind to ready (a classifier) or file"
+                )
+            if any(cell.labels != "teacher" for cell in self.adapt.cells()):
+                raise ValueError(f"adapt.labels: task.label is {NO_LABEL}: set adapt.labels to teacher")
+            if "released" in self.baselines:
+                raise ValueError(f"baselines: released is adapted to gold labels, but task.label is {NO_LABEL}")
+        if self.teacher.kind == "file":
+            for place, config in self.distillations().items():
+                if "logits" in config.objectives and (config.pack != "none" or config.cache not in ("none", "auto")):
+                    raise ValueError(f"{place}: labels of a file are of single units: set pack and cache to none")
 
     @property
     def first_textbook(self) -> str:
@@ -121,7 +149,7 @@ class Recipe(Settings):
 
     def _check_distillation(self, place: str, config: DistilConfig) -> None:
         # The teacher of `start` is not fine-tuned: it is a classifier only if its kind is `ready`.
-        kinds = ("ready",) if place == "start.distil" else ("task", "ready")
+        kinds = ("ready",) if place == "start.distil" else ("task", "ready", "file")
         if "logits" in config.objectives and self.teacher.kind not in kinds:
             who = "a general teacher" if self.teacher.kind == "general" else "teacher.model (before fine-tuning)"
             raise ValueError(f"{place}.objectives: {who} has no logits; teacher.kind must be {' or '.join(kinds)}")

@@ -170,9 +170,14 @@ class TeacherConfig(Settings):
     """The teacher model."""
 
     model: PathText
-    """Folder or hub name of an encoder that `AutoModelForSequenceClassification` loads."""
-    kind: Literal["task", "ready", "general"] = "task"
-    """`task`: fine-tune it first; `ready`: it is a classifier of this task already; `general`: use it as it is."""
+    """Folder or hub name of an encoder that `AutoModelForSequenceClassification` loads. For `file`: a general
+    encoder, whose family and tokenizer the student gets; it may also be projected, and give the relations."""
+    kind: Literal["task", "ready", "general", "file"] = "task"
+    """`task`: fine-tune it first; `ready`: it is a classifier of this task already; `general`: use it as it is;
+    `file`: labels come from `file`."""
+    file: PathText | None = None
+    """For `file`: a table with the columns `text` (and `text_pair`) or `id`; `label`, `probabilities` or one for each
+    label; and perhaps `weight`. Several rows of one text are averaged."""
     label_names: Annotated[dict[str, str], BeforeValidator(names_as_text)] | None = None
     """For a ready teacher: map the teacher's label names to the task's, where they differ."""
     finetune: FinetuneConfig = FinetuneConfig()
@@ -181,6 +186,12 @@ class TeacherConfig(Settings):
     """Seeds of its fine-tuning; all are reported, and the best on dev is the teacher."""
     family: FamilyConfig | None = None
     """Module paths and setting names, for a model family that hornbook does not know."""
+
+    @model_validator(mode="after")
+    def _check_file(self) -> Self:
+        if (self.kind == "file") != (self.file is not None):
+            raise ValueError("file: set both teacher.kind to file and teacher.file, or neither")
+        return self
 
 
 def _vocabulary(value: Any, read: Callable[[Any], Any]) -> Any:

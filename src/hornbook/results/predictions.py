@@ -27,7 +27,7 @@ def resampled(predicted: Compact, gold: GoldLabels, seed: int = 0) -> NDArray[np
     right, answers = (np.array(expanded(values)) for values in (gold.dev, predicted))
     random = np.random.default_rng(seed)
     samples = (random.integers(len(right), size=len(right)) for _ in range(RESAMPLES))
-    if gold.kind == "classification" and gold.metric == "accuracy":
+    if gold.kind == "classification" and gold.metric in ("accuracy", "agreement"):
         # The score is the mean over examples.
         each = (answers == right).astype(float)
         return np.array([each.mean(), *(each[rows].mean() for rows in samples)])

@@ -29,6 +29,7 @@ class ModelResult:
         test: the headline score on test; None without test labels.
         scores: all scores, by split and name.
         doubt: a warning about all predictions of a regression; None if they look sound.
+        by_class: agreement with the teacher on dev by the class that it names, where it labelled the task.
         calibration_error: on dev, 0 to 1; None for a regression.
         share_cut: share of the dev inputs that were truncated, 0 to 1.
         grid: the settings that were tried, each with its dev score; None without a grid.
@@ -49,6 +50,7 @@ class ModelResult:
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     doubt: str | None = None
     calibration_error: float | None
+    by_class: Mapping[str, float | None] = field(default_factory=dict)
     share_cut: float
     grid: tuple[Mapping[str, Any], ...] | None = None
     sentences_per_second: float

@@ -10,6 +10,7 @@ from hornbook.results.rows import AskedOnceResult, ModelResult, ModelSummary, Sp
 from hornbook.results.words import percent
 
 _MUCH_CUT = 0.01
+_MOST_CLASSES = 10
 
 
 def summarise(rows: Sequence[ModelResult]) -> tuple[ModelSummary, ...]:
@@ -112,6 +113,7 @@ def remarks(
             f"students begin with trained weights (student.init: {init}): add {UNDISTILLED} to baselines, to show "
             "what they score without a textbook"
         )
+    lines += _by_class(rows)
     for row in rows:
         if row.doubt:
             lines.append(f"{row.name}, seed {row.seed}: {row.doubt}")
@@ -127,6 +129,23 @@ def remarks(
             f"the disk, which saved about {asked_once.saved_seconds:,.0f} s"
         )
     return tuple(lines)
+
+
+def _by_class(rows: Sequence[ModelResult]) -> list[str]:
+    """Return how far students agree with their teacher on each class that it names, the least first."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        if row.name != TEACHER:
+            for label, share in row.by_class.items():
+                if share is not None:
+                    found.setdefault(row.name, {}).setdefault(label, []).append(share)
+    lines = []
+    for name, of in found.items():
+        means = sorted((statistics.mean(shares), label) for label, shares in of.items())
+        shown = ", ".join(f"{label} {percent(mean)}" for mean, label in means[:_MOST_CLASSES])
+        more = f" and {len(means) - _MOST_CLASSES} more" if len(means) > _MOST_CLASSES else ""
+        lines.append(f"{name}: agreement with the teacher on dev, by the class that it names: {shown}{more}")
+    return lines
 
 
 # The remark if the dev score of a distilled student is not above the baseline's.

@@ -4,6 +4,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from hornbook.metrics import KL
 from hornbook.results.cells import CellSummary, summarise_cells, tasks_of
 from hornbook.results.differences import SEED, TASK, TEXTBOOK, Difference, Resampled, difference
 from hornbook.results.inspection import Inspection
@@ -26,6 +27,12 @@ _NO_TEXTBOOK = "none"
 _NAMES = {_NO_TEXTBOOK: "no distillation"}
 _NAMED_TIES = 3
 
+_ERROR_WORDS = {
+    "mae": "mean absolute error",
+    "mean_difference": "mean absolute difference from the teacher",
+    KL: "mean KL divergence from the teacher",
+}
+
 
 def verdict(rows: Sequence[ModelResult], metric: str) -> str:
     """Return one sentence that compares the best student with its teacher and with cheaper models.
@@ -46,8 +53,9 @@ def verdict(rows: Sequence[ModelResult], metric: str) -> str:
     )
     if teacher is not None:
         text += _beside(best, teacher, max(row.dev for row in rows if row.name == TEACHER))
-    if (errors := best.errors.get("dev")) is not None:
-        text += f"; its mean absolute error is {amount(errors['mae'].mean)}"
+    errors = best.errors.get("dev", {})
+    if (name := next((one for one in _ERROR_WORDS if one in errors), None)) is not None:
+        text += f"; its {_ERROR_WORDS[name]} is {amount(errors[name].mean)}"
     below = [name for name in _CHEAPER if name in models and models[name].dev.mean >= best.dev.mean]
     above = [name for name in _CHEAPER if name in models and name not in below]
     if above:

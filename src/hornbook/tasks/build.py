@@ -17,10 +17,11 @@ from hornbook.recipe.load import validate
 from hornbook.store import Artifact, Destination, StageContext, make, result_config
 from hornbook.tasks.glue import NO_TEST
 from hornbook.tasks.kinds import KINDS
-from hornbook.tasks.labels import Labels, read_labels, without_labels
+from hornbook.tasks.labels import Labels, read_labels, without, without_labels
 from hornbook.tasks.memory import TaskData, rows_by_split, rows_key
 from hornbook.tasks.sources import Source, locate
 from hornbook.tasks.split import complete, sample
+from hornbook.tasks.task import TEXTS
 from hornbook.tasks.warnings import ID_COLUMNS, DataWarning, data_warnings
 
 logger = logging.getLogger("hornbook")
@@ -92,14 +93,15 @@ def check(config: TaskConfig) -> Labels:
         config: the settings that name the data.
 
     Returns:
-        the labels of all splits.
+        the labels of all splits; of texts without labels one that means nothing, of kind `TEXTS`.
 
     Raises:
         HornbookError: as `prepare`.
     """
     source = locate(config)
     labels = _read(config, source)[1]
-    _metric(config, source, labels)
+    if config.is_labelled:
+        _metric(config, source, labels)
     return labels
 
 
@@ -155,21 +157,21 @@ def _in_memory(
 
 def _build(config: TaskConfig, source: Source, context: StageContext) -> None:
     tables, labels, pair, how, found = _read(config, source)
-    metric = _metric(config, source, labels)
     for split, table in tables.items():
         pq.write_table(table, context.path / f"{split}.parquet", compression="zstd")
         context.counts[f"{split}_rows"] = len(table)
     context.counts |= {doubt.name: doubt.rows for doubt in found}
+    context.info |= {"name": source.name, "pair": pair, "splits": list(tables), "split": how}
+    if labels.kind == TEXTS:
+        named = list(config.label_names or ())
+        context.info |= {"kind": TEXTS, "labels": named, "metric": "", "majority_share_of_dev": 0.0}
+        return
     kind = KINDS[labels.kind]
     context.info |= {
-        "name": source.name,
         "kind": labels.kind,
         "labels": list(labels.names),
         "labels_read": str(labels),
-        "pair": pair,
-        "metric": metric,
-        "splits": list(tables),
-        "split": how,
+        "metric": _metric(config, source, labels),
         "majority_share_of_dev": kind.majority_share(kind.gold(tables["dev"].column("label"), len(labels.names))),
     }
 
@@ -188,8 +190,13 @@ def _read(
     config: TaskConfig, source: Source
 ) -> tuple[dict[str, pa.Table], Labels, bool, dict[str, str], list[DataWarning]]:
     """Return the splits, their labels, whether rows are pairs, where each split comes from, and warnings."""
-    given, left_out = _labelled(config, source, source.read())
-    labels = _labels(config, source, given)
+    given: Mapping[str, Rows] = source.read()
+    left_out: dict[str, str] = {}
+    if config.is_labelled:
+        given, left_out = _labelled(config, source, given)
+        labels = _labels(config, source, given)
+    else:
+        labels = without(given)
     text, text_pair = _text_columns(config, source, given["train"])
     tables = {
         split: _table(rows, text, text_pair, labels.values[split], labels.kind) for split, rows in given.items()
@@ -204,6 +211,10 @@ def _read(
         how["test"] = NO_TEST
     used = {text, text_pair, *_label_columns(config)}
     found = data_warnings(given, tables, labels, source.glue.range if source.glue else None, used)
+    if not config.is_labelled:
+        labels = replace(labels, kind=TEXTS, names=())
+        nothing = {split: pa.nulls(len(table), pa.int64()) for split, table in tables.items()}
+        tables = {split: table.set_column(2, "label", nothing[split]) for split, table in tables.items()}
     logger.info("%s: %s%s", source.name, labels, _positive(config, labels))
     for doubt in found:
         logger.warning("%s: %s", source.name, doubt.message)

@@ -58,6 +58,8 @@ class Labels:
 
     def __str__(self) -> str:
         """Return one line for the user: what the labels are, and why."""
+        if self.kind not in KINDS:
+            return f"labels: {self.why}"
         sort = "classes" if self.kind == "classification" else "labels" if len(self.names) > 1 else "label"
         count = f", {len(self.names)} {sort} ({listed(self.names)})" if self.names else ""
         return f"labels: {self.kind}{count}, {self.why}"
@@ -126,6 +128,14 @@ def _read(
     if not KINDS[kind].has_classes:
         return Labels(kind, (), _scores(stored, splits, column), why)
     return Labels(kind, *_classes(stored, splits, column, names, codes), why)
+
+
+def without(splits: Mapping[str, Rows]) -> Labels:
+    """Return the labels of texts that have none: one class for all, so that splits and samples have one stratum."""
+    values: dict[str, Values] = {
+        split: [0] * len(next(iter(rows.columns.values()))) for split, rows in splits.items()
+    }
+    return Labels("classification", ("text",), values, "none; a teacher labels the texts")
 
 
 def without_labels(rows: Rows, column: str | Sequence[str], train: Rows) -> str | None:

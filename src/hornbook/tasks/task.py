@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -14,6 +15,11 @@ from hornbook.store import Artifact, load
 from hornbook.tasks.glue import GLUE
 from hornbook.tasks.kinds import KINDS
 
+TEXTS = "texts"
+"""The kind of a task without labels, until a teacher labels it."""
+BY_TEACHER = "by_teacher"
+"""The entry of a task's and an evaluation's info that says whether labels are a teacher's."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -21,12 +27,13 @@ class Task:
 
     Attributes:
         name: the task's name.
-        kind: classification, multilabel or regression: a key of `KINDS`.
+        kind: classification, multilabel or regression: a key of `KINDS`; or `TEXTS`.
         labels: the names of the labels, in order; empty for regression.
         pair: whether each row has two texts.
         metric: the headline metric: one of `hornbook.metrics.NAMES`.
         splits: those of train, dev, test, dev_mismatched that exist.
         majority_share: the accuracy on dev of always predicting its most frequent class; 0 without classes.
+        by_teacher: whether the labels are a teacher's, so that scores say how a model follows it.
         artifact: the folder behind it.
     """
 
@@ -38,6 +45,7 @@ class Task:
     splits: tuple[str, ...]
     majority_share: float
     artifact: Artifact
+    by_teacher: bool = False
 
     @property
     def key(self) -> str:
@@ -79,6 +87,20 @@ class Task:
         """
         return KINDS[self.kind].gold(self.split(name)["label"], len(self.labels))
 
+    def taught(self, name: str) -> NDArray[np.float32]:
+        """Return the teacher's outputs on a split of a task that a teacher labelled.
+
+        Args:
+            name: one of `splits`.
+
+        Returns:
+            logits or scores, shape (rows, labels).
+
+        Raises:
+            HornbookError: the task has no such split.
+        """
+        return np.array(self.split(name)["outputs"].to_pylist(), np.float32)
+
     def anchors(self) -> list[str]:
         """Return each distinct text of train, in order of first appearance.
 
@@ -114,6 +136,7 @@ def open_task(task: Artifact | Path | str) -> Task:
         splits=tuple(info["splits"]),
         majority_share=info["majority_share_of_dev"],
         artifact=artifact,
+        by_teacher=info.get(BY_TEACHER, False),
     )
 
 
@@ -121,9 +144,22 @@ def kind_version(task: Artifact) -> dict[str, int]:
     """Return what the key of a model or evaluation contains in addition, by the kind of its task.
 
     The kind of a task that is only planned is known if its settings or GLUE state it.
+
+    Args:
+        task: a prepared or planned task.
+
+    Returns:
+        a version by name; empty for classification.
+
+    Raises:
+        HornbookError: the task has no labels.
     """
     if not task.planned:
         kind = task.info["kind"]
+        if kind == TEXTS:
+            raise HornbookError(
+                f"{task.path}: a task without labels; a recipe labels it by its teacher (teacher.kind: ready or file)"
+            )
     else:
         config = task.manifest["config"]
         glue = None if "split" in config else GLUE.get(config["name"].removeprefix("glue/"))

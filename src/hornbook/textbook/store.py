@@ -11,6 +11,7 @@ from hornbook.errors import HornbookError, one_line
 from hornbook.store import Artifact, load
 from hornbook.tasks import Task
 from hornbook.tasks.kinds import KINDS
+from hornbook.tasks.task import TEXTS
 
 STAGE = "textbook"
 VERSION = 4
@@ -153,8 +154,10 @@ def table_of(units: pa.Table, **columns: pa.Array) -> pa.Table:
 def table_of_task(task: Task, rows: pa.Table) -> pa.Table:
     """Return rows of a task's split as a table of `SCHEMA`, with pairs and labels.
 
-    Labels are class names (several joined by commas), or the score.
+    Labels are class names (several joined by commas), or the score; null where the task has none.
     """
+    if task.kind == TEXTS:
+        return table_of(rows.select(["text", "text_pair"]))
     names = KINDS[task.kind].texts(rows.column("label"), task.labels)
     return table_of(rows.select(["text", "text_pair"]), label=names)
 

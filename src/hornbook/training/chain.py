@@ -25,6 +25,7 @@ def distil_chain(
     family: FamilyConfig | None = None,
     start: Artifact | None = None,
     sharing: Sharing = ALONE,
+    labels: Sequence[Artifact] = (),
 ) -> list[Artifact]:
     """Distil a student on textbooks one after another.
 
@@ -39,6 +40,7 @@ def distil_chain(
         family: where the teacher keeps its projections, for a family that is not in the table.
         start: a student distilled earlier to begin from.
         sharing: who else reads what the teacher computes; see `distil`.
+        labels: what a file says about the units of each textbook; see `distil`.
 
     Returns:
         the students, stage "student"; the last is the chain's.
@@ -57,6 +59,8 @@ def distil_chain(
         before = students[-1] if students else start
         settings = later if students else config
         given: dict[str, Any] = {"seed": seed, "family": family, "start": before, "sharing": sharing}
+        if labels and "logits" in settings.objectives:
+            given["labels"] = labels[number - 1]
         made = distil(teacher, book, place, student, settings, **given)
         students.append(made)
     return students

@@ -32,6 +32,7 @@ from hornbook.training.distillation import (
     objective_versions,
     weight_of,
 )
+from hornbook.training.labelled import Labelled, checked, open_labels
 from hornbook.training.objectives import Objective, Pair
 from hornbook.training.processes import agreed, make_together, process
 from hornbook.training.projection import projected_student
@@ -54,6 +55,7 @@ def distil(
     family: FamilyConfig | None = None,
     start: Artifact | None = None,
     sharing: Sharing = ALONE,
+    labels: Artifact | None = None,
 ) -> Artifact:
     """Distil a student from a teacher through a textbook.
 
@@ -70,6 +72,8 @@ def distil(
         family: where the teacher keeps its projections, for a family that is not in the table.
         start: a student made earlier to begin from; by default a projected one is made on the textbook, beside `out`.
         sharing: who else reads what the teacher computes, for `cache: auto`; it is kept beside `out`.
+        labels: what a file says about units of the textbook (see `file_outputs`), instead of the teacher's logits;
+            only these units are learned.
 
     Returns:
         the artefact, stage "student".
@@ -95,6 +99,9 @@ def distil(
         "textbook": book.manifest["inputs"]["textbook"] if book.stage == "tokens" else book.key,
     }
 
+    if labels is not None:
+        inputs["labels"] = checked(labels, book, config).key
+        config = config.model_copy(update={"cache": NONE})
     if config.cache != NONE and book.stage == "textbook":
         book = encode_textbook(book, teacher, beside(out, "tokens"), config.max_length, config.pack)
     asked = Asked(teacher, student, book, beside(out, "activations"), family, sharing)
@@ -107,7 +114,7 @@ def distil(
             "student": result_config(student),
             "family": family_settings(family),
             **_settings_for_key(config),
-            **(kind_key(teacher) if "logits" in config.objectives else {}),
+            **(kind_key(teacher) if "logits" in config.objectives and labels is None else {}),
         },
         "inputs": inputs,
     }
@@ -116,13 +123,13 @@ def distil(
 
     def build(context: StageContext) -> None:
         about = common_task(book, begun.init)
-        if needs_head(check_sizes(teacher, begun, config, family)):
+        if needs_head(check_sizes(teacher, begun, config, family)) and labels is None:
             ready_config(model_path(teacher))
         tokens = book
         if book.stage == "textbook":
             folder = context.resume / "tokens"
             tokens = encode_textbook(book, teacher, folder, config.max_length, config.pack)
-        _build(context, model_path(teacher), tokens, kept, begun, config, seed, family)
+        _build(context, model_path(teacher), tokens, kept, begun, config, seed, family, labels)
         context.info["task"] = about
 
     return make_together(out, build=build, seed=seed, **identity)
@@ -137,14 +144,20 @@ def _build(
     config: DistilConfig,
     seed: int,
     family: FamilyConfig | None,
+    labels: Artifact | None = None,
 ) -> None:
-    objectives = create_objectives(Pair(*configs(path, size, family), config, family), seed)
+    said = None if labels is None else open_labels(labels)
+    objectives = create_objectives(Pair(*configs(path, size, family, said), config, family), seed)
     whole = encoded = open_for_teacher(tokens, path)
-    models = load_models(path, objectives, whole, size, seed, family)
+    if said is not None:
+        whole = encoded = whole.subset(said.places)
+    models = load_models(path, objectives, whole, size, seed, family, said)
     bfloat16 = use_bfloat16(config.precision)
     taps = all_taps(objectives)[0]
-    teacher: Tapped | Recorded
-    if kept is None:
+    teacher: Tapped | Recorded | Labelled
+    if said is not None:
+        teacher = Labelled(models, taps, bfloat16)
+    elif kept is None:
         if bfloat16:  # after the unit of scores is out of the head: large numbers lose more
             multiply_in_bfloat16(models.teacher)
         teacher = Tapped(models.teacher, taps)
@@ -181,7 +194,7 @@ def _build(
 def _train(
     context: StageContext,
     models: Models,
-    teacher: Tapped | Recorded,
+    teacher: Tapped | Recorded | Labelled,
     encoded: Encoded,
     plan: StepPlan,
     size: StudentConfig,
@@ -191,7 +204,7 @@ def _train(
 ) -> list[dict[str, float]]:
     """Train the student; return the log."""
     weights = {name: weight_of(setting) for name, setting in config.objectives.items()}
-    columns = teacher.columns if isinstance(teacher, Recorded) else None
+    columns = None if isinstance(teacher, Tapped) else teacher.columns
     learner = Learner(models.student, models.objectives)
     index, count = process()
     max_tokens = config.micro_batch_tokens

@@ -3,7 +3,7 @@
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -262,7 +262,9 @@ def _record(context: StageContext, log: list[dict[str, float]], dataset: StepDat
 def _scale(task: Task, config: FinetuneConfig, taught: Outputs | None, *, centred: bool) -> Scale:
     """Return the scale on which scores are learned: of gold scores, or of a teacher's if only these are learned."""
     if taught is not None and isinstance(config, AdaptConfig) and config.labels == TEACHER:
-        return scale_of(taught.train, f"{task.name}: the teacher's outputs on train", centred=centred)
+        own = taught.train[np.isfinite(taught.train)]
+        own = own if len(own) else taught.units
+        return scale_of(own, f"{task.name}: the teacher's outputs on train", centred=centred)
     return scale_of(task.gold("train"), f"{task.name}: train", centred=centred)
 
 
@@ -295,23 +297,37 @@ def training_data(
     weights = balanced_weights(task.kind, gold, len(task.labels)) if balanced else np.ones(gold.shape, np.float32)
     if outputs is None or not isinstance(config, AdaptConfig):
         return encode(texts, pairs, tokenizer, config.max_length), {GOLD: gold, _GOLD_WEIGHT: weights}
+    known: NDArray[np.bool_] = np.all(np.isfinite(outputs.train), axis=1)  # a file may label some texts only
+    if config.labels == TEACHER:
+        texts, pairs = _only(known, texts), None if pairs is None else _only(known, pairs)
+        gold, weights, taught, known = gold[known], weights[known], outputs.train[known], known[known]
+    else:
+        taught = np.where(known[:, None], outputs.train, 0)
     texts += outputs.texts
     if pairs is not None:
         pairs += outputs.pairs or []
+    if not texts:
+        raise HornbookError(f"{task.name}: the teacher's file labels no text of train and no unit to adapt to")
     share = config.gold_weight if config.labels == "both" else 0.0
     without = np.zeros((len(outputs.texts), *gold.shape[1:]), gold.dtype)
-    taught = np.concatenate([outputs.train, outputs.units]) if outputs.texts else outputs.train
+    taught = np.concatenate([taught, outputs.units]) if outputs.texts else taught
     columns: dict[str, NDArray[Any]] = {
         TEACHER: taught if scale is None else scale.standardised(taught),
         # rows without a gold label learn from the teacher's outputs alone
-        _TEACHER_WEIGHT: np.repeat([1 - share, 1.0], [len(gold), len(without)]).astype(np.float32),
+        _TEACHER_WEIGHT: np.concatenate([known * (1 - share), np.ones(len(without))]).astype(np.float32),
     }
     if share:
+        # and rows that the teacher did not label from gold labels alone
+        own = np.where(known, np.float32(share), np.float32(1)).reshape(-1, *[1] * (weights.ndim - 1))
         columns |= {
             GOLD: np.concatenate([gold, without]),
-            _GOLD_WEIGHT: np.concatenate([weights * np.float32(share), without.astype(np.float32)]),
+            _GOLD_WEIGHT: np.concatenate([weights * own, without.astype(np.float32)]),
         }
     return encode(texts, pairs, tokenizer, config.max_length), columns
+
+
+def _only(kept: NDArray[np.bool_], texts: Sequence[str]) -> list[str]:
+    return [text for text, keep in zip(texts, kept, strict=True) if keep]
 
 
 def task_loss(kind: Kind, temperature: float = 1.0) -> Loss:

@@ -10,23 +10,22 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hornbook.errors import HornbookError
-from hornbook.machine.progress import progress
-from hornbook.models.encode import encode
-from hornbook.models.loading import label_order, load_ready_classifier
-from hornbook.models.predict import best_device, predict
 from hornbook.models.source import Model, model_key, model_path
-from hornbook.models.tokenizers import load_tokenizer
 from hornbook.store import Artifact, Destination, StageContext, make
 from hornbook.tasks import Task, open_task
+from hornbook.tasks.answers import Answers, ids_of, open_answers
 from hornbook.tasks.kinds import KINDS
 from hornbook.textbook import open_textbook
+from hornbook.training.taught import classifier
 
 logger = logging.getLogger("hornbook")
 
 STAGE = "outputs"
 VERSION = 1
-_TRAIN, _UNITS = "train.parquet", "units.parquet"
-_ROWS = 16_384
+_TRAIN, UNITS = "train.parquet", "units.parquet"
+_ALL = "all"
+PLACE = "place"
+"""The column of a unit's place in its textbook, from 0, where a file labels units."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,8 @@ class Outputs:
     """A teacher's outputs.
 
     Attributes:
-        train: for the task's train split in its order, shape (rows, labels), in the order of the task's labels.
+        train: for the task's train split in its order, shape (rows, labels), in the order of the task's labels; NaN
+            where a file has none.
         units: for units of a textbook, shape (units, labels).
         texts: the units.
         pairs: their second texts, if the task has pairs.
@@ -97,6 +97,72 @@ def teacher_outputs(
     )
 
 
+def file_outputs(
+    answers: Artifact,
+    task: Artifact,
+    out: Destination,
+    *,
+    textbook: Artifact | None = None,
+    units: int | None = 0,
+    seed: int = 0,
+) -> Artifact:
+    """Return what a file says about the task's train split and about units of a textbook; see `teacher_outputs`.
+
+    Args:
+        answers: of `tasks.answers`.
+        task: a prepared task.
+        out: the artefact's folder.
+        textbook: a finished textbook, where `units` is not 0.
+        units: the number of random units among those that the file labels; None for all of them in order.
+        seed: the seed of the sample of units.
+
+    Returns:
+        the artefact, stage "outputs". Texts that the file does not label are NaN in train, and left out of the units.
+
+    Raises:
+        HornbookError: the file labels no unit of the textbook.
+    """
+
+    def build(context: StageContext) -> None:
+        found, opened = open_answers(answers), open_task(task)
+        train = opened.split("train").select(["text", "text_pair"])
+        drawn, said = train.slice(0, 0), np.zeros((0, 0), np.float32)
+        if textbook is not None and units != 0:
+            drawn, said = _labelled(textbook, found)
+            _report(found, opened, textbook, drawn)
+            if units is not None and units < len(drawn):
+                chosen = np.sort(np.random.default_rng(seed).permutation(len(drawn))[:units])
+                drawn, said = drawn.take(pa.array(chosen)), said[chosen]
+        _write(context, opened, found.of(train), drawn, said)
+        context.info |= {"kind": found.kind, "labels": list(found.labels)}
+
+    inputs = {"teacher": answers.key, "task": task.key}
+    if textbook is not None and units != 0:
+        inputs["textbook"] = textbook.key
+    config = {"units": _ALL if units is None else units, "seed": seed}
+    return make(out, stage=STAGE, version=VERSION, config=config, inputs=inputs, build=build, seed=seed)
+
+
+def _report(answers: Answers, task: Task, textbook: Artifact, labelled: pa.Table) -> None:
+    """Say how many units a file labels, and how many of its texts are nowhere; refuse a file that labels none."""
+    units = textbook.counts["units"]
+    if not len(labelled):
+        raise HornbookError(
+            f"{textbook.path}: teacher.file labels none of its {units:,} units; label some of them: "
+            f"hornbook textbook sample {textbook.path} --out to-label.jsonl"
+        )
+    logger.info("the teacher's file labels %s of the %s units of the textbook", f"{len(labelled):,}", f"{units:,}")
+    used = set(ids_of(labelled.select(["text", "text_pair"])))
+    for split in task.splits:
+        used |= set(ids_of(task.split(split).select(["text", "text_pair"])))
+    if strange := len(answers.outputs.keys() - used):
+        logger.warning(
+            "%s of the %s texts of the teacher's file are neither in the textbook nor in the task; they are not used",
+            f"{strange:,}",
+            f"{len(answers.outputs):,}",
+        )
+
+
 def open_outputs(artifact: Artifact) -> Outputs:
     """Return a teacher's outputs.
 
@@ -109,7 +175,7 @@ def open_outputs(artifact: Artifact) -> Outputs:
     Raises:
         HornbookError: a file is missing or changed.
     """
-    train, units = (pq.read_table(artifact.file(name)) for name in (_TRAIN, _UNITS))
+    train, units = (pq.read_table(artifact.file(name)) for name in (_TRAIN, UNITS))
     pairs = units["text_pair"].to_pylist() if artifact.info["pair"] else None
     return Outputs(_matrix(train), _matrix(units), units["text"].to_pylist(), pairs)
 
@@ -124,29 +190,27 @@ def _build(
     label_names: dict[str, str] | None,
     seed: int,
 ) -> None:
-    model, tokenizer = load_ready_classifier(path), load_tokenizer(path)
-    model.to(best_device())
-    columns = label_order(model.config.id2label, task.labels, label_names, path)
+    _, _, ask = classifier(path, task.labels, max_length, label_names, task.pair)
     train = task.split("train").select(["text", "text_pair"])
+    outputs = task.taught("train") if task.by_teacher else ask(train)
+    if doubt := KINDS[task.kind].doubt(task.gold("train"), outputs):
+        logger.warning("%s, train: the teacher %s", task.name, doubt)
     drawn = _drawn(textbook, units, task.pair, seed) if textbook is not None and units else train.slice(0, 0)
-    with progress("label texts with the teacher", len(train) + len(drawn), "texts") as counter:
-        for name, table in ((_TRAIN, train), (_UNITS, drawn)):
-            found = [np.zeros((0, len(columns)))]
-            for start in range(0, len(table), _ROWS):
-                part = table.slice(start, _ROWS)
-                pairs = part["text_pair"].to_pylist() if task.pair else None
-                encoded = encode(part["text"].to_pylist(), pairs, tokenizer, max_length)
-                found.append(predict(model, encoded)[:, columns])
-                counter.advance(len(part))
-            outputs = np.concatenate(found)
-            if name == _TRAIN and (doubt := KINDS[task.kind].doubt(task.gold("train"), outputs)):
-                logger.warning("%s, train: the teacher %s", task.name, doubt)
-            values = pa.array(list(outputs.astype(np.float32)), pa.list_(pa.float32()))
-            # the task has its own texts already
-            kept = pa.table({"outputs": values}) if name == _TRAIN else table.append_column("outputs", values)
-            pq.write_table(kept, context.path / name, compression="zstd")
-    context.counts = {"train_rows": len(train), "units": len(drawn)}
+    _write(context, task, outputs, drawn, ask(drawn) if len(drawn) else np.zeros((0, 0), np.float32))
+
+
+def _write(
+    context: StageContext, task: Task, train: NDArray[np.float32], units: pa.Table, said: NDArray[np.float32]
+) -> None:
+    """Write outputs on train, whose texts the task has already, and on units with their texts."""
+    pq.write_table(pa.table({"outputs": _lists(train)}), context.path / _TRAIN, compression="zstd")
+    pq.write_table(units.append_column("outputs", _lists(said)), context.path / UNITS, compression="zstd")
+    context.counts = {"train_rows": len(train), "units": len(units)}
     context.info = {"pair": task.pair, "labels": list(task.labels)}
+
+
+def _lists(values: NDArray[np.float32]) -> pa.Array:
+    return pa.array(list(values), pa.list_(pa.float32()))
 
 
 def _drawn(textbook: Artifact, units: int, pair: bool, seed: int) -> pa.Table:
@@ -157,6 +221,20 @@ def _drawn(textbook: Artifact, units: int, pair: bool, seed: int) -> pa.Table:
     first = [texts[i] for i in (order[0 : needed - needed % 2 : 2] if pair else order)]
     second = [texts[i] for i in order[1:needed:2]] if pair else [None] * len(first)
     return pa.table({"text": pa.array(first, pa.string()), "text_pair": pa.array(second, pa.string())})
+
+
+def _labelled(textbook: Artifact, answers: Answers) -> tuple[pa.Table, NDArray[np.float32]]:
+    """Return the units of a textbook that a file labels, with their place in it, and its outputs on them."""
+    tables, outputs, start = [], [], 0
+    for batch in open_textbook(textbook).batches(["text", "text_pair"]):
+        table = pa.table(batch)
+        said = answers.of(table)
+        known = np.isfinite(said).all(axis=1)
+        places = pa.array(start + np.flatnonzero(known), pa.int64())
+        tables.append(table.filter(pa.array(known)).append_column(PLACE, places))
+        outputs.append(said[known])
+        start += len(table)
+    return pa.concat_tables(tables), np.concatenate(outputs)
 
 
 def _matrix(table: pa.Table) -> NDArray[np.float32]:

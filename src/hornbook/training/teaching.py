@@ -1,11 +1,15 @@
 """Teacher and student of a distillation, loaded and ready to train."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hornbook.errors import HornbookError
 from hornbook.models.encode import Encoded
@@ -36,6 +40,7 @@ class Models:
         student: with a head if the teacher has one.
         tokenizer: of both.
         objectives: by name.
+        logits: those of a file for each sequence, instead of the teacher's; a regression's on its own scale.
         restored: a context in which the student's outputs are in the teacher's unit, as it is saved.
     """
 
@@ -43,6 +48,7 @@ class Models:
     student: Any
     tokenizer: Any
     objectives: Mapping[str, Objective]
+    logits: NDArray[np.float32] | None = None
     restored: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def save(self, folder: Path, max_length: int) -> None:
@@ -51,9 +57,36 @@ class Models:
             save_model(self.student, self.tokenizer, folder, max_length)
 
 
-def configs(teacher: Model, student: StudentConfig, family: FamilyConfig | None) -> tuple[Any, Any]:
-    """Return the Hugging Face configurations of teacher and student."""
+@dataclass(frozen=True)
+class FileLabels:
+    """What a file says about units of a textbook.
+
+    Attributes:
+        kind: the kind of the task.
+        labels: the names of the labels in order.
+        places: the places of the units in the textbook, shape (units,).
+        logits: logits or scores, shape (units, labels).
+    """
+
+    kind: str
+    labels: Sequence[str]
+    places: NDArray[np.int64]
+    logits: NDArray[np.float32]
+
+    def name(self, config: Any) -> None:
+        """Give these labels to a model's configuration."""
+        for name, value in label_settings(self.labels, self.kind).items():
+            setattr(config, name, value)
+
+
+def configs(
+    teacher: Model, student: StudentConfig, family: FamilyConfig | None, labels: FileLabels | None = None
+) -> tuple[Any, Any]:
+    """Return the Hugging Face configurations of teacher and student; with a file's labels where it has some."""
     own = load_config(teacher)
+    if labels is not None:
+        own = deepcopy(own)
+        labels.name(own)
     return own, student_config(own, student, family)
 
 
@@ -86,6 +119,7 @@ def load_models(
     size: StudentConfig,
     seed: int,
     family: FamilyConfig | None,
+    labels: FileLabels | None = None,
 ) -> Models:
     """Load the teacher and make the student, with heads where an objective taps the logits.
 
@@ -96,12 +130,19 @@ def load_models(
         size: the student's size and initial weights.
         seed: the seed of its initial weights.
         family: the teacher's, if not in the table.
+        labels: those of a file, for the sequences of `encoded`, instead of the teacher's logits.
 
     Returns:
         the models, on the teacher's scale if it is a regression's.
     """
     with_head = needs_head(objectives)
-    teacher, scale = _teacher(path, encoded, with_head)
+    teacher, scale = _teacher(path, encoded, with_head and labels is None)
+    logits = None if labels is None else labels.logits
+    if labels is not None:
+        labels.name(teacher.config)
+        if KINDS[labels.kind].is_standardised:
+            scale = scale_of(labels.logits, "the scores of the teacher's file")
+            logits = scale.standardised(labels.logits)
     tokenizer = load_tokenizer(path)
     if not with_head:
         return Models(
@@ -114,7 +155,7 @@ def load_models(
     restored: Callable[[], AbstractContextManager[None]] = nullcontext
     if scale is not None:  # the student's output layer, trained on that scale, is brought to the teacher's unit
         restored = partial(in_unit, output_layer(student, evenly(encoded, _SCALE_UNITS)), scale)
-    return Models(teacher, student, tokenizer, objectives, restored)
+    return Models(teacher, student, tokenizer, objectives, logits, restored)
 
 
 def load_teacher(path: str, encoded: Encoded, *, with_head: bool) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import yaml
 
+from hornbook.metrics import is_fidelity
 from hornbook.recipe import BenchmarkConfig
 from hornbook.report.charts.runs import run_charts
 from hornbook.report.charts.textbooks import textbook_charts
@@ -143,13 +144,14 @@ def _mistakes(run: RunResult, mistakes: Sequence[Mistake]) -> list[Part]:
     pair = any(one.text_pair is not None for one in mistakes)
     regression = run.task.kind == "regression"
     order = "the largest errors first" if regression else "the most confident first"
-    headings = ["text", *(["second text"] if pair else []), "gold", "teacher", "student"]
+    known = not is_fidelity(run.task.metric)
+    headings = ["text", *(["second text"] if pair else []), *(["gold"] if known else []), "teacher", "student"]
     headings.append("extra error" if regression else "confidence")
     rows = [
         [
             _short(one.text),
             *([_short(one.text_pair or "")] if pair else []),
-            *(_answer(answer) for answer in (one.gold, one.teacher, one.student)),
+            *(_answer(answer) for answer in (*([one.gold] if known else []), one.teacher, one.student)),
             amount(one.sure) if regression else f"{one.sure:.0%}",
         ]
         for one in mistakes

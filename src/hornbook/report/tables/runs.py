@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from hornbook.metrics import ERRORS
+from hornbook.metrics import ERRORS, KL
 from hornbook.recipe import BenchmarkConfig
 from hornbook.report.tables.text import terminal_table
 from hornbook.results import TEACHER, ExportResult, ModelResult, PlannedStage, RunResult, Spread
@@ -101,7 +101,12 @@ def title(rows: Sequence[ModelResult]) -> str:
     """Return the line above a table of results: the metric, and what ± means."""
     seeds = any(model.dev.spread is not None for model in summarise(rows))
     text = f"{rows[0].metric}, %" + (", mean ± standard deviation over seeds" if seeds else "")
-    return text + ("; MAE and RMSE in the unit of the scores, lower is better" if _errors(rows) else "")
+    errors = [name for name in dict.fromkeys(name for _, name in _errors(rows)) if name != KL]
+    if errors:
+        text += f"; {' and '.join(ERRORS[name] for name in errors)} in the unit of the scores, lower is better"
+    elif _errors(rows):
+        text += "; KL(teacher || student) in nats, lower is better"
+    return text
 
 
 def markdown_table(rows: Sequence[ModelResult], export: ExportResult | None = None) -> str:
