@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from hornbook.terms.detection import count_languages
+from hornbook.textbook.store import SCHEMA
 
 logger = logging.getLogger("hornbook")
 
@@ -31,6 +32,9 @@ class Sample:
             The same tables.
         """
         for table in tables:
+            if table.schema != SCHEMA:  # refused where it is written
+                yield table
+                continue
             count = min(_UNITS_OF_A_TABLE, len(table), _UNITS - len(self._texts))
             rows = [position * len(table) // count for position in range(count)]
             # The second text of a pair is always the corpus's, the first may be the task's.

@@ -13,11 +13,7 @@ from numpy.typing import NDArray
 
 from hornbook.errors import HornbookError
 from hornbook.machine.progress import progress
-from hornbook.models.encode import encode
-from hornbook.models.loading import kind_of, load_ready_classifier
-from hornbook.models.predict import best_device, predict
 from hornbook.models.source import Model, model_path
-from hornbook.models.tokenizers import load_tokenizer, saved_length
 from hornbook.store import Artifact, write_text
 from hornbook.tasks.answers import text_id
 from hornbook.tasks.kinds import CROSS_ENTROPY, KINDS, TaskKind
@@ -109,6 +105,11 @@ def margins(student: Model, texts: pa.Table) -> NDArray[np.float64]:
     Raises:
         HornbookError: it gives scores.
     """
+    from hornbook.models.encode import encode  # these need torch, which a sample without a student does not
+    from hornbook.models.loading import kind_of, load_ready_classifier
+    from hornbook.models.predict import best_device, predict
+    from hornbook.models.tokenizers import load_tokenizer, saved_length
+
     path = model_path(student)
     model, tokenizer = load_ready_classifier(path), load_tokenizer(path)
     kind = KINDS[kind_of(model.config)]
