@@ -19,8 +19,8 @@ from hornbook.tasks import open_task
 from hornbook.textbook import open_textbook
 
 MOST_APART = 1e-4
-"""The largest difference allowed between a logit of PyTorch and of onnxruntime in float32; of scores, whose unit is the
-task's, times the largest score where that is above 1."""
+"""The largest difference allowed between a logit of PyTorch and of onnxruntime in float32; of scores, which have
+the task's unit, times the largest score where that is above 1."""
 _BATCH, _COMPOSED = 32, 48
 _LONG_WORDS = 2000
 
