@@ -25,7 +25,7 @@ $(READY): pyproject.toml requirements-dev.txt constraints.txt CMakeLists.txt $(w
 	$(PIP_INSTALL) --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-quickstart: $(READY) ## Two textbooks, two students and one table from real data (8 to 10 minutes)
+quickstart: $(READY) ## Two textbooks, two students and one table from real data (10 to 12 minutes)
 	$(BIN)/hornbook quickstart
 
 quickstart-full: $(READY) ## The same with three seeds and twice the tokens (under an hour)
