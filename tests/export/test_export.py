@@ -11,11 +11,12 @@ import pytest
 import torch
 from tests.export.models import LABELS, LENGTH, WORDS, save_classifier, tokenizer
 from tokenizers import Tokenizer, processors
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForSequenceClassification
 
 from hornbook.errors import HornbookError
 from hornbook.export import build, graph, verify
 from hornbook.export.build import export_student
+from hornbook.export.files import write_files
 from hornbook.export.session import OnnxClassifier
 from hornbook.inference.classifier import load_classifier
 from hornbook.models.segments import BERT, Segments
@@ -78,6 +79,16 @@ def test_an_export_has_the_layout_and_names_that_servers_look_for(exported):
     assert config["pad_token_id"] == 0
     assert exported.counts["compared_texts"] == 2000
     assert 0 < exported.measured["largest_difference"] < 1e-4
+
+
+def test_names_of_labels_that_transformers_leaves_out_are_written(student, tmp_path):
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    model = BertForSequenceClassification(BertConfig(vocab_size=50, **sizes))
+    assert "id2label" not in model.config.to_diff_dict()
+    write_files(model, load_tokenizer(student), tmp_path, 16)
+    config = json.loads((tmp_path / "config.json").read_text("utf-8"))
+    assert config["id2label"] == {"0": "LABEL_0", "1": "LABEL_1"}
+    assert config["label2id"] == {"LABEL_0": 0, "LABEL_1": 1}
 
 
 def test_every_loader_truncates_at_the_length_that_the_student_learned(exported):

@@ -4,6 +4,8 @@ import copy
 from pathlib import Path
 from typing import Any
 
+from hornbook.machine.parsing import read_json
+from hornbook.store import write_json
 from hornbook.tasks.kinds import KINDS
 
 GRAPH = "onnx/model.onnx"
@@ -45,6 +47,10 @@ def write_files(model: Any, tokenizer: Any, folder: Path, length: int) -> None:
     # classes to models that have none.
     own.model_input_names = own.init_kwargs["model_input_names"] = list(input_names(model))
     save_model(model, own, folder, length)
+    config = read_json(folder / CONFIG)
+    if "id2label" not in config:  # transformers leaves the names out where they are its own, LABEL_0 and LABEL_1
+        names = {str(place): name for place, name in model.config.id2label.items()}
+        write_json(folder / CONFIG, {**config, "id2label": names, "label2id": model.config.label2id})
     stored = Tokenizer.from_file(str(folder / TOKENIZER))
     stored.enable_truncation(length, direction=tokenizer.truncation_side)
     stored.save(str(folder / TOKENIZER))
