@@ -30,6 +30,21 @@ def scored_splits(task: Task) -> list[str]:
     return [split for split in task.splits if split != "train"]
 
 
+def scores(task: Task, split: str, outputs: NDArray[Any]) -> dict[str, float]:
+    """Return the scores of a classifier's outputs on a split, by name.
+
+    Args:
+        task: the task.
+        split: one of its splits.
+        outputs: shape (rows, labels).
+
+    Returns:
+        scores against gold labels; where a teacher labelled the task, how the outputs follow it (see `fidelity`).
+    """
+    kind = KINDS[task.kind]
+    return fidelity(kind, task.taught(split), outputs) if task.by_teacher else kind.scores(task.gold(split), outputs)
+
+
 def record(context: StageContext, task: Task, outputs: dict[str, NDArray[Any]]) -> None:
     """Write predictions and confusions, and fill in scores, calibration and the comparison with chance.
 
@@ -47,7 +62,7 @@ def record(context: StageContext, task: Task, outputs: dict[str, NDArray[Any]]) 
     kind, by_split = KINDS[task.kind], {}
     for split, found in outputs.items():
         gold = task.gold(split)
-        by_split[split] = fidelity(kind, task.taught(split), found) if task.by_teacher else kind.scores(gold, found)
+        by_split[split] = scores(task, split, found)
         pq.write_table(
             _predictions(task, split, found), context.path / f"predictions-{split}.parquet", compression="zstd"
         )

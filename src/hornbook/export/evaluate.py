@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hornbook.evaluation.record import scored_splits
+from hornbook.evaluation.record import scored_splits, scores
 from hornbook.export.files import GRAPH, INT8_GRAPH
 from hornbook.export.session import OnnxClassifier, by_length
 from hornbook.models.loading import label_order
 from hornbook.recipe import EvaluateConfig
 from hornbook.store import Artifact, Destination, StageContext, make
 from hornbook.tasks import Task, open_task
-from hornbook.tasks.kinds import KINDS
 
 STAGE = "export-evaluation"
 VERSION = 1
@@ -59,11 +58,11 @@ def evaluate_export(export: Artifact, task: Artifact, out: Destination, config: 
 def _scores(classify: OnnxClassifier, task: Task, config: EvaluateConfig) -> dict[str, dict[str, float]]:
     """Return the scores of a graph by split and metric."""
     columns = label_order(dict(enumerate(classify.labels)), task.labels, None, "the export")
-    kind, found = KINDS[task.kind], {}
+    found = {}
     for split in scored_splits(task):
         firsts, seconds = _texts(task, split)
         outputs: NDArray[Any] = classify.logits(firsts, seconds, config.batch)[:, columns]
-        found[split] = kind.scores(task.gold(split), outputs.astype(np.float64))
+        found[split] = scores(task, split, outputs.astype(np.float64))
     return found
 
 

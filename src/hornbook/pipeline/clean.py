@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -14,7 +13,8 @@ from hornbook.errors import HornbookError
 from hornbook.machine.disk import size_of
 from hornbook.machine.parsing import read_json
 from hornbook.pipeline.plan import STORE
-from hornbook.store import MANIFEST, load
+from hornbook.store import MANIFEST, Artifact, load
+from hornbook.store.verify import readable
 
 _KEY = re.compile(rb"[0-9a-f]{32}")
 _REMOVED = ".removed"
@@ -55,20 +55,14 @@ def unused(runs: Path | str, days: float = 1.0) -> list[Unused]:
     store = Path(runs) / STORE
     if not store.is_dir():
         raise HornbookError(f"{runs}: no folder of runs (no {STORE} in it)")
-    there: dict[str, tuple[Path, Mapping[str, Any]]] = {}
-    for path in store.glob(f"*/*/{MANIFEST}"):
-        if not path.parent.name.startswith("."):
-            try:
-                artifact = load(path.parent)
-            except HornbookError:
-                continue  # damaged: `verify` says so, and who made it may want to see it
-            there[artifact.key] = path.parent, artifact.manifest
-    needed = _with_inputs(_named(Path(runs), store), {key: manifest for key, (_, manifest) in there.items()})
+    # Damaged ones stay: `verify` says so, and who made them may want to see them.
+    there = {artifact.key: artifact for artifact in readable(store.glob("*/*"))}
+    needed = _with_inputs(_named(Path(runs), store), there)
     latest = time.time() - days * _SECONDS_A_DAY
     found = [
-        Unused(folder, str(manifest["stage"]), size_of(folder))
-        for key, (folder, manifest) in there.items()
-        if key not in needed and (folder / MANIFEST).stat().st_mtime < latest
+        Unused(artifact.path, artifact.stage, size_of(artifact.path))
+        for key, artifact in there.items()
+        if key not in needed and (artifact.path / MANIFEST).stat().st_mtime < latest
     ]
     return sorted(found, key=lambda one: (-one.size, one.folder))
 
@@ -116,7 +110,7 @@ def _named(runs: Path, store: Path) -> set[str]:
     return named
 
 
-def _with_inputs(keys: Iterable[str], manifests: Mapping[str, Mapping[str, Any]]) -> set[str]:
+def _with_inputs(keys: Iterable[str], there: Mapping[str, Artifact]) -> set[str]:
     """Return keys and those of everything that they were made from."""
     found: set[str] = set()
     waiting = list(keys)
@@ -124,5 +118,5 @@ def _with_inputs(keys: Iterable[str], manifests: Mapping[str, Mapping[str, Any]]
         key = waiting.pop()
         if key not in found:
             found.add(key)
-            waiting += manifests[key]["inputs"].values() if key in manifests else ()
+            waiting += there[key].manifest["inputs"].values() if key in there else ()
     return found

@@ -1,6 +1,6 @@
 """Compare an artefact, and all it was made from, with the checksums in their manifests."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,10 +82,18 @@ def neighbours(folder: Path) -> dict[str, Path]:
         their folders; those that cannot be read are left out.
     """
     places = [*folder.parent.glob("*"), *folder.parent.glob("artifacts/*/*"), *folder.parent.parent.glob("*/*")]
-    return {artifact.key: artifact.path for artifact in _readable(places)}
+    return {artifact.key: artifact.path for artifact in readable(places)}
 
 
-def _readable(places: list[Path]) -> Iterator[Artifact]:
+def readable(places: Iterable[Path]) -> Iterator[Artifact]:
+    """Yield the finished artefacts among some folders.
+
+    Args:
+        places: folders; those that hold no artefact, or one whose manifest is damaged, are left out.
+
+    Yields:
+        the artefacts.
+    """
     for path in places:
         if (path / MANIFEST).is_file() and not path.name.startswith("."):
             try:
