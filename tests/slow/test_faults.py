@@ -14,15 +14,14 @@ import pyarrow.csv
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.slow.processes import ENVIRONMENT, TORCHRUN
 from typer.testing import CliRunner
 
 from hornbook.cli.main import app
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 HORNBOOK = [sys.executable, "-m", "hornbook"]
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
 
 def hornbook(*arguments: object) -> subprocess.Popen[str]:
@@ -46,15 +45,6 @@ def answer_of(*arguments: object) -> dict:
     result = invoked(*arguments)
     assert result.exit_code == 0, (result.output, result.exception)
     return json.loads(result.stdout.splitlines()[-1])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Compute here as in `ENVIRONMENT`."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

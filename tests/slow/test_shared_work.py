@@ -1,7 +1,6 @@
 """Work that students share is done once, whoever needs it first: several processes, or one that was killed."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.slow.processes import ENVIRONMENT, TORCHRUN
 from typer.testing import CliRunner
 
 from hornbook import pipeline
@@ -18,19 +18,7 @@ from hornbook.cli.main import app
 from hornbook.recipe import Recipe, validate
 from hornbook.store import RUN
 
-pytestmark = pytest.mark.slow
-
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Compute here as in `ENVIRONMENT`."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 def answer_of(*arguments: object) -> None:
@@ -121,9 +109,9 @@ def test_students_side_by_side_share_vocabulary_and_teacher(values, tmp_path):
         assert saved.students == 2
         assert 1000 < saved.tokens_asked < saved.tokens_read
         assert saved.saved_seconds >= 0
-        (told,) = (line for line in result.remarks if line.startswith("distil.cache: "))
+        (remark,) = (line for line in result.remarks if line.startswith("distil.cache: "))
         table = (result.folder / "report.md").read_text("utf-8")
-        assert told in table
+        assert remark in table
         assert f"vocabulary: {result.vocabulary.pieces:,} of {result.vocabulary.pieces_before:,} word pieces" in table
 
 
