@@ -408,7 +408,7 @@ def test_a_killed_run_pays_for_no_call_twice(tmp_path, units, calls):
     assert [one["text"] for one in written(tmp_path)] == [f"film {i} {{text}} {{0}}" for i in range(units)]
 
 
-def test_an_interrupted_run_pays_for_no_call_twice(tmp_path, monkeypatch):
+def test_an_interrupted_run_pays_for_no_call_twice(tmp_path, monkeypatch, request):
     """The same within this process, by Ctrl-C; answers that have arrived by then are kept."""
     (tmp_path / "prompt.txt").write_text(PROMPT)
     rows(tmp_path, 50)
@@ -423,6 +423,8 @@ def test_an_interrupted_run_pays_for_no_call_twice(tmp_path, monkeypatch):
         return original(payload, spellings)
 
     monkeypatch.setattr(ask, "read_answer", interrupting)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with fake_server(honest, seconds=0.01) as server:
         for left in (2, 1, 0):
             with pytest.raises(KeyboardInterrupt):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import random
 from collections import Counter
 from functools import cache
@@ -25,7 +26,7 @@ from hornbook.models.vocabulary.rows import keep_rows
 from hornbook.models.vocabulary.trim import Trimmed, plain_backend, trim
 from hornbook.models.vocabulary.usage import count_pieces, mixed_share, most_frequent
 
-RANDOM_TEXTS = 100_000
+RANDOM_TEXTS = int(os.environ.get("HORNBOOK_RANDOM_TEXTS", 100_000))  # of all tokenizers together
 UNKNOWN = ("[UNK]", "<unk>")
 
 

@@ -30,6 +30,7 @@ logger = logging.getLogger("hornbook")
 
 _DIGITS = 6
 _LOW_MASS = 0.5
+_PATIENCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,7 @@ def _run(asking: Coroutine[Any, Any, Asked]) -> Asked:
         for loop, task in running:
             if not found.done():
                 loop.call_soon_threadsafe(task.cancel)
-            thread.join()
+            thread.join(_PATIENCE_SECONDS)  # not for ever: a connection may not close
 
 
 def _outcome(answers: Sequence[Answer], asked: Asked, key: str) -> tuple[str, Sequence[Answer]]:
