@@ -19,6 +19,7 @@ from hornbook.errors import HornbookError
 from hornbook.export import answers, build, int8, quantize
 from hornbook.export.build import export_student
 from hornbook.export.gate import Comparison, Sample, compare_outputs, faults
+from hornbook.export.ranges import activation_ranges
 from hornbook.export.session import OnnxClassifier
 from hornbook.machine.processor import processor
 from hornbook.recipe import ExportConfig, TaskConfig
@@ -64,7 +65,8 @@ def variant(request, tmp_path_factory, exported):
     folder = tmp_path_factory.mktemp("variant")
     shutil.copytree(exported.path, folder, dirs_exist_ok=True)
     (folder / "manifest.json").unlink()
-    quantize.quantize(folder / "onnx" / "model.onnx", folder / "onnx" / "one.onnx", request.param)
+    ranges = activation_ranges(folder, [(" ".join(WORDS[i : i + 9]), None) for i in range(20)])
+    quantize.quantize(folder / "onnx" / "model.onnx", folder / "onnx" / "one.onnx", request.param, ranges)
     return OnnxClassifier(folder, "onnx/one.onnx", threads=1)
 
 
@@ -81,7 +83,7 @@ def test_an_answer_depends_on_its_text_alone(variant, data):
     assert variant.run(variant.inputs(encodings, padded))[place] == pytest.approx(alone, abs=1e-4)
 
 
-def test_the_table_and_the_products_are_integers(exported):
+def test_the_table_and_the_products_are_integers(exported, tmp_path):
     model = onnx.load(exported.file("onnx/model_quantized.onnx"))
     onnx.checker.check_model(model)
     assert {one.domain for one in model.opset_import} == {""}  # other runtimes than onnxruntime know these operators
@@ -89,8 +91,19 @@ def test_the_table_and_the_products_are_integers(exported):
     floats = onnx.load(exported.file("onnx/model.onnx")).graph
     weights = {one.name for one in floats.initializer}
     products = sum(node.op_type == "MatMul" and node.input[1] in weights for node in floats.node)
-    integers = sum(node.op_type == "MatMulInteger" for node in model.graph.node)
+    made_by = {node.output[0]: node for node in model.graph.node}
+    integers = sum(
+        node.op_type == "MatMul" and all(made_by[name].op_type == "DequantizeLinear" for name in node.input)
+        for node in model.graph.node
+        if set(node.input) <= set(made_by)
+    )
     assert 0 < integers == products
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(exported.file("onnx/model_quantized.onnx"), options)
+    run = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
+    assert run.count("MatMulIntegerToFloat") == products  # not dequantized first
     assert TensorProto.INT8 in kinds.values()
 
 
@@ -111,7 +124,7 @@ def quantized_table(rows):
 def test_rows_of_a_table_have_scales_of_their_own(tmp_path):
     table, model = quantized_table(300)
     onnx.save(model, tmp_path / "float.onnx")
-    quantize.quantize(tmp_path / "float.onnx", tmp_path / "int8.onnx", "rows-8bit")
+    quantize.quantize(tmp_path / "float.onnx", tmp_path / "int8.onnx", "rows-8bit", {})
     session = onnxruntime.InferenceSession(tmp_path / "int8.onnx")
     (found,) = session.run(None, {"ids": np.arange(300)})
     largest = np.abs(table).max(axis=1, keepdims=True)
@@ -121,11 +134,10 @@ def test_rows_of_a_table_have_scales_of_their_own(tmp_path):
     assert (tmp_path / "int8.onnx").stat().st_size < 0.6 * (tmp_path / "float.onnx").stat().st_size
 
 
-@pytest.mark.parametrize(("name", "largest"), [("rows-7bit", 63), ("rows-8bit", 127)])
-def test_a_product_is_that_of_the_rounded_numbers(tmp_path, name, largest):
+def one_product(tmp_path):
     random = np.random.default_rng(1)
     weights = random.normal(size=(64, 16)).astype(np.float32)
-    x = (random.normal(size=(3, 5, 64)) * np.exp(random.normal(size=(3, 5, 1)) * 3)).astype(np.float32)
+    x = (random.normal(size=(3, 5, 64)) * np.exp(random.normal(size=(3, 5, 1)))).astype(np.float32)
     x[1, 2] = 0
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["y"])],
@@ -136,18 +148,60 @@ def test_a_product_is_that_of_the_rounded_numbers(tmp_path, name, largest):
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.save(model, tmp_path / "float.onnx")
-    quantize.quantize(tmp_path / "float.onnx", tmp_path / "int8.onnx", name)
+    return x, weights
+
+
+@pytest.mark.parametrize(("name", "largest"), [("rows-7bit", 63), ("rows-8bit", 127), ("static-7bit", 63)])
+def test_a_product_is_that_of_the_rounded_numbers(tmp_path, name, largest):
+    x, weights = one_product(tmp_path)
+    least, most = float(x.min()) / 2, float(x.max())  # what is below is clipped
+    quantize.quantize(tmp_path / "float.onnx", tmp_path / "int8.onnx", name, {"x": (least, most)})
     (found,) = onnxruntime.InferenceSession(tmp_path / "int8.onnx").run(None, {"x": x})
     columns = np.abs(weights).max(axis=0) / largest
-    rows = np.maximum(np.abs(x).max(axis=-1, keepdims=True) / 127, 1e-12)
-    wanted = (np.rint(x / rows) @ np.rint(weights / columns)) * rows * columns
+    if name.startswith("rows"):
+        rows = np.maximum(np.abs(x).max(axis=-1, keepdims=True) / 127, 1e-12)
+        rounded = np.rint(x / rows) * rows
+    else:
+        scale = (most - least) / 255
+        zero = round(-least / scale)
+        rounded = (np.clip(np.rint(x / np.float32(scale)) + zero, 0, 255) - zero) * scale
+    wanted = rounded @ np.rint(weights / columns) * columns
     assert found == pytest.approx(wanted, rel=1e-4, abs=1e-5 * float(np.abs(wanted).max()))
-    assert found == pytest.approx(x @ weights, abs=0.05 * float(np.abs(wanted).max()))
+    exact = (x if name.startswith("rows") else np.maximum(x, least)) @ weights
+    assert found == pytest.approx(exact, abs=0.05 * float(np.abs(wanted).max()))
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "zero"), [(-1, 1, 128), (0.5, 2, 0), (-3, -1, 255), (0, 0, 0), (-0.17, 5, 8)]
+)
+def test_unsigned_bytes_reach_from_the_least_to_the_greatest_number_and_hold_zero(least, most, zero):
+    scale, at = quantize.unsigned_scale(least, most)
+    assert at == zero
+    for number in (least, most, 0):
+        assert abs((np.clip(np.rint(number / scale) + at, 0, 255) - at) * scale - number) <= scale
+    assert scale > 0
+
+
+def test_ranges_are_those_of_each_text_alone(exported):
+    """By hand: the left side of the first product, asked text by text."""
+    texts = [(" ".join(WORDS[i : i + 1 + i % 7]), None) for i in range(9)]
+    found = activation_ranges(exported.path, texts)
+    model = onnx.load(exported.file("onnx/model.onnx"))
+    names = quantize.left_sides(model)
+    assert list(found) == names
+    assert len(names) == len(set(names)) < sum(node.op_type == "MatMul" for node in model.graph.node)
+    name = names[0]
+    model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    classify = OnnxClassifier(exported.path)
+    sides = [session.run([name], classify.inputs(classify.encode([text])))[0] for text, _ in texts]
+    assert found[name] == pytest.approx((min(map(np.min, sides)), max(map(np.max, sides))), rel=1e-5)
+    assert activation_ranges(exported.path, []) == {}
 
 
 def test_a_passed_gate_is_published_with_what_was_tried(exported, task):
     about = exported.info["int8"]
-    assert about["published"] == "rows-7bit" == about["tried"][-1]["variant"]
+    assert about["published"] == "static-7bit" == about["tried"][-1]["variant"]
     assert about["processor"] == processor()
     assert about["tried"][-1]["faults"] == []
     assert about["tried"][-1]["compared"]["dev"]["agreement"] > 0.8
@@ -175,11 +229,13 @@ def test_the_first_variant_that_passes_is_published(no_exporter, monkeypatch, st
 
     monkeypatch.setattr(int8, "faults", first_fails)
     made = export_student(student, tmp_path / "out", LOOSE, task=task)
-    assert [row["variant"] for row in made.info["int8"]["tried"]] == ["rows-7bit", "rows-8bit"]
-    assert made.info["int8"]["published"] == "rows-8bit"
+    assert [row["variant"] for row in made.info["int8"]["tried"]] == ["static-7bit", "rows-7bit"]
+    assert made.info["int8"]["published"] == "rows-7bit"
 
 
-def test_without_a_pass_float32_alone_is_published(no_exporter, student, task, tmp_path, caplog):
+def test_without_a_pass_float32_alone_is_published(no_exporter, monkeypatch, student, task, tmp_path, caplog):
+    real = int8.activation_ranges
+    monkeypatch.setattr(int8, "activation_ranges", lambda *given: dict.fromkeys(real(*given), (-0.01, 0.01)))
     strict = ExportConfig(agreement=1, most_loss=0)
     made = export_student(student, tmp_path / "out", strict, task=task)
     about = made.info["int8"]
@@ -187,12 +243,12 @@ def test_without_a_pass_float32_alone_is_published(no_exporter, student, task, t
     assert [row["variant"] for row in about["tried"]] == list(quantize.VARIANTS)
     assert all(row["faults"] for row in about["tried"])
     assert not [name for name in made.manifest["files"] if "quantized" in name or "int8" in name]
-    assert "int8 is not published: rows-7bit, the fastest variant: its agreement with the student on dev is" in (
+    assert "int8 is not published: static-7bit, the fastest variant: its agreement with the student on dev is" in (
         caplog.text
     )
     loose = strict.model_copy(update={"allow_loss": True})
     allowed = export_student(student, tmp_path / "allowed", loose, task=task)
-    assert allowed.info["int8"]["published"] == "rows-7bit"
+    assert allowed.info["int8"]["published"] == "static-7bit"
     assert allowed.info["int8"]["tried"][0]["faults"]
 
 
@@ -317,7 +373,7 @@ def test_a_variant_that_has_failed_is_compared_no_further(monkeypatch, tmp_path)
         ("wrong", False, ["dev"]),
         ("wrong", True, ["dev", "textbook"]),
     ):
-        monkeypatch.setattr(int8, "answers", lambda _, sample, name=name: found[name])
+        monkeypatch.setattr(int8, "answers", lambda *_, name=name: found[name])
         row, speed = int8._try(tmp_path, KIND, asked, [], LENGTH, ExportConfig(allow_loss=allow_loss))
         assert list(row["compared"]) == compared
         assert bool(row["faults"]) == (name == "wrong")

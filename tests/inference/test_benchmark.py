@@ -32,11 +32,14 @@ def test_a_turn_takes_its_time_and_counts_no_first_call(monkeypatch):
     clock = iter(range(1000))
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
     monkeypatch.setattr(module, "_loaded", (lambda first, second: calls.append(first), (["a", "b", "c"], None)))
-    assert module._turn(1, 2.5, turn=0) == [1, 1, 1]
-    assert calls == [["a"], ["a"], ["b"], ["c"]]
+    assert module._turn(2, 2.5, turn=0) == [1, 1, 1]
+    assert calls == [["a"], ["a", "b"], ["a", "b"], ["c", "a"], ["b", "c"]]
     calls.clear()
     assert module._turn(2, 0.5, turn=1) == [1]
     assert calls == [["c", "a"]]
+    calls.clear()
+    assert module._turn(3, 2.5, turn=0) == [1, 1, 1]  # a call that takes longer than the turn is not made before it
+    assert calls == [["a"], ["a", "b", "c"], ["a", "b", "c"], ["a", "b", "c"]]
 
 
 def test_texts_of_a_file_leave_out_rows_without_text(tmp_path):

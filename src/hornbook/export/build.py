@@ -10,6 +10,7 @@ from hornbook.export.card import write_card
 from hornbook.export.files import CALIBRATION, GRAPH, write_files
 from hornbook.export.gate import samples
 from hornbook.export.graph import OPSET, write_graph
+from hornbook.export.session import OnnxClassifier
 from hornbook.export.verify import compare, texts_to_compare
 from hornbook.machine.progress import progress
 from hornbook.models.loading import kind_of, load_ready_classifier
@@ -21,7 +22,7 @@ from hornbook.store.files import write_json
 from hornbook.tasks.kinds import KINDS
 
 STAGE = "export"
-VERSION = 2
+VERSION = 3
 _COMPARED = 2000
 _MADE_UP = 400
 
@@ -108,7 +109,8 @@ def _build(
     context.counts = {"graph_bytes": graph.stat().st_size, "compared_texts": len(texts)}
     context.info = {"labels": list(model.config.id2label.values()), "max_length": length}
     context.measured["largest_difference"] = difference
-    asked = samples(model, tokenizer, length, task, textbook if config.quantize else None, config.units)
+    student, names = OnnxClassifier(context.path), model.config.id2label
+    asked = samples(student, names, task, textbook if config.quantize else None, config.units)
     if config.calibrate and (found := calibration(kind, asked)) is not None:
         write_json(context.path / CALIBRATION, {"temperature": found["temperature"], "examples": found["examples"]})
         context.info["calibration"] = found

@@ -16,9 +16,7 @@ from hornbook.export.session import OnnxClassifier, Pairs
 from hornbook.export.verify import compositions, texts_of_task, texts_of_textbook
 from hornbook.machine.progress import progress
 from hornbook.metrics import score_of
-from hornbook.models.encode import encode
 from hornbook.models.loading import label_order
-from hornbook.models.predict import predict
 from hornbook.recipe import ExportConfig
 from hornbook.results.differences import Difference, difference
 from hornbook.results.predictions import resampled
@@ -39,7 +37,7 @@ class Sample:
     Attributes:
         name: `dev` or `textbook`.
         texts: the texts.
-        outputs: PyTorch's logits, shape (texts, labels), with labels in the student's order.
+        outputs: the student's logits, shape (texts, labels), with labels in the student's order.
         gold: gold labels, if there are any.
         columns: the student's column of each label of the task.
         metric: the task's metric.
@@ -48,7 +46,7 @@ class Sample:
 
     name: str
     texts: Pairs
-    outputs: NDArray[np.float64]
+    outputs: NDArray[Any]
     gold: NDArray[Any] | None = None
     columns: Sequence[int] = ()
     metric: str = ""
@@ -71,14 +69,13 @@ class Comparison:
 
 
 def samples(
-    model: Any, tokenizer: Any, length: int, task: Artifact | None, textbook: Artifact | None, most: int
+    student: OnnxClassifier, names: Mapping[int, str], task: Artifact | None, textbook: Artifact | None, most: int
 ) -> list[Sample]:
     """Return the texts that a graph is judged on, with the student's own answers.
 
     Args:
-        model: the student, on the CPU.
-        tokenizer: its tokenizer.
-        length: the most tokens of an input.
+        student: the student's graph in float32, which is PyTorch's to 1e-4 and faster.
+        names: the names of its labels, `id2label`.
         task: a prepared task, for its dev split.
         textbook: a finished textbook, for its first units.
         most: the most units.
@@ -88,21 +85,13 @@ def samples(
     """
     units = list(itertools.islice(texts_of_textbook(textbook), most))
     named = {name: texts for name, texts in (("dev", list(texts_of_task(task))), ("textbook", units)) if texts}
-    found = []
-    with progress("asking the student", sum(map(len, named.values())), "texts") as done:
-        for name, texts in named.items():
-            parts = []
-            for start in range(0, len(texts), _PART):
-                firsts, seconds = zip(*texts[start : start + _PART], strict=True)
-                parts.append(predict(model, encode(firsts, seconds, tokenizer, length), 32))
-                done.advance(len(firsts))
-            found.append(Sample(name, texts, np.concatenate(parts)))
-    return [_with_gold(one, model, task) if one.name == "dev" and task else one for one in found]
+    found = [Sample(name, texts, answers(student, texts, f"float32 on {name}")) for name, texts in named.items()]
+    return [_with_gold(one, names, task) if one.name == "dev" and task else one for one in found]
 
 
-def _with_gold(sample: Sample, model: Any, task: Artifact) -> Sample:
+def _with_gold(sample: Sample, names: Mapping[int, str], task: Artifact) -> Sample:
     opened = open_task(task)
-    columns = label_order(model.config.id2label, opened.labels, None, "the student")
+    columns = label_order(names, opened.labels, None, "the student")
     labels = (opened.gold("dev"), columns, opened.metric, opened.by_teacher)
     return Sample(sample.name, sample.texts, sample.outputs, *labels)
 
@@ -180,12 +169,12 @@ def depends_on_batch(difference: float) -> bool:
     return not difference <= _MOST_MOVED
 
 
-def answers(classify: OnnxClassifier, sample: Sample) -> NDArray[np.float32]:
-    """Return a graph's outputs for a sample, with progress."""
+def answers(classify: OnnxClassifier, texts: Pairs, about: str) -> NDArray[np.float32]:
+    """Return a graph's outputs for texts, with progress on what is named."""
     parts = []
-    with progress(f"int8 on {sample.name}", len(sample.texts), "texts") as done:
-        for start in range(0, len(sample.texts), _PART):
-            parts.append(classify.logits(*_columns(sample.texts[start : start + _PART])))
+    with progress(about, len(texts), "texts") as done:
+        for start in range(0, len(texts), _PART):
+            parts.append(classify.logits(*_columns(texts[start : start + _PART])))
             done.advance(len(parts[-1]))
     return np.concatenate(parts)
 

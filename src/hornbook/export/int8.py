@@ -11,11 +11,13 @@ from hornbook.export.answers import ANSWERS, store_answers
 from hornbook.export.files import CALIBRATION, CONFIG, GRAPH, INT8_FOLDER, INT8_GRAPH, TOKENIZER
 from hornbook.export.gate import Comparison, Sample, answers, compare_outputs, depends_on_batch, faults, moved
 from hornbook.export.quantize import VARIANTS, quantize
+from hornbook.export.ranges import activation_ranges
 from hornbook.export.session import OnnxClassifier, Pairs
 from hornbook.machine.processor import processor
 from hornbook.recipe import ExportConfig
 from hornbook.tasks.kinds import TaskKind
 
+_CALIBRATED_ON = 256  # texts
 _SMALL_FILES = (CONFIG, TOKENIZER, "tokenizer_config.json", CALIBRATION, ANSWERS)
 
 
@@ -43,8 +45,9 @@ def publish(
     if not asked and not config.allow_loss:
         about["why_not"] = "neither a task nor a textbook was given to compare it on; give --task, --textbook or both"
         return about, speeds
+    ranges = activation_ranges(folder, (asked[-1].texts if asked else made_up)[:_CALIBRATED_ON])
     for variant in VARIANTS:
-        quantize(folder / GRAPH, target, variant)
+        quantize(folder / GRAPH, target, variant, ranges)
         row, speeds[variant] = _try(folder, kind, asked, made_up, length, config)
         tried.append({"variant": variant, **row})
         if not row["faults"] or (config.allow_loss and not row["depends_on_batch"]):
@@ -80,7 +83,7 @@ def _try(
     texts, seconds = 0, 0.0
     for sample in asked:
         started = time.perf_counter()
-        found = answers(classify, sample)
+        found = answers(classify, sample.texts, f"int8 on {sample.name}")
         seconds += time.perf_counter() - started
         texts += len(sample.texts)
         compared[sample.name] = compare_outputs(kind, sample, found)

@@ -1,8 +1,8 @@
 """int8 graphs whose answers depend on nothing but the text.
 
 `onnxruntime.quantization.quantize_dynamic` has one scale for the activations of a whole batch, so that an answer
-changes with its batch and padding. Here each token's vector has a scale of its own, computed in the graph from
-standard operators. Embedding tables have a scale for each row, weights one for each output.
+changes with its batch and padding. Here a scale is fixed, or each token's vector has its own, computed in the graph
+from standard operators. Embedding tables have a scale for each row, weights one for each output.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +15,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-Change = Callable[[Any], None]
+Ranges = Mapping[str, tuple[float, float]]
+"""The least and the greatest number of the left side of each product, by its name."""
+Change = Callable[[Any, Ranges], None]
 """Changes an ONNX model in place."""
 
 # Smaller tables (of segments) are not worth two more nodes.
@@ -27,18 +29,19 @@ _ZERO, _LARGEST = 128, 127
 _BLOCK = 64
 
 
-def quantize(graph: Path, target: Path, variant: str) -> None:
+def quantize(graph: Path, target: Path, variant: str, ranges: Ranges) -> None:
     """Write a float32 graph again with int8 weights.
 
     Args:
         graph: the float32 graph, as `hornbook.export.graph` writes it.
         target: the file to write.
         variant: a key of `VARIANTS`.
+        ranges: the least and greatest number of each of `left_sides`; `static` variants alone read them.
     """
     model = onnx.load(graph)
     _separate_sums(model)
     _quantize_tables(model)
-    VARIANTS[variant](model)
+    VARIANTS[variant](model, ranges)
     _drop_unused(model)
     onnx.save(model, target)
 
@@ -56,6 +59,24 @@ def quantize_columns(weights: NDArray[np.float32], largest: int) -> tuple[NDArra
     scales = np.abs(weights).max(axis=0) / np.float32(largest)
     scales[scales == 0] = 1
     return np.rint(weights / scales).astype(np.int8), scales
+
+
+def unsigned_scale(least: float, greatest: float) -> tuple[np.float32, np.uint8]:
+    """Return scale and zero point of unsigned bytes that reach from least to greatest, and to 0."""
+    least, greatest = min(least, 0.0), max(greatest, 0.0)
+    scale = (greatest - least) / 255 or 1.0
+    return np.float32(scale), np.uint8(round(-least / scale))
+
+
+def left_sides(model: Any) -> list[str]:
+    """Return the names of what is multiplied with weights in a float32 graph, each once."""
+    weights = {one.name for one in model.graph.initializer if len(one.dims) == 2}
+    products = (node for node in model.graph.node if _is_product(node) and node.input[1] in weights)
+    return list(dict.fromkeys(node.input[0] for node in products))
+
+
+def _is_product(node: Any, _: Sequence[int] = ()) -> bool:
+    return bool(node.op_type == "MatMul")
 
 
 def _separate_sums(model: Any) -> None:
@@ -93,45 +114,58 @@ def _quantize_tables(model: Any) -> None:
     _replace(model, 0, is_table, quantized, lookup)
 
 
-def _quantize_products(model: Any, largest: int) -> None:
-    """Replace products with weights by products of integers; each row of the left side has a scale of its own."""
-    constants = {
-        "row_last_axis": np.array([-1], np.int64),
-        "row_largest": np.float32(_LARGEST),
-        "row_smallest_scale": np.float32(1e-12),  # of a row of zeros
-        "row_one": np.float32(1),
-        "row_zero_point": np.uint8(_ZERO),
-    }
-    model.graph.initializer.extend(
-        numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()
-    )
+def _quantize_products(model: Any, ranges: Ranges, largest: int, fixed: bool) -> None:
+    """Replace products with weights by products of integers.
+
+    They are written as products of dequantized matrices, which onnxruntime runs on the integers themselves.
+
+    Args:
+        model: the ONNX model.
+        ranges: the least and the greatest number of each left side.
+        largest: of the weights' integers.
+        fixed: whether the left side has one scale, from `ranges`; else each of its rows has its own.
+    """
     done: set[str] = set()
 
-    def rows(x: str) -> Iterator[Any]:
-        yield helper.make_node("Abs", [x], [f"{x}_abs"])
-        yield helper.make_node("ReduceMax", [f"{x}_abs", "row_last_axis"], [f"{x}_max"], keepdims=1)
-        yield helper.make_node("Div", [f"{x}_max", "row_largest"], [f"{x}_unclipped"])
-        yield helper.make_node("Max", [f"{x}_unclipped", "row_smallest_scale"], [f"{x}_scale"])
-        yield helper.make_node("Div", [x, f"{x}_scale"], [f"{x}_scaled"])
-        # With a scale of 1 this rounds, adds the zero point and converts in one pass.
-        yield helper.make_node("QuantizeLinear", [f"{x}_scaled", "row_one", "row_zero_point"], [f"{x}_uint8"])
+    def constant(name: str, value: Any) -> str:
+        if name not in done:
+            done.add(name)
+            model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def left(x: str) -> Iterator[Any]:
+        if fixed:
+            scale, zero = unsigned_scale(*ranges[x])
+            about = [constant(f"{x}_scale", scale), constant(f"{x}_zero", zero)]
+            yield helper.make_node("QuantizeLinear", [x, *about], [f"{x}_uint8"])
+        else:
+            yield helper.make_node("Abs", [x], [f"{x}_abs"])
+            axis = constant("row_last_axis", np.array([-1], np.int64))
+            yield helper.make_node("ReduceMax", [f"{x}_abs", axis], [f"{x}_max"], keepdims=1)
+            yield helper.make_node("Div", [f"{x}_max", constant("row_largest", np.float32(_LARGEST))], [f"{x}_any"])
+            least = constant("row_least_scale", np.float32(1e-12))  # of a row of zeros
+            yield helper.make_node("Max", [f"{x}_any", least], [f"{x}_scale"])
+            yield helper.make_node("Div", [x, f"{x}_scale"], [f"{x}_scaled"])
+            # With a scale of 1 this rounds, adds the zero point and converts in one pass.
+            about = [constant("row_one", np.float32(1)), constant("row_zero", np.uint8(_ZERO))]
+            yield helper.make_node("QuantizeLinear", [f"{x}_scaled", *about], [f"{x}_uint8"])
+        yield helper.make_node("DequantizeLinear", [f"{x}_uint8", *about], [f"{x}_rounded"])
 
     def product(node: Any, names: tuple[str, str]) -> Iterator[Any]:
         x, y = node.input[0], node.output[0]
         if x not in done:  # queries, keys and values have one left side
             done.add(x)
-            yield from rows(x)
-        yield helper.make_node("MatMulInteger", [f"{x}_uint8", names[0], "row_zero_point"], [f"{y}_int32"])
-        yield helper.make_node("Cast", [f"{y}_int32"], [f"{y}_float"], to=TensorProto.FLOAT)
-        # One after the other: multiplied together first, onnxruntime (1.32) fuses them with the bias that follows and
-        # scales it by its row as well, which is wrong (findings/onnxruntime_fused_bias_is_scaled.sh).
-        yield helper.make_node("Mul", [f"{y}_float", f"{x}_scale"], [f"{y}_rows"])
-        yield helper.make_node("Mul", [f"{y}_rows", names[1]], [y])
+            yield from left(x)
+        yield helper.make_node("DequantizeLinear", list(names), [f"{y}_weights"], axis=1)
+        product = y if fixed else f"{y}_columns"
+        yield helper.make_node("MatMul", [f"{x}_rounded", f"{y}_weights"], [product])
+        if not fixed:
+            yield helper.make_node("Mul", [product, f"{x}_scale"], [y])
 
-    _replace(model, 1, lambda node, _: node.op_type == "MatMul", partial(quantize_columns, largest=largest), product)
+    _replace(model, 1, _is_product, partial(quantize_columns, largest=largest), product)
 
 
-def _quantize_blocks(model: Any) -> None:
+def _quantize_blocks(model: Any, _: Ranges) -> None:
     """Replace products with weights by onnxruntime's operator for weights with a scale for each block of inputs.
 
     Nearly exact and as small, but no faster than float32. The quantizer of onnxruntime (1.32) is not used: its
@@ -154,12 +188,13 @@ def _quantize_blocks(model: Any) -> None:
 
     shapes = {one.name: tuple(one.dims) for one in model.graph.initializer}
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-    _replace(model, 1, lambda node, _: node.op_type == "MatMul", quantized, product)
+    _replace(model, 1, _is_product, quantized, product)
 
 
 VARIANTS: Mapping[str, Change] = {
-    "rows-7bit": partial(_quantize_products, largest=63),
-    "rows-8bit": partial(_quantize_products, largest=127),
+    "static-7bit": partial(_quantize_products, largest=63, fixed=True),
+    "rows-7bit": partial(_quantize_products, largest=63, fixed=False),
+    "rows-8bit": partial(_quantize_products, largest=127, fixed=False),
     "blocks-8bit": _quantize_blocks,
 }
 """Ways to quantize, by name: the fastest first, of equals the one that is exact on every processor."""

@@ -1,6 +1,7 @@
 """Run an export: onnxruntime and tokenizers, without PyTorch."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tokenizers import Encoding, Tokenizer
 
 from hornbook.errors import HornbookError, one_line
 from hornbook.export.files import CONFIG, GRAPH, TOKENIZER
+from hornbook.machine.load import usable_cores
 from hornbook.machine.parsing import read_json
 from hornbook.models.source import refuse_changed
 from hornbook.store import MANIFEST, load
@@ -28,7 +30,8 @@ class OnnxClassifier:
     Args:
         folder: an export; its files are compared with its manifest, if it has one.
         graph: the graph to run, relative to the folder.
-        threads: threads of onnxruntime; 0: as many as there are cores.
+        threads: threads of onnxruntime for each batch; 0: one, and `logits` runs as many batches at once as there are
+            cores. Small models have too little work for several threads in one batch.
 
     Attributes:
         labels: the names of the outputs, in order.
@@ -44,7 +47,8 @@ class OnnxClassifier:
             refuse_changed(str(folder), weights=False)
             load(folder).file(graph)
         options: Any = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = threads or 1
+        self._at_once = 1 if threads else usable_cores()
         options.log_severity_level = 3  # errors alone
         try:
             self._session: Any = onnxruntime.InferenceSession(
@@ -95,11 +99,14 @@ class OnnxClassifier:
             the outputs, in the order of the texts.
         """
         outputs = np.zeros((len(texts), len(self.labels)), np.float32)
-        for start in range(0, len(texts), _READ_AT_ONCE):
-            part = slice(start, start + _READ_AT_ONCE)
-            encodings = self.encode(texts[part], None if pairs is None else pairs[part])
-            for chosen in by_length(encodings, batch):
-                outputs[start + chosen] = self.run(self.inputs([encodings[i] for i in chosen]))
+        with ThreadPoolExecutor(self._at_once) as pool:
+            for start in range(0, len(texts), _READ_AT_ONCE):
+                part = slice(start, start + _READ_AT_ONCE)
+                encodings = self.encode(texts[part], None if pairs is None else pairs[part])
+                batches = by_length(encodings, batch)
+                inputs = (self.inputs([encodings[i] for i in chosen]) for chosen in batches)
+                for chosen, found in zip(batches, pool.map(self.run, inputs), strict=True):
+                    outputs[start + chosen] = found
         return outputs
 
     def encode(self, texts: Sequence[str], pairs: Sequence[str | None] | None = None) -> list[Encoding]:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hornbook.machine.load import cores, cpu_limit
+from hornbook.machine.load import usable_cores
 from hornbook.tasks.kinds import TaskKind
 
 # Larger batches are not faster on a CPU, and keep more memory.
@@ -59,11 +59,6 @@ class Runtime(Protocol):
 
     def start(self, texts: Sequence[str], pairs: Sequence[str | None] | None) -> Pending:
         """Begin to classify texts."""
-
-
-def usable_cores() -> int:
-    """Return the number of threads that keep all cores busy which this process may use."""
-    return max(1, int(min(cores(), cpu_limit() or cores())))
 
 
 class OnnxRuntime:

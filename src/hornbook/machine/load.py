@@ -207,6 +207,11 @@ def cores() -> int:
     return len(_allowed()) or os.cpu_count() or 1
 
 
+def usable_cores() -> int:
+    """Return the number of threads that keep all cores busy which this process may use."""
+    return max(1, int(min(cores(), cpu_limit() or cores())))
+
+
 def cpu_limit(root: Path = Path("/")) -> float | None:
     """Return the CPU quota of this process's container or slice, in cores.
 

@@ -222,7 +222,11 @@ def in_windows(rows: Iterable[Item], characters: Callable[[Item], int]) -> Itera
 
 def is_unicode(text: str) -> bool:
     """Return whether the text can be stored: JSON may escape half of a surrogate pair."""
-    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def missing_column(name: str, columns: Iterable[str]) -> str:
