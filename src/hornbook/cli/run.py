@@ -14,6 +14,9 @@ from hornbook.errors import HornbookError
 from hornbook.machine import hub
 from hornbook.machine import load as machine
 
+# Small students gain nothing from a second thread.
+_AT_A_TIME = min(2, machine.cores())
+
 
 def quickstart_command(
     runs: Runs = Path("runs"),
@@ -21,6 +24,7 @@ def quickstart_command(
         bool, typer.Option("--full", metavar="", help="Train on three seeds and twice the tokens.")
     ] = False,
     cache: Annotated[Path | None, typer.Option("--cache", help="Folder for downloads.")] = None,
+    jobs: Jobs = _AT_A_TIME,
     dry_run: DryRun = False,
     quiet: bool = False,
 ) -> Answer:
@@ -28,7 +32,7 @@ def quickstart_command(
     from hornbook.demo import quickstart_recipe
 
     recipe = quickstart_recipe(runs, cache, full=full)
-    return _run_or_plan(recipe, runs, dry_run, quiet)
+    return _run_or_plan(recipe, runs, dry_run, quiet, jobs=jobs)
 
 
 @with_task

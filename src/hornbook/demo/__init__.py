@@ -16,13 +16,16 @@ _FULL_SEEDS = (0, 1, 2)
 _FULL_TOKENS = 2
 
 
-def quickstart(runs: Path | str = "runs", cache: Path | None = None, *, full: bool = False) -> RunResult:
+def quickstart(
+    runs: Path | str = "runs", cache: Path | None = None, *, full: bool = False, jobs: int = 1
+) -> RunResult:
     """Fine-tune a teacher, build two textbooks, distil a student from each, and compare them.
 
     Args:
         runs: the folder of runs.
         cache: the folder of downloads; default: `~/.cache/hornbook`.
         full: use three seeds and twice the tokens.
+        jobs: students that are trained at a time.
 
     Returns:
         The result of the run, with the scores of all students.
@@ -30,7 +33,7 @@ def quickstart(runs: Path | str = "runs", cache: Path | None = None, *, full: bo
     Raises:
         HornbookError: the data cannot be downloaded.
     """
-    return run(quickstart_recipe(runs, cache, full=full), runs)
+    return run(quickstart_recipe(runs, cache, full=full), runs, jobs=jobs)
 
 
 def quickstart_recipe(runs: Path | str = "runs", cache: Path | None = None, *, full: bool = False) -> Recipe:

@@ -97,6 +97,7 @@ def run_stages(
     for name, config in (chosen | first).items():
         learners.tokens[name] = [learners.tokens_of(book) for book in chained(name, config)]
     if before_students is not None:
+        learners.projected(taught.model if recipe.start is None else taught.before)
         before_students()
     for name in chosen:
         for seed in recipe.seeds:

@@ -118,8 +118,10 @@ def distil(
         },
         "inputs": inputs,
     }
-    # Before the student, but not for a finished one: the activations may have been removed to make room.
-    kept = asked.made(config) if config.cache != NONE and not agreed(is_finished(out, **identity)) else None
+    kept = None
+    if config.cache != NONE:
+        # For a finished student they may have been removed, to make room.
+        kept = asked.found(config) if agreed(is_finished(out, **identity)) else asked.made(config)
 
     def build(context: StageContext) -> None:
         about = common_task(book, begun.init)

@@ -206,6 +206,20 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, teacher, tokens, small
     assert again == list(range(1, len(stored(whole)) // 2))
 
 
+def test_a_finished_student_names_the_activations_that_are_there_and_needs_none(tmp_path, teacher, book, monkeypatch):
+    config = changed(cache="float16", steps=2)
+    distil(teacher, book, Store(tmp_path), STUDENT, config)
+    monkeypatch.setattr(record, "ask", None)
+    again = Store(tmp_path)
+    distil(teacher, book, again, STUDENT, config)
+    (kept,) = (artifact for artifact in again.requested if artifact.stage == record.STAGE)
+    assert kept.reused
+    shutil.rmtree(kept.path)
+    later = Store(tmp_path)
+    assert distil(teacher, book, later, STUDENT, config).reused
+    assert not [artifact for artifact in later.requested if artifact.stage == record.STAGE]
+
+
 def test_what_is_damaged_is_made_again(tmp_path, teacher, tokens, caplog):
     config = changed(cache="int8")
     first = asked(teacher, tokens, tmp_path / "a", config).made(config)

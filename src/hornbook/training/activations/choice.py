@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -85,6 +86,12 @@ class Asked:
         float16 = config.model_copy(update={"cache": FLOAT16})
         return float16 if agreed(self._pays(float16)) else config.model_copy(update={"cache": NONE})
 
+    def found(self, config: DistilConfig) -> Artifact | None:
+        """Return the activations if they are there, not read; see `made`."""
+        layout = self._layout(config)
+        there = agreed(is_finished(self.out, **identity(self.teacher, self.tokens, layout, config)))
+        return self._making(layout, config)() if there else None
+
     def made(self, config: DistilConfig) -> Artifact:
         """Return the activations; what is damaged is made again.
 
@@ -94,13 +101,7 @@ class Asked:
         Returns:
             the artefact, stage "activations"; from a dry store it may only be planned.
         """
-        layout = self._layout(config)
-
-        def build(context: Any) -> None:
-            assert layout is not None
-            fill(context, self.teacher, self.tokens, layout, config)
-
-        make = partial(make_together, self.out, build=build, **identity(self.teacher, self.tokens, layout, config))
+        make = self._making(self._layout(config), config)
         made = make()
         if made.planned or not agreed(_is_damaged(made)):
             return made
@@ -109,6 +110,16 @@ class Asked:
             shutil.rmtree(made.path)
         wait_for_all()
         return make()
+
+    def _making(self, layout: Layout | None, config: DistilConfig) -> Callable[[], Artifact]:
+        """Return what makes the activations, or takes those that are finished."""
+
+        def build(context: Any) -> None:
+            assert layout is not None
+            fill(context, self.teacher, self.tokens, layout, config)
+
+        about = identity(self.teacher, self.tokens, layout, config)
+        return partial(make_together, self.out, build=build, **about)
 
     def _layout(self, config: DistilConfig) -> Layout | None:
         """Return what is stored; None where no model shows the teacher's sizes yet."""
