@@ -118,10 +118,7 @@ def distil(
         },
         "inputs": inputs,
     }
-    kept = None
-    if config.cache != NONE:
-        # For a finished student they may have been removed, to make room.
-        kept = asked.found(config) if agreed(is_finished(out, **identity)) else asked.made(config)
+    kept = asked.kept(config, finished=agreed(is_finished(out, **identity)))
 
     def build(context: StageContext) -> None:
         about = common_task(book, begun.init)

@@ -86,8 +86,20 @@ class Asked:
         float16 = config.model_copy(update={"cache": FLOAT16})
         return float16 if agreed(self._pays(float16)) else config.model_copy(update={"cache": NONE})
 
-    def found(self, config: DistilConfig) -> Artifact | None:
-        """Return the activations if they are there, not read; see `made`."""
+    def kept(self, config: DistilConfig, finished: bool) -> Artifact | None:
+        """Return the activations that a student reads.
+
+        Args:
+            config: settled.
+            finished: whether the student is there already. Then they may have been removed, to make room.
+
+        Returns:
+            see `made`; None where none are read or, for a finished student, there.
+        """
+        if config.cache == NONE:
+            return None
+        if not finished:
+            return self.made(config)
         layout = self._layout(config)
         there = agreed(is_finished(self.out, **identity(self.teacher, self.tokens, layout, config)))
         return self._making(layout, config)() if there else None
