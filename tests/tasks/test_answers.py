@@ -72,19 +72,20 @@ def test_scores_and_sets_of_labels(tmp_path):
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 4), st.floats(0.01, 0.99), st.floats(0.1, 9)), min_size=2, max_size=30).filter(
-        lambda rows: len({share > 0.5 for _, share, _ in rows}) == 2
-    )
+    st.lists(
+        st.tuples(st.integers(0, 4), st.floats(0.01, 0.99), st.none() | st.floats(0.1, 9)), min_size=2, max_size=30
+    ).filter(lambda rows: len({share > 0.5 for _, share, _ in rows}) == 2)
 )
 def test_votes_are_averaged_by_their_weights(tmp_path_factory, rows):
     written = [
-        {"text": f"text {number}", "probabilities": [1 - share, share], "weight": weight}
+        {"text": f"text {number}", "probabilities": [1 - share, share]}
+        | ({"weight": weight} if weight is not None or number % 2 else {})
         for number, share, weight in rows
     ]
     found = read_answers(write(tmp_path_factory.mktemp("votes") / "v.jsonl", written), labels=LABELS)
     votes = {}
     for number, share, weight in rows:
-        votes.setdefault(number, []).append((share, weight))
+        votes.setdefault(number, []).append((share, 1 if weight is None else weight))
     for number, given_ in votes.items():
         mean = sum(share * weight for share, weight in given_) / sum(weight for _, weight in given_)
         assert shares_of(found, f"text {number}")[0, 1] == pytest.approx(mean, abs=1e-5)

@@ -93,7 +93,7 @@ def read_answers(file: Path | str, kind: str = "auto", labels: Sequence[str] = (
 
     Columns: `text` (and `text_pair`) or `id` (of `text_id`); `label`, `probabilities` (a list in the order of the
     task's labels, or an object) or a column for each label, named as the label or `probability_LABEL`, as by
-    `hornbook predict`; perhaps `weight`. Probabilities come before labels. Rows
+    `hornbook predict`; perhaps `weight`, 1 where a row has none. Probabilities come before labels. Rows
     of one text are averaged by their weights.
 
     Args:
@@ -230,7 +230,8 @@ def _ids(rows: Rows) -> list[str]:
 def _weights(rows: Rows, count: int) -> NDArray[np.float64]:
     if WEIGHT not in rows.columns:
         return np.ones(count)
-    values = _numbers(rows, WEIGHT)
+    stated = [1 if one in (None, "") else one for one in rows.columns[WEIGHT]]
+    values = _numbers(replace(rows, columns={**rows.columns, WEIGHT: stated}), WEIGHT)
     _refuse(rows, WEIGHT, ~(values > 0) | np.isinf(values), "weights are not positive numbers")
     return values
 
