@@ -66,7 +66,7 @@ bench: $(READY) ## Distillation and augmentation beside the obvious ways, retrie
 	$(BIN)/python benchmarks/augment.py --quick
 
 docs: $(READY) ## The documentation as a site in build/site, with the reports of our experiments
-	for rows in laptop-table2 laptop-figure2 laptop-table3; do \
+	for rows in laptop-table2 laptop-figure2 laptop-table3 laptop-projected; do \
 		$(BIN)/hornbook report docs/results/$$rows.json || exit 1; \
 	done
 	$(PYTHON) -m venv .venv-docs
