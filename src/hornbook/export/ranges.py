@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper
@@ -37,9 +38,7 @@ def activation_ranges(folder: Path, texts: Pairs) -> dict[str, tuple[float, floa
     session: Any = onnxruntime.InferenceSession(model.SerializeToString(), options)
     classify = OnnxClassifier(folder)
     outputs = [bound for _, bound in bounds]
-    found = [
-        session.run(outputs, classify.inputs([one])) for one in classify.encode(*map(list, zip(*texts, strict=True)))
-    ]
-    least = [min(map(float, one)) for one in zip(*(row[: len(names)] for row in found), strict=True)]
-    most = [max(map(float, one)) for one in zip(*(row[len(names) :] for row in found), strict=True)]
-    return dict(zip(names, zip(least, most, strict=True), strict=True))
+    encodings = classify.encode(*map(list, zip(*texts, strict=True)))
+    found = np.array([session.run(outputs, classify.inputs([one])) for one in encodings])
+    least, greatest = found[:, : len(names)].min(axis=0), found[:, len(names) :].max(axis=0)
+    return dict(zip(names, zip(least.tolist(), greatest.tolist(), strict=True), strict=True))

@@ -125,7 +125,7 @@ def side_by_side(count: int) -> dict[str, str]:
         environment variables.
     """
     user = {name: value for name, value in os.environ.items() if name not in _chosen.settings}
-    threads = _requested_threads(user) or max(1, int(min(cores(), cpu_limit() or cores())) // count)
+    threads = _requested_threads(user) or max(1, usable_cores() // count)
     return {**os.environ, "OMP_NUM_THREADS": str(threads)}
 
 
